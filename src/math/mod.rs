@@ -1,0 +1,1 @@
+//! Pure numerics on slices: no I/O, nothing of this crate.

@@ -1,0 +1,69 @@
+//! Progress and notes, told as events: the library never prints.
+
+use crate::prompt::PromptKey;
+
+/// Something worth telling the person or the scheduler that started the run.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A fact about the run, as one line of text (which model, which provider).
+    Note(&'a str),
+    /// A stage begins on a shard (`None`: on the whole run) and has `total` units to do.
+    StageStarted {
+        /// Kind of the stage.
+        stage: &'static str,
+        /// Which shard, counted from 0.
+        shard: Option<u32>,
+        /// How many units of work it has.
+        total: u64,
+        /// What a unit is: `tokens`, `inputs`, ...
+        unit: &'static str,
+    },
+    /// The running stage did `amount` more of its units.
+    Advanced {
+        /// Kind of the stage.
+        stage: &'static str,
+        /// Units done since the last such event.
+        amount: u64,
+    },
+    /// A stage ended well on a shard.
+    StageFinished {
+        /// Kind of the stage.
+        stage: &'static str,
+        /// Which shard, counted from 0.
+        shard: Option<u32>,
+        /// How many units of work it did.
+        total: u64,
+        /// What a unit is.
+        unit: &'static str,
+        /// Wall time it took.
+        seconds: f64,
+    },
+    /// A stage had nothing to do on a shard: its receipt still holds.
+    StageReused {
+        /// Kind of the stage.
+        stage: &'static str,
+        /// Which shard, counted from 0.
+        shard: Option<u32>,
+    },
+    /// A prompt could not be run and is recorded as skipped.
+    Skipped {
+        /// Which prompt.
+        key: &'a PromptKey,
+        /// Why, in words.
+        reason: &'a str,
+    },
+}
+
+/// Listens to a run.
+pub trait Monitor: Send + Sync {
+    /// Takes one event; called from any thread.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Says nothing.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct VoidMonitor;
+
+impl Monitor for VoidMonitor {
+    fn event(&self, _event: &Event<'_>) {}
+}

@@ -1,0 +1,61 @@
+//! The pipeline: its configuration, its plan, and the executor.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::model::{ModelCard, ProviderChoice};
+use crate::stage::Stage;
+
+/// A pipeline file, valid: every value in it can be used as it is.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// Its name, also of the default run directory.
+    pub name: String,
+    /// The model folder, absolute or relative to the working directory.
+    pub model: PathBuf,
+    /// The model's shape, from its `model.json`.
+    pub card: ModelCard,
+    /// The prompt template with `{task}` and `{input}`.
+    pub prompt: String,
+    /// What to run on.
+    pub provider: ProviderChoice,
+    /// Whether CUDA may round matrix products to TF32.
+    pub tf32: bool,
+    /// Raw tables that stay when the stages that read them are done.
+    pub retain: BTreeSet<String>,
+    /// Captured layers, ascending, from the extract stage.
+    pub layers: Vec<i16>,
+    /// The scenarios, in the file's order.
+    pub scenarios: Vec<Scenario>,
+    /// The stages, in the file's order.
+    pub stages: Vec<Box<dyn Stage>>,
+}
+
+/// Inputs and the tasks they are all put under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scenario {
+    /// Its name, unique in the pipeline.
+    pub name: String,
+    /// The inputs; ids unique, texts not empty.
+    pub inputs: Vec<Input>,
+    /// The tasks; ids unique, at least one wording each.
+    pub tasks: Vec<Task>,
+}
+
+/// One input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its id within the scenario.
+    pub id: String,
+    /// Its text, as it goes into the template.
+    pub text: String,
+}
+
+/// One task framing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task {
+    /// Its id within the scenario.
+    pub id: String,
+    /// Its phrasings; the first is the one that the notebook's measures use.
+    pub wordings: Vec<String>,
+}

@@ -1,0 +1,52 @@
+//! One process at a time per run directory.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
+
+use super::StoreError;
+
+const NAME: &str = "run.lock";
+
+/// Held while a process writes to a run directory; the system frees it when the process ends,
+/// however it ends.
+#[derive(Debug)]
+pub struct RunLock {
+    _file: File,
+}
+
+impl RunLock {
+    pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
+        let path = root.join(NAME);
+        let error = |e| StoreError::io("lock", &path, e);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                let holder = if holder.trim().is_empty() { "another process" } else { &holder };
+                return Err(StoreError::Locked {
+                    path: root.to_owned(),
+                    holder: holder.trim().to_owned(),
+                });
+            }
+            Err(TryLockError::Error(e)) => return Err(error(e)),
+        }
+        file.set_len(0).map_err(error)?;
+        file.rewind().map_err(error)?;
+        writeln!(file, "process {}{}", std::process::id(), host()).map_err(error)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| format!(" on {}", name.trim()))
+        .unwrap_or_default()
+}

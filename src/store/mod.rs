@@ -1,0 +1,196 @@
+//! The files of a run directory: written whole or not at all, listed in a fixed order, locked.
+//!
+//! A file appears under its final name only once its bytes are on the disk (temporary file, fsync,
+//! rename, fsync of the folder). Names are relative, with `/`, below the root.
+
+mod lock;
+mod pending;
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+pub use lock::RunLock;
+pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
+
+/// Folder below the root where files wait for their final name.
+const PENDING: &str = ".pending";
+
+/// A file of the run directory could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// An operation on one path failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create`, ...
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process holds the run directory.
+    #[error(
+        "{} is in use by {holder}; wait for it, end it, or choose another folder with --run-dir",
+        path.display()
+    )]
+    Locked {
+        /// The run directory.
+        path: PathBuf,
+        /// Who holds it, as that process wrote it down.
+        holder: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// A run directory.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// Opens `root`, making it and its parents when they are missing.
+    pub fn create(root: &Path) -> Result<Self, StoreError> {
+        let store = Self { root: root.to_owned() };
+        let pending = store.path(PENDING);
+        fs::create_dir_all(&pending).map_err(|e| StoreError::io("create", &pending, e))?;
+        Ok(store)
+    }
+
+    /// Opens an existing `root` for reading; creates nothing.
+    pub fn open(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The run directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where the file of that name lies.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    /// Whether a file of that name is there; a hint, never a proof that a stage is done.
+    pub fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// Size of a file in bytes; `None` when it is not there.
+    pub fn bytes(&self, name: &str) -> Option<u64> {
+        fs::metadata(self.path(name)).ok().filter(fs::Metadata::is_file).map(|m| m.len())
+    }
+
+    /// Reads a whole file.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(name);
+        fs::read(&path).map_err(|e| StoreError::io("read", &path, e))
+    }
+
+    /// Begins a file that appears under `name` only when it is committed.
+    pub fn begin(&self, name: &str) -> Result<PendingFile, StoreError> {
+        PendingFile::create(&self.path(PENDING), self.path(name), name)
+    }
+
+    /// Writes a whole small file at once.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<FileStats, StoreError> {
+        let mut file = self.begin(name)?;
+        let path = self.path(name);
+        file.write_all(bytes).map_err(|e| StoreError::io("write", &path, e))?;
+        file.commit()
+    }
+
+    /// Removes a file; one that is not there is no error.
+    pub fn remove(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", &path, e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Names of the files directly in the folder `name`, sorted; empty when it is not there.
+    pub fn list(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let dir = self.path(name);
+        let entries = match fs::read_dir(&dir) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(|e| StoreError::io("list", &dir, e))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| StoreError::io("list", &dir, e))?;
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes the run directory for this process, and clears what a killed process left pending.
+    pub fn lock(&self) -> Result<RunLock, StoreError> {
+        let lock = RunLock::take(&self.root)?;
+        for name in self.list(PENDING)? {
+            self.remove(&format!("{PENDING}/{name}"))?;
+        }
+        Ok(lock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_only_when_it_is_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let mut file = store.begin("tables/t/part.bin").unwrap();
+        file.write_all(b"abc").unwrap();
+        assert!(!store.exists("tables/t/part.bin"));
+        let stats = file.commit().unwrap();
+        assert_eq!(store.read("tables/t/part.bin").unwrap(), b"abc");
+        assert_eq!(stats.bytes, 3);
+        assert_eq!(stats.sha256, hex_sha256(b"abc"));
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let mut file = store.begin("x").unwrap();
+        file.write_all(b"abc").unwrap();
+        drop(file);
+        assert!(!store.exists("x"));
+        assert!(store.list(PENDING).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_second_holder_is_told_who_has_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let _held = store.lock().unwrap();
+        let message = store.lock().unwrap_err().to_string();
+        assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
+    }
+
+    #[test]
+    fn taking_the_lock_clears_what_a_killed_process_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let file = store.begin("x").unwrap();
+        file.leak_for_test();
+        assert_eq!(store.list(PENDING).unwrap().len(), 1);
+        let _held = store.lock().unwrap();
+        assert!(store.list(PENDING).unwrap().is_empty());
+    }
+}

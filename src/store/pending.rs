@@ -1,0 +1,106 @@
+//! A file that is written beside its final place and hashed on the way.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+use super::StoreError;
+
+/// What a finished file is: enough to tell later whether it was altered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStats {
+    /// Name relative to the run directory.
+    pub path: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: String,
+}
+
+/// SHA-256 of some bytes, lower-case hex.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    to_hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file's content, read in blocks, lower-case hex.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut block)?;
+        if n == 0 {
+            return Ok(to_hex(&hash.finalize()));
+        }
+        hash.update(&block[..n]);
+    }
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+        text
+    })
+}
+
+/// A file on its way: dropped, it leaves nothing; committed, it is there whole.
+#[derive(Debug)]
+pub struct PendingFile {
+    temp: NamedTempFile,
+    target: PathBuf,
+    name: String,
+    hash: Sha256,
+    bytes: u64,
+}
+
+impl PendingFile {
+    pub(super) fn create(pending: &Path, target: PathBuf, name: &str) -> Result<Self, StoreError> {
+        let parent = target.parent().expect("names lie below the root");
+        fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        {
+            // Temporary files are private by default; tables are for everybody, as umask allows.
+            use std::os::unix::fs::PermissionsExt as _;
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        let temp = builder.tempfile_in(pending).map_err(|e| StoreError::io("write", &target, e))?;
+        Ok(Self { temp, target, name: name.to_owned(), hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// Puts the file in its final place, on the disk.
+    pub fn commit(self) -> Result<FileStats, StoreError> {
+        let Self { temp, target, name, hash, bytes } = self;
+        temp.as_file().sync_all().map_err(|e| StoreError::io("write", &target, e))?;
+        temp.persist(&target).map_err(|e| StoreError::io("write", &target, e.error))?;
+        let parent = target.parent().expect("names lie below the root");
+        File::open(parent)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|e| StoreError::io("write", parent, e))?;
+        Ok(FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) })
+    }
+
+    /// Leaves the temporary file behind, as a killed process would.
+    #[cfg(test)]
+    pub(super) fn leak_for_test(self) {
+        let _kept = self.temp.keep().unwrap();
+    }
+}
+
+impl Write for PendingFile {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.temp.write(buf)?;
+        self.hash.update(&buf[..n]);
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}

@@ -1,0 +1,53 @@
+//! The tables of a run directory: the public contract, read with polars, DuckDB or pyarrow.
+//!
+//! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet;
+//! [`receipt`] records which (stage, shard) is done.
+
+pub mod reader;
+pub mod receipt;
+pub mod schema;
+pub mod status;
+pub mod writer;
+
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+/// A table could not be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The file itself failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Parquet refused.
+    #[error("cannot {action} table file {}", path.display())]
+    Parquet {
+        /// `read` or `write`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The library's own words.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// Columns do not fit the table.
+    #[error("cannot {action} table file {}", path.display())]
+    Arrow {
+        /// `read` or `write`.
+        action: &'static str,
+        /// Which file.
+        path: PathBuf,
+        /// The library's own words.
+        #[source]
+        source: arrow::error::ArrowError,
+    },
+    /// A file holds something else than its table's columns.
+    #[error("table file {} {problem}; delete it and run again", path.display())]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}

@@ -1,0 +1,64 @@
+//! Receipts: what one stage did on one shard, and from what.
+//!
+//! A (stage, shard) is done when its receipt is there with the fingerprint that the present plan
+//! gives, and the files that it names are there in the recorded size; never because a file exists.
+
+use serde::{Deserialize, Serialize};
+
+use super::TableError;
+use crate::store::{FileStats, Store};
+
+/// One part of a table, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartStats {
+    /// The file.
+    #[serde(flatten)]
+    pub file: FileStats,
+    /// How many rows it holds.
+    pub rows: u64,
+}
+
+/// Proof that a stage is done on a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Kind of the stage.
+    pub stage: String,
+    /// Version of the stage's code.
+    pub version: u32,
+    /// Number of the shard; 0 for stages over the whole run.
+    pub part: u32,
+    /// SHA-256 over everything the result depends on.
+    pub fingerprint: String,
+    /// Prompts the stage could not run.
+    pub skipped: u64,
+    /// The files it wrote.
+    pub parts: Vec<PartStats>,
+}
+
+impl Receipt {
+    /// Name of the file that holds the receipt of a stage on a part.
+    pub fn file(stage: &str, part: u32) -> String {
+        format!("receipts/{stage}/part-{part:05}.json")
+    }
+
+    /// Writes the receipt; called only after all its parts are committed.
+    pub fn write(&self, store: &Store) -> Result<(), TableError> {
+        let mut text = serde_json::to_string_pretty(self).expect("a receipt serialises");
+        text.push('\n');
+        store.write(&Self::file(&self.stage, self.part), text.as_bytes())?;
+        Ok(())
+    }
+
+    /// Reads a receipt; `None` when there is none or it is not one (a damaged receipt proves
+    /// nothing, so the work is done again).
+    pub fn read(store: &Store, stage: &str, part: u32) -> Option<Self> {
+        let bytes = store.read(&Self::file(stage, part)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Whether this receipt stands for `fingerprint` and its files are there in their size.
+    pub fn holds(&self, store: &Store, fingerprint: &str) -> bool {
+        self.fingerprint == fingerprint
+            && self.parts.iter().all(|p| store.bytes(&p.file.path) == Some(p.file.bytes))
+    }
+}

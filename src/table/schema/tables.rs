@@ -1,0 +1,274 @@
+//! The list of tables itself.
+
+use super::{Column, Kind, Table};
+
+const fn column(name: &'static str, kind: Kind, unit: &'static str, doc: &'static str) -> Column {
+    Column { name, kind, nullable: false, unit, doc }
+}
+
+const fn nullable(name: &'static str, kind: Kind, unit: &'static str, doc: &'static str) -> Column {
+    Column { name, kind, nullable: true, unit, doc }
+}
+
+const SCENARIO: Column = column("scenario", Kind::Utf8, "", "name of the scenario");
+const INPUT: Column = column("input", Kind::Utf8, "", "id of the input within its scenario");
+const TASK: Column = column("task", Kind::Utf8, "", "id of the task within its scenario");
+const WORDING: Column =
+    column("wording", Kind::Int16, "index", "phrasing of the task, 0 = its first");
+const LAYER: Column =
+    column("layer", Kind::Int16, "index", "transformer block, 0-based: the output of block l");
+const HEAD: Column =
+    column("head", Kind::Int16, "index", "attention head, 0-based; -1 = mean over the heads");
+const TASK_A: Column = column("task_a", Kind::Utf8, "", "the task named first in the pipeline");
+const TASK_B: Column = column("task_b", Kind::Utf8, "", "the task named later in the pipeline");
+const STATUS: Column =
+    column("status", Kind::Utf8, "", "ok, or why the value is null (aqlens schema lists them)");
+const TOKEN_ID: Column = column("token_id", Kind::Int32, "id", "id in the tokenizer's vocabulary");
+const TOKEN: Column = column(
+    "token",
+    Kind::Utf8,
+    "",
+    "the token decoded alone, not stripped; part of a character shows as U+FFFD",
+);
+
+/// One row per prompt, in the order of the plan; the order of all per-prompt tables.
+pub const PROMPTS: Table = Table {
+    name: "prompts",
+    version: 1,
+    row: "prompt (scenario, input, task, wording)",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        column("role", Kind::Utf8, "", "task: a task framing of the pipeline"),
+        column("text", Kind::Utf8, "", "the full prompt as it was tokenised"),
+        column("n_tokens", Kind::Int32, "tokens", "length of the prompt"),
+        column("token_ids", Kind::ListInt32, "id", "the prompt's tokens, no BOS added"),
+        nullable(
+            "input_start",
+            Kind::Int32,
+            "position",
+            "first token that holds a character of the input; null when no token does",
+        ),
+        column("input_tokens", Kind::Int32, "tokens", "how many tokens the input's span has"),
+        STATUS,
+    ],
+};
+
+/// One row per token and layer: the residual stream.
+pub const ACTIVATIONS: Table = Table {
+    name: "activations",
+    version: 1,
+    row: "prompt, layer, position",
+    by_layer: true,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        column("position", Kind::Int32, "position", "token position from the prompt's start"),
+        TOKEN_ID,
+        column(
+            "values",
+            Kind::ModelVector,
+            "activation",
+            "output of the block before the final layer norm (the notebook's hook)",
+        ),
+    ],
+};
+
+/// One row per prompt, layer and head: attention of the last query.
+pub const ATTENTION: Table = Table {
+    name: "attention",
+    version: 1,
+    row: "prompt, layer, head, query",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        LAYER,
+        column("head", Kind::Int16, "index", "attention head, 0-based"),
+        column("query", Kind::Int32, "position", "the attending token: the prompt's last"),
+        column("weights", Kind::ListFloat32, "probability", "softmaxed, one per key 0..=query"),
+    ],
+};
+
+/// One row per prompt: scores of the next token.
+pub const LOGITS: Table = Table {
+    name: "logits",
+    version: 1,
+    row: "prompt",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        column("values", Kind::VocabVector, "logit", "scores at the prompt's last token"),
+    ],
+};
+
+/// One row per pair of tasks, input and layer.
+pub const SIMILARITY: Table = Table {
+    name: "similarity",
+    version: 1,
+    row: "scenario, input, layer, task_a, task_b, measure",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        LAYER,
+        TASK_A,
+        TASK_B,
+        column(
+            "measure",
+            Kind::Utf8,
+            "",
+            "flat = the notebook's: cosine of the flattened activations, cut to the shorter prompt",
+        ),
+        nullable(
+            "value",
+            Kind::Float64,
+            "cosine, -1..1",
+            "the similarity, from float32 in float64",
+        ),
+        column("n", Kind::Int64, "numbers", "how many pairs of numbers were compared"),
+        STATUS,
+    ],
+};
+
+/// One row per layer and measure: similarity over all inputs and pairs.
+pub const DIVERGENCE: Table = Table {
+    name: "divergence",
+    version: 1,
+    row: "scenario, layer, measure",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        LAYER,
+        column("measure", Kind::Utf8, "", "the measure of table similarity that is reduced"),
+        column("n_inputs", Kind::Int64, "inputs", "inputs with at least one value"),
+        column("n_pairs", Kind::Int64, "pairs", "values reduced, over all inputs and task pairs"),
+        nullable("mean", Kind::Float64, "cosine, -1..1", "their mean; null without values"),
+        nullable("sd", Kind::Float64, "cosine", "sample standard deviation; null below two values"),
+        nullable("min", Kind::Float64, "cosine, -1..1", "the smallest; null without values"),
+        nullable("max", Kind::Float64, "cosine, -1..1", "the largest; null without values"),
+    ],
+};
+
+/// One row per prompt, layer, head and rank: where the last token looks.
+pub const ATTENTION_FOCUS: Table = Table {
+    name: "attention_focus",
+    version: 1,
+    row: "prompt, layer, head, rank",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        LAYER,
+        HEAD,
+        column(
+            "rank",
+            Kind::Int16,
+            "rank",
+            "1 = the largest weight; ties go to the lower position",
+        ),
+        column("position", Kind::Int32, "position", "the attended token"),
+        TOKEN_ID,
+        TOKEN,
+        column("weight", Kind::Float64, "probability", "attention of the last token to this one"),
+        nullable(
+            "gap",
+            Kind::Float64,
+            "probability",
+            "weight of rank k less that of rank k+1, on each row of the set: how firm the set is; \
+             null when the prompt has no rank k+1",
+        ),
+    ],
+};
+
+/// One row per pair of tasks: how far two focus sets agree.
+pub const ATTENTION_OVERLAP: Table = Table {
+    name: "attention_overlap",
+    version: 1,
+    row: "scenario, input, layer, head, task_a, task_b, measure",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        LAYER,
+        HEAD,
+        TASK_A,
+        TASK_B,
+        column(
+            "measure",
+            Kind::Utf8,
+            "",
+            "jaccard = the notebook's: shared over all of the two focus sets, absolute positions",
+        ),
+        nullable("value", Kind::Float64, "0..1", "the overlap"),
+        column("k", Kind::Int32, "positions", "size of a focus set"),
+        STATUS,
+    ],
+};
+
+/// One row per prompt and rank: the most probable next tokens.
+pub const NEXT_TOKENS: Table = Table {
+    name: "next_tokens",
+    version: 1,
+    row: "prompt, rank",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        column("rank", Kind::Int16, "rank", "1 = the most probable; ties go to the lower id"),
+        TOKEN_ID,
+        TOKEN,
+        column("probability", Kind::Float64, "probability", "softmax over the whole vocabulary"),
+        column("logprob", Kind::Float64, "nats", "natural logarithm of the probability"),
+    ],
+};
+
+/// One row per scenario and measure: the answer.
+pub const VERDICT: Table = Table {
+    name: "verdict",
+    version: 1,
+    row: "scenario, measure",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        column(
+            "measure",
+            Kind::Utf8,
+            "",
+            "the measure the verdict rests on; flat = the notebook's",
+        ),
+        column("layer", Kind::Int16, "index", "the layer judged: the last captured one"),
+        nullable("value", Kind::Float64, "cosine, -1..1", "mean over inputs and task pairs"),
+        column("threshold", Kind::Float64, "cosine, -1..1", "supported when the value is below it"),
+        column("verdict", Kind::Utf8, "", "supported, not_supported or not_testable"),
+        column("reason", Kind::Utf8, "", "the reason in words, with the numbers it rests on"),
+    ],
+};
+
+/// Every table, in the order of the documentation.
+pub const ALL: &[&Table] = &[
+    &PROMPTS,
+    &ACTIVATIONS,
+    &ATTENTION,
+    &LOGITS,
+    &SIMILARITY,
+    &DIVERGENCE,
+    &ATTENTION_FOCUS,
+    &ATTENTION_OVERLAP,
+    &NEXT_TOKENS,
+    &VERDICT,
+];

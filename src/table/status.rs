@@ -1,0 +1,21 @@
+//! Why a value is there or is null: the words of every `status` column.
+
+/// The value was computed.
+pub const OK: &str = "ok";
+/// A vector is zero everywhere, so it has no direction.
+pub const ZERO_NORM: &str = "zero_norm";
+/// One of the prompts was not run; see `prompts.status`.
+pub const SKIPPED: &str = "skipped";
+/// A prompt has at most `k` tokens, so its focus set is all of it.
+pub const TOO_FEW_KEYS: &str = "too_few_keys";
+/// The prompt has more tokens than the model has positions, and the pipeline says `too_long: skip`.
+pub const TOO_LONG: &str = "too_long";
+
+/// Every word and its meaning, for documentation.
+pub const ALL: [(&str, &str); 5] = [
+    (OK, "the value was computed"),
+    (ZERO_NORM, "a vector is zero everywhere, so it has no direction"),
+    (SKIPPED, "one of the prompts was not run; see prompts.status"),
+    (TOO_FEW_KEYS, "a prompt has at most k tokens, so its focus set is all of it"),
+    (TOO_LONG, "the prompt has more tokens than the model has positions"),
+];

@@ -1,0 +1,99 @@
+//! Writes one part of a table as Parquet, under its final name only when it is whole.
+//!
+//! Settings are fixed, so equal rows give equal bytes: no timestamps, no statistics of floats, one
+//! writer version string.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::error::ArrowError;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use super::TableError;
+use super::receipt::PartStats;
+use super::schema::{Dims, Kind, Table};
+use crate::store::Store;
+
+/// Where a part goes: its table, its layer for tables by layer, its number.
+#[derive(Debug, Clone, Copy)]
+pub struct PartAddress {
+    /// The table.
+    pub table: &'static Table,
+    /// The layer, for tables whose files lie in one folder a layer.
+    pub layer: Option<i16>,
+    /// The part's number: the shard's, or 0 for reduced tables.
+    pub part: u32,
+}
+
+impl PartAddress {
+    /// A part of a table that is not split by layer.
+    pub fn new(table: &'static Table, part: u32) -> Self {
+        Self { table, layer: None, part }
+    }
+
+    /// Name of the file, relative to the run directory.
+    pub fn file(&self) -> String {
+        self.table.file(self.layer, self.part)
+    }
+}
+
+/// Writes `columns`, in the order of the table's own, as one part.
+///
+/// # Errors
+/// When the columns do not fit the table or the file cannot be written.
+pub fn write_part(
+    store: &Store,
+    address: PartAddress,
+    dims: Dims,
+    columns: Vec<ArrayRef>,
+) -> Result<PartStats, TableError> {
+    let name = address.file();
+    let path = store.path(&name);
+    let schema = Arc::new(address.table.arrow_schema(dims));
+    let arrow_error =
+        |source: ArrowError| TableError::Arrow { action: "write", path: path.clone(), source };
+    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(arrow_error)?;
+    let error =
+        |source: ParquetError| TableError::Parquet { action: "write", path: path.clone(), source };
+    let options = ArrowWriterOptions::new().with_properties(properties(address.table));
+    let mut writer =
+        ArrowWriter::try_new_with_options(store.begin(&name)?, schema, options).map_err(error)?;
+    writer.write(&batch).map_err(error)?;
+    let file = writer.into_inner().map_err(error)?.commit()?;
+    Ok(PartStats { file, rows: batch.num_rows() as u64 })
+}
+
+fn properties(table: &Table) -> WriterProperties {
+    let metadata = table
+        .arrow_schema(Dims { d_model: 0, vocab_size: 0 })
+        .metadata
+        .into_iter()
+        .map(|(key, value)| KeyValue::new(key, value));
+    let mut metadata: Vec<KeyValue> = metadata.collect();
+    metadata.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut builder = WriterProperties::builder()
+        .set_created_by(format!("aqlens {}", env!("CARGO_PKG_VERSION")))
+        .set_key_value_metadata(Some(metadata))
+        .set_compression(Compression::LZ4_RAW)
+        .set_max_row_group_row_count(Some(1 << 20));
+    for column in table.columns {
+        if matches!(column.kind, Kind::ModelVector | Kind::VocabVector | Kind::ListFloat32) {
+            // Activations do not repeat: a dictionary and statistics cost time and save nothing.
+            let path = ColumnPath::from(vec![
+                column.name.to_owned(),
+                "list".to_owned(),
+                "item".to_owned(),
+            ]);
+            builder = builder
+                .set_column_dictionary_enabled(path.clone(), false)
+                .set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
+    }
+    builder.build()
+}
