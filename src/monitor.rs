@@ -58,6 +58,12 @@ pub enum Event<'a> {
 pub trait Monitor: Send + Sync {
     /// Takes one event; called from any thread.
     fn event(&self, event: &Event<'_>);
+
+    /// Whether the person or the scheduler asked to stop: work is then left at the next place where
+    /// nothing is half done.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// Says nothing.

@@ -112,4 +112,7 @@ pub enum StageError {
     /// A file of the run directory could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// [`Monitor::is_interrupted`] said to stop.
+    #[error("interrupted")]
+    Interrupted,
 }
