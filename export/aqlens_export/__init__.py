@@ -1,0 +1,8 @@
+"""Turns GPT-2 checkpoints into the model folders that `aqlens` reads.
+
+The way through: `source` (checkpoint -> PyTorch model) -> `graph` (-> model.onnx)
+-> `check` (ONNX Runtime against PyTorch) -> `probe` and `folder` (-> model.json, the finished
+folder). `run.export_model` joins them, `../export.py` is the command line.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,130 @@
+"""Compares an exported graph, as ONNX Runtime runs it, with PyTorch.
+
+The graph gets ragged right-padded batches; PyTorch gets the same prompts one at a time, unpadded
+(`eager.py`). So one comparison covers the arithmetic, the padding and the batching.
+"""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from transformers import GPT2LMHeadModel
+
+from .eager import EagerRun, run_alone
+from .errors import ExportError
+
+RELATIVE_TOLERANCE = 1e-5
+"""hidden and logits: largest difference of one element, in units of its vector's L2 norm."""
+
+ATTENTION_TOLERANCE = 1e-5
+"""attention: largest absolute difference of one weight."""
+
+LONGEST_RAGGED = 48
+"""Tokens; the ragged batches stay short, the long batch goes to n_positions."""
+
+
+@dataclass
+class Differences:
+    """The largest differences met so far, per kind of output, and where."""
+
+    largest: dict[str, float] = field(
+        default_factory=lambda: {"hidden": 0.0, "attention": 0.0, "logits": 0.0}
+    )
+    prompts: int = 0
+
+    def note(self, kind: str, value: float, where: str) -> None:
+        """Records a difference; raises ExportError when it is out of bounds or not a number."""
+        allowed = ATTENTION_TOLERANCE if kind == "attention" else RELATIVE_TOLERANCE
+        if not value <= allowed:
+            unit = "" if kind == "attention" else " of the vector's L2 norm"
+            raise ExportError(
+                f"the exported graph does not compute what PyTorch computes: {where} differs "
+                f"by {value:.3g}{unit}, allowed is {allowed:.0e}; nothing was written"
+            )
+        self.largest[kind] = max(self.largest[kind], float(value))
+
+
+def open_session(path: Path, threads: int = 0, level=None) -> ort.InferenceSession:
+    """ONNX Runtime on the CPU; `threads` 0 takes all cores, `level` None optimises fully."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    if level is not None:
+        options.graph_optimization_level = level
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def pad_batch(prompts: list[list[int]], pad_ids) -> dict[str, np.ndarray]:
+    """The graph's inputs for right-padded `prompts`; `pad_ids()` gives one padding id."""
+    seq = max(len(prompt) for prompt in prompts)
+    rows = [prompt + [pad_ids() for _ in range(seq - len(prompt))] for prompt in prompts]
+    mask = [[1] * len(prompt) + [0] * (seq - len(prompt)) for prompt in prompts]
+    return {"input_ids": np.array(rows, np.int64), "attention_mask": np.array(mask, np.int64)}
+
+
+def check_export(path: Path, model: GPT2LMHeadModel, threads: int = 0) -> Differences:
+    """Runs every comparison on the graph at `path`; raises ExportError at the first failure."""
+    config = model.config
+    session = open_session(path, threads)
+    rng = random.Random("aqlens export check")
+    found = Differences()
+
+    def draw_id():
+        return rng.randrange(config.vocab_size)
+
+    def draw(lengths):
+        return [[draw_id() for _ in range(length)] for length in lengths]
+
+    lengths = sorted({min(n, config.n_positions) for n in (1, 2, 3, 7, 20, LONGEST_RAGGED)})
+    ragged = draw(lengths[::-1] + lengths[:2])
+    every = list(range(config.n_layer))
+    references = [run_alone(model, prompt) for prompt in ragged]
+    for pad_ids in (lambda: 0, lambda: config.vocab_size - 1, draw_id):
+        _compare(session, ragged, references, pad_ids, every, found)
+    alone = draw([1])
+    _compare(session, alone, [run_alone(model, alone[0])], draw_id, every, found)
+    # At full length the attention of all layers would not fit into memory for a large model.
+    some = sorted({0, config.n_layer // 2, config.n_layer - 1})
+    long = draw([config.n_positions // 2 + 1, config.n_positions])
+    references = [run_alone(model, prompt, some) for prompt in long]
+    _compare(session, long, references, draw_id, some, found)
+    return found
+
+
+def _compare(session, prompts, references, pad_ids, attention_layers, found) -> None:
+    """One batch: every output of every row against that row's reference."""
+    layers = range(len(references[0].hidden))
+    names = ["logits", *(f"hidden.{i}" for i in layers)]
+    names += [f"attention.{i}" for i in attention_layers]
+    outputs = session.run(names, pad_batch(prompts, pad_ids))
+    for name, values in zip(names, outputs, strict=True):
+        if not np.isfinite(values).all():
+            raise ExportError(f"{name} of the exported graph holds NaN or infinity")
+        for row, reference in enumerate(references):
+            where = f"{name}, prompt of {len(prompts[row])} tokens"
+            _compare_row(name, values[row], len(prompts[row]), reference, where, found)
+    found.prompts += len(prompts)
+
+
+def _compare_row(name, values, length: int, reference: EagerRun, where, found) -> None:
+    kind, _, layer = name.partition(".")
+    if kind == "attention":
+        expected = reference.attention[int(layer)].numpy()
+        actual = values[:, :length, :]
+        keys, queries = np.arange(values.shape[-1]), np.arange(length)
+        if actual[:, keys[None, :] > queries[:, None]].any():
+            raise ExportError(f"{where}: attention to a later token or to padding is not 0")
+        found.note(kind, np.abs(actual[:, :, :length] - expected).max(), where)
+        return
+    expected = reference.logits if kind == "logits" else reference.hidden[int(layer)]
+    actual = values if kind == "logits" else values[:length]
+    found.note(kind, relative_difference(actual, expected.numpy()), where)
+
+
+def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
+    """Largest |actual - expected| over the last axis's L2 norm of `expected`."""
+    norm = np.linalg.norm(expected.astype(np.float64), axis=-1)
+    largest = np.abs(actual.astype(np.float64) - expected).max(axis=-1)
+    return float((largest / np.maximum(norm, np.finfo(np.float32).tiny)).max())

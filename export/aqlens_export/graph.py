@@ -1,0 +1,204 @@
+"""Writes a GPT-2 as the smallest ONNX graph that shows its insides.
+
+    inputs   input_ids       int64 [batch, seq]
+             attention_mask  int64 [batch, seq]               ones, then zeros: right padding only
+    outputs  logits          f32   [batch, vocab]             at each row's last real token
+             hidden.{l}      f32   [batch, seq, d_model]      block l's raw output, before ln_f
+             attention.{l}   f32   [batch, heads, seq, seq]   after the softmax
+
+The graph is put together node by node instead of being traced from PyTorch, for three reasons:
+each operator is one that ONNX Runtime has a fused kernel for (so nothing depends on a pattern
+being recognised), the tied embedding is stored once, and the same weights give the same bytes.
+
+Padding never enters the arithmetic. Real tokens stand first in their row, so the causal mask
+alone keeps every real query from the padding after it; the attention mask only says where a row
+ends. What padding positions hold is finite and means nothing.
+"""
+
+import math
+
+import numpy as np
+import torch
+from onnx import ModelProto, TensorProto, helper
+from transformers import GPT2LMHeadModel
+
+from . import __version__
+
+OPSET = 20
+"""The first opset with the `Gelu` operator (LayerNormalization came with 17)."""
+
+IR_VERSION = 9
+
+MASKED = np.float32(np.finfo(np.float32).min)
+"""Added to the scores of future keys, as PyTorch does: their weight underflows to exactly 0."""
+
+GELU = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
+"""`activation_function` of the config -> `approximate` of the ONNX operator."""
+
+
+class GraphBuilder:
+    """Collects nodes and initializers; every value is named by its place in the model."""
+
+    def __init__(self, weights):
+        self.nodes = []
+        self.initializers = []
+        self._weights = weights
+
+    def weight(self, name: str, values) -> str:
+        """Stores a weight (torch tensor or numpy array) and returns its name."""
+        if isinstance(values, torch.Tensor):
+            values = values.detach().to(torch.float32).cpu().numpy()
+        self.initializers.append(self._weights.add(name, values))
+        return name
+
+    def ints(self, name: str, values) -> str:
+        """Stores int64 constants (a list: one axis; a number: a scalar)."""
+        return self.weight(name, np.array(values, dtype=np.int64))
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes) -> str:
+        """Adds a node with one output, named like its output."""
+        self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
+        return output
+
+
+def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
+    """The ONNX model of `model`; `weights` is the place its weights go (`weights.py`).
+
+    Shapes are dynamic in `batch` and `seq`; `seq` up to the model's `n_positions`, above which
+    ONNX Runtime stops with an out-of-bounds error on the position embedding.
+    """
+    config = model.config
+    g = GraphBuilder(weights)
+    _constants(g, config)
+    stream = _embed(g, model)
+    for layer, block in enumerate(model.transformer.h):
+        stream = _attention(g, block, layer, stream, config)
+        stream = _mlp(g, block, layer, stream, config)
+        g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
+    _logits(g, model, stream)
+    return _finish(g, config)
+
+
+def _constants(g: GraphBuilder, config) -> None:
+    """Shapes and the causal mask, from the size of the ids alone."""
+    heads, size = config.n_head, config.n_embd // config.n_head
+    g.ints("zero", 0), g.ints("one", 1), g.ints("axis.0", [0]), g.ints("axis.1", [1])
+    g.ints("shape.stream", [-1, config.n_embd])
+    g.ints("shape.head_split.tail", [3, heads, size])
+    g.ints("shape.hidden.tail", [config.n_embd])
+    g.node("Shape", ["input_ids"], "ids.shape")
+    g.node("Concat", ["ids.shape", "shape.head_split.tail"], "shape.head_split", axis=0)
+    g.node("Concat", ["ids.shape", "shape.hidden.tail"], "shape.hidden", axis=0)
+    g.node("Gather", ["ids.shape", "one"], "seq")
+    g.node("Range", ["zero", "seq", "one"], "positions")
+    g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
+    g.node("Greater", ["positions", "query_positions"], "is_future")
+    g.weight("masked", np.array(MASKED)), g.weight("visible", np.array(0, np.float32))
+    g.node("Where", ["is_future", "masked", "visible"], "causal_mask")
+
+
+def _embed(g: GraphBuilder, model: GPT2LMHeadModel) -> str:
+    """Token plus position embedding, as the residual stream [batch * seq, d_model]."""
+    g.weight("wte", model.transformer.wte.weight)
+    g.weight("wpe", model.transformer.wpe.weight)
+    g.node("Gather", ["wte", "input_ids"], "token_embedding")
+    g.node("Gather", ["wpe", "positions"], "position_embedding")
+    g.node("Add", ["token_embedding", "position_embedding"], "embedding")
+    return g.node("Reshape", ["embedding", "shape.stream"], "stream.embedding")
+
+
+def _attention(g: GraphBuilder, block, layer: int, stream: str, config) -> str:
+    """The attention half of a block, with its residual add."""
+    at = f"block.{layer}.attention"
+    normed = _layer_norm(g, block.ln_1, stream, f"{at}.norm")
+    qkv = _linear(g, block.attn.c_attn, normed, f"{at}.qkv")
+    g.node("Reshape", [qkv, "shape.head_split"], f"{at}.heads")
+    g.node("Transpose", [f"{at}.heads"], f"{at}.by_head", perm=[2, 0, 3, 1, 4])
+    parts = [f"{at}.q_part", f"{at}.k_part", f"{at}.v_part"]
+    g.nodes.append(
+        helper.make_node("Split", [f"{at}.by_head"], parts, f"{at}.split", axis=0, num_outputs=3)
+    )
+    q, k, v = (g.node("Squeeze", [part, "axis.0"], part.removesuffix("_part")) for part in parts)
+    g.node("Transpose", [k], f"{at}.k_transposed", perm=[0, 1, 3, 2])
+    g.node("MatMul", [q, f"{at}.k_transposed"], f"{at}.products")
+    g.weight(f"{at}.scale", np.array(attention_scale(config, layer), np.float32))
+    g.node("Mul", [f"{at}.products", f"{at}.scale"], f"{at}.scores")
+    g.node("Add", [f"{at}.scores", "causal_mask"], f"{at}.masked_scores")
+    weights = g.node("Softmax", [f"{at}.masked_scores"], f"attention.{layer}", axis=-1)
+    g.node("MatMul", [weights, v], f"{at}.mixed")
+    g.node("Transpose", [f"{at}.mixed"], f"{at}.by_token", perm=[0, 2, 1, 3])
+    g.node("Reshape", [f"{at}.by_token", "shape.stream"], f"{at}.joined")
+    written = _linear(g, block.attn.c_proj, f"{at}.joined", f"{at}.projection")
+    return g.node("Add", [stream, written], f"stream.{layer}.attention")
+
+
+def _mlp(g: GraphBuilder, block, layer: int, stream: str, config) -> str:
+    """The MLP half of a block, with its residual add."""
+    at = f"block.{layer}.mlp"
+    normed = _layer_norm(g, block.ln_2, stream, f"{at}.norm")
+    inner = _linear(g, block.mlp.c_fc, normed, f"{at}.inner")
+    approximate = GELU[config.activation_function]
+    g.node("Gelu", [inner], f"{at}.gelu", approximate=approximate)
+    written = _linear(g, block.mlp.c_proj, f"{at}.gelu", f"{at}.projection")
+    return g.node("Add", [stream, written], f"stream.{layer}.mlp")
+
+
+def _logits(g: GraphBuilder, model: GPT2LMHeadModel, stream: str) -> None:
+    """ln_f and the vocabulary matmul, for each row's last real token alone."""
+    g.node("ReduceSum", ["attention_mask", "axis.1"], "lengths", keepdims=1)
+    g.node("Sub", ["lengths", "one"], "last_position")
+    last_hidden = f"hidden.{model.config.n_layer - 1}"
+    g.node("GatherND", [last_hidden, "last_position"], "last_token", batch_dims=1)
+    normed = _layer_norm(g, model.transformer.ln_f, "last_token", "ln_f")
+    head, embedding = model.lm_head.weight, model.transformer.wte.weight
+    tied = head.data_ptr() == embedding.data_ptr() or torch.equal(head, embedding)
+    unembedding = "wte" if tied else g.weight("lm_head", head)
+    g.node("Gemm", [normed, unembedding], "logits", transB=1)
+
+
+def _layer_norm(g: GraphBuilder, norm, value: str, name: str) -> str:
+    scale = g.weight(f"{name}.scale", norm.weight)
+    bias = g.weight(f"{name}.bias", norm.bias)
+    return g.node("LayerNormalization", [value, scale, bias], name, axis=-1, epsilon=norm.eps)
+
+
+def _linear(g: GraphBuilder, conv1d, value: str, name: str) -> str:
+    """value @ weight + bias; GPT-2 keeps its weights as [in, out], the order Gemm wants."""
+    weight = g.weight(f"{name}.weight", conv1d.weight)
+    bias = g.weight(f"{name}.bias", conv1d.bias)
+    return g.node("Gemm", [value, weight, bias], name)
+
+
+def attention_scale(config, layer: int) -> float:
+    """What attention scores of block `layer` are multiplied with."""
+    scale = 1.0
+    if config.scale_attn_weights:
+        scale = 1.0 / math.sqrt(config.n_embd // config.n_head)
+    if config.scale_attn_by_inverse_layer_idx:
+        scale /= layer + 1
+    return scale
+
+
+def _finish(g: GraphBuilder, config) -> ModelProto:
+    """Declares inputs and outputs and closes the graph."""
+    int64, f32 = TensorProto.INT64, TensorProto.FLOAT
+    ids = ["batch", "seq"]
+    inputs = [
+        helper.make_tensor_value_info("input_ids", int64, ids),
+        helper.make_tensor_value_info("attention_mask", int64, ids),
+    ]
+    outputs = [helper.make_tensor_value_info("logits", f32, ["batch", config.vocab_size])]
+    for layer in range(config.n_layer):
+        shape = [*ids, config.n_embd]
+        outputs.append(helper.make_tensor_value_info(f"hidden.{layer}", f32, shape))
+    for layer in range(config.n_layer):
+        shape = ["batch", config.n_head, "seq", "seq"]
+        outputs.append(helper.make_tensor_value_info(f"attention.{layer}", f32, shape))
+    graph = helper.make_graph(g.nodes, "gpt2", inputs, outputs, g.initializers)
+    return helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="aqlens_export",
+        producer_version=__version__,
+    )

@@ -1,0 +1,86 @@
+"""The probe: a few prompts with PyTorch's values, from which a reader can tell that a graph
+computes what its outputs are called, on the machine and the provider it runs on.
+
+Sizes stay small (some kilobytes per layer): 8 dimensions of 3 positions per layer and prompt,
+2 heads of 2 queries, 16 logits.
+"""
+
+import random
+
+import torch
+from transformers import GPT2LMHeadModel
+
+from .check import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE
+from .eager import EagerRun, run_alone
+
+LENGTHS = (11, 1, 29, 5)
+"""Tokens of the probe's prompts, cut to n_positions; unsorted, so that padding is in the middle."""
+
+
+def make_probe(model: GPT2LMHeadModel) -> dict:
+    """The `probe` of model.json. Deterministic; every number is PyTorch's."""
+    config = model.config
+    rng = random.Random("aqlens probe")
+    lengths = list(dict.fromkeys(min(length, config.n_positions) for length in LENGTHS))
+    prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+    hidden, attention, logits = [], [], []
+    for prompt, ids in enumerate(prompts):
+        run = run_alone(model, ids)
+        hidden += _hidden(run, prompt, rng)
+        attention += _attention(run, prompt)
+        logits.append(_logits(run, prompt))
+    return {
+        "prompts": prompts,
+        "relative_tolerance": RELATIVE_TOLERANCE,
+        "attention_tolerance": ATTENTION_TOLERANCE,
+        "hidden": sorted(hidden, key=lambda row: (row["layer"], row["prompt"], row["position"])),
+        "attention": sorted(attention, key=lambda row: (row["layer"], row["prompt"])),
+        "logits": logits,
+    }
+
+
+def short_floats(values) -> list[float]:
+    """float32 values with the 9 significant digits that bring them back exactly."""
+    return [float(f"{value:.9g}") for value in torch.as_tensor(values).flatten().tolist()]
+
+
+def _hidden(run: EagerRun, prompt: int, rng: random.Random) -> list[dict]:
+    """Per layer: first, middle and last position; the 4 largest dimensions and 4 others."""
+    rows = []
+    for layer, states in enumerate(run.hidden):
+        last = len(states) - 1
+        for position in sorted({0, last // 2, last}):
+            vector = states[position]
+            largest = vector.abs().topk(min(4, len(vector))).indices.tolist()
+            others = [i for i in range(len(vector)) if i not in largest]
+            index = sorted(largest + rng.sample(others, min(4, len(others))))
+            place = {"layer": layer, "prompt": prompt, "position": position}
+            rows.append({**place, **_picked(vector, index)})
+    return rows
+
+
+def _attention(run: EagerRun, prompt: int) -> list[dict]:
+    """Per layer: two heads (others in each layer), a middle and the last query."""
+    rows = []
+    for layer, weights in run.attention.items():
+        heads, last = weights.shape[0], weights.shape[1] - 1
+        for head in sorted({layer % heads, (layer + heads // 2) % heads}):
+            for query in sorted({last // 2, last}):
+                value = short_floats(weights[head, query, : query + 1])
+                place = {"layer": layer, "prompt": prompt, "head": head, "query": query}
+                rows.append({**place, "value": value})
+    return rows
+
+
+def _logits(run: EagerRun, prompt: int) -> dict:
+    """The 8 largest logits and 8 spread evenly over the vocabulary."""
+    size = len(run.logits)
+    top = run.logits.topk(min(8, size)).indices.tolist()
+    spread = [i * (size - 1) // 7 for i in range(8)]
+    index = list(dict.fromkeys(top + spread))
+    return {"prompt": prompt, **_picked(run.logits, index)}
+
+
+def _picked(vector: torch.Tensor, index: list[int]) -> dict:
+    norm = short_floats(vector.double().norm())[0]
+    return {"norm": norm, "index": index, "value": short_floats(vector[index])}

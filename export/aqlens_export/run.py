@@ -1,0 +1,96 @@
+"""One export from end to end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .check import Differences, check_export
+from .errors import ExportError
+from .folder import FILES, refuse_unless_ours, staged, write_model_json
+from .graph import build_graph
+from .probe import make_probe
+from .source import Source, from_checkpoint, from_seed
+from .weights import INLINE_LIMIT_BYTES, open_weights
+
+
+@dataclass
+class ExportOptions:
+    """What the command line says (`../export.py` documents each)."""
+
+    out: Path
+    model: str | None = None
+    revision: str | None = None
+    config: str | None = None
+    seed: int = 0
+    tokenizer: Path | None = None
+    name: str | None = None
+    inline_limit: int = INLINE_LIMIT_BYTES
+    threads: int = 0
+
+
+def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> Differences:
+    """Writes the model folder `options.out`; returns the largest differences from PyTorch.
+
+    Raises ExportError, and leaves `options.out` as it was, when the checkpoint cannot be
+    exported or the graph does not compute what PyTorch computes.
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    refuse_unless_ours(options.out, options.model)
+    say(f"loading   {options.model or 'random weights, seed ' + str(options.seed)}")
+    source = _load(options)
+    source.name = options.name or source.name
+    say(f"          {describe(source)}")
+    with staged(options.out) as folder:
+        say("writing   model.onnx, tokenizer.json")
+        write_graph(folder, source, options.inline_limit)
+        (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
+        say("checking  ragged padded batches against PyTorch, one prompt at a time")
+        found = check_export(folder / "model.onnx", source.model, options.threads)
+        say("probing   reference values for model.json")
+        write_model_json(folder, source, make_probe(source.model))
+    _summarise(options.out, found, say)
+    return found
+
+
+def _load(options: ExportOptions) -> Source:
+    if options.model is not None:
+        return from_checkpoint(options.model, options.revision)
+    if options.config is None or options.tokenizer is None:
+        raise ExportError("--random-weights needs --config JSON and --tokenizer FILE")
+    return from_seed(options.config, options.seed, options.tokenizer)
+
+
+def write_graph(folder: Path, source: Source, inline_limit: int = INLINE_LIMIT_BYTES) -> None:
+    """Writes `folder`/model.onnx, and model.onnx.data for weights above `inline_limit` bytes."""
+    weight_bytes = 4 * sum(parameter.numel() for parameter in source.model.parameters())
+    weights = open_weights(folder, weight_bytes, inline_limit)
+    try:
+        graph = build_graph(source.model, weights)
+    finally:
+        weights.close()
+    (folder / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def describe(source: Source) -> str:
+    """The model's shape in one line."""
+    config = source.model.config
+    parameters = sum(parameter.numel() for parameter in source.model.parameters())
+    return (
+        f"{config.n_layer} layers, {config.n_head} heads, d_model {config.n_embd}, "
+        f"vocabulary {config.vocab_size}, positions {config.n_positions}, "
+        f"{parameters / 1e6:.1f} M parameters"
+    )
+
+
+def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> None:
+    say(f"done      {out}")
+    for name in FILES:
+        if (out / name).exists():
+            say(f"          {name:<16} {(out / name).stat().st_size:>13,} bytes")
+    say(f"          largest differences from PyTorch over {found.prompts} prompts:")
+    say(f"          hidden {found.largest['hidden']:.1e} and logits {found.largest['logits']:.1e}")
+    say(f"          of the vector's norm, attention {found.largest['attention']:.1e}")
+    say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

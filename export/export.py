@@ -1,0 +1,89 @@
+"""Exports a GPT-2 checkpoint to a model folder that `aqlens` reads.
+
+    python export/export.py gpt2 --out models/gpt2
+    python export/export.py my-checkpoint/ --out models/mine
+    python export/export.py --random-weights --config '{"n_layer": 4, ...}' --seed 7 \\
+        --tokenizer tokenizer.json --out models/random
+
+Exit codes: 0 written and checked, 1 refused or the check failed (nothing written), 2 the command
+line is wrong. `README.md` beside this file describes what is written.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from aqlens_export.errors import ExportError
+from aqlens_export.run import ExportOptions, export_model
+from aqlens_export.weights import INLINE_LIMIT_BYTES
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description="Export a GPT-2 checkpoint to a model folder for aqlens."
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", nargs="?", help="hub name, or folder in Hugging Face layout")
+    add("--out", type=Path, required=True, metavar="DIR", help="the model folder to write")
+    add("--revision", metavar="R", help="the hub's branch, tag or commit")
+    add("--name", help="the model's name in model.json (default: MODEL's last component)")
+    add("--random-weights", action="store_true", help="random weights in place of MODEL")
+    add(
+        "--config",
+        metavar="JSON",
+        help="shape of the random model, a file or JSON itself: n_layer, n_head, n_embd, "
+        "vocab_size, n_positions",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the random weights")
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json of the random model")
+    add(
+        "--external-data-above",
+        type=int,
+        default=INLINE_LIMIT_BYTES,
+        metavar="BYTES",
+        help="put the weights into model.onnx.data when they are larger than this",
+    )
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
+    return parser
+
+
+def options_from(parser: argparse.ArgumentParser, arguments: list[str] | None) -> ExportOptions:
+    """Reads the command line; exits with 2 when its options contradict each other."""
+    args = parser.parse_args(arguments)
+    if args.random_weights:
+        if args.model is not None or args.revision is not None:
+            parser.error("--random-weights goes without MODEL and --revision")
+        if args.config is None or args.tokenizer is None:
+            parser.error("--random-weights needs --config JSON and --tokenizer FILE")
+    else:
+        if args.model is None:
+            parser.error("name a MODEL, or give --random-weights")
+        if args.config is not None or args.tokenizer is not None:
+            parser.error("--config and --tokenizer go with --random-weights only")
+    return ExportOptions(
+        out=args.out,
+        model=args.model,
+        revision=args.revision,
+        config=args.config,
+        seed=args.seed,
+        tokenizer=args.tokenizer,
+        name=args.name,
+        inline_limit=args.external_data_above,
+        threads=args.threads,
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one export; returns the exit code."""
+    options = options_from(build_parser(), arguments)
+    try:
+        export_model(options)
+    except ExportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
