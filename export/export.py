@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the random weights")
     add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json of the random model")
+    add("--save-checkpoint", type=Path, metavar="DIR", help="keep the random model for PyTorch too")
     add(
         "--external-data-above",
         type=int,
@@ -59,8 +60,8 @@ def options_from(parser: argparse.ArgumentParser, arguments: list[str] | None) -
     else:
         if args.model is None:
             parser.error("name a MODEL, or give --random-weights")
-        if args.config is not None or args.tokenizer is not None:
-            parser.error("--config and --tokenizer go with --random-weights only")
+        if any(x is not None for x in (args.config, args.tokenizer, args.save_checkpoint)):
+            parser.error("--config, --tokenizer, --save-checkpoint go with --random-weights only")
     return ExportOptions(
         out=args.out,
         model=args.model,
@@ -69,6 +70,7 @@ def options_from(parser: argparse.ArgumentParser, arguments: list[str] | None) -
         seed=args.seed,
         tokenizer=args.tokenizer,
         name=args.name,
+        save_checkpoint=args.save_checkpoint,
         inline_limit=args.external_data_above,
         threads=args.threads,
     )

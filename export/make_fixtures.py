@@ -24,6 +24,7 @@ from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model
 
 ROOT = Path(__file__).resolve().parent.parent
+DEMO_CHECKPOINT = ROOT / "data" / "demo" / "checkpoint"
 
 CLEARLY_APART = 1e-5
 """Attention weights and ratios of probabilities closer than this may change ranks elsewhere."""
@@ -101,12 +102,11 @@ def main(arguments: list[str] | None = None) -> int:
         "--out", type=Path, default=ROOT / "tests" / "fixtures", help="folder to write to"
     )
     fixtures = parser.parse_args(arguments).out
-    demo = ROOT / "data" / "demo" / "checkpoint"
     try:
         make_tiny(fixtures, ROOT / "tests" / "fixtures" / "tiny.yml")
-        if (demo / "model.safetensors").is_file():
+        if (DEMO_CHECKPOINT / "model.safetensors").is_file():
             notebook = ROOT / "pipelines" / "experiment-037.yml"
-            make_numbers(notebook, demo, fixtures / "reference" / "experiment-037.json")
+            make_numbers(notebook, DEMO_CHECKPOINT, fixtures / "reference" / "experiment-037.json")
         else:
             print("skipped   experiment-037.json: data/demo/checkpoint is not trained yet")
     except (ExportError, reference.PipelineError) as error:

@@ -38,6 +38,11 @@ class Notebook:
     """The notebook's model and tokenizer, loaded from a Hugging Face folder."""
 
     def __init__(self, checkpoint: str):
+        if not (Path(checkpoint) / "config.json").is_file():
+            raise PipelineError(
+                f"--checkpoint {checkpoint} has no config.json: "
+                "name a folder in Hugging Face layout"
+            )
         self.tokenizer = AutoTokenizer.from_pretrained(checkpoint)
         self.model = AutoModelForCausalLM.from_pretrained(
             checkpoint, attn_implementation="eager", dtype=torch.float32
@@ -158,15 +163,22 @@ def write_json(path: Path, numbers: dict) -> None:
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def make_reference(pipeline: Pipeline, notebook: Notebook) -> dict:
-    """Every number of the notebook for every scenario of the pipeline."""
-    layers = pipeline.layers if pipeline.layers is not None else list(range(notebook.n_layers))
-    impossible = [layer for layer in layers if not 0 <= layer < notebook.n_layers]
+def layers_of(pipeline: Pipeline | None, notebook: Notebook) -> list[int]:
+    """The pipeline's layers in its order, all when it names none; refuses impossible ones."""
+    if pipeline is None or pipeline.layers is None:
+        return list(range(notebook.n_layers))
+    impossible = [layer for layer in pipeline.layers if not 0 <= layer < notebook.n_layers]
     if impossible:
         raise PipelineError(
             f"layers {impossible} of {pipeline.name}: the checkpoint has 0 to "
             f"{notebook.n_layers - 1}; change the pipeline's layers or the checkpoint"
         )
+    return pipeline.layers
+
+
+def make_reference(pipeline: Pipeline, notebook: Notebook) -> dict:
+    """Every number of the notebook for every scenario of the pipeline."""
+    layers = layers_of(pipeline, notebook)
     return {
         "pipeline": pipeline.name,
         "versions": {"torch": torch.__version__.split("+")[0], **_versions()},
@@ -319,8 +331,7 @@ def _run(args) -> int:
         result = make_reference(pipeline, notebook)
         print(f"{args.out}: {len(result['scenarios'])} scenarios of {pipeline.name}")
     else:
-        layers = pipeline.layers if pipeline else None
-        layers = layers if layers is not None else list(range(notebook.n_layers))
+        layers = layers_of(pipeline, notebook)
         prompts = prompts_to_time(pipeline, notebook, args.token_lengths)
         result = time_extraction(notebook, prompts, layers, args.repeat)
         print(

@@ -26,6 +26,7 @@ class ExportOptions:
     seed: int = 0
     tokenizer: Path | None = None
     name: str | None = None
+    save_checkpoint: Path | None = None
     inline_limit: int = INLINE_LIMIT_BYTES
     threads: int = 0
 
@@ -43,6 +44,8 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
     source = _load(options)
     source.name = options.name or source.name
     say(f"          {describe(source)}")
+    if options.save_checkpoint is not None:
+        save_checkpoint(source, options.save_checkpoint)
     with staged(options.out) as folder:
         say("writing   model.onnx, tokenizer.json")
         write_graph(folder, source, options.inline_limit)
@@ -72,6 +75,14 @@ def write_graph(folder: Path, source: Source, inline_limit: int = INLINE_LIMIT_B
     finally:
         weights.close()
     (folder / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def save_checkpoint(source: Source, folder: Path) -> None:
+    """Writes the model in Hugging Face layout, so that PyTorch can be run on the same weights."""
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportError(f"--save-checkpoint {folder} is not empty: name a new folder")
+    source.model.save_pretrained(folder)
+    (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
 
 
 def describe(source: Source) -> str:
