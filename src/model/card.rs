@@ -1,8 +1,30 @@
 //! `model.json`: what a model folder says of itself.
+//!
+//! The exporter writes it beside the graph: the model's shape, the hash of every file, and a probe,
+//! reference values from PyTorch that the graph must reproduce before it is used.
 
-/// The parsed `model.json` of a model folder whose file hashes were checked.
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::ModelError;
+use crate::store::sha256_of_file;
+
+const CARD: &str = "model.json";
+const GRAPH: &str = "model.onnx";
+const TOKENIZER: &str = "tokenizer.json";
+const FORMAT: u32 = 1;
+const FAMILY: &str = "gpt2";
+
+/// The parsed and validated `model.json` of a model folder.
 #[derive(Debug, Clone)]
 pub struct ModelCard {
+    /// The folder it was read from.
+    pub folder: PathBuf,
     /// How many transformer blocks.
     pub n_layer: i16,
     /// Attention heads a block.
@@ -13,4 +35,327 @@ pub struct ModelCard {
     pub vocab_size: usize,
     /// Longest prompt in tokens.
     pub n_positions: usize,
+    /// Where the weights came from.
+    pub source: Source,
+    /// Every file of the folder but `model.json`, by name.
+    pub files: BTreeMap<String, FileFacts>,
+    /// Versions of the exporter and its libraries, for the lineage.
+    pub exporter: BTreeMap<String, serde_json::Value>,
+    /// What the graph must compute.
+    pub probe: Probe,
+}
+
+/// Where a model's weights came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Hub name, folder, or `random-weights`.
+    pub name: String,
+    /// Revision on the hub, when it came from there.
+    pub revision: Option<String>,
+    /// Seed of the weights, when they are random.
+    pub random_seed: Option<u64>,
+}
+
+/// A file as it was exported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileFacts {
+    /// SHA-256 of its content, lower-case hex.
+    pub sha256: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Prompts and what PyTorch computed on them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Token ids, of different lengths, so that padding is probed too.
+    pub prompts: Vec<Vec<i32>>,
+    /// How far a number may lie from PyTorch's, as a share of its vector's norm.
+    pub relative_tolerance: f64,
+    /// How far an attention weight may lie from PyTorch's.
+    pub attention_tolerance: f64,
+    /// Block outputs.
+    pub hidden: Vec<HiddenProbe>,
+    /// Attention rows.
+    pub attention: Vec<AttentionProbe>,
+    /// Scores of the next token.
+    pub logits: Vec<LogitsProbe>,
+}
+
+/// Some numbers of one block output at one position.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HiddenProbe {
+    /// The block.
+    pub layer: i16,
+    /// Index into the probe's prompts.
+    pub prompt: usize,
+    /// The token's position.
+    pub position: usize,
+    /// Euclidean norm of the whole vector.
+    pub norm: f64,
+    /// Which of its numbers.
+    pub index: Vec<usize>,
+    /// Their values.
+    pub value: Vec<f64>,
+}
+
+/// One attention row.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionProbe {
+    /// The block.
+    pub layer: i16,
+    /// Index into the probe's prompts.
+    pub prompt: usize,
+    /// The head.
+    pub head: usize,
+    /// The attending token's position.
+    pub query: usize,
+    /// Its weights on the keys `0..=query`.
+    pub value: Vec<f64>,
+}
+
+/// Some of one prompt's logits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogitsProbe {
+    /// Index into the probe's prompts.
+    pub prompt: usize,
+    /// Euclidean norm of all logits.
+    pub norm: f64,
+    /// Which of them.
+    pub index: Vec<usize>,
+    /// Their values.
+    pub value: Vec<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WireCard {
+    /// Checked by [`Kind`] first, so that a newer card is not called a broken one.
+    #[serde(rename = "format")]
+    _format: u32,
+    #[serde(rename = "family")]
+    _family: String,
+    n_layer: i16,
+    n_head: i16,
+    d_model: usize,
+    vocab_size: usize,
+    n_positions: usize,
+    source: Source,
+    files: BTreeMap<String, FileFacts>,
+    exporter: BTreeMap<String, serde_json::Value>,
+    probe: Probe,
+}
+
+/// The two fields that say whether the rest can be understood.
+#[derive(Debug, Deserialize)]
+struct Kind {
+    format: u32,
+    family: String,
+}
+
+impl ModelCard {
+    /// Reads and validates `folder/model.json`; opens no other file.
+    ///
+    /// # Errors
+    /// When the folder or its `model.json` is missing, or says something that cannot be.
+    pub fn load(folder: &Path) -> Result<Self, ModelError> {
+        if !folder.is_dir() {
+            return Err(ModelError::NoFolder { path: folder.to_owned() });
+        }
+        let path = folder.join(CARD);
+        let text = match fs::read(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(ModelError::NoCard { path: folder.to_owned() });
+            }
+            other => other.map_err(|source| ModelError::Read { path: path.clone(), source })?,
+        };
+        let wire = parse(&text).map_err(|problem| ModelError::Card { path, problem })?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            n_layer: wire.n_layer,
+            n_head: wire.n_head,
+            d_model: wire.d_model,
+            vocab_size: wire.vocab_size,
+            n_positions: wire.n_positions,
+            source: wire.source,
+            files: wire.files,
+            exporter: wire.exporter,
+            probe: wire.probe,
+        })
+    }
+
+    /// Reads every file of the folder and compares size and SHA-256 with the card's.
+    ///
+    /// # Errors
+    /// Names the first file, in the order of names, that is missing or another.
+    pub fn verify_files(&self) -> Result<(), ModelError> {
+        let checks: Vec<Result<(), ModelError>> =
+            self.files.par_iter().map(|(name, facts)| self.verify(name, facts)).collect();
+        checks.into_iter().collect()
+    }
+
+    fn verify(&self, name: &str, facts: &FileFacts) -> Result<(), ModelError> {
+        let path = self.folder.join(name);
+        let bytes = match fs::metadata(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(ModelError::MissingFile { path });
+            }
+            other => other.map_err(|source| ModelError::Read { path: path.clone(), source })?.len(),
+        };
+        if bytes != facts.bytes {
+            let (expected, found) = (format!("{} bytes", facts.bytes), format!("{bytes} bytes"));
+            return Err(ModelError::Changed { path, expected, found });
+        }
+        let found = sha256_of_file(&path)
+            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+        if found != facts.sha256 {
+            let (expected, found) = (format!("sha256 {}", facts.sha256), format!("sha256 {found}"));
+            return Err(ModelError::Changed { path, expected, found });
+        }
+        Ok(())
+    }
+
+    /// The graph's file.
+    pub fn graph_path(&self) -> PathBuf {
+        self.folder.join(GRAPH)
+    }
+
+    /// The tokenizer's file.
+    pub fn tokenizer_path(&self) -> PathBuf {
+        self.folder.join(TOKENIZER)
+    }
+
+    /// SHA-256 over everything that decides what the graph computes: that of `model.onnx`, or,
+    /// where the weights lie in files beside it, over the hashes of all of them.
+    pub fn graph_sha256(&self) -> String {
+        let graph: Vec<(&String, &FileFacts)> =
+            self.files.iter().filter(|(name, _)| *name != TOKENIZER).collect();
+        match graph.as_slice() {
+            [(_, only)] => only.sha256.clone(),
+            many => {
+                let lines: String =
+                    many.iter().map(|(n, f)| format!("{}  {n}\n", f.sha256)).collect();
+                crate::store::hex_sha256(lines.as_bytes())
+            }
+        }
+    }
+
+    /// SHA-256 of `tokenizer.json`.
+    pub fn tokenizer_sha256(&self) -> String {
+        self.files[TOKENIZER].sha256.clone()
+    }
+}
+
+fn parse(text: &[u8]) -> Result<WireCard, String> {
+    let kind: Kind = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
+    if kind.format != FORMAT {
+        return Err(format!(
+            "has format {}, and this aqlens reads format {FORMAT} only",
+            kind.format
+        ));
+    }
+    if kind.family != FAMILY {
+        return Err(format!(
+            "is of family '{}', and this aqlens reads family '{FAMILY}' only",
+            kind.family
+        ));
+    }
+    let wire: WireCard = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
+    check_shape(&wire)?;
+    check_files(&wire.files)?;
+    check_probe(&wire)?;
+    Ok(wire)
+}
+
+fn check_shape(wire: &WireCard) -> Result<(), String> {
+    let sizes = [
+        ("n_layer", i64::from(wire.n_layer)),
+        ("n_head", i64::from(wire.n_head)),
+        ("d_model", wire.d_model as i64),
+        ("vocab_size", wire.vocab_size as i64),
+        ("n_positions", wire.n_positions as i64),
+    ];
+    for (name, size) in sizes {
+        // Arrow counts the numbers of a vector in 32 bits.
+        if !(1..=i64::from(i32::MAX)).contains(&size) {
+            return Err(format!("says {name} = {size}, which must be 1 or more"));
+        }
+    }
+    Ok(())
+}
+
+fn check_files(files: &BTreeMap<String, FileFacts>) -> Result<(), String> {
+    for name in [GRAPH, TOKENIZER] {
+        if !files.contains_key(name) {
+            return Err(format!("does not list '{name}' under files"));
+        }
+    }
+    for (name, facts) in files {
+        let plain = !name.is_empty() && name != "." && name != ".." && name != CARD;
+        if !plain || name.contains(['/', '\\', '\0']) {
+            return Err(format!("lists file '{name}', which must be a plain name in its folder"));
+        }
+        let hex = facts.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if facts.sha256.len() != 64 || !hex {
+            return Err(format!(
+                "gives '{}' as sha256 of '{name}', which must be 64 lower-case hex digits",
+                facts.sha256
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_probe(wire: &WireCard) -> Result<(), String> {
+    let probe = &wire.probe;
+    if probe.prompts.is_empty() || probe.hidden.is_empty() || probe.logits.is_empty() {
+        return Err("has a probe without prompts, hidden or logits values".to_owned());
+    }
+    for tolerance in [probe.relative_tolerance, probe.attention_tolerance] {
+        if !(tolerance > 0.0 && tolerance < 0.1) {
+            return Err(format!("has a probe tolerance of {tolerance}, which must be in 0..0.1"));
+        }
+    }
+    for (i, prompt) in probe.prompts.iter().enumerate() {
+        let known = |id: &i32| usize::try_from(*id).is_ok_and(|id| id < wire.vocab_size);
+        if prompt.is_empty() || prompt.len() > wire.n_positions || !prompt.iter().all(known) {
+            return Err(format!(
+                "has probe prompt {i} of {} tokens, which must be 1 to {} ids below {}",
+                prompt.len(),
+                wire.n_positions,
+                wire.vocab_size
+            ));
+        }
+    }
+    let length = |prompt: usize| probe.prompts.get(prompt).map_or(0, Vec::len);
+    let layer = |layer: i16| (0..wire.n_layer).contains(&layer);
+    let hidden = probe.hidden.iter().all(|h| {
+        layer(h.layer) && h.position < length(h.prompt) && pairs(&h.index, &h.value, wire.d_model)
+    });
+    let attention = probe.attention.iter().all(|a| {
+        layer(a.layer)
+            && a.query < length(a.prompt)
+            && a.head < wire.n_head as usize
+            && a.value.len() == a.query + 1
+    });
+    let logits = probe
+        .logits
+        .iter()
+        .all(|l| length(l.prompt) > 0 && pairs(&l.index, &l.value, wire.vocab_size));
+    for (name, good) in [("hidden", hidden), ("attention", attention), ("logits", logits)] {
+        if !good {
+            return Err(format!("has a probe whose {name} values lie outside the model's shape"));
+        }
+    }
+    Ok(())
+}
+
+fn pairs(index: &[usize], value: &[f64], width: usize) -> bool {
+    index.len() == value.len() && index.iter().all(|i| *i < width)
 }

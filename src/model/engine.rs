@@ -1,5 +1,12 @@
 //! Opens the graph when it is first needed: a resumed run that only analyses never loads it.
 
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::{Batch, ModelCard, ModelError, batch, onnx, probe};
+
 /// What the pipeline or the command line asks for.
 #[derive(
     Debug,
@@ -33,6 +40,188 @@ pub enum Provider {
     Cuda,
 }
 
-/// The model ready to run.
-#[derive(Debug)]
-pub struct Engine {}
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+        })
+    }
+}
+
+/// How to run the graph.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// What to run on.
+    pub provider: ProviderChoice,
+    /// Whether CUDA may round matrix products to TF32 (10 of 23 bits of each factor).
+    pub tf32: bool,
+    /// Threads inside one operation on the processor; `None` = as many as there are cores.
+    pub threads: Option<usize>,
+    /// The ONNX Runtime library or a folder that holds it; `None` = search, see [`super::locate`].
+    pub library: Option<PathBuf>,
+}
+
+/// What the graph runs with: everything about the runtime that a run records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineFacts {
+    /// Version of ONNX Runtime, such as `1.32.0`.
+    pub runtime_version: String,
+    /// The library that was loaded.
+    pub library: PathBuf,
+    /// What the graph runs on.
+    pub provider: Provider,
+    /// Why `auto` took the processor; `None` when there was nothing to decide.
+    pub fallback: Option<String>,
+    /// Threads inside one operation on the processor.
+    pub threads: usize,
+    /// Whether matrix products are rounded to TF32; only ever on CUDA.
+    pub tf32: bool,
+}
+
+/// Which outputs are copied out of the runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Layers whose block output is wanted.
+    pub hidden: Vec<i16>,
+    /// Layers whose attention is wanted.
+    pub attention: Vec<i16>,
+}
+
+/// What the graph gave for one batch, borrowed from the runtime's own buffers. Numbers at padding
+/// positions are there and mean nothing.
+#[derive(Debug, Clone)]
+pub struct Outputs<'a> {
+    /// `[batch, vocab_size]`: scores at each row's last real token.
+    pub logits: &'a [f32],
+    /// `[batch, seq, d_model]` each, in the order of [`Wanted::hidden`].
+    pub hidden: Vec<&'a [f32]>,
+    /// `[batch, heads, seq, seq]` each (query, then key), in the order of [`Wanted::attention`].
+    pub attention: Vec<&'a [f32]>,
+}
+
+/// Takes the outputs of one batch.
+pub type Take<'t> = dyn FnMut(&Outputs<'_>) + 't;
+
+/// Something that computes a batch: the graph, or a stand-in in tests.
+pub trait Backend: Send {
+    /// Computes one batch and hands the outputs to `take`, once.
+    fn run(
+        &mut self,
+        batch: &Batch,
+        wanted: &Wanted,
+        take: &mut Take<'_>,
+    ) -> Result<(), ModelError>;
+}
+
+/// The model, ready to run: finds the runtime when its facts are asked for, loads and probes the
+/// graph when the first batch comes.
+pub struct Engine {
+    card: ModelCard,
+    options: EngineOptions,
+    facts: OnceLock<EngineFacts>,
+    backend: Mutex<Option<Box<dyn Backend>>>,
+    calls: AtomicU64,
+}
+
+impl Engine {
+    /// An engine for the model of `card`; opens nothing yet.
+    pub fn new(card: ModelCard, options: EngineOptions) -> Self {
+        Self {
+            card,
+            options,
+            facts: OnceLock::new(),
+            backend: Mutex::new(None),
+            calls: AtomicU64::new(0),
+        }
+    }
+
+    /// An engine that runs on `backend`, which stands in for ONNX Runtime and is not probed.
+    pub fn with_backend(card: ModelCard, facts: EngineFacts, backend: Box<dyn Backend>) -> Self {
+        let engine = Self::new(card, EngineOptions::default());
+        let _ = engine.facts.set(facts);
+        *engine.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
+        engine
+    }
+
+    /// What the graph runs with. Finds and loads the runtime's library, but not the graph.
+    ///
+    /// # Errors
+    /// When there is no usable ONNX Runtime, or the GPU that was asked for cannot be had.
+    pub fn facts(&self) -> Result<&EngineFacts, ModelError> {
+        if let Some(facts) = self.facts.get() {
+            return Ok(facts);
+        }
+        let facts = onnx::facts(&self.options)?;
+        Ok(self.facts.get_or_init(|| facts))
+    }
+
+    /// Padded tokens a batch should hold on this engine's provider.
+    ///
+    /// # Errors
+    /// As [`Engine::facts`].
+    pub fn batch_budget(&self) -> Result<usize, ModelError> {
+        Ok(match self.facts()?.provider {
+            Provider::Cpu => batch::CPU_BUDGET,
+            Provider::Cuda => batch::CUDA_BUDGET,
+        })
+    }
+
+    /// Computes one batch and hands the wanted outputs to `take`, once. The first call loads the
+    /// graph, checks the hashes of the model folder's files and runs the probe.
+    ///
+    /// # Errors
+    /// When the model cannot be used, or fails on the batch.
+    pub fn run(
+        &self,
+        batch: &Batch,
+        wanted: &Wanted,
+        take: &mut Take<'_>,
+    ) -> Result<(), ModelError> {
+        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let backend = match &mut *guard {
+            Some(backend) => backend,
+            none => none.insert(self.load()?),
+        };
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        backend.run(batch, wanted, take)
+    }
+
+    /// Loads and probes the graph now, so that a model that cannot be used is refused early.
+    ///
+    /// # Errors
+    /// When the model cannot be used.
+    pub fn open(&self) -> Result<(), ModelError> {
+        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.is_none() {
+            *guard = Some(self.load()?);
+        }
+        Ok(())
+    }
+
+    /// How many batches were computed for callers; the probe does not count.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    fn load(&self) -> Result<Box<dyn Backend>, ModelError> {
+        let facts = self.facts()?;
+        // Hashing a large graph takes a while, and so does loading it: both at once.
+        let (verified, session) =
+            rayon::join(|| self.card.verify_files(), || onnx::OnnxSession::open(&self.card, facts));
+        verified?;
+        let mut session = session?;
+        probe::check(&self.card, facts, &mut session)?;
+        Ok(Box::new(session))
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine")
+            .field("model", &self.card.folder)
+            .field("options", &self.options)
+            .field("facts", &self.facts.get())
+            .finish_non_exhaustive()
+    }
+}

@@ -2,11 +2,19 @@
 //!
 //! Only [`onnx`] names the runtime's crate. Nothing here knows Parquet.
 
+pub mod batch;
 pub mod card;
 pub mod engine;
+mod error;
+pub mod locate;
 pub mod onnx;
+mod probe;
 pub mod tokens;
 
+pub use batch::{Batch, plan_batches};
 pub use card::ModelCard;
-pub use engine::{Engine, Provider, ProviderChoice};
-pub use tokens::Tokenizer;
+pub use engine::{
+    Backend, Engine, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Wanted,
+};
+pub use error::{Cause, ModelError};
+pub use tokens::{Encoded, Tokenizer};

@@ -1,5 +1,99 @@
-//! Text to token ids and back.
+//! Text to token ids and back, as Hugging Face's tokenizer of the same file does it.
+//!
+//! No token is added (GPT-2 has no BOS), nothing is cut or padded, and text such as
+//! `<|endoftext|>` becomes the special token it names: exactly what the notebook's tokenizer does.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::{ModelCard, ModelError};
 
 /// The model's tokenizer.
 #[derive(Debug)]
-pub struct Tokenizer {}
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    path: PathBuf,
+    vocab_size: usize,
+}
+
+/// A text as tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Token ids.
+    pub ids: Vec<i32>,
+    /// The tokens that hold at least one byte of the input; `None` when no token does.
+    pub input: Option<Range<usize>>,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it cannot be read or the tokenizers library does not understand it.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let error = |problem: String| ModelError::Tokenizer { path: path.to_owned(), problem };
+        let mut inner = tokenizers::Tokenizer::from_file(path)
+            .map_err(|e| error(format!("cannot be read: {e}")))?;
+        inner.with_truncation(None).map_err(|e| error(format!("cannot be used: {e}")))?;
+        inner.with_padding(None);
+        // Without special tokens the post-processor's only work is to trim blanks off the offsets;
+        // a token of blanks inside the input would then belong to nothing.
+        inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
+        let vocab_size = inner.get_vocab_size(true);
+        Ok(Self { inner, path: path.to_owned(), vocab_size })
+    }
+
+    /// Reads the tokenizer of a model folder and checks that it fits the model.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`], and when it knows more tokens than the model.
+    pub fn of(card: &ModelCard) -> Result<Self, ModelError> {
+        let mut tokenizer = Self::load(&card.tokenizer_path())?;
+        if tokenizer.vocab_size > card.vocab_size {
+            let problem = format!(
+                "knows {} tokens, but the model has {} only",
+                tokenizer.vocab_size, card.vocab_size
+            );
+            return Err(ModelError::Tokenizer { path: tokenizer.path, problem });
+        }
+        tokenizer.vocab_size = card.vocab_size;
+        Ok(tokenizer)
+    }
+
+    /// Splits `text` into tokens; `input_span` is a byte range of `text`.
+    ///
+    /// # Errors
+    /// When the tokenizer fails or gives an id that the model does not have.
+    pub fn encode(&self, text: &str, input_span: Range<usize>) -> Result<Encoded, ModelError> {
+        let encoding =
+            self.inner.encode(text, false).map_err(|e| self.error(format!("fails: {e}")))?;
+        if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= self.vocab_size) {
+            let problem = format!("gives id {id}, but the model has {} tokens", self.vocab_size);
+            return Err(self.error(problem));
+        }
+        // Offsets are bytes of `text`; all tokens that share a character have the whole of it.
+        let touches = |(start, end): &(usize, usize)| {
+            *start < input_span.end && *end > input_span.start && start < end
+        };
+        let offsets = encoding.get_offsets();
+        let first = offsets.iter().position(touches);
+        let last = offsets.iter().rposition(touches);
+        Ok(Encoded {
+            ids: encoding.get_ids().iter().map(|id| *id as i32).collect(),
+            input: first.zip(last).map(|(first, last)| first..last + 1),
+        })
+    }
+
+    /// One token as text: not stripped, bytes that are no whole character as U+FFFD, nothing for an
+    /// id that no token has.
+    pub fn decode_token(&self, id: i32) -> String {
+        u32::try_from(id)
+            .ok()
+            .and_then(|id| self.inner.decode(&[id], false).ok())
+            .unwrap_or_default()
+    }
+
+    fn error(&self, problem: String) -> ModelError {
+        ModelError::Tokenizer { path: self.path.clone(), problem }
+    }
+}

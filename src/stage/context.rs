@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use crate::model::{Engine, ModelCard, Tokenizer};
+use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
 use crate::monitor::Monitor;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, PromptKey};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
 use crate::table::receipt::PartStats;
@@ -115,4 +115,15 @@ pub enum StageError {
     /// [`Monitor::is_interrupted`] said to stop.
     #[error("interrupted")]
     Interrupted,
+    /// The model cannot be used or failed.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// One prompt cannot be run, or gave no numbers.
+    #[error("prompt {key} {problem}")]
+    Prompt {
+        /// Which prompt.
+        key: PromptKey,
+        /// What is wrong with it, to follow its name.
+        problem: String,
+    },
 }

@@ -2,5 +2,6 @@
 //! tables; it knows neither YAML text nor the terminal nor the other stages.
 
 mod context;
+pub mod extract;
 
 pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};

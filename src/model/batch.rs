@@ -1,0 +1,100 @@
+//! Prompts into padded batches.
+//!
+//! Prompts of like length run together, so little is computed for padding, and a batch holds at
+//! most a budget of padded tokens, so memory is bounded. Padding is on the right only, and the mask
+//! comes from lengths, never from token ids: GPT-2's padding token is also a token of texts.
+
+/// Padded tokens a batch on the processor: measured on GPT-2-small, 512 to 2,048 ran equally fast.
+pub const CPU_BUDGET: usize = 1024;
+
+/// Padded tokens a batch on a GPU, which needs more work at once to be busy.
+pub const CUDA_BUDGET: usize = 8192;
+
+/// Groups prompts by length, longest first, ties by index, so that no batch holds more than
+/// `budget` padded tokens; a prompt longer than that runs alone. Gives indices into `lengths`.
+pub fn plan_batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..lengths.len()).collect();
+    order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));
+    let mut batches: Vec<Vec<usize>> = Vec::new();
+    for i in order {
+        match batches.last_mut() {
+            // The first prompt of a batch is its longest.
+            Some(batch) if (batch.len() + 1) * lengths[batch[0]] <= budget => batch.push(i),
+            _ => batches.push(vec![i]),
+        }
+    }
+    batches
+}
+
+/// Prompts as one rectangle of token ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// Which prompt each row is, by the caller's own index.
+    pub rows: Vec<usize>,
+    /// Real tokens of each row.
+    pub lengths: Vec<usize>,
+    /// Tokens of each row with padding.
+    pub seq: usize,
+    /// `[rows, seq]` token ids, padded on the right.
+    pub ids: Vec<i64>,
+    /// `[rows, seq]`: 1 for a real token, 0 for padding.
+    pub mask: Vec<i64>,
+}
+
+impl Batch {
+    /// Pads the prompts `rows` of `prompts` to one length with `pad_id`, which no result depends on.
+    ///
+    /// # Panics
+    /// When `rows` is empty or one of its prompts is: the runtime is never given an empty prompt.
+    pub fn pad<P: AsRef<[i32]>>(rows: &[usize], prompts: &[P], pad_id: i64) -> Self {
+        let lengths: Vec<usize> = rows.iter().map(|&row| prompts[row].as_ref().len()).collect();
+        assert!(lengths.iter().all(|n| *n > 0), "a batch holds no empty prompt");
+        let seq = *lengths.iter().max().expect("a batch holds at least one prompt");
+        let mut ids = vec![pad_id; rows.len() * seq];
+        let mut mask = vec![0; rows.len() * seq];
+        for (i, &row) in rows.iter().enumerate() {
+            for (j, id) in prompts[row].as_ref().iter().enumerate() {
+                ids[i * seq + j] = i64::from(*id);
+                mask[i * seq + j] = 1;
+            }
+        }
+        Self { rows: rows.to_vec(), lengths, seq, ids, mask }
+    }
+
+    /// How many real tokens it holds.
+    pub fn tokens(&self) -> usize {
+        self.lengths.iter().sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_like_lengths_and_keep_the_budget() {
+        let lengths = [3, 9, 1, 4, 4, 20];
+        let batches = plan_batches(&lengths, 12);
+        assert_eq!(batches, [vec![5], vec![1], vec![3, 4, 0], vec![2]]);
+    }
+
+    #[test]
+    fn every_prompt_is_in_exactly_one_batch() {
+        let lengths: Vec<usize> = (0..97).map(|i| 1 + (i * 31) % 40).collect();
+        for budget in [1, 7, 64, 10_000] {
+            let mut seen: Vec<usize> = plan_batches(&lengths, budget).concat();
+            seen.sort_unstable();
+            assert_eq!(seen, (0..97).collect::<Vec<_>>());
+        }
+        assert!(plan_batches(&[], 10).is_empty());
+    }
+
+    #[test]
+    fn padding_is_on_the_right_and_masked_by_length() {
+        let batch = Batch::pad(&[1, 0], &[vec![7], vec![5, 9, 9]], 9);
+        assert_eq!(batch.ids, [5, 9, 9, 7, 9, 9]);
+        assert_eq!(batch.mask, [1, 1, 1, 1, 0, 0]);
+        assert_eq!((batch.seq, batch.tokens()), (3, 4));
+        assert_eq!(batch.rows, [1, 0]);
+    }
+}

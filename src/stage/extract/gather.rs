@@ -1,0 +1,134 @@
+//! Collects the outputs of all batches into one buffer a table column, rows in the plan's order.
+
+use std::ops::Range;
+
+use crate::model::{Batch, ModelCard, Outputs, Wanted};
+
+/// Everything kept of a shard, laid out as the tables want it.
+pub(super) struct Gathered {
+    /// For each captured layer `[tokens, d_model]`, prompt after prompt.
+    pub(super) hidden: Vec<Vec<f32>>,
+    /// For each prompt, layer with attention and head: the last query's weight on each key.
+    pub(super) attention: Vec<f32>,
+    /// `[prompts, vocab_size]`.
+    pub(super) logits: Vec<f32>,
+    /// Where each prompt's tokens begin, and the end of the last one.
+    starts: Vec<usize>,
+    layers: Vec<i16>,
+    attention_layers: Vec<i16>,
+    heads: usize,
+    width: usize,
+    vocab: usize,
+}
+
+/// A value that is no number, found before anything is published.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flaw {
+    /// Which prompt, by its index among those that run.
+    pub(super) row: usize,
+    /// What and where.
+    pub(super) problem: String,
+}
+
+impl Gathered {
+    /// Room for prompts of these lengths.
+    pub(super) fn new(lengths: &[usize], wanted: &Wanted, card: &ModelCard) -> Self {
+        let mut starts = vec![0];
+        for length in lengths {
+            starts.push(starts[starts.len() - 1] + length);
+        }
+        let tokens = starts[lengths.len()];
+        let heads = card.n_head as usize;
+        Self {
+            hidden: vec![vec![0.0; tokens * card.d_model]; wanted.hidden.len()],
+            attention: vec![0.0; tokens * wanted.attention.len() * heads],
+            logits: vec![0.0; lengths.len() * card.vocab_size],
+            starts,
+            layers: wanted.hidden.clone(),
+            attention_layers: wanted.attention.clone(),
+            heads,
+            width: card.d_model,
+            vocab: card.vocab_size,
+        }
+    }
+
+    /// Copies what is real of one batch, never its padding, and looks for values that are no
+    /// numbers on the way.
+    ///
+    /// # Errors
+    /// The first such value.
+    pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Result<(), Flaw> {
+        for (i, (&row, &length)) in batch.rows.iter().zip(&batch.lengths).enumerate() {
+            let flaw = |problem| Flaw { row, problem };
+            self.take_hidden(i, row, batch.seq, outputs).map_err(flaw)?;
+            self.take_attention(i, row, batch.seq, length, outputs).map_err(flaw)?;
+            let logits = &outputs.logits[i * self.vocab..(i + 1) * self.vocab];
+            copy(logits, &mut self.logits[row * self.vocab..(row + 1) * self.vocab])
+                .map_err(|at| flaw(format!("gave {} as logit of token {at}", logits[at])))?;
+        }
+        Ok(())
+    }
+
+    fn take_hidden(
+        &mut self,
+        i: usize,
+        row: usize,
+        seq: usize,
+        outputs: &Outputs<'_>,
+    ) -> Result<(), String> {
+        let width = self.width;
+        let place = self.starts[row] * width..self.starts[row + 1] * width;
+        for ((to, from), layer) in self.hidden.iter_mut().zip(&outputs.hidden).zip(&self.layers) {
+            let from = &from[i * seq * width..][..place.len()];
+            copy(from, &mut to[place.clone()]).map_err(|at| {
+                let (position, dimension, value) = (at / width, at % width, from[at]);
+                format!(
+                    "gave {value} as activation in layer {layer}, position {position}, dimension \
+                     {dimension}"
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn take_attention(
+        &mut self,
+        i: usize,
+        row: usize,
+        seq: usize,
+        length: usize,
+        outputs: &Outputs<'_>,
+    ) -> Result<(), String> {
+        let mut place = self.weights_of(row).start;
+        for (from, layer) in outputs.attention.iter().zip(&self.attention_layers) {
+            for head in 0..self.heads {
+                let start = ((i * self.heads + head) * seq + length - 1) * seq;
+                let from = &from[start..start + length];
+                copy(from, &mut self.attention[place..place + length]).map_err(|at| {
+                    let value = from[at];
+                    format!(
+                        "gave {value} as attention in layer {layer}, head {head}, position {at}"
+                    )
+                })?;
+                place += length;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a prompt's attention weights lie: layer after layer, head after head.
+    fn weights_of(&self, row: usize) -> Range<usize> {
+        let rows = self.attention_layers.len() * self.heads;
+        self.starts[row] * rows..self.starts[row + 1] * rows
+    }
+}
+
+/// Copies finite numbers; gives the place of the first that is not.
+fn copy(from: &[f32], to: &mut [f32]) -> Result<(), usize> {
+    to.copy_from_slice(from);
+    // Without an early end this loop is vectorised; the place is only looked for when needed.
+    if from.iter().fold(true, |finite, x| finite & x.is_finite()) {
+        return Ok(());
+    }
+    Err(from.iter().position(|x| !x.is_finite()).unwrap_or(0))
+}

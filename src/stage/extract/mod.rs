@@ -1,0 +1,315 @@
+//! Runs every prompt of a shard through the model and keeps what the measures need.
+//!
+//! Prompts are tokenised whole, sorted by length into right-padded batches, run, and each output is
+//! copied once, from the runtime's buffer to its place in the table. Kept per prompt: the output of
+//! every captured block at every token (the notebook's hooks), the attention of the last token in
+//! every captured block and always the last one, and the logits at the last token. Rows stand in
+//! the order of the plan, whatever the batching.
+//!
+//! Reads no table; writes `prompts`, `activations`, `attention`, `logits`. Cost: the model's own,
+//! and 4 bytes a number kept.
+
+mod columns;
+mod gather;
+
+use std::collections::BTreeSet;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Context, Facts, Outcome, Scope, Stage, StageError};
+use crate::model::{Batch, Encoded, Wanted, plan_batches};
+use crate::monitor::Event;
+use crate::prompt::Prompt;
+use crate::spec::{Path, Problems};
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, Table};
+use crate::table::status;
+use columns::write_tables;
+use gather::Gathered;
+
+/// Kind of this stage, as in the pipeline file.
+pub const KIND: &str = "extract";
+
+/// Version of what this stage writes.
+const VERSION: u32 = 1;
+
+/// Any token serves as padding: the mask hides it.
+const PAD_ID: i64 = 0;
+
+/// Runs the prompts through the model and keeps activations, attention and logits.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Blocks whose output is kept, counted from 0; all of them when left out.
+    pub layers: Option<Vec<i64>>,
+    /// What to do with a prompt that has more tokens than the model has positions.
+    pub too_long: TooLong,
+    /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
+    pub batch_tokens: u32,
+}
+
+/// What to do with a prompt that the model cannot read whole.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum TooLong {
+    /// Stop the run and name the prompt.
+    #[default]
+    Error,
+    /// Leave it out, record it in `prompts`, and end with exit code 3.
+    Skip,
+}
+
+/// The extract stage, valid.
+#[derive(Debug, Clone, Serialize)]
+pub struct Extract {
+    layers: Vec<i16>,
+    too_long: TooLong,
+    batch_tokens: u32,
+}
+
+impl Config {
+    /// Checks the configuration against the model; `at` is the stage's place in the file. `None`
+    /// when there was a problem, or when the model is not known (a problem of its own).
+    pub fn validate(self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Extract> {
+        let at = at.key("layers");
+        let layers = match (self.layers, facts.n_layer) {
+            (None, Some(n_layer)) => (0..n_layer).collect(),
+            (None, None) => return None,
+            (Some(layers), n_layer) => check_layers(&layers, n_layer, &at, problems)?,
+        };
+        facts.n_layer?;
+        Some(Extract { layers, too_long: self.too_long, batch_tokens: self.batch_tokens })
+    }
+}
+
+fn check_layers(
+    layers: &[i64],
+    n_layer: Option<i16>,
+    at: &Path,
+    problems: &mut Problems,
+) -> Option<Vec<i16>> {
+    if layers.is_empty() {
+        let help = "name at least one layer, or leave `layers` out for all of them";
+        problems.push(at, "no layer is named", help);
+        return None;
+    }
+    let mut good = BTreeSet::new();
+    let mut all_good = true;
+    for (i, layer) in layers.iter().enumerate() {
+        let count = n_layer.unwrap_or(i16::MAX);
+        let valid = i16::try_from(*layer).ok().filter(|layer| (0..count).contains(layer));
+        let Some(valid) = valid else {
+            let message = match n_layer {
+                Some(n) => {
+                    let last = n - 1;
+                    format!("layer {layer} does not exist: the model has {n} layers, 0..={last}")
+                }
+                None => format!("layer {layer} does not exist: layers are counted from 0"),
+            };
+            problems.push(&at.index(i), message, "layer l is the output of transformer block l");
+            all_good = false;
+            continue;
+        };
+        if !good.insert(valid) {
+            let message = format!("layer {layer} is named twice");
+            problems.push(&at.index(i), message, "name each layer once; their order is free");
+            all_good = false;
+        }
+    }
+    all_good.then(|| good.into_iter().collect())
+}
+
+impl Extract {
+    /// The captured layers, ascending.
+    pub fn layers(&self) -> &[i16] {
+        &self.layers
+    }
+
+    /// Layers whose attention is kept: the captured ones, and always the last one.
+    fn attention_layers(&self, n_layer: i16) -> Vec<i16> {
+        let mut layers = self.layers.clone();
+        if layers.last() != Some(&(n_layer - 1)) {
+            layers.push(n_layer - 1);
+        }
+        layers
+    }
+}
+
+impl Stage for Extract {
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+
+    fn version(&self) -> u32 {
+        VERSION
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shard
+    }
+
+    fn unit(&self) -> &'static str {
+        "tokens"
+    }
+
+    fn reads(&self) -> &'static [&'static Table] {
+        &[]
+    }
+
+    fn writes(&self) -> &'static [&'static Table] {
+        &[&PROMPTS, &ACTIVATIONS, &ATTENTION, &LOGITS]
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("plain values serialise")
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let rows = self.tokenise(context)?;
+        let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.status == status::OK).collect();
+        let wanted = Wanted {
+            hidden: self.layers.clone(),
+            attention: self.attention_layers(context.card.n_layer),
+        };
+        let gathered = self.compute(context, &kept, &wanted)?;
+        let units = kept.iter().map(|row| row.encoded.ids.len() as u64).sum();
+        let skipped = (rows.len() - kept.len()) as u64;
+        let parts = write_tables(context, &rows, &kept, &wanted, gathered)?;
+        Ok(Outcome { parts, skipped, units })
+    }
+}
+
+/// A prompt with its tokens.
+struct Row<'a> {
+    prompt: &'a Prompt,
+    encoded: Encoded,
+    /// `ok`, or why it is not run.
+    status: &'static str,
+}
+
+impl Extract {
+    fn tokenise<'a>(&self, context: &Context<'a>) -> Result<Vec<Row<'a>>, StageError> {
+        let row = |prompt: &'a Prompt| -> Result<Row<'a>, StageError> {
+            let encoded = context.tokenizer.encode(&prompt.text, prompt.input_span.clone())?;
+            let status = self.status(prompt, encoded.ids.len(), context.card.n_positions)?;
+            Ok(Row { prompt, encoded, status })
+        };
+        // Collected before the first error is taken, so that it is always the plan's first one.
+        let rows: Vec<Result<Row<'a>, StageError>> = context.prompts.par_iter().map(row).collect();
+        let rows: Vec<Row<'a>> = rows.into_iter().collect::<Result<_, _>>()?;
+        for row in rows.iter().filter(|row| row.status != status::OK) {
+            let reason = too_long(row.encoded.ids.len(), context.card.n_positions);
+            context.monitor.event(&Event::Skipped { key: &row.prompt.key, reason: &reason });
+        }
+        Ok(rows)
+    }
+
+    fn status(
+        &self,
+        prompt: &Prompt,
+        tokens: usize,
+        limit: usize,
+    ) -> Result<&'static str, StageError> {
+        let error = |problem| StageError::Prompt { key: prompt.key.clone(), problem };
+        if tokens == 0 {
+            let problem = "has no tokens: its text is empty; give it a text".to_owned();
+            return Err(error(problem));
+        }
+        match self.too_long {
+            _ if tokens <= limit => Ok(status::OK),
+            TooLong::Skip => Ok(status::TOO_LONG),
+            TooLong::Error => Err(error(format!(
+                "{}; shorten it, or set `too_long: skip` in the extract stage to leave such \
+                 prompts out",
+                too_long(tokens, limit)
+            ))),
+        }
+    }
+
+    fn compute(
+        &self,
+        context: &Context<'_>,
+        kept: &[&Row<'_>],
+        wanted: &Wanted,
+    ) -> Result<Gathered, StageError> {
+        let ids: Vec<&[i32]> = kept.iter().map(|row| row.encoded.ids.as_slice()).collect();
+        let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+        let mut gathered = Gathered::new(&lengths, wanted, context.card);
+        if kept.is_empty() {
+            return Ok(gathered);
+        }
+        let budget = match self.batch_tokens {
+            0 => context.engine.batch_budget()?,
+            tokens => tokens as usize,
+        };
+        for rows in plan_batches(&lengths, budget) {
+            if context.monitor.is_interrupted() {
+                return Err(StageError::Interrupted);
+            }
+            let batch = Batch::pad(&rows, &ids, PAD_ID);
+            let mut taken = Ok(());
+            context.engine.run(&batch, wanted, &mut |outputs| {
+                taken = gathered.take(&batch, outputs);
+            })?;
+            taken.map_err(|flaw| StageError::Prompt {
+                key: kept[flaw.row].prompt.key.clone(),
+                problem: flaw.problem,
+            })?;
+            let amount = batch.tokens() as u64;
+            context.monitor.event(&Event::Advanced { stage: KIND, amount });
+        }
+        Ok(gathered)
+    }
+}
+
+fn too_long(tokens: usize, limit: usize) -> String {
+    format!("has {tokens} tokens, and the model reads {limit} at most")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn validate(layers: Option<Vec<i64>>) -> (Option<Vec<i16>>, Vec<String>) {
+        let facts = Facts { n_layer: Some(12), n_positions: Some(64) };
+        let mut problems = Problems::default();
+        let config = Config { layers, ..Config::default() };
+        let valid = config.validate(&Path::default().key("stages").index(0), &facts, &mut problems);
+        let texts = problems.into_vec();
+        let texts = texts.iter().map(|p| format!("{}: {}", p.at, p.message)).collect();
+        (valid.map(|extract| extract.layers), texts)
+    }
+
+    #[test]
+    fn all_layers_are_the_default() {
+        assert_eq!(validate(None).0, Some((0..12).collect()));
+    }
+
+    #[test]
+    fn layers_are_sorted() {
+        assert_eq!(validate(Some(vec![11, 0, 4])).0, Some(vec![0, 4, 11]));
+    }
+
+    #[test]
+    fn every_impossible_layer_is_named() {
+        let (valid, problems) = validate(Some(vec![0, 12, -1, 0]));
+        assert_eq!(valid, None);
+        let expected = [
+            "stages[0].layers[1]: layer 12 does not exist: the model has 12 layers, 0..=11",
+            "stages[0].layers[2]: layer -1 does not exist: the model has 12 layers, 0..=11",
+            "stages[0].layers[3]: layer 0 is named twice",
+        ];
+        assert_eq!(problems, expected);
+        assert_eq!(validate(Some(vec![])).1, ["stages[0].layers: no layer is named"]);
+    }
+
+    #[test]
+    fn the_last_layer_is_always_among_those_with_attention() {
+        let extract = Extract { layers: vec![0, 3], too_long: TooLong::Error, batch_tokens: 0 };
+        assert_eq!(extract.attention_layers(12), [0, 3, 11]);
+        assert_eq!(extract.attention_layers(4), [0, 3]);
+    }
+}
