@@ -1,0 +1,75 @@
+//! Words for messages: quoted values and likely spellings.
+
+/// Longest value that a message quotes whole, in characters.
+const QUOTED: usize = 60;
+
+/// A value in quotes, with control characters escaped, cut when it is long.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for (i, c) in text.chars().enumerate() {
+        if i == QUOTED {
+            quoted.push('…');
+            break;
+        }
+        if c.is_control() || c == '"' || c == '\\' {
+            quoted.extend(c.escape_debug());
+        } else {
+            quoted.push(c);
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The known word nearest to a misspelt one, when it is near enough to be meant.
+pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    if word.chars().count() > QUOTED {
+        return None;
+    }
+    known
+        .iter()
+        .map(|candidate| (distance(&word.to_lowercase(), candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Edit distance with swaps of neighbours (optimal string alignment).
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().collect();
+    let b: Vec<char> = b.chars().collect();
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let same = usize::from(a[i - 1] != b[j - 1]);
+            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_spellings_are_found_and_far_ones_are_not() {
+        let known = ["layers", "too_long", "batch_tokens"];
+        assert_eq!(did_you_mean("layer", &known), Some("layers"));
+        assert_eq!(did_you_mean("Lyaers", &known), Some("layers"));
+        assert_eq!(did_you_mean("batch-tokens", &known), Some("batch_tokens"));
+        assert_eq!(did_you_mean("colour", &known), None);
+    }
+
+    #[test]
+    fn quoted_values_are_short_and_hold_no_control_characters() {
+        assert_eq!(quote("a \u{1b}[31m\"b\""), r#""a \u{1b}[31m\"b\"""#);
+        assert_eq!(quote(&"x".repeat(100)).chars().count(), 63);
+    }
+}
