@@ -1,0 +1,150 @@
+//! Dot products, norms and the cosine made of them.
+
+/// Sums that run side by side in one dot product: enough to hide the latency of an addition and to
+/// fill vector registers, and a fixed number, so the order of the sum never changes.
+const LANES: usize = 16;
+
+/// The least norm a vector counts with in [`cosine`], as in `torch.nn.functional.cosine_similarity`.
+pub const NORM_FLOOR: f64 = 1e-8;
+
+/// Σ a·b over the common length, in float64 and in a fixed order.
+pub fn dot(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
+    let mut sums = [0.0_f64; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(a[lane]) * f64::from(b[lane]);
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] += f64::from(a) * f64::from(b);
+    }
+    fold(sums)
+}
+
+/// Σ a², in the same order as [`dot`] of `a` with itself.
+pub fn squared_norm(a: &[f32]) -> f64 {
+    dot(a, a)
+}
+
+/// Squared norms of the first 0, 1, 2, ... rows of `values`, each row `width` long: one number more
+/// than there are rows. Row after row, so that it equals a sum of [`dot`] over rows to the last bit.
+pub fn prefix_squared_norms(values: &[f32], width: usize) -> Vec<f64> {
+    let mut sums = vec![0.0];
+    let mut sum = 0.0;
+    for row in values.chunks_exact(width.max(1)) {
+        sum += squared_norm(row);
+        sums.push(sum);
+    }
+    sums
+}
+
+/// The notebook's cosine, from a dot product and two squared norms: each norm is raised to
+/// [`NORM_FLOOR`] by itself. `None` when a vector is zero everywhere (the notebook says 0: a vector
+/// without a direction has no similarity). Rounding beyond -1..1 is cut off; a vector with itself
+/// gives exactly 1.
+pub fn cosine(dot: f64, squared_norm_a: f64, squared_norm_b: f64) -> Option<f64> {
+    if squared_norm_a == 0.0 || squared_norm_b == 0.0 {
+        return None;
+    }
+    const FLOOR: f64 = NORM_FLOOR * NORM_FLOOR;
+    let norms = (squared_norm_a.max(FLOOR) * squared_norm_b.max(FLOOR)).sqrt();
+    Some((dot / norms).clamp(-1.0, 1.0))
+}
+
+/// Adds the lanes up as a tree.
+fn fold(mut sums: [f64; LANES]) -> f64 {
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn naive(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    }
+
+    /// How far two orders of the same sum may lie apart.
+    fn tolerance(a: &[f32], b: &[f32]) -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a).abs() * f64::from(b).abs()).sum::<f64>() * 1e-14
+    }
+
+    fn vectors() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
+        let vector = || prop::collection::vec(-1e4_f32..1e4, 0..200);
+        (vector(), vector())
+    }
+
+    proptest! {
+        #[test]
+        fn dot_is_the_naive_sum_in_another_order((a, b) in vectors()) {
+            prop_assert!((dot(&a, &b) - naive(&a, &b)).abs() <= tolerance(&a, &b));
+        }
+
+        #[test]
+        fn dot_does_not_care_which_side_is_which((a, b) in vectors()) {
+            prop_assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
+        }
+
+        #[test]
+        fn prefix_norms_end_in_the_whole_norm(
+            values in prop::collection::vec(-1e4_f32..1e4, 0..120), width in 1_usize..9,
+        ) {
+            let prefixes = prefix_squared_norms(&values, width);
+            let rows = values.len() / width;
+            prop_assert_eq!(prefixes.len(), rows + 1);
+            for (n, &prefix) in prefixes.iter().enumerate() {
+                let cut = &values[..n * width];
+                prop_assert!((prefix - naive(cut, cut)).abs() <= tolerance(cut, cut));
+            }
+        }
+
+        #[test]
+        fn cosine_stays_in_range_and_ignores_scale((a, b) in vectors(), scale in 0.5_f32..8.0) {
+            let n = a.len().min(b.len());
+            let (a, b) = (&a[..n], &b[..n]);
+            let scaled: Vec<f32> = a.iter().map(|&x| x * scale).collect();
+            let value = cosine(dot(a, b), squared_norm(a), squared_norm(b));
+            let again = cosine(dot(&scaled, b), squared_norm(&scaled), squared_norm(b));
+            if let (Some(value), Some(again)) = (value, again) {
+                prop_assert!((-1.0..=1.0).contains(&value));
+                prop_assert!((value - again).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn a_vector_is_exactly_like_itself(a in prop::collection::vec(1.0_f32..1e4, 1..200)) {
+            prop_assert_eq!(cosine(dot(&a, &a), squared_norm(&a), squared_norm(&a)), Some(1.0));
+        }
+    }
+
+    #[test]
+    fn a_zero_vector_has_no_cosine() {
+        assert_eq!(cosine(0.0, 0.0, 4.0), None);
+        assert_eq!(cosine(0.0, 4.0, 0.0), None);
+    }
+
+    #[test]
+    fn each_norm_is_raised_to_the_floor_by_itself() {
+        // ‖a‖ = 1e-9 counts as 1e-8, ‖b‖ = 2 as it is: torch gives 2e-9 / (1e-8 · 2).
+        let value = cosine(2e-9, 1e-18, 4.0).unwrap();
+        assert!((value - 0.1).abs() < 1e-12, "{value}");
+    }
+
+    #[test]
+    fn large_activations_do_not_overflow() {
+        let a = vec![f32::MAX; 40];
+        assert_eq!(cosine(dot(&a, &a), squared_norm(&a), squared_norm(&a)), Some(1.0));
+    }
+}

@@ -1,0 +1,79 @@
+//! Scores to probabilities.
+
+/// What a softmax needs beside a score: the largest score and the sum of all exponentials. Holds no
+/// vector, so only the probabilities that are asked for are computed.
+#[derive(Debug, Clone, Copy)]
+pub struct Softmax {
+    max: f64,
+    /// Σ exp(score - max), at least 1.
+    sum: f64,
+}
+
+impl Softmax {
+    /// Over all of `scores`, none of them NaN; `None` when there are none.
+    pub fn over(scores: &[f32]) -> Option<Self> {
+        let max = scores.iter().copied().reduce(f32::max)?;
+        let max = f64::from(max);
+        let sum = scores.iter().map(|&score| (f64::from(score) - max).exp()).sum();
+        Some(Self { max, sum })
+    }
+
+    /// Probability of a score, 0..1.
+    pub fn probability(&self, score: f32) -> f64 {
+        (f64::from(score) - self.max).exp() / self.sum
+    }
+
+    /// Natural logarithm of [`Self::probability`], exact also where that is too small to be more
+    /// than 0.
+    pub fn logprob(&self, score: f32) -> f64 {
+        (f64::from(score) - self.max) - self.sum.ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn probabilities_add_up_to_one(scores in prop::collection::vec(-80.0_f32..80.0, 1..300)) {
+            let softmax = Softmax::over(&scores).unwrap();
+            let sum: f64 = scores.iter().map(|&s| softmax.probability(s)).sum();
+            prop_assert!((sum - 1.0).abs() < 1e-12);
+            for &score in &scores {
+                let (p, log) = (softmax.probability(score), softmax.logprob(score));
+                prop_assert!((p.ln() - log).abs() < 1e-12 * log.abs().max(1.0));
+            }
+        }
+
+        #[test]
+        fn a_shift_of_all_scores_changes_nothing(scores in prop::collection::vec(-8_i16..8, 1..50)) {
+            let shifted: Vec<f32> = scores.iter().map(|&s| f32::from(s) + 1024.0).collect();
+            let scores: Vec<f32> = scores.into_iter().map(f32::from).collect();
+            let (a, b) = (Softmax::over(&scores).unwrap(), Softmax::over(&shifted).unwrap());
+            prop_assert_eq!(a.probability(scores[0]).to_bits(), b.probability(shifted[0]).to_bits());
+        }
+    }
+
+    #[test]
+    fn extreme_scores_neither_overflow_nor_lose_their_logarithm() {
+        let softmax = Softmax::over(&[1000.0, 0.0, -1000.0]).unwrap();
+        assert_eq!(softmax.probability(1000.0), 1.0);
+        assert_eq!(softmax.probability(-1000.0), 0.0);
+        assert_eq!(softmax.logprob(-1000.0), -2000.0);
+    }
+
+    #[test]
+    fn two_equal_scores_share_evenly() {
+        let softmax = Softmax::over(&[3.0, 3.0]).unwrap();
+        assert_eq!(softmax.probability(3.0), 0.5);
+        assert_eq!(softmax.logprob(3.0), -(2.0_f64.ln()));
+    }
+
+    #[test]
+    fn nothing_has_no_softmax() {
+        assert!(Softmax::over(&[]).is_none());
+    }
+}

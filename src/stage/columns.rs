@@ -1,0 +1,52 @@
+//! Rows to the Arrow columns of a table.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, StringArray};
+
+/// Takes column after column out of a list of rows, in the table's order.
+#[derive(Debug)]
+pub(super) struct Columns<'r, R> {
+    rows: &'r [R],
+    arrays: Vec<ArrayRef>,
+}
+
+impl<'r, R> Columns<'r, R> {
+    pub(super) fn of(rows: &'r [R]) -> Self {
+        Self { rows, arrays: Vec::new() }
+    }
+
+    pub(super) fn finish(self) -> Vec<ArrayRef> {
+        self.arrays
+    }
+
+    pub(super) fn texts<'t>(mut self, field: impl Fn(&'r R) -> &'t str) -> Self
+    where
+        'r: 't,
+    {
+        let array = StringArray::from_iter_values(self.rows.iter().map(field));
+        self.arrays.push(Arc::new(array));
+        self
+    }
+
+    pub(super) fn int16s(mut self, field: impl Fn(&R) -> i16) -> Self {
+        self.arrays.push(Arc::new(Int16Array::from_iter_values(self.rows.iter().map(field))));
+        self
+    }
+
+    pub(super) fn int32s(mut self, field: impl Fn(&R) -> i32) -> Self {
+        self.arrays.push(Arc::new(Int32Array::from_iter_values(self.rows.iter().map(field))));
+        self
+    }
+
+    pub(super) fn int64s(mut self, field: impl Fn(&R) -> i64) -> Self {
+        self.arrays.push(Arc::new(Int64Array::from_iter_values(self.rows.iter().map(field))));
+        self
+    }
+
+    /// A column of measures; `None` becomes null.
+    pub(super) fn float64s(mut self, field: impl Fn(&R) -> Option<f64>) -> Self {
+        self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Float64Array>()));
+        self
+    }
+}

@@ -1,0 +1,183 @@
+//! The prompts of a shard as the analyses need them: which ones ran, where their rows lie in the
+//! raw tables, and which of them are compared.
+
+use std::sync::Arc;
+
+use arrow::array::{Array as _, AsArray as _, StringArray};
+use arrow::datatypes::Int32Type;
+
+use crate::prompt::PromptKey;
+use crate::store::Store;
+use crate::table::reader::{Part, read_part};
+use crate::table::schema::PROMPTS;
+use crate::table::writer::PartAddress;
+use crate::table::{TableError, status};
+
+/// One prompt of a shard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PromptRow {
+    /// Its name.
+    pub(super) key: PromptKey,
+    /// Its tokens.
+    pub(super) token_ids: Vec<i32>,
+    /// Whether it ran; the raw tables have no rows of those that did not.
+    pub(super) ran: bool,
+    /// Its place among those that ran: its row in `logits`.
+    pub(super) run_index: usize,
+    /// Its first row in each layer of `activations`; one row a token follows.
+    pub(super) first_token: usize,
+}
+
+/// The prompts of a shard, in the order of the plan.
+#[derive(Debug)]
+pub(super) struct ShardPrompts {
+    rows: Vec<PromptRow>,
+}
+
+/// All prompts of one input.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InputGroup<'a> {
+    /// Every wording of every task, in the pipeline's order; never empty.
+    pub(super) prompts: &'a [PromptRow],
+}
+
+impl ShardPrompts {
+    /// Reads the shard's part of table `prompts`.
+    pub(super) fn read(store: &Store, part: u32) -> Result<Self, TableError> {
+        let columns = ["scenario", "input", "task", "wording", "token_ids", "status"];
+        let part = read_part(store, PartAddress::new(&PROMPTS, part), &columns)?;
+        let keys = Keys::of(&part)?;
+        let (token_ids, status) = (part.lists("token_ids")?, part.texts("status")?);
+        let mut rows: Vec<PromptRow> = Vec::with_capacity(part.rows());
+        let (mut run_index, mut first_token) = (0, 0);
+        for row in 0..part.rows() {
+            let ids = token_ids.value(row);
+            let ids = ids.as_primitive_opt::<Int32Type>();
+            let ids =
+                ids.ok_or_else(|| part.problem("has token_ids of another type than int32"))?;
+            let prompt = PromptRow {
+                key: keys.key(row),
+                token_ids: ids.values().to_vec(),
+                ran: status.value(row) == status::OK,
+                run_index,
+                first_token,
+            };
+            if prompt.ran {
+                run_index += 1;
+                first_token += prompt.token_ids.len();
+            }
+            rows.push(prompt);
+        }
+        Ok(Self { rows })
+    }
+
+    /// The prompts that ran, in the order of the plan.
+    pub(super) fn ran(&self) -> impl Iterator<Item = &PromptRow> {
+        self.rows.iter().filter(|prompt| prompt.ran)
+    }
+
+    /// The inputs, in the order of the plan.
+    pub(super) fn inputs(&self) -> Vec<InputGroup<'_>> {
+        self.rows
+            .chunk_by(|a, b| a.key.scenario == b.key.scenario && a.key.input == b.key.input)
+            .map(|prompts| InputGroup { prompts })
+            .collect()
+    }
+
+    /// Checks that a part of `activations` has one row a token of these prompts, in their order.
+    pub(super) fn check_tokens(&self, part: &Part) -> Result<(), TableError> {
+        let found = part.int32s("token_id")?.values();
+        let expected = || self.ran().flat_map(|prompt| &prompt.token_ids);
+        let n = expected().count();
+        if found.len() != n {
+            return Err(part.problem(format!(
+                "has {} rows where table 'prompts' has {n} tokens",
+                found.len()
+            )));
+        }
+        match found.iter().zip(expected()).position(|(a, b)| a != b) {
+            Some(row) => {
+                Err(part.problem(format!("has another token in row {row} than table 'prompts'")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that a part of a table with one row a prompt has these prompts, in their order.
+    pub(super) fn check_keys(&self, part: &Part) -> Result<(), TableError> {
+        let keys = Keys::of(part)?;
+        let n = self.ran().count();
+        if part.rows() != n {
+            return Err(part.problem(format!(
+                "has {} rows where table 'prompts' has {n} prompts that ran",
+                part.rows()
+            )));
+        }
+        match self.ran().enumerate().find(|(row, prompt)| !keys.is(*row, &prompt.key)) {
+            Some((row, prompt)) => {
+                Err(part.problem(format!("does not have prompt {} in row {row}", prompt.key)))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl<'a> InputGroup<'a> {
+    /// The scenario's name.
+    pub(super) fn scenario(self) -> &'a str {
+        &self.prompts[0].key.scenario
+    }
+
+    /// The input's id.
+    pub(super) fn input(self) -> &'a str {
+        &self.prompts[0].key.input
+    }
+
+    /// The prompts of every task's first wording: those that the notebook's measures compare.
+    pub(super) fn first_wordings(self) -> Vec<&'a PromptRow> {
+        self.prompts.iter().filter(|prompt| prompt.key.wording == 0).collect()
+    }
+}
+
+/// All pairs of `n` things, the earlier one first: (0, 1), (0, 2), ... as the notebook's
+/// `np.triu_indices(n, k=1)`.
+pub(super) fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
+}
+
+/// The four columns that name a prompt.
+#[derive(Debug)]
+pub(super) struct Keys<'p> {
+    scenario: &'p StringArray,
+    input: &'p StringArray,
+    task: &'p StringArray,
+    wording: &'p [i16],
+}
+
+impl<'p> Keys<'p> {
+    pub(super) fn of(part: &'p Part) -> Result<Self, TableError> {
+        Ok(Self {
+            scenario: part.texts("scenario")?,
+            input: part.texts("input")?,
+            task: part.texts("task")?,
+            wording: part.int16s("wording")?.values(),
+        })
+    }
+
+    fn key(&self, row: usize) -> PromptKey {
+        PromptKey {
+            scenario: Arc::from(self.scenario.value(row)),
+            input: Arc::from(self.input.value(row)),
+            task: Arc::from(self.task.value(row)),
+            wording: self.wording[row],
+        }
+    }
+
+    /// Whether the row names this prompt.
+    pub(super) fn is(&self, row: usize, key: &PromptKey) -> bool {
+        self.wording[row] == key.wording
+            && self.task.value(row) == &*key.task
+            && self.input.value(row) == &*key.input
+            && self.scenario.value(row) == &*key.scenario
+    }
+}
