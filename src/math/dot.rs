@@ -49,8 +49,8 @@ pub fn cosine(dot: f64, squared_norm_a: f64, squared_norm_b: f64) -> Option<f64>
     if squared_norm_a == 0.0 || squared_norm_b == 0.0 {
         return None;
     }
-    const FLOOR: f64 = NORM_FLOOR * NORM_FLOOR;
-    let norms = (squared_norm_a.max(FLOOR) * squared_norm_b.max(FLOOR)).sqrt();
+    let floor = NORM_FLOOR * NORM_FLOOR;
+    let norms = (squared_norm_a.max(floor) * squared_norm_b.max(floor)).sqrt();
     Some((dot / norms).clamp(-1.0, 1.0))
 }
 

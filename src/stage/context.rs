@@ -26,6 +26,8 @@ pub struct Facts {
     pub n_layer: Option<i16>,
     /// Longest prompt in tokens; `None` likewise.
     pub n_positions: Option<usize>,
+    /// The threshold that stage `divergence` was given; `None` without that stage.
+    pub threshold: Option<f64>,
 }
 
 /// Everything a stage may use while it runs.

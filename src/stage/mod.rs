@@ -1,12 +1,17 @@
 //! The stages: one file each, the same shape. A stage reads parts of tables and writes parts of
 //! tables; it knows neither YAML text nor the terminal nor the other stages.
 
+pub mod attention;
+pub mod divergence;
 pub mod extract;
 pub mod measure;
 pub mod similarity;
+pub mod summary;
+pub mod tokens;
 
 mod columns;
 mod context;
+mod frame;
 mod prompts;
 
 pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray as _, StringArray};
+use arrow::array::{AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
 
 use crate::prompt::PromptKey;

@@ -1,0 +1,226 @@
+//! Where the last token looks: focus sets and how far they agree between tasks.
+//!
+//! ```text
+//! weight(p) = mean over heads of the attention of the last token to position p
+//! focus     = the top_k positions by weight; ties go to the lower position
+//! jaccard   = |focus_a ∩ focus_b| / |focus_a ∪ focus_b|      on absolute positions
+//! ```
+//!
+//! in float64 from the stored float32. With `layers: last` and `heads: mean` these are the numbers
+//! of the notebook's section 6. A prompt of at most `top_k` tokens has all its positions in its
+//! focus set, so an overlap with it says nothing: it is null, with status `too_few_keys`. Reads
+//! `prompts` and `attention`, writes `attention_focus` and `attention_overlap`.
+
+mod focus;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::focus::{Focus, OverlapRow, Scheme};
+use super::columns::Columns;
+use super::measure::JACCARD;
+use super::prompts::{PromptRow, ShardPrompts};
+use super::{Context, Facts, Outcome, Scope, Stage, StageError};
+use crate::monitor::Event;
+use crate::spec::{Path, Problems};
+use crate::table::TableError;
+use crate::table::receipt::PartStats;
+use crate::table::schema::{ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, PROMPTS, Table};
+use crate::table::writer::{PartAddress, write_part};
+
+/// Finds the positions that the last token attends to most, and their overlap between tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many positions make a focus set.
+    pub top_k: usize,
+    /// Which layers to look at.
+    pub layers: Layers,
+    /// Which heads to look at.
+    pub heads: Heads,
+}
+
+/// Layers of stage `attention`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Layers {
+    /// The model's last layer, as the notebook.
+    #[default]
+    Last,
+    /// Every captured layer and the model's last.
+    Captured,
+}
+
+/// Heads of stage `attention`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Heads {
+    /// The mean over all heads (`head` is -1 in the tables), as the notebook.
+    #[default]
+    Mean,
+    /// The mean, and every head by itself.
+    All,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { top_k: 5, layers: Layers::default(), heads: Heads::default() }
+    }
+}
+
+impl Config {
+    /// Valid when `top_k` can be a rank and a prompt can have more tokens than that.
+    pub fn validate(&self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Attention> {
+        let top_k = self.top_k;
+        let at = at.key("top_k");
+        if !(1..=i16::MAX as usize).contains(&top_k) {
+            problems.push(
+                &at,
+                format!("top_k {top_k} is not between 1 and {}", i16::MAX),
+                "it is how many positions make a focus set; the notebook's is 5",
+            );
+            return None;
+        }
+        if let Some(longest) = facts.n_positions.filter(|longest| top_k >= *longest) {
+            problems.push(
+                &at,
+                format!(
+                    "top_k {top_k} is not less than the model's longest prompt, {longest} tokens"
+                ),
+                "a focus set must leave some position out; the notebook's has 5",
+            );
+            return None;
+        }
+        Some(Attention { top_k, layers: self.layers, heads: self.heads })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    top_k: usize,
+    layers: Layers,
+    heads: Heads,
+}
+
+impl Stage for Attention {
+    fn kind(&self) -> &'static str {
+        "attention"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Shard
+    }
+
+    fn unit(&self) -> &'static str {
+        "prompts"
+    }
+
+    fn reads(&self) -> &'static [&'static Table] {
+        &[&PROMPTS, &ATTENTION]
+    }
+
+    fn writes(&self) -> &'static [&'static Table] {
+        &[&ATTENTION_FOCUS, &ATTENTION_OVERLAP]
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "top_k": self.top_k, "layers": self.layers, "heads": self.heads })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let prompts = ShardPrompts::read(context.store, context.part)?;
+        let units = prompts.ran().count() as u64;
+        let (stage, unit) = (self.kind(), self.unit());
+        let shard = Some(context.part);
+        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        let scheme = self.scheme(context.layers, context.card.n_layer, context.card.n_head);
+        let foci = scheme.find(context.store, context.part, &prompts)?;
+        let overlaps = scheme.overlap(&prompts, &foci);
+        let parts =
+            vec![write_focus(context, &prompts, &foci)?, write_overlap(context, &overlaps)?];
+        context.monitor.event(&Event::Advanced { stage, amount: units });
+        Ok(Outcome { parts, skipped: 0, units })
+    }
+}
+
+impl Attention {
+    fn scheme(&self, captured: &[i16], n_layer: i16, n_head: i16) -> Scheme {
+        let last = n_layer - 1;
+        let mut layers = match self.layers {
+            Layers::Last => Vec::new(),
+            Layers::Captured => captured.to_vec(),
+        };
+        if layers.last() != Some(&last) {
+            layers.push(last);
+        }
+        let each = match self.heads {
+            Heads::Mean => 0,
+            Heads::All => n_head,
+        };
+        Scheme { top_k: self.top_k, layers, heads: (-1..each).collect(), n_head }
+    }
+}
+
+/// One row of table `attention_focus`.
+#[derive(Debug)]
+struct FocusRow<'a> {
+    prompt: &'a PromptRow,
+    focus: &'a Focus,
+    /// Place in the focus set, from 0.
+    place: usize,
+    token_id: i32,
+    token: String,
+}
+
+fn write_focus(
+    context: &Context<'_>,
+    prompts: &ShardPrompts,
+    foci: &[Vec<Focus>],
+) -> Result<PartStats, TableError> {
+    let mut rows = Vec::new();
+    for (prompt, foci) in prompts.ran().zip(foci) {
+        for focus in foci {
+            for (place, &position) in focus.positions.iter().enumerate() {
+                let token_id = prompt.token_ids[position as usize];
+                let token = context.tokenizer.decode_token(token_id);
+                rows.push(FocusRow { prompt, focus, place, token_id, token });
+            }
+        }
+    }
+    let columns = Columns::of(&rows)
+        .texts(|row| &row.prompt.key.scenario)
+        .texts(|row| &row.prompt.key.input)
+        .texts(|row| &row.prompt.key.task)
+        .int16s(|row| row.prompt.key.wording)
+        .int16s(|row| row.focus.layer)
+        .int16s(|row| row.focus.head)
+        .int16s(|row| row.place as i16 + 1)
+        .int32s(|row| row.focus.positions[row.place])
+        .int32s(|row| row.token_id)
+        .texts(|row| &row.token)
+        .float64s(|row| Some(row.focus.weights[row.place]))
+        .float64s(|row| row.focus.gap);
+    let address = PartAddress::new(&ATTENTION_FOCUS, context.part);
+    write_part(context.store, address, context.dims(), columns.finish())
+}
+
+fn write_overlap(context: &Context<'_>, rows: &[OverlapRow<'_>]) -> Result<PartStats, TableError> {
+    let columns = Columns::of(rows)
+        .texts(|row| row.scenario)
+        .texts(|row| row.input)
+        .int16s(|row| row.layer)
+        .int16s(|row| row.head)
+        .texts(|row| row.task_a)
+        .texts(|row| row.task_b)
+        .texts(|_| JACCARD)
+        .float64s(|row| row.value)
+        .int32s(|row| row.k)
+        .texts(|row| row.status);
+    let address = PartAddress::new(&ATTENTION_OVERLAP, context.part);
+    write_part(context.store, address, context.dims(), columns.finish())
+}
