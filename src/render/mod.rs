@@ -1,1 +1,21 @@
-//! Render.
+//! The report's pictures and its page: plain structs in, text out.
+//!
+//! [`page`] holds what a report says; [`html`] lays it out with a template that escapes everything
+//! it is given; the pictures are SVG, written by [`svg`] alone. No store, no table, no script: the
+//! page is one file that opens offline and asks for nothing.
+//!
+//! Pictures are written by hand rather than by a plotting crate because they need three things
+//! together: a colour scale with fixed ends, the number in every cell, and colours that follow the
+//! reader's light or dark setting.
+
+mod bars;
+pub mod colour;
+mod curve;
+mod heatmap;
+pub mod html;
+pub mod page;
+mod svg;
+mod tables;
+pub mod token;
+
+pub use html::report;

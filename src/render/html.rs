@@ -1,0 +1,266 @@
+//! The page: a template that escapes everything but the pictures, which escape for themselves.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use super::page::{CurvePoint, Input, Page, Prompt, Scenario, Token, Verdict};
+use super::svg::number;
+use super::tables::{self, Grid};
+use super::token::{ends_line, visible};
+use super::{bars, curve, heatmap};
+
+const REPORT: &str = include_str!("templates/report.html");
+const TABLE: &str = include_str!("templates/table.html");
+
+#[derive(Serialize)]
+struct View<'a> {
+    name: &'a str,
+    scenarios: Vec<ScenarioView<'a>>,
+    lineage: &'a [(String, String)],
+    tables: &'a [String],
+    colour_bar: String,
+}
+
+#[derive(Serialize)]
+struct ScenarioView<'a> {
+    id: String,
+    name: &'a str,
+    tasks: &'a [String],
+    n_inputs: u64,
+    verdict: Option<VerdictView<'a>>,
+    heatmaps: Vec<HeatmapView>,
+    too_many_tasks: bool,
+    numbers_in_cells: bool,
+    similarity: Value,
+    curve: Option<String>,
+    divergence: Value,
+    overlap: Option<Value>,
+    inputs: Vec<InputView<'a>>,
+    more_inputs: u64,
+}
+
+#[derive(Serialize)]
+struct VerdictView<'a> {
+    word: &'static str,
+    class: &'static str,
+    value: Option<String>,
+    sign: &'static str,
+    threshold: f64,
+    layer: i16,
+    measure: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct HeatmapView {
+    layer: i16,
+    svg: String,
+}
+
+#[derive(Serialize)]
+struct InputView<'a> {
+    id: String,
+    name: &'a str,
+    similarity: Option<HeatmapView>,
+    overlap: Option<Value>,
+    prompts: Vec<PromptView<'a>>,
+    focus_layer: Option<i16>,
+    heaviest: String,
+    whole: bool,
+    broken_characters: bool,
+    focus: Option<Value>,
+    bars_end: f64,
+    next: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct PromptView<'a> {
+    task: &'a str,
+    not_run: Option<&'a str>,
+    tokens: Vec<TokenView>,
+    bars: Option<String>,
+}
+
+#[derive(Serialize)]
+struct TokenView {
+    text: String,
+    hint: String,
+    rank: Option<i16>,
+    /// Strength of its ground, 0..1.
+    shade: Option<String>,
+    /// Whether the line ends here; the prompt is broken where its text is.
+    ends_line: bool,
+}
+
+/// The report as one HTML file.
+pub fn report(page: &Page) -> String {
+    let pages = Templates::new();
+    let scenarios = page.scenarios.iter().enumerate();
+    let view = View {
+        name: &page.name,
+        scenarios: scenarios.map(|(i, s)| pages.scenario(i, s)).collect(),
+        lineage: &page.lineage,
+        tables: &page.tables,
+        colour_bar: heatmap::colour_bar(),
+    };
+    pages.fill("report.html", &view)
+}
+
+struct Templates {
+    environment: Environment<'static>,
+}
+
+impl Templates {
+    fn new() -> Self {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let mut syntax = SyntaxConfig::builder();
+        syntax.trim_blocks(true).lstrip_blocks(true);
+        environment.set_syntax(syntax.build().expect("the usual delimiters are valid"));
+        for (name, text) in [("report.html", REPORT), ("table.html", TABLE)] {
+            environment.add_template(name, text).expect("the built-in templates parse");
+        }
+        Self { environment }
+    }
+
+    fn fill(&self, name: &str, view: &impl Serialize) -> String {
+        let template = self.environment.get_template(name).expect("the template is built in");
+        template.render(Serde(view)).expect("the built-in templates name only fields of their views")
+    }
+
+    fn table(&self, grid: &Grid) -> Value {
+        Value::from_safe_string(self.fill("table.html", grid))
+    }
+
+    fn scenario<'a>(&self, index: usize, scenario: &'a Scenario) -> ScenarioView<'a> {
+        let tasks = &scenario.tasks;
+        let id = format!("scenario-{}", index + 1);
+        let too_many_tasks = tasks.len() > heatmap::MOST_DRAWN;
+        let drawn = if too_many_tasks || tasks.len() < 2 { &[] } else { &*scenario.matrices };
+        let heatmaps = drawn.iter().map(|matrix| {
+            let title = format!("{}: similarity of tasks at layer {}", scenario.name, matrix.layer);
+            HeatmapView { layer: matrix.layer, svg: heatmap::heatmap(tasks, matrix, &title) }
+        });
+        let inputs = scenario.inputs.iter().enumerate();
+        ScenarioView {
+            name: &scenario.name,
+            tasks,
+            n_inputs: scenario.n_inputs,
+            verdict: scenario.verdict.as_ref().map(verdict),
+            heatmaps: heatmaps.collect(),
+            too_many_tasks,
+            numbers_in_cells: tasks.len() <= heatmap::MOST_WITH_NUMBERS,
+            similarity: self.table(&tables::similarity(scenario)),
+            curve: curve_of(scenario),
+            divergence: self.table(&tables::divergence(scenario)),
+            overlap: scenario.overlap.as_ref().map(|o| self.table(&tables::overlap(tasks, o))),
+            inputs: inputs.map(|(i, input)| self.input(scenario, &id, i, input)).collect(),
+            more_inputs: scenario.n_inputs.saturating_sub(scenario.inputs.len() as u64),
+            id,
+        }
+    }
+
+    fn input<'a>(
+        &self,
+        scenario: &'a Scenario,
+        section: &str,
+        index: usize,
+        input: &'a Input,
+    ) -> InputView<'a> {
+        let tasks = &scenario.tasks;
+        // With one input, its own matrix and overlap are those of the scenario.
+        let several = scenario.n_inputs > 1 && tasks.len() > 1;
+        let matrix = input.similarity.as_ref().filter(|_| several);
+        let matrix = matrix.filter(|_| tasks.len() <= heatmap::MOST_DRAWN);
+        let title =
+            |m: i16| format!("{}: similarity of tasks at layer {m} for this input", input.id);
+        let all = || input.prompts.iter().flat_map(|p| &p.tokens);
+        let heaviest = all().filter_map(|t| t.weight).fold(0.0, f64::max);
+        let probabilities = input.prompts.iter().flat_map(|p| &p.next).map(|n| n.probability);
+        let bars_end = bars::axis_end(probabilities.fold(0.0, f64::max));
+        let any = |has: &dyn Fn(&Prompt) -> bool| input.prompts.iter().any(has);
+        InputView {
+            id: format!("{section}-input-{}", index + 1),
+            name: &input.id,
+            similarity: matrix.map(|m| HeatmapView {
+                layer: m.layer,
+                svg: heatmap::heatmap(tasks, m, &title(m.layer)),
+            }),
+            overlap: input
+                .overlap
+                .as_ref()
+                .filter(|_| several)
+                .map(|o| self.table(&tables::overlap(tasks, o))),
+            focus_layer: input.prompts.iter().find_map(|p| p.focus_layer),
+            heaviest: format!("{heaviest:.3}"),
+            whole: input.prompts.iter().all(|p| p.whole || p.tokens.is_empty()),
+            broken_characters: all().any(|t| t.text.contains('\u{fffd}')),
+            focus: any(&|p| !p.focus.is_empty()).then(|| self.table(&tables::focus(input))),
+            next: any(&|p| !p.next.is_empty()).then(|| self.table(&tables::next_tokens(input))),
+            bars_end,
+            prompts: input.prompts.iter().map(|p| prompt(p, heaviest, bars_end)).collect(),
+        }
+    }
+}
+
+fn verdict(verdict: &Verdict) -> VerdictView<'_> {
+    let (word, class) = match verdict.verdict.as_str() {
+        "supported" => ("Supported", "yes"),
+        "not_supported" => ("Not supported", "no"),
+        _ => ("Not testable", "none"),
+    };
+    let below = verdict.value.is_some_and(|value| value < verdict.threshold);
+    VerdictView {
+        word,
+        class,
+        value: verdict.value.map(|value| format!("{value:.4}")),
+        sign: if below { "<" } else { "≥" },
+        threshold: verdict.threshold,
+        layer: verdict.layer,
+        measure: &verdict.measure,
+        reason: &verdict.reason,
+    }
+}
+
+fn curve_of(scenario: &Scenario) -> Option<String> {
+    let has_mean = |p: &CurvePoint| p.mean.is_some();
+    let title = format!("{}: mean similarity over the layers", scenario.name);
+    let points = &scenario.curve;
+    points.iter().any(has_mean).then(|| curve::curve(points, scenario.verdict.as_ref(), &title))
+}
+
+fn prompt(prompt: &Prompt, heaviest: f64, bars_end: f64) -> PromptView<'_> {
+    let title = format!("{}: most probable next tokens", prompt.task);
+    PromptView {
+        task: &prompt.task,
+        not_run: prompt.not_run.as_deref(),
+        tokens: tokens(&prompt.tokens, prompt.whole, heaviest),
+        bars: (!prompt.next.is_empty()).then(|| bars::bars(&prompt.next, bars_end, &title)),
+    }
+}
+
+fn tokens(tokens: &[Token], whole: bool, heaviest: f64) -> Vec<TokenView> {
+    let view = |(i, token): (usize, &Token)| {
+        let next_ends_line = tokens.get(i + 1).is_some_and(|next| next.text.starts_with('\n'));
+        let weight = token.weight.map_or_else(String::new, |w| format!(", weight {w:.6}"));
+        let rank = token.rank.map_or_else(String::new, |r| format!(", rank {r}"));
+        TokenView {
+            text: visible(&token.text),
+            hint: format!("position {}{weight}{rank}", token.position),
+            rank: token.rank,
+            shade: token.weight.map(|w| shade(w, heaviest)),
+            ends_line: whole && ends_line(&token.text) && !next_ends_line,
+        }
+    };
+    tokens.iter().enumerate().map(view).collect()
+}
+
+/// Strength of a token's ground: the square root of its share of the heaviest weight, because one
+/// token (often the first) takes most of the attention and would leave all others blank.
+fn shade(weight: f64, heaviest: f64) -> String {
+    let share = if heaviest > 0.0 { (weight / heaviest).clamp(0.0, 1.0) } else { 0.0 };
+    number(share.sqrt())
+}
