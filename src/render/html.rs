@@ -30,6 +30,7 @@ struct ScenarioView<'a> {
     tasks: &'a [String],
     n_inputs: u64,
     verdict: Option<VerdictView<'a>>,
+    findings: &'a [String],
     heatmaps: Vec<HeatmapView>,
     too_many_tasks: bool,
     numbers_in_cells: bool,
@@ -128,7 +129,9 @@ impl Templates {
 
     fn fill(&self, name: &str, view: &impl Serialize) -> String {
         let template = self.environment.get_template(name).expect("the template is built in");
-        template.render(Serde(view)).expect("the built-in templates name only fields of their views")
+        template
+            .render(Serde(view))
+            .expect("the built-in templates name only fields of their views")
     }
 
     fn table(&self, grid: &Grid) -> Value {
@@ -150,6 +153,7 @@ impl Templates {
             tasks,
             n_inputs: scenario.n_inputs,
             verdict: scenario.verdict.as_ref().map(verdict),
+            findings: &scenario.findings,
             heatmaps: heatmaps.collect(),
             too_many_tasks,
             numbers_in_cells: tasks.len() <= heatmap::MOST_WITH_NUMBERS,

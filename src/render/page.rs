@@ -24,6 +24,8 @@ pub struct Scenario {
     pub n_inputs: u64,
     /// The notebook's test, when the pipeline makes it.
     pub verdict: Option<Verdict>,
+    /// What was measured, a sentence each.
+    pub findings: Vec<String>,
     /// Mean similarity over the inputs, one matrix a captured layer.
     pub matrices: Vec<Matrix>,
     /// Similarity over the layers.

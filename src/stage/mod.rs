@@ -5,6 +5,7 @@ pub mod attention;
 pub mod divergence;
 pub mod extract;
 pub mod measure;
+pub mod report;
 pub mod similarity;
 pub mod summary;
 pub mod tokens;

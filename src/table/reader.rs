@@ -5,8 +5,8 @@ use std::fs::File;
 use std::path::Path;
 
 use arrow::array::{
-    Array, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, ListArray,
-    RecordBatch, StringArray,
+    Array, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    ListArray, RecordBatch, StringArray,
 };
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -102,6 +102,11 @@ impl Part {
 
     /// A column of positions, ids or counts.
     pub fn int32s(&self, name: &str) -> Result<&Int32Array, TableError> {
+        self.typed(name)
+    }
+
+    /// A column of counts over a whole run.
+    pub fn int64s(&self, name: &str) -> Result<&Int64Array, TableError> {
         self.typed(name)
     }
 

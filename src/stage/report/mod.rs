@@ -1,0 +1,176 @@
+//! `report.html`: the run as one page that opens offline.
+//!
+//! Reads `divergence` and `similarity`, and what else the run has: `prompts`, `attention_focus`,
+//! `attention`, `attention_overlap`, `next_tokens`, `verdict`, `summary.json` for its findings and
+//! `run.json` for the lineage. Every number on the page is a row of a table or a mean of rows: the
+//! mean over inputs of a pair's similarity (the notebook's heat maps, its section 4), the
+//! divergence curve (section 5), focus sets over the prompt's tokens (section 6), next tokens
+//! (section 7).
+//!
+//! Tables are read part after part and reduced at once. What grows with the run (inputs) is counted
+//! and averaged; the first few inputs of a scenario are shown in full. Memory is that of the
+//! largest part, and of one matrix of tasks for each scenario and layer. Equal tables give equal
+//! bytes: sums go in the order of the plan and the page bears no time.
+
+mod details;
+mod lineage;
+mod pairs;
+mod roster;
+mod sources;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::details::Details;
+use self::roster::Roster;
+use self::sources::Sources;
+use super::{Context, Facts, Outcome, Scope, Stage, StageError};
+use crate::monitor::Event;
+use crate::render::{self, page};
+use crate::spec::{Path, Problems};
+use crate::store::Store;
+use crate::table::TableError;
+use crate::table::receipt::PartStats;
+use crate::table::schema::{
+    ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, SIMILARITY,
+    Table, VERDICT,
+};
+
+/// The file it writes, relative to the run directory.
+pub const FILE: &str = "report.html";
+
+/// Most inputs of a scenario that the page shows in full.
+const MOST_INPUTS: usize = 100;
+
+/// Draws the run's tables on one page, `report.html`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many inputs of each scenario get a section of their own; all of them are in the means.
+    pub inputs: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { inputs: 3 }
+    }
+}
+
+impl Config {
+    /// Valid when the page stays one that a browser opens at once.
+    pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Report> {
+        let inputs = self.inputs;
+        if inputs <= MOST_INPUTS {
+            return Some(Report { inputs });
+        }
+        problems.push(
+            &at.key("inputs"),
+            format!("inputs {inputs} is not between 0 and {MOST_INPUTS}"),
+            "it is how many inputs of each scenario the page shows one by one; all of them are in \
+             its means and in the tables",
+        );
+        None
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Report {
+    inputs: usize,
+}
+
+impl Stage for Report {
+    fn kind(&self) -> &'static str {
+        "report"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Run
+    }
+
+    fn unit(&self) -> &'static str {
+        "shards"
+    }
+
+    fn reads(&self) -> &'static [&'static Table] {
+        &[&DIVERGENCE, &SIMILARITY]
+    }
+
+    fn reads_if_there(&self) -> &'static [&'static Table] {
+        &[&PROMPTS, &ATTENTION_FOCUS, &ATTENTION, &ATTENTION_OVERLAP, &NEXT_TOKENS, &VERDICT]
+    }
+
+    fn writes(&self) -> &'static [&'static Table] {
+        &[]
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "inputs": self.inputs })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let units = u64::from(context.shards);
+        let (stage, unit) = (self.kind(), self.unit());
+        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        let decode = |id| context.tokenizer.decode_token(id);
+        let advance = || context.monitor.event(&Event::Advanced { stage, amount: 1 });
+        let page = self.page(context.store, context.shards, &decode, &advance)?;
+        if context.monitor.is_interrupted() {
+            return Err(StageError::Interrupted);
+        }
+        let file = context.store.write(FILE, render::report(&page).as_bytes())?;
+        Ok(Outcome { parts: vec![PartStats { file, rows: 0 }], skipped: 0, units })
+    }
+}
+
+impl Report {
+    /// What the report says, from the tables of a run of that many shards; `decode` is the
+    /// tokenizer's text of one token, `advance` is called once a shard.
+    ///
+    /// # Errors
+    /// When a table cannot be read or is not what this version writes.
+    pub fn page(
+        &self,
+        store: &Store,
+        shards: u32,
+        decode: &dyn Fn(i32) -> String,
+        advance: &dyn Fn(),
+    ) -> Result<page::Page, TableError> {
+        let sources = Sources { store, shards, decode };
+        let roster = Roster::read(&sources, self.inputs)?;
+        let similarity = pairs::similarity(&sources, &roster)?;
+        let overlap = pairs::overlap(&sources, &roster)?;
+        let mut details = Details::new(&roster);
+        for part in 0..shards {
+            details.add_part(&sources, &roster, part)?;
+            advance();
+        }
+        let mut scenarios = Vec::new();
+        for (index, (name, entry)) in roster.scenarios.iter().enumerate() {
+            let mut inputs = details.take(index);
+            for (place, input) in inputs.iter_mut().enumerate() {
+                input.similarity = similarity.of_input(index, place);
+                input.overlap = overlap.overlap_of_input(index, place);
+            }
+            scenarios.push(page::Scenario {
+                name: name.clone(),
+                tasks: entry.tasks.iter().cloned().collect(),
+                n_inputs: entry.n_inputs,
+                matrices: similarity.of_scenario(index),
+                overlap: overlap.overlap_of_scenario(index),
+                inputs,
+                ..page::Scenario::default()
+            });
+        }
+        sources::add_curves(&sources, &mut scenarios)?;
+        sources::add_verdicts(&sources, &mut scenarios)?;
+        lineage::add_findings(store, &mut scenarios);
+        let (name, lineage) = lineage::read(store);
+        let tables = sources.tables();
+        Ok(page::Page { name, scenarios, lineage, tables })
+    }
+}
