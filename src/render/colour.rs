@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rgb(pub u8, pub u8, pub u8);
 
-/// matplotlib's `RdYlGn`, the notebook's: its eleven anchors, from ColorBrewer.
+/// matplotlib's `RdYlGn`, the notebook's: its eleven anchors, from `ColorBrewer`.
 const RD_YL_GN: [Rgb; 11] = [
     Rgb(0xa5, 0x00, 0x26),
     Rgb(0xd7, 0x30, 0x27),
@@ -110,7 +110,7 @@ mod tests {
         for scale in [Scale::RdYlGn, Scale::Cividis] {
             for step in 0..=100 {
                 let colour = scale.at(f64::from(step), 0.0, 100.0);
-                let ink = if colour.ink() == "#ffffff" { 1.0 } else { 0.0 };
+                let ink: f64 = if colour.ink() == "#ffffff" { 1.0 } else { 0.0 };
                 let luminance = colour.luminance();
                 let contrast = (ink.max(luminance) + 0.05) / (ink.min(luminance) + 0.05);
                 assert!(contrast >= 4.5, "{colour:?}: {contrast}");

@@ -86,9 +86,9 @@ fn grid(svg: &mut Svg, axes: &Axes, points: &[CurvePoint]) {
     }
     svg.line("axis", (FRAME.0, FRAME.3), (FRAME.2, FRAME.3));
     svg.line("axis", (FRAME.0, FRAME.1), (FRAME.0, FRAME.3));
-    let middle = ((FRAME.0 + FRAME.2) / 2.0, HEIGHT - 8.0);
+    let middle = (f64::midpoint(FRAME.0, FRAME.2), HEIGHT - 8.0);
     svg.text("ink axis-name", middle, Anchor::Middle, "layer (transformer block, from 0)", "");
-    let at = (14.0, (FRAME.1 + FRAME.3) / 2.0);
+    let at = (14.0, f64::midpoint(FRAME.1, FRAME.3));
     let turn = format!("transform=\"rotate(-90 {} {})\"", at.0, at.1);
     svg.text("ink axis-name", at, Anchor::Middle, "mean cross-task similarity", &turn);
 }

@@ -1,5 +1,7 @@
 //! Tokens as a reader can see them.
 
+use std::fmt::Write as _;
+
 /// The token with its whitespace visible: a space is `␣`, a line's end `⏎`, a tab `⇥`; other
 /// control characters show as their picture, and characters that would turn or hide the text
 /// around them as their code point.
@@ -13,7 +15,7 @@ pub fn visible(token: &str) -> String {
             '\t' => out.push('⇥'),
             '\u{7f}' => out.push('␡'),
             '\0'..='\u{1f}' => {
-                out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'))
+                out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'));
             }
             '\u{a0}' => out.push('⍽'),
             '\u{80}'..='\u{9f}'
@@ -22,7 +24,9 @@ pub fn visible(token: &str) -> String {
             | '\u{200b}'..='\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' => out.push_str(&format!("⟨{:04X}⟩", u32::from(c))),
+            | '\u{feff}' => {
+                write!(out, "⟨{:04X}⟩", u32::from(c)).expect("a String takes every write");
+            }
             c => out.push(c),
         }
     }

@@ -11,7 +11,7 @@ use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};
 /// The values of one pair of tasks.
 #[derive(Debug, Clone, Default)]
 struct Sum {
-    sum: f64,
+    total: f64,
     n: u64,
     missing: u64,
     why: Option<Box<str>>,
@@ -149,7 +149,7 @@ fn matrix(layer: i16, sums: &[Sum]) -> Matrix {
 impl Sum {
     fn add(&mut self, value: Option<f64>, status: &str) {
         if let Some(value) = value {
-            self.sum += value;
+            self.total += value;
             self.n += 1;
         } else {
             self.missing += 1;
@@ -165,7 +165,7 @@ impl Sum {
             (_, 1) => format!("1 input without a value: {why}"),
             (_, n) => format!("{n} inputs without a value: {why}"),
         };
-        let value = (self.n > 0).then(|| self.sum / self.n as f64);
+        let value = (self.n > 0).then(|| self.total / self.n as f64);
         PairValue { value, n: self.n, missing }
     }
 }
