@@ -11,7 +11,7 @@ use crate::store::Store;
 const MOST_ROWS: usize = 80;
 /// Longest value shown, in characters.
 const LONGEST: usize = 200;
-/// Most entries of a list that are shown one after the other.
+/// Most entries of a list or of a nested object that are shown one by one.
 const MOST_ENTRIES: usize = 32;
 /// Deepest nesting that is laid out; below it, only how much there is.
 const DEEPEST: usize = 3;
@@ -52,14 +52,16 @@ fn json(store: &Store, name: &str) -> Option<Value> {
 /// One row a value, named by its path: `model.sha256`.
 fn flatten(path: &str, value: &Value, depth: usize, rows: &mut Vec<(String, String)>) {
     let text = match value {
-        Value::Object(fields) if depth < DEEPEST => {
+        Value::Object(fields)
+            if depth == 0 || (depth < DEEPEST && fields.len() <= MOST_ENTRIES) =>
+        {
             for (key, value) in fields {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 flatten(&path, value, depth + 1, rows);
             }
             return;
         }
-        Value::Object(fields) => format!("{} entries", fields.len()),
+        Value::Object(fields) => count(fields.len()),
         Value::Array(entries) => list(entries),
         other => scalar(other).unwrap_or_default(),
     };
@@ -70,8 +72,12 @@ fn list(entries: &[Value]) -> String {
     let texts: Option<Vec<String>> = entries.iter().map(scalar).collect();
     match texts {
         Some(texts) if texts.len() <= MOST_ENTRIES => texts.join(", "),
-        _ => format!("{} entries", entries.len()),
+        _ => count(entries.len()),
     }
+}
+
+fn count(entries: usize) -> String {
+    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -95,6 +101,10 @@ fn shorten(text: &str) -> String {
 mod tests {
     use super::*;
 
+    fn numbered(n: usize) -> Value {
+        (0..n).map(|i| (format!("k{i:03}"), Value::from(i))).collect()
+    }
+
     #[test]
     fn any_json_becomes_rows_of_bounded_length() {
         let dir = tempfile::tempdir().unwrap();
@@ -103,7 +113,7 @@ mod tests {
             "pipeline": { "name": "p", "layers": [0, 2], "scenarios": [{ "x": 1 }, {}] },
             "model": { "sha256": "ab", "deep": { "deeper": { "deepest": 1 } } },
             "long": "x".repeat(500), "tf32": false, "none": null,
-            "many": (0..200).map(|i| (format!("k{i:03}"), 1)).collect::<std::collections::BTreeMap<_, _>>(),
+            "many": numbered(200), "x": numbered(30), "y": numbered(30), "z": numbered(30),
         });
         store.write("run.json", run.to_string().as_bytes()).unwrap();
         let (name, rows) = read(&store);
@@ -111,8 +121,9 @@ mod tests {
         assert_eq!(name, "p");
         assert_eq!(value("pipeline.layers"), "0, 2");
         assert_eq!(value("pipeline.scenarios"), "2 entries");
-        assert_eq!(value("model.deep.deeper"), "1 entries");
+        assert_eq!(value("model.deep.deeper"), "1 entry");
         assert_eq!(value("long").chars().count(), LONGEST + 1);
+        assert_eq!(value("many"), "200 entries");
         assert_eq!(rows.len(), MOST_ROWS + 1);
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::measure::{FLAT, JACCARD};
 use super::roster::Roster;
-use super::sources::{FLAT, JACCARD, MEAN_HEAD, Sources, last, meaning, measure};
+use super::sources::{MEAN_HEAD, Sources, last, meaning, measure};
 use crate::render::page::{Matrix, Overlap, PairValue, pair_index};
 use crate::table::TableError;
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};

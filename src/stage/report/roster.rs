@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::sources::{FLAT, Sources};
+use super::super::measure::FLAT;
+use super::sources::Sources;
 use crate::table::TableError;
 use crate::table::schema::{DIVERGENCE, PROMPTS, SIMILARITY};
 

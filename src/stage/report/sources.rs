@@ -2,6 +2,7 @@
 
 use arrow::array::{Array as _, Float64Array, Int64Array};
 
+use super::super::measure::FLAT;
 use crate::render::page::{CurvePoint, Scenario, Verdict};
 use crate::store::Store;
 use crate::table::TableError;
@@ -10,10 +11,6 @@ use crate::table::schema::{ALL, DIVERGENCE, Table, VERDICT};
 use crate::table::status;
 use crate::table::writer::PartAddress;
 
-/// The measure that the report shows: the notebook's.
-pub(super) const FLAT: &str = "flat";
-/// Its overlap of focus sets.
-pub(super) const JACCARD: &str = "jaccard";
 /// The mean over the heads, in column `head`.
 pub(super) const MEAN_HEAD: i16 = -1;
 /// The wording that the notebook's measures use.
