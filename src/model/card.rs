@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::ModelError;
-use crate::store::sha256_of_file;
+use crate::store::{hex_sha256, sha256_of_file};
 
 const CARD: &str = "model.json";
 const GRAPH: &str = "model.onnx";
@@ -43,6 +44,8 @@ pub struct ModelCard {
     pub exporter: BTreeMap<String, serde_json::Value>,
     /// What the graph must compute.
     pub probe: Probe,
+    /// Set once the files were found to be the exported ones; shared by clones.
+    verified: Arc<OnceLock<()>>,
 }
 
 /// Where a model's weights came from.
@@ -187,17 +190,24 @@ impl ModelCard {
             files: wire.files,
             exporter: wire.exporter,
             probe: wire.probe,
+            verified: Arc::default(),
         })
     }
 
-    /// Reads every file of the folder and compares size and SHA-256 with the card's.
+    /// Reads every file of the folder and compares size and SHA-256 with the card's; having
+    /// succeeded once, it does not read them again.
     ///
     /// # Errors
     /// Names the first file, in the order of names, that is missing or another.
     pub fn verify_files(&self) -> Result<(), ModelError> {
+        if self.verified.get().is_some() {
+            return Ok(());
+        }
         let checks: Vec<Result<(), ModelError>> =
             self.files.par_iter().map(|(name, facts)| self.verify(name, facts)).collect();
-        checks.into_iter().collect()
+        checks.into_iter().collect::<Result<(), _>>()?;
+        self.verified.get_or_init(|| ());
+        Ok(())
     }
 
     fn verify(&self, name: &str, facts: &FileFacts) -> Result<(), ModelError> {
@@ -239,9 +249,10 @@ impl ModelCard {
         match graph.as_slice() {
             [(_, only)] => only.sha256.clone(),
             many => {
-                let lines: String =
-                    many.iter().map(|(n, f)| format!("{}  {n}\n", f.sha256)).collect();
-                crate::store::hex_sha256(lines.as_bytes())
+                let line =
+                    |(name, facts): &(&String, &FileFacts)| format!("{}  {name}", facts.sha256);
+                let lines: Vec<String> = many.iter().map(line).collect();
+                hex_sha256(lines.join("\n").as_bytes())
             }
         }
     }

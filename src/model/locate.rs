@@ -64,13 +64,11 @@ pub fn locate(explicit: Option<&Path>, around: &Surroundings) -> Result<Found, M
     let named = named.or_else(|| Some(("ORT_DYLIB_PATH", PathBuf::from(around.dylib.as_ref()?))));
     if let Some((how, path)) = named {
         let found = if path.is_dir() { in_folder(&path) } else { Some(path.clone()) };
-        return match found.filter(|file| file.is_file()) {
-            Some(file) => Ok(Found { path: absolute(&file), by_loader: false, tried }),
-            None => {
-                tried.push(format!("{how}: {} is not there", path.display()));
-                Err(ModelError::NoRuntime { tried })
-            }
-        };
+        if let Some(file) = found.filter(|file| file.is_file()) {
+            return Ok(Found { path: absolute(&file), by_loader: false, tried });
+        }
+        tried.push(format!("{how}: {} is not there", path.display()));
+        return Err(ModelError::NoRuntime { tried });
     }
     for (how, prefix) in prefixes(around) {
         match in_environment(&prefix) {
@@ -122,14 +120,11 @@ fn in_environment(prefix: &Path) -> Option<PathBuf> {
 
 /// The library in a folder: the plain name or the versioned one, never a provider's.
 fn in_folder(folder: &Path) -> Option<PathBuf> {
+    // `.so`, `.so.1.32.0`, `.dylib`, `.1.32.0.dylib`, `.dll`; not `_providers_shared.so`.
     let library = |name: &str| {
-        let rest = name.strip_prefix("libonnxruntime").or_else(|| name.strip_prefix("onnxruntime"));
-        rest.is_some_and(|rest| {
-            // `.so`, `.so.1.32.0`, `.dylib`, `.1.32.0.dylib`, `.dll`; not `_providers_shared.so`.
-            rest.starts_with(".so")
-                || rest == ".dll"
-                || (rest.starts_with('.') && rest.ends_with(".dylib"))
-        })
+        name.trim_start_matches("lib")
+            .strip_prefix("onnxruntime.")
+            .is_some_and(|rest| rest.split('.').any(|part| ["so", "dylib", "dll"].contains(&part)))
     };
     entries(folder, library).pop()
 }

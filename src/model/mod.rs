@@ -14,7 +14,7 @@ pub mod tokens;
 pub use batch::{Batch, plan_batches};
 pub use card::ModelCard;
 pub use engine::{
-    Backend, Engine, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Wanted,
+    Backend, Engine, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Take, Wanted,
 };
 pub use error::{Cause, ModelError};
 pub use tokens::{Encoded, Tokenizer};

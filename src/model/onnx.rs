@@ -89,7 +89,7 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
             "it is version {version_str}, and aqlens needs 1.{} or newer",
             ort::MINOR_VERSION
         )),
-        other => bad(other.to_string()),
+        other @ ort::LoadDynamicError::InvalidVersionString => bad(other.to_string()),
     })?;
     let environment = builder
         .with_name("aqlens")
@@ -195,22 +195,24 @@ impl OnnxSession {
 }
 
 fn commit(environment: &Environment, facts: &EngineFacts, path: &Path) -> Result<Session, Cause> {
-    let builder = Session::builder(environment).map_err(|e| cause(&e))?;
-    let mut builder = builder
-        .with_optimization_level(GraphOptimizationLevel::All)
-        .and_then(|b| b.with_intra_threads(facts.threads))
-        .and_then(|b| b.with_inter_threads(1))
-        // Batches differ in shape: a pattern for each would only fill memory.
-        .and_then(|b| b.with_memory_pattern(false))
-        // Threads that wait for work spin while a batch runs, and not after it: the cores are then
-        // wanted for writing tables.
-        .and_then(|b| b.with_config_entry("session.force_spinning_stop", "1"))
-        .and_then(|b| b.with_deterministic_compute(true))
-        .map_err(|e| cause(&e))?;
+    let mut builder = configure(environment, facts.threads).map_err(|e| cause(&e))?;
     if facts.provider == Provider::Cuda {
         builder = with_cuda(builder, facts.tf32)?;
     }
     builder.commit_from_file(path).map_err(|e| cause(&e))
+}
+
+fn configure(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Batches differ in shape: a memory pattern for each would only fill memory.
+        .with_memory_pattern(false)?
+        // Threads that wait for work spin while a batch runs, and not after it: the cores are then
+        // wanted for writing tables.
+        .with_config_entry("session.force_spinning_stop", "1")?
+        .with_deterministic_compute(true)?)
 }
 
 /// Checks that a graph has the inputs and outputs of a model folder's graph.
@@ -281,7 +283,7 @@ impl Backend for OnnxSession {
         let selected = hidden
             .iter()
             .chain(&attention)
-            .fold(OutputSelector::no_default().with("logits"), |s, name| s.with(name));
+            .fold(OutputSelector::no_default().with("logits"), OutputSelector::with);
         let options = RunOptions::new().map_err(|e| failed(cause(&e)))?.with_outputs(selected);
         let tensor = |values| TensorRef::from_array_view(([rows, seq], values));
         let ids = tensor(batch.ids.as_slice()).map_err(|e| failed(cause(&e)))?;

@@ -4,7 +4,7 @@
 //! `<|endoftext|>` becomes the special token it names: exactly what the notebook's tokenizer does.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{ModelCard, ModelError};
 
@@ -26,38 +26,28 @@ pub struct Encoded {
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`.
+    /// Reads the tokenizer of a model folder and checks that it fits the model.
     ///
     /// # Errors
-    /// When it cannot be read or the tokenizers library does not understand it.
-    pub fn load(path: &Path) -> Result<Self, ModelError> {
-        let error = |problem: String| ModelError::Tokenizer { path: path.to_owned(), problem };
-        let mut inner = tokenizers::Tokenizer::from_file(path)
+    /// When it cannot be read, the tokenizers library does not understand it, or it knows more
+    /// tokens than the model.
+    pub fn load(card: &ModelCard) -> Result<Self, ModelError> {
+        let path = card.tokenizer_path();
+        let error = |problem: String| ModelError::Tokenizer { path: path.clone(), problem };
+        let mut inner = tokenizers::Tokenizer::from_file(&path)
             .map_err(|e| error(format!("cannot be read: {e}")))?;
         inner.with_truncation(None).map_err(|e| error(format!("cannot be used: {e}")))?;
         inner.with_padding(None);
         // Without special tokens the post-processor's only work is to trim blanks off the offsets;
         // a token of blanks inside the input would then belong to nothing.
         inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-        let vocab_size = inner.get_vocab_size(true);
-        Ok(Self { inner, path: path.to_owned(), vocab_size })
-    }
-
-    /// Reads the tokenizer of a model folder and checks that it fits the model.
-    ///
-    /// # Errors
-    /// As [`Tokenizer::load`], and when it knows more tokens than the model.
-    pub fn of(card: &ModelCard) -> Result<Self, ModelError> {
-        let mut tokenizer = Self::load(&card.tokenizer_path())?;
-        if tokenizer.vocab_size > card.vocab_size {
-            let problem = format!(
-                "knows {} tokens, but the model has {} only",
-                tokenizer.vocab_size, card.vocab_size
-            );
-            return Err(ModelError::Tokenizer { path: tokenizer.path, problem });
+        let known = inner.get_vocab_size(true);
+        if known > card.vocab_size {
+            let problem =
+                format!("knows {known} tokens, but the model has {} only", card.vocab_size);
+            return Err(error(problem));
         }
-        tokenizer.vocab_size = card.vocab_size;
-        Ok(tokenizer)
+        Ok(Self { inner, path, vocab_size: card.vocab_size })
     }
 
     /// Splits `text` into tokens; `input_span` is a byte range of `text`.
@@ -73,7 +63,7 @@ impl Tokenizer {
         }
         // Offsets are bytes of `text`; all tokens that share a character have the whole of it.
         let touches = |(start, end): &(usize, usize)| {
-            *start < input_span.end && *end > input_span.start && start < end
+            *start < input_span.end && *end > input_span.start && !input_span.is_empty()
         };
         let offsets = encoding.get_offsets();
         let first = offsets.iter().position(touches);

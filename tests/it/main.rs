@@ -1,1 +1,7 @@
 //! All integration tests, in one binary.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(missing_docs, reason = "tests are named as sentences")]
+
+mod invariance;
+mod model;
+mod tiny;

@@ -1,0 +1,165 @@
+//! What a prompt gives does not depend on what runs beside it: alone, among longer and shorter
+//! ones, in another order, over other padding.
+
+use aqlens::model::{Batch, Engine, Wanted};
+use aqlens::stage::extract::Config;
+use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS};
+use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
+
+use crate::tiny::{self, Extraction, prompts};
+
+/// Largest difference allowed, as a share of a vector's own norm.
+const SHARE: f64 = 1e-5;
+
+/// What one prompt gives: block outputs by layer, last-query attention by layer and head, logits.
+#[derive(Debug, Clone)]
+struct Given {
+    hidden: Vec<Vec<f32>>,
+    attention: Vec<Vec<f32>>,
+    logits: Vec<f32>,
+}
+
+fn run(engine: &Engine, rows: &[usize], texts: &[Vec<i32>], pad_id: i64) -> Vec<(usize, Given)> {
+    let batch = Batch::pad(rows, texts, pad_id);
+    let layers: Vec<i16> = (0..5).collect();
+    let wanted = Wanted { hidden: layers.clone(), attention: layers };
+    let mut all = Vec::new();
+    engine
+        .run(&batch, &wanted, &mut |outputs| {
+            for (i, (&row, &length)) in batch.rows.iter().zip(&batch.lengths).enumerate() {
+                let seq = batch.seq;
+                let real = |layer: &&[f32]| layer[i * seq * 27..][..length * 27].to_vec();
+                let last = |layer: &&[f32], head: usize| {
+                    layer[((i * 3 + head) * seq + length - 1) * seq..][..seq].to_vec()
+                };
+                let attention: Vec<Vec<f32>> = outputs
+                    .attention
+                    .iter()
+                    .flat_map(|layer| (0..3).map(move |head| last(layer, head)))
+                    .collect();
+                for weights in &attention {
+                    assert!(weights[length..].iter().all(|w| *w == 0.0), "padding is attended to");
+                }
+                let given = Given {
+                    hidden: outputs.hidden.iter().map(real).collect(),
+                    attention: attention.iter().map(|w| w[..length].to_vec()).collect(),
+                    logits: outputs.logits[i * 320..(i + 1) * 320].to_vec(),
+                };
+                all.push((row, given));
+            }
+        })
+        .unwrap();
+    all
+}
+
+fn assert_close(a: &[f32], b: &[f32], what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    let norm = a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    for (i, (x, y)) in a.iter().zip(b).enumerate() {
+        let difference = (f64::from(*x) - f64::from(*y)).abs();
+        assert!(difference <= SHARE * norm, "{what}, number {i}: {x} and {y}, norm {norm}");
+    }
+}
+
+fn top(logits: &[f32]) -> usize {
+    (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).unwrap()
+}
+
+fn assert_same(a: &Given, b: &Given, what: &str) {
+    for (layer, (x, y)) in a.hidden.iter().zip(&b.hidden).enumerate() {
+        for (position, (x, y)) in x.chunks(27).zip(y.chunks(27)).enumerate() {
+            assert_close(x, y, &format!("{what}, layer {layer}, position {position}"));
+        }
+    }
+    for (x, y) in a.attention.iter().zip(&b.attention) {
+        assert_close(x, y, &format!("{what}, attention"));
+    }
+    assert_close(&a.logits, &b.logits, &format!("{what}, logits"));
+    assert_eq!(top(&a.logits), top(&b.logits), "{what}, top token");
+}
+
+fn texts() -> impl Strategy<Value = Vec<Vec<i32>>> {
+    prop::collection::vec(prop::collection::vec(0..320, 1..=64), 1..7)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_prompt_gives_the_same_alone_and_in_any_batch_and_order(texts in texts()) {
+        let engine = shared();
+        let rows: Vec<usize> = (0..texts.len()).collect();
+        let backwards: Vec<usize> = rows.iter().rev().copied().collect();
+        let forward = run(engine, &rows, &texts, 0);
+        for (row, given) in run(engine, &backwards, &texts, 0) {
+            assert_same(&forward[row].1, &given, &format!("prompt {row} in another order"));
+            let alone = run(engine, &[row], &texts, 0);
+            assert_same(&alone[0].1, &given, &format!("prompt {row} alone and in a batch"));
+        }
+    }
+
+    #[test]
+    fn the_padding_token_changes_nothing(texts in texts(), pad_id in 1_i64..320) {
+        let engine = shared();
+        let rows: Vec<usize> = (0..texts.len()).collect();
+        let zero = run(engine, &rows, &texts, 0);
+        for (row, given) in run(engine, &rows, &texts, pad_id) {
+            let other = &zero[row].1;
+            assert_eq!(other.hidden, given.hidden, "prompt {row}, padded with {pad_id}");
+            assert_eq!(other.attention, given.attention);
+            assert_eq!(other.logits, given.logits);
+        }
+    }
+}
+
+fn shared() -> &'static Engine {
+    static ENGINE: std::sync::OnceLock<Engine> = std::sync::OnceLock::new();
+    ENGINE.get_or_init(tiny::engine)
+}
+
+#[test]
+fn tables_hold_the_same_rows_whatever_the_batches() {
+    let texts =
+        ["the red ball", "?", "日本語の表", "a cup\r\n\r\na ball", "b", "red<|endoftext|>blue"];
+    let extract = |batch_tokens| {
+        let config = Config { batch_tokens, ..Config::default() };
+        Extraction::of(&tiny::engine(), config, &prompts(&texts))
+    };
+    let (large, single) = (extract(0), extract(1));
+    for layer in 0..5 {
+        let columns = ["input", "position", "token_id", "values"];
+        let a = large.part(&ACTIVATIONS, Some(layer), &columns);
+        let b = single.part(&ACTIVATIONS, Some(layer), &columns);
+        for column in ["position", "token_id"] {
+            assert_eq!(a.int32s(column).unwrap(), b.int32s(column).unwrap());
+        }
+        assert_eq!(a.texts("input").unwrap(), b.texts("input").unwrap());
+        let (x, y) = (a.vectors("values").unwrap().0, b.vectors("values").unwrap().0);
+        for (row, (x, y)) in x.chunks(27).zip(y.chunks(27)).enumerate() {
+            assert_close(x, y, &format!("layer {layer}, row {row}"));
+        }
+    }
+    let logits = |from: &Extraction| {
+        let part = from.part(&LOGITS, None, &["values"]);
+        part.vectors("values").unwrap().0.to_vec()
+    };
+    assert_close(&logits(&large), &logits(&single), "logits");
+    let keys = ["input", "layer", "head", "query"];
+    let (a, b) = (large.part(&ATTENTION, None, &keys), single.part(&ATTENTION, None, &keys));
+    assert_eq!(a.texts("input").unwrap(), b.texts("input").unwrap());
+    assert_eq!(a.int16s("layer").unwrap(), b.int16s("layer").unwrap());
+    assert_eq!(a.int32s("query").unwrap(), b.int32s("query").unwrap());
+}
+
+#[test]
+fn a_second_extraction_writes_the_same_bytes() {
+    let texts = ["the red ball", "?", "a cup\r\n\r\na ball", "b"];
+    let parts = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let engine = tiny::engine();
+        let extraction =
+            pool.install(|| Extraction::of(&engine, Config::default(), &prompts(&texts)));
+        extraction.result.unwrap().parts
+    };
+    assert_eq!(parts(1), parts(8));
+}
