@@ -44,7 +44,9 @@ def from_checkpoint(name: str, revision: str | None) -> Source:
                 f"{name} has no config.json: name a folder in Hugging Face layout "
                 "(config.json, model.safetensors, tokenizer.json)"
             )
-    config = _ask(name, lambda: AutoConfig.from_pretrained(name, revision=revision))
+    # Every file from one commit, even if the branch moves meanwhile.
+    commit = None if folder.is_dir() else _commit_of(name, revision)
+    config = _ask(name, lambda: AutoConfig.from_pretrained(name, revision=commit))
     if config.model_type != "gpt2":
         raise ExportError(
             f"{name} is of the family {config.model_type!r}: only GPT-2 checkpoints "
@@ -55,17 +57,22 @@ def from_checkpoint(name: str, revision: str | None) -> Source:
         name,
         lambda: GPT2LMHeadModel.from_pretrained(
             name,
-            revision=revision,
+            revision=commit,
             dtype=torch.float32,
             attn_implementation="eager",
             output_loading_info=True,
         ),
     )
     _refuse_gaps(name, report)
-    tokenizer = _tokenizer_of(name, folder, revision)
-    commit = None if folder.is_dir() else getattr(config, "_commit_hash", None) or revision
+    tokenizer = _tokenizer_of(name, folder, commit)
     shown = folder.resolve().name if folder.is_dir() else name
     return _checked(Source(model.eval(), tokenizer, shown, commit, None))
+
+
+def _commit_of(name: str, revision: str | None) -> str | None:
+    """The hub's commit: its client files what it fetched below snapshots/<commit>."""
+    config = Path(_ask(name, lambda: hf_hub_download(name, "config.json", revision=revision)))
+    return config.parent.name if config.parent.parent.name == "snapshots" else revision
 
 
 def from_seed(config_text: str, seed: int, tokenizer: Path) -> Source:

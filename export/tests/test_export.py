@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 
@@ -37,7 +39,9 @@ def quiet(_line):
 
 
 def digests(folder):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir()}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()
+    }
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(random_options, tmp_path):
@@ -69,6 +73,42 @@ def test_a_folder_is_named_by_its_last_component(tmp_path):
     export_model(ExportOptions(tmp_path / "m", model=str(TINY / "checkpoint"), threads=1), quiet)
     found = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
     assert found["source"] == {"name": "checkpoint", "revision": None, "random_seed": None}
+
+
+def test_a_hub_model_is_recorded_with_its_commit(tmp_path):
+    """The hub's files as its client caches them, read without a network."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    cached = tmp_path / "hub" / "models--someone--tiny"
+    shutil.copytree(TINY / "checkpoint", cached / "snapshots" / commit)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text(commit)
+    command = [sys.executable, "export/export.py", "someone/tiny", "--threads", "1"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "m")],
+        cwd=ROOT,
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
+    assert found["source"] == {"name": "someone/tiny", "revision": commit, "random_seed": None}
+    assert digests(tmp_path / "m")["model.onnx"] == digests(TINY)["model.onnx"]
+
+
+def test_a_model_that_nobody_has_is_named(tmp_path):
+    command = [sys.executable, "export/export.py", "someone/nothing", "--out", str(tmp_path / "m")]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "error: cannot load someone/nothing" in done.stderr
+    assert "copy the model's folder here" in done.stderr
+    assert not (tmp_path / "m").exists()
 
 
 def test_large_weights_go_to_a_data_file_that_the_runtime_finds(random_options, tmp_path):
