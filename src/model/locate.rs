@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use super::ModelError;
 
+const HERE: &str = "the working directory and its parents";
+const BESIDE: &str = "the folder of aqlens and its parents";
+
 /// A library to load, and what was looked at before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -73,7 +76,7 @@ pub fn locate(explicit: Option<&Path>, around: &Surroundings) -> Result<Found, M
     for (how, prefix) in prefixes(around) {
         match in_environment(&prefix) {
             Some(file) => return Ok(Found { path: absolute(&file), by_loader: false, tried }),
-            None => tried.push(format!("{how}: {} has no onnxruntime package", prefix.display())),
+            None => tried.push(format!("{how}: {} has no onnxruntime library", prefix.display())),
         }
     }
     let name = format!("{}onnxruntime{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX);
@@ -89,7 +92,7 @@ fn prefixes(around: &Surroundings) -> Vec<(&'static str, PathBuf)> {
         list.push(("the environment of aqlens", prefix.to_owned()));
     }
     list.extend(around.environments.iter().cloned());
-    for (how, start) in [(".venv", around.working.as_deref()), (".venv of aqlens", folder)] {
+    for (how, start) in [(HERE, around.working.as_deref()), (BESIDE, folder)] {
         for parent in start.into_iter().flat_map(Path::ancestors) {
             let venv = parent.join(".venv");
             // Without one here, only the nearest missing place is worth telling.
@@ -130,7 +133,7 @@ fn in_folder(folder: &Path) -> Option<PathBuf> {
 }
 
 /// Entries of a folder whose name passes, sorted; empty when there is no such folder.
-fn entries(folder: &Path, keep: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+pub(super) fn entries(folder: &Path, keep: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(list) = fs::read_dir(folder) else { return Vec::new() };
     let kept = |entry: std::io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;
@@ -153,30 +156,6 @@ pub(super) fn version_in_name(path: &Path) -> Option<String> {
     let version = &digits[start..];
     let plain = version.split('.').all(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
     plain.then(|| version.to_owned())
-}
-
-/// CUDA libraries installed as Python packages beside the `onnxruntime` package that holds
-/// `library`, in the order in which they must be loaded: the system's loader does not look there.
-pub(super) fn cuda_libraries(library: &Path) -> Vec<PathBuf> {
-    const ORDER: [&str; 8] = [
-        "libcudart.so",
-        "libnvJitLink.so",
-        "libcublasLt.so",
-        "libcublas.so",
-        "libnvrtc.so",
-        "libcurand.so",
-        "libcufft.so",
-        "libcudnn.so",
-    ];
-    // site-packages/onnxruntime/capi/libonnxruntime.so.1.x
-    let Some(site) = library.ancestors().nth(3) else { return Vec::new() };
-    let folders: Vec<PathBuf> =
-        entries(&site.join("nvidia"), |_| true).iter().map(|package| package.join("lib")).collect();
-    let named = |stem: &str| {
-        let file = format!("{stem}.");
-        folders.iter().flat_map(|folder| entries(folder, |name| name.starts_with(&file))).collect()
-    };
-    ORDER.iter().flat_map(|stem| -> Vec<PathBuf> { named(stem) }).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod card;
+mod cuda;
 pub mod engine;
 mod error;
 pub mod locate;

@@ -15,12 +15,7 @@ use super::engine::{
     Backend, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Take, Wanted,
 };
 use super::locate::{self, Found, Surroundings};
-use super::{Batch, Cause, ModelCard, ModelError};
-
-const GPU_PACKAGE: &str = "install it with `pip uninstall onnxruntime && pip install \
-                           'onnxruntime-gpu[cuda,cudnn]'` in the same Python environment";
-const GPU_DRIVER: &str = "check that `nvidia-smi` lists a GPU and that the CUDA libraries fit \
-                          (`pip install 'onnxruntime-gpu[cuda,cudnn]'` brings them)";
+use super::{Batch, Cause, ModelCard, ModelError, cuda};
 
 /// The library, loaded: a process can load one only, and it stays.
 #[derive(Clone)]
@@ -81,7 +76,10 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
         ort::LoadDynamicError::Dlopen { .. } if found.by_loader => {
             ModelError::NoRuntime { tried: found.tried.clone() }
         }
-        ort::LoadDynamicError::Dlopen { error, .. } => bad(error.to_string()),
+        ort::LoadDynamicError::Dlopen { error, .. } => {
+            // The loader's own words, such as a wrong file header, are the source.
+            bad(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string))
+        }
         ort::LoadDynamicError::MissingApi { .. } => {
             bad("it is no ONNX Runtime library: it lacks OrtGetApiBase".to_owned())
         }
@@ -122,15 +120,9 @@ fn version(path: &Path) -> String {
 /// Whether sessions can be made for the GPU; loads the provider and asks it for its device.
 fn check_cuda(runtime: &Runtime, tf32: bool) -> Result<(), ModelError> {
     if !CUDA::is_available().unwrap_or(false) {
-        let problem = format!(
-            "the ONNX Runtime {} at {} is built for the processor only: the CUDA provider comes \
-             with the package onnxruntime-gpu",
-            runtime.version,
-            runtime.path.display()
-        );
-        return Err(ModelError::NoCuda { problem, help: GPU_PACKAGE });
+        return Err(cuda::no_provider(&runtime.version, &runtime.path));
     }
-    for library in locate::cuda_libraries(&runtime.path) {
+    for library in cuda::libraries(&runtime.path) {
         // One that does not load is told of by the provider itself, if it needs it.
         let _ = ort::util::preload_dylib(&library);
     }
@@ -138,12 +130,9 @@ fn check_cuda(runtime: &Runtime, tf32: bool) -> Result<(), ModelError> {
     let registered = Session::builder(&runtime.environment)
         .map_err(|e| e.to_string())
         .and_then(|builder| with_cuda(builder, tf32).map_err(|e| e.to_string()));
-    registered.map(|_| ()).map_err(|mut problem| {
+    registered.map(|_| ()).map_err(|problem| {
         let more = complaint();
-        if !more.is_empty() && !problem.contains(&more) {
-            problem = format!("{problem} ({more})");
-        }
-        ModelError::NoCuda { problem, help: GPU_DRIVER }
+        cuda::not_started(if more.is_empty() { &problem } else { &more })
     })
 }
 
@@ -209,9 +198,9 @@ fn configure(environment: &Environment, threads: usize) -> ort::Result<SessionBu
         .with_inter_threads(1)?
         // Batches differ in shape: a memory pattern for each would only fill memory.
         .with_memory_pattern(false)?
-        // Threads that wait for work spin while a batch runs, and not after it: the cores are then
-        // wanted for writing tables.
-        .with_config_entry("session.force_spinning_stop", "1")?
+        // Threads that wait do not spin: tables are written on the same cores at the same time, and
+        // a busy machine gave up to a third more tokens a second without.
+        .with_intra_op_spinning(false)?
         .with_deterministic_compute(true)?)
 }
 

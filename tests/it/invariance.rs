@@ -4,6 +4,7 @@
 use aqlens::model::{Batch, Engine, Wanted};
 use aqlens::stage::extract::Config;
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS};
+use arrow::array::Array as _;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::tiny::{self, Extraction, prompts};
@@ -118,37 +119,73 @@ fn shared() -> &'static Engine {
 }
 
 #[test]
-fn tables_hold_the_same_rows_whatever_the_batches() {
+fn tables_hold_what_each_prompt_gives_alone_whatever_the_batches() {
     let texts =
         ["the red ball", "?", "日本語の表", "a cup\r\n\r\na ball", "b", "red<|endoftext|>blue"];
-    let extract = |batch_tokens| {
+    let tokenizer = tiny::tokenizer();
+    let ids: Vec<Vec<i32>> =
+        texts.iter().map(|text| tokenizer.encode(text, 0..0).unwrap().ids).collect();
+    for batch_tokens in [0, 1, 24] {
         let config = Config { batch_tokens, ..Config::default() };
-        Extraction::of(&tiny::engine(), config, &prompts(&texts))
-    };
-    let (large, single) = (extract(0), extract(1));
-    for layer in 0..5 {
-        let columns = ["input", "position", "token_id", "values"];
-        let a = large.part(&ACTIVATIONS, Some(layer), &columns);
-        let b = single.part(&ACTIVATIONS, Some(layer), &columns);
-        for column in ["position", "token_id"] {
-            assert_eq!(a.int32s(column).unwrap(), b.int32s(column).unwrap());
-        }
-        assert_eq!(a.texts("input").unwrap(), b.texts("input").unwrap());
-        let (x, y) = (a.vectors("values").unwrap().0, b.vectors("values").unwrap().0);
-        for (row, (x, y)) in x.chunks(27).zip(y.chunks(27)).enumerate() {
-            assert_close(x, y, &format!("layer {layer}, row {row}"));
+        let extraction = Extraction::of(shared(), config, &prompts(&texts));
+        let found = tables(&extraction, &ids);
+        for (row, found) in found.iter().enumerate() {
+            let alone = run(shared(), &[row], &ids, 0).remove(0).1;
+            assert_same(&alone, found, &format!("prompt {row}, batches of {batch_tokens}"));
         }
     }
-    let logits = |from: &Extraction| {
-        let part = from.part(&LOGITS, None, &["values"]);
-        part.vectors("values").unwrap().0.to_vec()
-    };
-    assert_close(&logits(&large), &logits(&single), "logits");
-    let keys = ["input", "layer", "head", "query"];
-    let (a, b) = (large.part(&ATTENTION, None, &keys), single.part(&ATTENTION, None, &keys));
-    assert_eq!(a.texts("input").unwrap(), b.texts("input").unwrap());
-    assert_eq!(a.int16s("layer").unwrap(), b.int16s("layer").unwrap());
-    assert_eq!(a.int32s("query").unwrap(), b.int32s("query").unwrap());
+}
+
+/// What the tables hold of each prompt, in the order of the prompts.
+fn tables(extraction: &Extraction, ids: &[Vec<i32>]) -> Vec<Given> {
+    let names: Vec<String> = (0..ids.len()).map(|i| format!("input-{i}")).collect();
+    let mut given: Vec<Given> = Vec::new();
+    let logits = extraction.part(&LOGITS, None, &["input", "values"]);
+    for (i, (input, row)) in logits
+        .texts("input")
+        .unwrap()
+        .iter()
+        .zip(logits.vectors("values").unwrap().0.chunks(320))
+        .enumerate()
+    {
+        assert_eq!(input, Some(names[i].as_str()));
+        given.push(Given { hidden: Vec::new(), attention: Vec::new(), logits: row.to_vec() });
+    }
+    for layer in 0..5 {
+        let part = extraction.part(
+            &ACTIVATIONS,
+            Some(layer),
+            &["input", "position", "token_id", "values"],
+        );
+        let (inputs, values) = (part.texts("input").unwrap(), part.vectors("values").unwrap().0);
+        let (positions, tokens) =
+            (part.int32s("position").unwrap(), part.int32s("token_id").unwrap());
+        let mut at = 0;
+        for (i, ids) in ids.iter().enumerate() {
+            for (position, id) in ids.iter().enumerate() {
+                let row = at + position;
+                assert_eq!(inputs.value(row), names[i]);
+                assert_eq!((positions.value(row), tokens.value(row)), (position as i32, *id));
+            }
+            given[i].hidden.push(values[at * 27..(at + ids.len()) * 27].to_vec());
+            at += ids.len();
+        }
+        assert_eq!(at, part.rows());
+    }
+    let part = extraction.part(&ATTENTION, None, &["input", "layer", "head", "query", "weights"]);
+    let weights = part.lists("weights").unwrap();
+    assert_eq!(part.rows(), ids.len() * 5 * 3);
+    for row in 0..part.rows() {
+        let (prompt, layer, head) = (row / 15, row / 3 % 5, row % 3);
+        assert_eq!(part.texts("input").unwrap().value(row), names[prompt]);
+        assert_eq!(part.int16s("layer").unwrap().value(row), layer as i16);
+        assert_eq!(part.int16s("head").unwrap().value(row), head as i16);
+        assert_eq!(part.int32s("query").unwrap().value(row), ids[prompt].len() as i32 - 1);
+        let values = weights.value(row);
+        let values = values.as_any().downcast_ref::<arrow::array::Float32Array>().unwrap();
+        given[prompt].attention.push(values.values().to_vec());
+    }
+    given
 }
 
 #[test]

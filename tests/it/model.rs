@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aqlens::model::{
     Backend, Batch, Engine, EngineFacts, EngineOptions, ModelCard, ModelError, Outputs, Provider,
-    ProviderChoice, Wanted,
+    ProviderChoice, Tokenizer, Wanted,
 };
 use aqlens::stage::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
@@ -199,7 +199,18 @@ fn text_that_spells_a_special_token_becomes_it_and_masks_nothing() {
 
 #[test]
 fn the_input_s_span_is_the_tokens_that_hold_its_bytes() {
-    let tokenizer = tiny::tokenizer();
+    check_spans(&tiny::tokenizer());
+    // A tokenizer that says to leave blanks out of offsets gives the same spans.
+    let copy = Copy::new();
+    let file = String::from_utf8(copy.read("tokenizer.json")).unwrap();
+    copy.write(
+        "tokenizer.json",
+        file.replace("\"trim_offsets\":false", "\"trim_offsets\":true").as_bytes(),
+    );
+    check_spans(&Tokenizer::load(&ModelCard::load(copy.path()).unwrap()).unwrap());
+}
+
+fn check_spans(tokenizer: &Tokenizer) {
     let span = |text: &str, input: &str| {
         let start = text.find(input).unwrap();
         let encoded = tokenizer.encode(text, start..start + input.len()).unwrap();
