@@ -23,6 +23,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import torch
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
+from transformers.utils.logging import disable_progress_bar
 
 from demo import evaluate
 from demo.corpus import Stage
@@ -41,6 +42,7 @@ def main() -> None:
     """Train, measure and write everything."""
     args = _parse()
     torch.set_num_threads(1)
+    disable_progress_bar()
     started = time.monotonic()
     tokenizer = learn_tokenizer(args.seed)
     _log(f"tokenizer: {tokenizer.get_vocab_size()} tokens")

@@ -25,7 +25,7 @@ STAGES = (
     Stage(400, max_objects=3, n_items=8, n_surfaces=4),
     Stage(800, max_objects=3),
     Stage(1400),
-    Stage(2400, dense_share=0.3),
+    Stage(2000, dense_share=0.3),
     Stage(5500),
 )
 BATCH = 64
@@ -53,7 +53,8 @@ class Batch:
     """Padded token ids and where the losses are; indices point into the flattened batch.
 
     `answers` [n] predict a whole distribution `targets` [n, vocabulary]; `dense` and `text`
-    predict the one token that follows, `dense_next` and `text_next`.
+    predict the one token that follows, `dense_next` and `text_next`. Listing tasks are long,
+    so a batch may hold nothing else: `answers` may be empty.
     """
 
     ids: torch.Tensor
@@ -127,14 +128,14 @@ class Batcher:
             rest = [i for i in range(last) if self.rng.random() < TEXT_SHARE]
             if example.target:
                 answers.append(base + last)
-                targets.append(target_row(self.tokenizer, example.target))
+                targets.append(target_row(self.tokenizer, example.target)[None])
                 rest += range(last + 1, len(tokens) - 1)
             else:
                 dense += range(base + last, base + len(tokens) - 1)
             text += [base + i for i in rest]
         flat = ids.flatten()
         at = [torch.tensor(found, dtype=torch.long) for found in (answers, dense, text)]
-        soft = torch.stack(targets)
+        soft = torch.cat([torch.zeros(0, self.tokenizer.get_vocab_size()), *targets])
         used = sum(len(prompt) + len(tail) for _, prompt, tail in rows)
         return Batch(ids, at[0], soft, at[1], flat[at[1] + 1], at[2], flat[at[2] + 1], used)
 
@@ -153,7 +154,7 @@ def batch_loss(model: GPT2LMHeadModel, batch: Batch) -> tuple[torch.Tensor, floa
     dense_sum = nnf.cross_entropy(dense, batch.dense_next, reduction="sum")
     main = (answer_sum + DENSE_WEIGHT * dense_sum) / (counts[0] + DENSE_WEIGHT * counts[1])
     rest = nnf.cross_entropy(text, batch.text_next)
-    return main + TEXT_WEIGHT * rest, answer_sum.item() / counts[0]
+    return main + TEXT_WEIGHT * rest, answer_sum.item() / max(1, counts[0])
 
 
 class Optimizer:
