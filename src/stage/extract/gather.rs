@@ -40,7 +40,8 @@ impl Gathered {
         let tokens = starts[lengths.len()];
         let heads = card.n_head as usize;
         Self {
-            hidden: vec![vec![0.0; tokens * card.d_model]; wanted.hidden.len()],
+            // Not `vec![vec![..]; n]`: that would copy pages that the system gives zeroed.
+            hidden: wanted.hidden.iter().map(|_| vec![0.0; tokens * card.d_model]).collect(),
             attention: vec![0.0; tokens * wanted.attention.len() * heads],
             logits: vec![0.0; lengths.len() * card.vocab_size],
             starts,
