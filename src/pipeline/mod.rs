@@ -1,10 +1,16 @@
 //! The pipeline: its configuration, its plan, and the executor.
 
+pub mod config;
+mod inputs;
+pub mod plan;
+pub mod template;
+
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::model::{ModelCard, ProviderChoice};
-use crate::stage::Stage;
+use crate::stage::{Stage, StageConfig};
 
 /// A pipeline file, valid: every value in it can be used as it is.
 #[derive(Debug)]
@@ -23,12 +29,18 @@ pub struct Pipeline {
     pub tf32: bool,
     /// Raw tables that stay when the stages that read them are done.
     pub retain: BTreeSet<String>,
+    /// Inputs a shard holds; `None` lets the plan choose.
+    pub shard_inputs: Option<NonZeroU32>,
+    /// Seed of everything that is drawn at random.
+    pub seed: u64,
     /// Captured layers, ascending, from the extract stage.
     pub layers: Vec<i16>,
     /// The scenarios, in the file's order.
     pub scenarios: Vec<Scenario>,
     /// The stages, in the file's order.
     pub stages: Vec<Box<dyn Stage>>,
+    /// What the pipeline file says of each stage, defaults filled in; same order.
+    pub stage_configs: Vec<StageConfig>,
 }
 
 /// Inputs and the tasks they are all put under.
@@ -40,6 +52,23 @@ pub struct Scenario {
     pub inputs: Vec<Input>,
     /// The tasks; ids unique, at least one wording each.
     pub tasks: Vec<Task>,
+    /// The file that the inputs came from, if they did.
+    pub inputs_file: Option<FileSource>,
+    /// The file that the tasks came from, if they did.
+    pub tasks_file: Option<FileSource>,
+}
+
+/// A file of inputs or tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSource {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// Its column of ids.
+    pub id: String,
+    /// Its column of texts.
+    pub text: String,
+    /// SHA-256 of its content when it was read.
+    pub sha256: String,
 }
 
 /// One input.

@@ -117,10 +117,12 @@ impl Document {
         let node = match parse(value, Origin::Set(i)) {
             Ok(node) => node,
             Err(fault) => {
+                // The parser's words speak of a file and its lines.
                 let span = fault.span.start + value_start..fault.span.end + value_start;
+                let message = "the value is not valid YAML";
                 let help = "put text with brackets, `: ` or `#` in quotes of its own: \
                             `--set 'prompt=\"{task} {input}\"'`";
-                return problems.push_spot(&root, Spot::Override(i, span), fault.message, help);
+                return problems.push_spot(&root, Spot::Override(i, span), message, help);
             }
         };
         let Some(tree) = &mut self.root else { return };

@@ -4,6 +4,7 @@
 pub mod attention;
 pub mod divergence;
 pub mod extract;
+pub mod kinds;
 pub mod measure;
 pub mod report;
 pub mod similarity;
@@ -16,3 +17,4 @@ mod frame;
 mod prompts;
 
 pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};
+pub use kinds::{KINDS, StageConfig};

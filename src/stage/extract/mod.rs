@@ -38,7 +38,7 @@ const VERSION: u32 = 1;
 const PAD_ID: i64 = 0;
 
 /// Runs the prompts through the model and keeps activations, attention and logits.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Blocks whose output is kept, counted from 0; all of them when left out.

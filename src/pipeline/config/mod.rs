@@ -1,0 +1,206 @@
+//! The pipeline file: read, checked as a whole, and written again as it was understood.
+
+pub mod wire;
+
+mod resolved;
+mod scenarios;
+mod stages;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+pub use resolved::resolved_yaml;
+
+use self::wire::{PipelineConfig, RawTable};
+use super::Pipeline;
+use super::template::{NOTEBOOK_PROMPT, Template};
+use crate::model::ModelCard;
+use crate::spec::{self, Document, MAX_BYTES, Node, Problems, Report, quote, read};
+use crate::stage::Facts;
+
+/// Seed of a pipeline that names none: the notebook's number.
+const SEED: u64 = 37;
+
+/// A pipeline that cannot be run as it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read pipeline {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// The file, or a `--set`, says something that cannot be.
+    #[error("{0}")]
+    Wrong(Box<Report>),
+}
+
+impl ConfigError {
+    /// Everything that is wrong, for a terminal of `width` columns or for a file.
+    pub fn render(&self, width: usize, colour: bool) -> String {
+        match self {
+            Self::Read { source, .. } => format!("error: {self}: {source}\n"),
+            Self::Wrong(report) => report.render(width, colour),
+        }
+    }
+}
+
+/// Reads and checks a pipeline file, with `--set` arguments (`path=value`) put in.
+///
+/// # Errors
+/// When the file cannot be read, or with all problems of the pipeline at once.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Pipeline, ConfigError> {
+    let bytes =
+        read_limited(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let (document, mut problems) = Document::new(&path.to_string_lossy(), &bytes, overrides);
+    let folder = path.parent().map(Path::to_owned).unwrap_or_default();
+    let loader = Loader { document: &document, folder: &folder };
+    let pipeline = document.root().and_then(|root| loader.pipeline(root, &mut problems));
+    match pipeline {
+        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        _ => Err(ConfigError::Wrong(Box::new(Report::new(document, problems)))),
+    }
+}
+
+/// The file's bytes, or enough of them to see that there are too many.
+fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The JSON Schema of pipeline files, for editors.
+pub fn json_schema() -> String {
+    let schema = schemars::schema_for!(PipelineConfig);
+    let mut text = serde_json::to_string_pretty(&schema).expect("a schema serialises");
+    text.push('\n');
+    text
+}
+
+/// Checks a document part by part.
+#[derive(Clone, Copy)]
+struct Loader<'a> {
+    document: &'a Document,
+    /// Where the pipeline file lies.
+    folder: &'a Path,
+}
+
+impl Loader<'_> {
+    fn pipeline(self, root: &Node, problems: &mut Problems) -> Option<Pipeline> {
+        let at = spec::Path::default();
+        let config: PipelineConfig = read(root, &at, problems)?;
+        for key in ["name", "model", "scenarios", "stages"] {
+            if root.get(key).is_none() {
+                let message = format!("the pipeline has no `{key}`");
+                problems.push(&at, message, format!("add {}", example(key)));
+            }
+        }
+        let name = config.name.filter(|name| check_name(name, &at.key("name"), problems));
+        let model = config.model.and_then(|model| self.model(&model, &at.key("model"), problems));
+        let prompt = config.prompt.unwrap_or_else(|| NOTEBOOK_PROMPT.to_owned());
+        for problem in Template::parse(&prompt).err().unwrap_or_default() {
+            problems.push(&at.key("prompt"), problem.message, problem.help);
+        }
+        let retain = check_retain(config.retain.as_deref(), &at.key("retain"), problems);
+        let scenarios = root.get("scenarios").map(|node| self.scenarios(node, problems));
+        let facts = Facts {
+            n_layer: model.as_ref().map(|(_, card)| card.n_layer),
+            n_positions: model.as_ref().map(|(_, card)| card.n_positions),
+            threshold: None,
+        };
+        let stages = root.get("stages").and_then(|node| stages::check(node, facts, problems));
+        let (model, card) = model?;
+        let stages = stages?;
+        Some(Pipeline {
+            name: name?,
+            model,
+            card,
+            prompt,
+            provider: config.provider,
+            tf32: config.tf32,
+            retain,
+            shard_inputs: config.shard_inputs,
+            seed: config.seed.unwrap_or(SEED),
+            layers: stages.layers,
+            scenarios: scenarios?,
+            stages: stages.stages,
+            stage_configs: stages.configs,
+        })
+    }
+
+    /// The path that a text at `at` means.
+    fn path(self, text: &str, at: &spec::Path) -> PathBuf {
+        if self.document.is_set(at) { PathBuf::from(text) } else { self.folder.join(text) }
+    }
+
+    fn model(
+        self,
+        text: &str,
+        at: &spec::Path,
+        problems: &mut Problems,
+    ) -> Option<(PathBuf, ModelCard)> {
+        if text.trim().is_empty() {
+            problems.push(at, "`model` is empty", "name the folder that export/export.py made");
+            return None;
+        }
+        let path = self.path(text, at);
+        match ModelCard::load(&path) {
+            Ok(card) => Some((path, card)),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+                let words = format!("{error}{}", cause.unwrap_or_default());
+                // Model errors end in their advice.
+                let (message, help) = words.split_once("; ").unwrap_or((
+                    &words,
+                    "name the folder that export/export.py made, relative to the pipeline file",
+                ));
+                problems.push(at, message, help);
+                None
+            }
+        }
+    }
+}
+
+/// What a missing key could look like.
+fn example(key: &str) -> &'static str {
+    match key {
+        "name" => "`name: my-pipeline`: it names the run directory",
+        "model" => "`model: ../data/demo`: the folder that export/export.py made",
+        "scenarios" => "`scenarios:` with a name, inputs and tasks in each",
+        _ => "`stages:` beginning with `- kind: extract`",
+    }
+}
+
+/// A name that can be a folder's.
+fn check_name(name: &str, at: &spec::Path, problems: &mut Problems) -> bool {
+    let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    let good = plain && !name.is_empty() && !name.starts_with('.') && name.len() <= 100;
+    if !good {
+        let message = format!("the name {} cannot be a folder's name", quote(name));
+        let help = "it names the run directory: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` \
+                    and `-`, and no `.` in front";
+        problems.push(at, message, help);
+    }
+    good
+}
+
+fn check_retain(
+    tables: Option<&[RawTable]>,
+    at: &spec::Path,
+    problems: &mut Problems,
+) -> BTreeSet<String> {
+    let mut retain = BTreeSet::new();
+    for (i, table) in tables.unwrap_or(&RawTable::ALL).iter().enumerate() {
+        if !retain.insert(table.name().to_owned()) {
+            let message = format!("`{}` is named twice", table.name());
+            problems.push(&at.index(i), message, "name each table once");
+        }
+    }
+    retain
+}

@@ -1,0 +1,93 @@
+//! A pipeline written out as it was understood: `pipeline.yml` of a run directory.
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::scenarios::absolute;
+use super::wire::FileConfig;
+use crate::model::ProviderChoice;
+use crate::pipeline::{FileSource, Pipeline, Task};
+use crate::spec::to_yaml;
+use crate::stage::StageConfig;
+
+#[derive(Serialize)]
+struct Resolved<'a> {
+    name: &'a str,
+    model: String,
+    prompt: &'a str,
+    provider: ProviderChoice,
+    tf32: bool,
+    seed: u64,
+    retain: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shard_inputs: Option<u32>,
+    scenarios: Vec<ResolvedScenario<'a>>,
+    stages: &'a [StageConfig],
+}
+
+#[derive(Serialize)]
+struct ResolvedScenario<'a> {
+    name: &'a str,
+    inputs: Texts<&'a str>,
+    tasks: Texts<Body<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Texts<T> {
+    File(FileConfig),
+    Inline(IndexMap<String, T>),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Text(&'a str),
+    Several { wordings: &'a [String] },
+}
+
+/// The whole pipeline as a pipeline file that loads to the same pipeline from any folder: every
+/// default written out, paths absolute, files by name and SHA-256. Equal pipelines give equal text.
+pub fn resolved_yaml(pipeline: &Pipeline) -> String {
+    let scenarios = pipeline.scenarios.iter().map(|scenario| ResolvedScenario {
+        name: &scenario.name,
+        inputs: match &scenario.inputs_file {
+            Some(file) => Texts::File(reference(file)),
+            None => Texts::Inline(
+                scenario.inputs.iter().map(|i| (i.id.clone(), i.text.as_str())).collect(),
+            ),
+        },
+        tasks: match &scenario.tasks_file {
+            Some(file) => Texts::File(reference(file)),
+            None => Texts::Inline(scenario.tasks.iter().map(|t| (t.id.clone(), body(t))).collect()),
+        },
+    });
+    to_yaml(&Resolved {
+        name: &pipeline.name,
+        model: absolute(pipeline.model.clone()).to_string_lossy().into_owned(),
+        prompt: &pipeline.prompt,
+        provider: pipeline.provider,
+        tf32: pipeline.tf32,
+        seed: pipeline.seed,
+        retain: pipeline.retain.iter().map(String::as_str).collect(),
+        shard_inputs: pipeline.shard_inputs.map(u32::from),
+        scenarios: scenarios.collect(),
+        stages: &pipeline.stage_configs,
+    })
+}
+
+fn body(task: &Task) -> Body<'_> {
+    match task.wordings.as_slice() {
+        [only] => Body::Text(only),
+        several => Body::Several { wordings: several },
+    }
+}
+
+fn reference(file: &FileSource) -> FileConfig {
+    FileConfig {
+        file: file.path.to_string_lossy().into_owned(),
+        id: file.id.clone(),
+        text: file.text.clone(),
+        sha256: Some(file.sha256.clone()),
+    }
+}

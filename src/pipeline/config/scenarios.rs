@@ -1,0 +1,238 @@
+//! Scenarios: inputs and tasks, written in the pipeline or read from files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::Loader;
+use super::wire::{FileConfig, ScenarioConfig, WordingsConfig};
+use crate::pipeline::inputs::{FileTexts, read_texts};
+use crate::pipeline::{FileSource, Input, Scenario, Task};
+use crate::spec::{Node, Path, Problems, Value, quote, read};
+
+/// Keys that a mapping has when it names a file of texts.
+const FILE_KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
+
+/// Most wordings of a task: they are counted in 16 bits.
+const MOST_WORDINGS: usize = i16::MAX as usize;
+
+/// What a text is, in messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Noun {
+    Input,
+    Task,
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "input",
+            Self::Task => "task",
+        })
+    }
+}
+
+/// Texts by id, in order: one each for inputs, the wordings for tasks.
+#[derive(Default)]
+struct Texts {
+    list: Vec<(String, Vec<String>)>,
+    file: Option<FileSource>,
+}
+
+impl Loader<'_> {
+    /// Reads all scenarios; what is wrong with them goes to `problems`.
+    pub(super) fn scenarios(self, node: &Node, problems: &mut Problems) -> Vec<Scenario> {
+        let at = Path::default().key("scenarios");
+        let Some(list) = node.elements().filter(|list| !list.is_empty()) else {
+            let message = match node.elements() {
+                Some(_) => "`scenarios` is empty".to_owned(),
+                None => format!("`scenarios` must be a list, found {}", node.describe()),
+            };
+            problems.push(&at, message, "add `- name: ...` with `inputs:` and `tasks:` below it");
+            return Vec::new();
+        };
+        let mut names: BTreeMap<String, usize> = BTreeMap::new();
+        let mut scenarios = Vec::new();
+        for (i, node) in list.iter().enumerate() {
+            let at = at.index(i);
+            let Some(scenario) = self.scenario(node, &at, problems) else { continue };
+            if let Some(first) = names.insert(scenario.name.clone(), i) {
+                let message = format!(
+                    "the name {} is that of scenario {} already",
+                    quote(&scenario.name),
+                    first + 1
+                );
+                problems.push(&at.key("name"), message, "give each scenario a name of its own");
+            }
+            scenarios.push(scenario);
+        }
+        scenarios
+    }
+
+    fn scenario(self, node: &Node, at: &Path, problems: &mut Problems) -> Option<Scenario> {
+        if node.entries().is_none() {
+            let message = format!("a scenario must be a mapping, found {}", node.describe());
+            problems.push(at, message, "write `- name: ...` with `inputs:` and `tasks:` below it");
+            return None;
+        }
+        let config: ScenarioConfig = read(node, at, problems)?;
+        for key in ["name", "inputs", "tasks"] {
+            if node.get(key).is_none() {
+                let message = format!("the scenario has no `{key}`");
+                problems.push(at, message, format!("add `{key}:` to it"));
+            }
+        }
+        let mut texts = |key: &str, noun| match node.get(key) {
+            Some(node) => self.texts(node, &at.key(key), noun, problems),
+            None => Texts::default(),
+        };
+        let inputs = texts("inputs", Noun::Input);
+        let tasks = texts("tasks", Noun::Task);
+        let name = config.name?;
+        if name.trim().is_empty() {
+            let help = "name it: the name stands in column `scenario` of every table";
+            problems.push(&at.key("name"), "the scenario's name is empty", help);
+        }
+        let input = |(id, texts): (String, Vec<String>)| {
+            texts.into_iter().next().map(|text| Input { id, text })
+        };
+        Some(Scenario {
+            name,
+            inputs: inputs.list.into_iter().filter_map(input).collect(),
+            tasks: tasks.list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(),
+            inputs_file: inputs.file,
+            tasks_file: tasks.file,
+        })
+    }
+
+    fn texts(self, node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
+        let Some(entries) = node.entries() else {
+            let message = format!("`{noun}s` must be a mapping, found {}", node.describe());
+            let help = format!(
+                "write `id: text` lines, or name a file: \
+                 `{noun}s: {{ file: {noun}s.jsonl, id: id, text: text }}`"
+            );
+            problems.push(at, message, help);
+            return Texts::default();
+        };
+        if entries.is_empty() {
+            let help = format!("write an `id: text` line for each {noun}");
+            problems.push(at, format!("the scenario has no {noun}s"), help);
+            return Texts::default();
+        }
+        let names_file = entries.iter().any(|(key, _)| key == "file")
+            && entries.iter().all(|(key, _)| FILE_KEYS.contains(&key.as_str()));
+        if names_file {
+            return self.file_texts(node, at, problems).unwrap_or_default();
+        }
+        let mut texts = Texts::default();
+        for (i, (id, body)) in entries.iter().enumerate() {
+            // A key that is there twice was told when the file was read.
+            if entries[..i].iter().any(|(earlier, _)| earlier == id) {
+                continue;
+            }
+            let at = at.key(id);
+            if id.trim().is_empty() {
+                let help = format!("name each {noun}: its id stands in the tables");
+                problems.push_key(&at, format!("the id of this {noun} is empty"), help);
+            }
+            if let Some(wordings) = wordings(id, body, &at, noun, problems) {
+                texts.list.push((id.clone(), wordings));
+            }
+        }
+        texts
+    }
+
+    fn file_texts(self, node: &Node, at: &Path, problems: &mut Problems) -> Option<Texts> {
+        let config: FileConfig = read(node, at, problems)?;
+        let at_file = at.key("file");
+        let path = self.path(&config.file, &at_file);
+        let FileTexts { texts, sha256 } = match read_texts(&path, &config.id, &config.text) {
+            Ok(read) => read,
+            Err(list) => {
+                for problem in list {
+                    problems.push(&at_file, problem.message, problem.help);
+                }
+                return None;
+            }
+        };
+        if let Some(expected) = config.sha256.filter(|expected| *expected != sha256) {
+            let message = format!(
+                "the file {} has changed: its sha256 is {sha256}, not {}",
+                path.display(),
+                quote(&expected)
+            );
+            let help = "bring the old file back, or remove `sha256` to take it as it is now";
+            problems.push(&at.key("sha256"), message, help);
+        }
+        let path = absolute(path);
+        let file = FileSource { path, id: config.id, text: config.text, sha256 };
+        let list = texts.into_iter().map(|(id, text)| (id, vec![text])).collect();
+        Some(Texts { list, file: Some(file) })
+    }
+}
+
+/// The same path from any working directory.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path)
+}
+
+/// The text of an input, or the wordings of a task.
+fn wordings(
+    id: &str,
+    body: &Node,
+    at: &Path,
+    noun: Noun,
+    problems: &mut Problems,
+) -> Option<Vec<String>> {
+    match &body.value {
+        Value::Text(text) => good(text, id, at, noun, problems).then(|| vec![text.clone()]),
+        Value::Map(_) if noun == Noun::Task => {
+            let config: WordingsConfig = read(body, at, problems)?;
+            let at = at.key("wordings");
+            if config.wordings.is_empty() || config.wordings.len() > MOST_WORDINGS {
+                let message = format!(
+                    "task {} has {} wordings, and needs 1 to {MOST_WORDINGS}",
+                    quote(id),
+                    config.wordings.len()
+                );
+                problems.push(&at, message, "write its phrasings as a list of texts");
+                return None;
+            }
+            for (i, text) in config.wordings.iter().enumerate() {
+                good(text, id, &at.index(i), noun, problems);
+                if config.wordings[..i].contains(text) {
+                    let message = format!("the wording {} is there twice", quote(text));
+                    problems.push(&at.index(i), message, "rephrase or remove one of them");
+                }
+            }
+            Some(config.wordings)
+        }
+        Value::Null => {
+            let help = "write its text behind the colon, or remove it";
+            problems.push(at, format!("{noun} {} has no text", quote(id)), help);
+            None
+        }
+        _ => {
+            let message = format!("{noun} {} must be text, found {}", quote(id), body.describe());
+            let help = match (&body.value, noun) {
+                (Value::List(_), Noun::Task) => {
+                    "several phrasings of one task are written `{ wordings: [\"...\", \"...\"] }`"
+                }
+                (Value::List(_) | Value::Map(_), _) => "write one text, in quotes",
+                _ => "put it in quotes",
+            };
+            problems.push(at, message, help);
+            None
+        }
+    }
+}
+
+fn good(text: &str, id: &str, at: &Path, noun: Noun, problems: &mut Problems) -> bool {
+    if text.trim().is_empty() {
+        let help = format!("write the text of the {noun}, or remove it");
+        problems.push(at, format!("the text of {noun} {} is empty", quote(id)), help);
+        return false;
+    }
+    true
+}

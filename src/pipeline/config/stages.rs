@@ -1,0 +1,153 @@
+//! The list of stages.
+
+use std::collections::BTreeMap;
+
+use crate::spec::{Node, Path, Problems, did_you_mean, quote, read};
+use crate::stage::{Facts, KINDS, Scope, Stage, StageConfig};
+use crate::table::schema::Table;
+
+/// The stages of a pipeline, valid.
+pub(super) struct Stages {
+    pub(super) layers: Vec<i16>,
+    pub(super) stages: Vec<Box<dyn Stage>>,
+    pub(super) configs: Vec<StageConfig>,
+}
+
+/// A stage whose kind is known.
+struct Entry {
+    kind: &'static str,
+    at: Path,
+    config: Option<StageConfig>,
+}
+
+/// Reads and checks the stages; `None` when there was a problem.
+pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> Option<Stages> {
+    let at = Path::default().key("stages");
+    let Some(list) = node.elements().filter(|list| !list.is_empty()) else {
+        let message = match node.elements() {
+            Some(_) => "`stages` is empty".to_owned(),
+            None => format!("`stages` must be a list, found {}", node.describe()),
+        };
+        problems.push(&at, message, "begin with `- kind: extract`");
+        return None;
+    };
+    let mut entries = Vec::new();
+    let mut all_known = true;
+    for (i, node) in list.iter().enumerate() {
+        let entry = entry(node, at.index(i), problems);
+        all_known &= entry.is_some();
+        entries.extend(entry);
+    }
+    check_twins(&entries, problems);
+    if all_known {
+        check_order(&entries, problems);
+    }
+    for entry in &entries {
+        if let Some(StageConfig::Divergence(config)) = &entry.config {
+            facts.threshold = Some(config.threshold);
+        }
+    }
+    let mut valid = Stages { layers: Vec::new(), stages: Vec::new(), configs: Vec::new() };
+    for Entry { at, config, .. } in entries {
+        let Some(mut config) = config else { continue };
+        if let StageConfig::Extract(extract) = &mut config
+            && let Some(stage) = extract.clone().validate(&at, &facts, &mut Problems::default())
+        {
+            valid.layers = stage.layers().to_vec();
+            let layers = stage.layers().iter().map(|layer| i64::from(*layer)).collect();
+            // A problem in the layers keeps the list as it stands, to be told below.
+            extract.layers = Some(layers);
+        }
+        valid.stages.extend(config.validate(&at, &facts, problems));
+        valid.configs.push(config);
+    }
+    problems.is_empty().then_some(valid)
+}
+
+fn entry(node: &Node, at: Path, problems: &mut Problems) -> Option<Entry> {
+    let kinds = KINDS.join(", ");
+    if node.entries().is_none() {
+        let message = format!("a stage must be a mapping, found {}", node.describe());
+        let kind = node.text().filter(|text| KINDS.contains(text)).unwrap_or("extract");
+        problems.push(&at, message, format!("write `- kind: {kind}`"));
+        return None;
+    }
+    let Some(kind) = node.get("kind") else {
+        problems.push(&at, "the stage has no `kind`", format!("the kinds are {kinds}"));
+        return None;
+    };
+    let word: String = read(kind, &at.key("kind"), problems)?;
+    let Some(kind) = KINDS.iter().find(|kind| **kind == word) else {
+        let help = match did_you_mean(&word, KINDS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the kinds are {kinds}"),
+        };
+        problems.push(&at.key("kind"), format!("unknown kind {}", quote(&word)), help);
+        return None;
+    };
+    let config = StageConfig::read(kind, &node.without(&["kind"]), &at, problems);
+    Some(Entry { kind, at, config })
+}
+
+fn check_twins(entries: &[Entry], problems: &mut Problems) {
+    for (i, entry) in entries.iter().enumerate() {
+        if entries[..i].iter().any(|earlier| earlier.kind == entry.kind) {
+            let message = format!("there is a stage `{}` already", entry.kind);
+            let help = "each kind stands once: both would write the same tables";
+            problems.push(&entry.at.key("kind"), message, help);
+        }
+    }
+}
+
+/// Every table that a stage reads must be written by a stage above it.
+fn check_order(entries: &[Entry], problems: &mut Problems) {
+    let catalogue: BTreeMap<&str, Box<dyn Stage>> =
+        KINDS.iter().filter_map(|kind| Some((*kind, plain(kind)?))).collect();
+    let writes = |kind: &str, table: &Table| {
+        catalogue[kind].writes().iter().any(|written| written.name == table.name)
+    };
+    for (i, entry) in entries.iter().enumerate() {
+        let stage = &catalogue[entry.kind];
+        let (above, below) = entries.split_at(i);
+        let at = entry.at.key("kind");
+        // One missing stage is told once, however many of its tables are read.
+        let mut told = Vec::new();
+        let unwritten =
+            stage.reads().iter().filter(|table| !above.iter().any(|a| writes(a.kind, table)));
+        for table in unwritten {
+            let Some(writer) = KINDS.iter().find(|kind| writes(kind, table)) else { continue };
+            if told.contains(writer) {
+                continue;
+            }
+            told.push(writer);
+            let message = format!("`{}` reads table {}", entry.kind, table.name);
+            let help = if below.iter().any(|later| later.kind == *writer) {
+                format!("move `- kind: {writer}` in front of it")
+            } else {
+                format!("put `- kind: {writer}` in front of it")
+            };
+            problems.push(&at, format!("{message}, which no stage above it writes"), help);
+        }
+        for later in below {
+            // Stages over the whole run come after all others, wherever they stand.
+            let too_late = stage.scope() == catalogue[later.kind].scope()
+                || catalogue[later.kind].scope() == Scope::Run;
+            let used = stage.reads_if_there().iter().any(|table| writes(later.kind, table));
+            if used && too_late {
+                let message = format!(
+                    "`{}` uses what `{}` writes, and stands above it",
+                    entry.kind, later.kind
+                );
+                let help = format!("move `- kind: {}` below `- kind: {}`", entry.kind, later.kind);
+                problems.push(&at, message, help);
+            }
+        }
+    }
+}
+
+/// The stage of a kind with nothing set, to ask which tables it reads and writes.
+fn plain(kind: &str) -> Option<Box<dyn Stage>> {
+    let facts = Facts { n_layer: Some(1), n_positions: None, threshold: None };
+    let config = StageConfig::default_of(kind)?;
+    config.validate(&Path::default(), &facts, &mut Problems::default())
+}

@@ -1,0 +1,142 @@
+//! The pipeline file as it is written: every key, its type and its meaning. The JSON Schema is made
+//! from these types.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use schemars::JsonSchema;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use crate::model::ProviderChoice;
+use crate::stage::StageConfig;
+
+/// A pipeline of aqlens: which inputs are put under which tasks, which model runs them, and what is
+/// measured.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "aqlens pipeline")]
+pub struct PipelineConfig {
+    /// Name of the pipeline and of its default run directory, `runs/<name>`: letters, digits, `.`,
+    /// `_` and `-`, not starting with `.`.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// The model folder that `export/export.py` made; relative to this file.
+    #[schemars(required)]
+    pub model: Option<String>,
+    /// The prompt: a text with `{task}` and, once, `{input}` in it. The notebook's when left out.
+    pub prompt: Option<String>,
+    /// Groups of inputs and the tasks that all of them are put under.
+    #[schemars(with = "Vec<ScenarioConfig>")]
+    pub scenarios: Option<IgnoredAny>,
+    /// What to do with the prompts, in this order.
+    #[schemars(with = "Vec<StageConfig>")]
+    pub stages: Option<IgnoredAny>,
+    /// What to run the model on; `auto` takes the GPU when it can be had.
+    #[serde(default)]
+    pub provider: ProviderChoice,
+    /// Whether the GPU may round matrix products to TF32: faster, and about three digits less.
+    #[serde(default)]
+    pub tf32: bool,
+    /// Raw tables that stay on the disk once the stages that read them are done; all of them when
+    /// left out.
+    pub retain: Option<Vec<RawTable>>,
+    /// Inputs that are run, measured and recorded together; about 256 prompts' worth when left out.
+    pub shard_inputs: Option<NonZeroU32>,
+    /// Seed of everything that is drawn at random; 37 when left out.
+    pub seed: Option<u64>,
+}
+
+/// Inputs, and the tasks that all of them are put under.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ScenarioConfig {
+    /// Name of the scenario, in column `scenario` of every table.
+    #[schemars(required)]
+    pub name: Option<String>,
+    /// The inputs: texts by id, or a file of them.
+    #[schemars(with = "InputsConfig")]
+    pub inputs: Option<IgnoredAny>,
+    /// The tasks: questions or instructions by id, or a file of them.
+    #[schemars(with = "TasksConfig")]
+    pub tasks: Option<IgnoredAny>,
+}
+
+/// Inputs: `id: text`, or a file.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum InputsConfig {
+    /// A file with a column of ids and a column of texts.
+    File(FileConfig),
+    /// Texts by id.
+    Inline(BTreeMap<String, String>),
+}
+
+/// Tasks: `id: text`, `id: { wordings: [...] }`, or a file.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum TasksConfig {
+    /// A file with a column of ids and a column of texts.
+    File(FileConfig),
+    /// Tasks by id.
+    Inline(BTreeMap<String, TaskConfig>),
+}
+
+/// One task.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum TaskConfig {
+    /// Its only wording.
+    Text(String),
+    /// Several phrasings of the same question.
+    Wordings(WordingsConfig),
+}
+
+/// Several phrasings of one task.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WordingsConfig {
+    /// The phrasings; the notebook's measures use the first.
+    pub wordings: Vec<String>,
+}
+
+/// A file of inputs or tasks.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    /// A `.jsonl`, `.csv` or `.parquet` file; relative to this file.
+    pub file: String,
+    /// Its column of ids.
+    pub id: String,
+    /// Its column of texts.
+    pub text: String,
+    /// SHA-256 that the file must have, when it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// A table that can go once the measures are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RawTable {
+    /// The residual stream at every token.
+    Activations,
+    /// Attention of the last token.
+    Attention,
+    /// Scores of every next token.
+    Logits,
+}
+
+impl RawTable {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Activations, Self::Attention, Self::Logits];
+
+    /// The table's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Activations => "activations",
+            Self::Attention => "attention",
+            Self::Logits => "logits",
+        }
+    }
+}

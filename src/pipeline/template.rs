@@ -1,0 +1,148 @@
+//! The prompt template: text with `{task}` and `{input}` in it.
+
+use std::ops::Range;
+
+/// The notebook's prompt.
+pub const NOTEBOOK_PROMPT: &str = "{task}\n\nContext: {input}\n\nAnswer:";
+
+/// A template cut into its pieces; it holds `{input}` once and `{task}` at least once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Task,
+    Input,
+}
+
+/// What is wrong with a template, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateProblem {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: String,
+}
+
+impl Template {
+    /// Cuts `text`. A word of lower-case letters and `_` in braces is a placeholder; any other
+    /// brace is text.
+    ///
+    /// # Errors
+    /// All that is wrong with it: another placeholder than the two, or one of them missing, or
+    /// `{input}` twice (the tables say where *the* input stands).
+    pub fn parse(text: &str) -> Result<Self, Vec<TemplateProblem>> {
+        let mut problems = Vec::new();
+        let mut tell = |message: String, help: &str| {
+            problems.push(TemplateProblem { message, help: help.to_owned() });
+        };
+        let mut pieces = Vec::new();
+        let mut rest = text;
+        let mut plain = String::new();
+        while let Some(start) = rest.find('{') {
+            let (before, after) = (&rest[..start], &rest[start + 1..]);
+            plain.push_str(before);
+            let Some(word) = placeholder(after) else {
+                plain.push('{');
+                rest = after;
+                continue;
+            };
+            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            match word {
+                "task" => pieces.push(Piece::Task),
+                "input" => pieces.push(Piece::Input),
+                _ => tell(
+                    format!("unknown placeholder {{{word}}} in the template"),
+                    "the placeholders are {task} and {input}",
+                ),
+            }
+            rest = &after[word.len() + 1..];
+        }
+        plain.push_str(rest);
+        pieces.push(Piece::Text(plain));
+        let count = |piece: &Piece| pieces.iter().filter(|other| *other == piece).count();
+        if count(&Piece::Task) == 0 {
+            tell(
+                "the template has no {task}".to_owned(),
+                "without it all prompts of an input are the same: write {task} where the task goes",
+            );
+        }
+        match count(&Piece::Input) {
+            1 => {}
+            0 => tell(
+                "the template has no {input}".to_owned(),
+                "write {input} where the input's text goes",
+            ),
+            times => tell(
+                format!("the template has {{input}} {times} times"),
+                "keep one: the measures compare the input at one place in the prompt",
+            ),
+        }
+        if problems.is_empty() { Ok(Self { pieces }) } else { Err(problems) }
+    }
+
+    /// Puts task and input in, in one pass: braces in their texts mean nothing. Gives the prompt
+    /// and the bytes of the input in it.
+    pub fn fill(&self, task: &str, input: &str) -> (String, Range<usize>) {
+        let mut text = String::new();
+        let mut span = 0..0;
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(plain) => text.push_str(plain),
+                Piece::Task => text.push_str(task),
+                Piece::Input => {
+                    span = text.len()..text.len() + input.len();
+                    text.push_str(input);
+                }
+            }
+        }
+        (text, span)
+    }
+}
+
+/// The word before the closing brace, when it is a placeholder's.
+fn placeholder(after: &str) -> Option<&str> {
+    let (word, _) = after.split_once('}')?;
+    let is_word = !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    is_word.then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_in_the_texts_mean_nothing() {
+        let template = Template::parse(NOTEBOOK_PROMPT).unwrap();
+        let (text, span) = template.fill("what is {input}?", "é {task} {x}");
+        assert_eq!(text, "what is {input}?\n\nContext: é {task} {x}\n\nAnswer:");
+        assert_eq!(&text[span], "é {task} {x}");
+    }
+
+    #[test]
+    fn other_braces_of_the_template_are_text() {
+        let template = Template::parse("{\"q\": \"{task}\", {{input}} {} {A} {").unwrap();
+        assert_eq!(template.fill("T", "I").0, "{\"q\": \"T\", {I} {} {A} {");
+    }
+
+    #[test]
+    fn every_mistake_of_a_template_is_told() {
+        let problems = Template::parse("{question} {input} {input}").unwrap_err();
+        let messages: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
+        assert_eq!(
+            messages,
+            [
+                "unknown placeholder {question} in the template",
+                "the template has no {task}",
+                "the template has {input} 2 times",
+            ]
+        );
+        assert_eq!(
+            Template::parse("{task}").unwrap_err()[0].message,
+            "the template has no {input}"
+        );
+    }
+}

@@ -1,0 +1,237 @@
+//! What a person is told about a pipeline file that is wrong. Every file in `fixtures/bad` has its
+//! snapshot.
+
+use std::fs;
+use std::path::Path;
+
+use aqlens::pipeline::config::{ConfigError, json_schema, load, resolved_yaml};
+use aqlens::pipeline::plan::Plan;
+use aqlens::pipeline::{FileSource, Pipeline};
+
+const WIDTH: usize = 100;
+
+fn told(path: &str, overrides: &[&str]) -> String {
+    let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+    load(Path::new(path), &overrides).unwrap_err().render(WIDTH, false)
+}
+
+fn tiny(overrides: &[&str]) -> Result<Pipeline, ConfigError> {
+    let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
+    load(Path::new("tests/fixtures/tiny.yml"), &overrides)
+}
+
+#[test]
+fn every_wrong_file_is_told_all_its_problems() {
+    let mut names: Vec<String> = fs::read_dir("tests/fixtures/bad")
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.ends_with(".yml"))
+        .collect();
+    names.sort();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let text = told(&format!("tests/fixtures/bad/{name}"), &[]);
+        insta::assert_snapshot!(name.trim_end_matches(".yml"), text);
+    }
+}
+
+#[test]
+fn problems_of_a_set_are_shown_in_the_set() {
+    let text = told(
+        "tests/fixtures/tiny.yml",
+        &[
+            "stages.extract.layers=[0, 7]",
+            "stages.0.too_lang=skip",
+            "stages[1].kind=similarty",
+            "model=no/such/folder",
+            "thread=4",
+            "seed=x",
+            "scenarios.odd-texts.inputs.braces=3",
+            "scenarios.none.name=x",
+            "prompt={task} {input}",
+            "name.first=x",
+            "provider",
+            "retain=",
+        ],
+    );
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn a_missing_pipeline_is_named_with_the_cause() {
+    let text = told("tests/fixtures/no-such.yml", &[]);
+    insta::assert_snapshot!(text, @"error: cannot read pipeline tests/fixtures/no-such.yml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_huge_pipeline_is_refused_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.yml");
+    let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
+    file.set_len(17 * 1024 * 1024).unwrap();
+    let text = told(path.to_str().unwrap(), &[]).replace(folder.path().to_str().unwrap(), "DIR");
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn colour_is_used_only_when_it_is_asked_for() {
+    let path = Path::new("tests/fixtures/bad/name.yml");
+    let error = load(path, &[]).unwrap_err();
+    assert!(error.render(WIDTH, true).contains("\u{1b}["));
+    assert!(!error.render(WIDTH, false).contains('\u{1b}'));
+}
+
+#[test]
+fn the_tiny_pipeline_loads_with_texts_in_order() {
+    let pipeline = tiny(&[]).unwrap();
+    assert_eq!(pipeline.layers, [0, 1, 3, 4]);
+    assert_eq!((pipeline.seed, pipeline.tf32, pipeline.shard_inputs), (37, false, None));
+    let [odd, files] = pipeline.scenarios.as_slice() else { panic!("two scenarios") };
+    let ids: Vec<&str> = odd.inputs.iter().map(|input| input.id.as_str()).collect();
+    assert_eq!(ids[..3], ["one-token", "leading-space", "emoji"]);
+    assert_eq!(odd.tasks[2].wordings, ["where is the cup?", "the cup is where?"]);
+    let quoted = "what is \"next to\" it, and what\nis under it?";
+    assert_eq!(files.tasks[1].wordings, [quoted]);
+    let Some(FileSource { id, .. }) = &files.tasks_file else { panic!("tasks come from a file") };
+    assert_eq!(id, "task");
+}
+
+#[test]
+fn a_set_changes_any_field() {
+    let pipeline = tiny(&[
+        "model=tests/fixtures/tiny",
+        "stages.extract.layers=[4, 0]",
+        "stages.2.threshold=0.25",
+        "provider=cpu",
+        "retain=[logits]",
+        "scenarios.odd-texts.inputs.new=another text",
+        "shard_inputs=2",
+        "prompt='{task}={input}'",
+    ])
+    .unwrap();
+    assert_eq!(pipeline.layers, [0, 4]);
+    assert_eq!(pipeline.prompt, "{task}={input}");
+    assert_eq!(pipeline.retain.iter().collect::<Vec<_>>(), ["logits"]);
+    let new = pipeline.scenarios[0].inputs.last().unwrap();
+    assert_eq!((new.id.as_str(), new.text.as_str()), ("new", "another text"));
+    assert!(resolved_yaml(&pipeline).contains("threshold: 0.25"));
+    let plan = Plan::new(&pipeline);
+    assert_eq!(plan.shards.len(), 10_usize.div_ceil(2) + 3_usize.div_ceil(2) - 1);
+}
+
+#[test]
+fn ids_may_hold_anything_that_is_text() {
+    let ids = [
+        "a/b",
+        "../x",
+        "<b>&amp;</b>",
+        "say \"hi\"",
+        "it's",
+        "a.b",
+        "1",
+        "true",
+        "null",
+        "日本",
+        "a: b #c",
+    ];
+    let inputs: Vec<String> =
+        ids.iter().map(|id| format!("{}: text", serde_json::to_string(id).unwrap())).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.yml");
+    let model = Path::new("tests/fixtures/tiny").canonicalize().unwrap();
+    let text = format!(
+        "name: odd\nmodel: {}\nscenarios:\n  - name: 'a/<b>\"'\n    inputs: {{{}}}\n    tasks: {{ t: x }}\nstages: [{{ kind: extract }}]\n",
+        model.display(),
+        inputs.join(", ")
+    );
+    put(&path, &text);
+    let pipeline = load(&path, &[]).unwrap();
+    let read: Vec<&str> = pipeline.scenarios[0].inputs.iter().map(|i| i.id.as_str()).collect();
+    assert_eq!(read, ids);
+    let again = folder.path().join("again.yml");
+    put(&again, &resolved_yaml(&pipeline));
+    assert_eq!(load(&again, &[]).unwrap().scenarios, pipeline.scenarios);
+}
+
+#[test]
+fn a_resolved_pipeline_loads_to_the_same_pipeline_from_anywhere() {
+    let pipeline = tiny(&["shard_inputs=3", "retain=[activations]", "tf32=true"]).unwrap();
+    let resolved = resolved_yaml(&pipeline);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pipeline.yml");
+    put(&path, &resolved);
+    let again = load(&path, &[]).unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
+    assert_eq!(resolved_yaml(&again), resolved);
+    assert_eq!(again.scenarios, pipeline.scenarios);
+    assert_eq!(Plan::new(&again), Plan::new(&pipeline));
+    let here = std::env::current_dir().unwrap();
+    insta::assert_snapshot!(resolved.replace(here.to_str().unwrap(), "ROOT"));
+}
+
+#[test]
+fn an_input_file_that_changed_under_a_resolved_pipeline_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.csv");
+    put(&texts, "id,text\na,one\n");
+    let file = format!("{{ file: {}, id: id, text: text }}", texts.display());
+    let pipeline = tiny(&[&format!("scenarios.1.inputs={file}")]).unwrap();
+    let path = folder.path().join("pipeline.yml");
+    put(&path, &resolved_yaml(&pipeline));
+    load(&path, &[]).unwrap();
+    put(&texts, "id,text\na,two\n");
+    let error = load(&path, &[]).unwrap_err().render(WIDTH, false);
+    assert!(error.contains("has changed: its sha256 is"), "{error}");
+}
+
+#[test]
+fn a_plan_keeps_inputs_whole_and_in_order() {
+    let pipeline = tiny(&["shard_inputs=4"]).unwrap();
+    let plan = Plan::new(&pipeline);
+    let sizes: Vec<usize> = plan.shards.iter().map(|shard| shard.prompts.len()).collect();
+    assert_eq!(sizes, [16, 16, 4 + 12]);
+    let parts: Vec<u32> = plan.shards.iter().map(|shard| shard.part).collect();
+    assert_eq!(parts, [0, 1, 2]);
+    let keys: Vec<String> =
+        plan.shards[0].prompts.iter().take(5).map(|prompt| prompt.key.to_string()).collect();
+    assert_eq!(
+        keys,
+        [
+            "odd-texts/one-token/mark",
+            "odd-texts/one-token/color",
+            "odd-texts/one-token/where",
+            "odd-texts/one-token/where#1",
+            "odd-texts/leading-space/mark",
+        ]
+    );
+    for prompt in plan.shards.iter().flat_map(|shard| &shard.prompts) {
+        let input = pipeline
+            .scenarios
+            .iter()
+            .flat_map(|scenario| &scenario.inputs)
+            .find(|input| *input.id == *prompt.key.input)
+            .unwrap();
+        assert_eq!(prompt.text[prompt.input_span.clone()], input.text, "{}", prompt.key);
+    }
+    let default: Vec<usize> =
+        Plan::new(&tiny(&[]).unwrap()).shards.iter().map(|shard| shard.prompts.len()).collect();
+    assert_eq!(default, [48]);
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_code() {
+    let path = "pipelines/pipeline.schema.json";
+    if std::env::var_os("AQLENS_UPDATE").is_some() {
+        put(Path::new(path), &json_schema());
+    }
+    let committed = fs::read_to_string(path).unwrap_or_default();
+    assert!(
+        committed == json_schema(),
+        "{path} is out of date: run this test with AQLENS_UPDATE=1, or \
+         `aqlens schema --pipeline > {path}`"
+    );
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own files need no atomic writing")]
+fn put(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+}
