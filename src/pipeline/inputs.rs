@@ -11,7 +11,7 @@ use std::path::Path;
 
 use polars::prelude::*;
 
-use crate::spec::{did_you_mean, quote};
+use crate::spec::{did_you_mean, line_of, quote};
 use crate::store::hex_sha256;
 
 /// Wrong rows that are told of one file.
@@ -63,7 +63,7 @@ pub(super) fn read_texts(path: &Path, id: &str, text: &str) -> Result<FileTexts,
     })?;
     let sha256 = hex_sha256(&bytes);
     let name = path.file_name().map_or_else(|| shown.to_string(), |n| n.display().to_string());
-    let rows = read(bytes, [id, text]).map_err(|mut problem| {
+    let rows = read(&bytes, [id, text]).map_err(|mut problem| {
         problem.message = format!("{name}: {}", problem.message);
         vec![problem]
     })?;
@@ -116,7 +116,7 @@ fn check(
     if more > 0
         && let Some(last) = problems.last_mut()
     {
-        last.help.push_str(&format!(" ({more} more rows of {name} are wrong)"));
+        last.help = format!("{} ({more} more rows of {name} are wrong)", last.help);
     }
     Err(problems)
 }
@@ -140,7 +140,7 @@ fn text_of(bytes: &[u8]) -> Result<&str, FileProblem> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     std::str::from_utf8(bytes).map_err(|error| {
         let offset = error.valid_up_to();
-        let line = 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
+        let line = line_of(bytes, offset);
         FileProblem {
             message: format!("it is not UTF-8: offset {offset} (line {line})"),
             help: "save it as UTF-8, for example with `iconv -f latin1 -t utf-8`".to_owned(),
@@ -148,10 +148,10 @@ fn text_of(bytes: &[u8]) -> Result<&str, FileProblem> {
     })
 }
 
-fn read_jsonl(bytes: Vec<u8>, [id, text]: [&str; 2]) -> Rows {
+fn read_jsonl(bytes: &[u8], [id, text]: [&str; 2]) -> Rows {
     type Object = serde_json::Map<String, serde_json::Value>;
     let mut rows = Vec::new();
-    for (i, line) in text_of(&bytes)?.lines().enumerate() {
+    for (i, line) in text_of(bytes)?.lines().enumerate() {
         if line.trim().is_empty() {
             continue;
         }
@@ -172,8 +172,8 @@ fn read_jsonl(bytes: Vec<u8>, [id, text]: [&str; 2]) -> Rows {
     Ok(rows)
 }
 
-fn read_csv(bytes: Vec<u8>, columns: [&str; 2]) -> Rows {
-    text_of(&bytes)?;
+fn read_csv(bytes: &[u8], columns: [&str; 2]) -> Rows {
+    text_of(bytes)?;
     // Nothing to infer: every column is text.
     let frame = CsvReadOptions::default()
         .with_infer_schema_length(Some(0))
@@ -190,7 +190,7 @@ fn read_csv(bytes: Vec<u8>, columns: [&str; 2]) -> Rows {
     rows_of(&frame, columns)
 }
 
-fn read_parquet(bytes: Vec<u8>, columns: [&str; 2]) -> Rows {
+fn read_parquet(bytes: &[u8], columns: [&str; 2]) -> Rows {
     let broken = |error: PolarsError| FileProblem {
         message: format!("it cannot be read as Parquet: {error}"),
         help: "write it again, for example with polars' `write_parquet`".to_owned(),
@@ -217,7 +217,8 @@ fn read_parquet(bytes: Vec<u8>, columns: [&str; 2]) -> Rows {
                     | ArrowDataType::UInt64
             )
         );
-        if !is_text && !(i == 0 && is_integer) {
+        let is_good = is_text || (i == 0 && is_integer);
+        if !is_good {
             let rule = if i == 0 { "text or a 64-bit integer" } else { "text" };
             return Err(FileProblem {
                 message: format!("column `{column}` must be {rule}"),
@@ -270,6 +271,7 @@ fn rows_of(frame: &DataFrame, columns: [&str; 2]) -> Rows {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::io::Write as _;
 
     use super::*;
@@ -303,7 +305,7 @@ mod tests {
         let mut expected = Vec::new();
         for i in 0..20_000 {
             let text = if i % 3 == 0 { "\n".repeat(1 + i % 7) } else { String::new() };
-            csv.push_str(&format!("{i},\"x{text}, {i}\"\n"));
+            writeln!(csv, "{i},\"x{text}, {i}\"").unwrap();
             expected.push((i.to_string(), format!("x{text}, {i}")));
         }
         assert_eq!(texts(".csv", csv.as_bytes()).unwrap(), expected);

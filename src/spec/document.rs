@@ -6,7 +6,7 @@ use super::locate::{key_span, value_span};
 use super::node::{Node, Origin, Value};
 use super::parse::parse;
 use super::problem::{Path, Problem, Problems, Spot, Step};
-use super::quote;
+use super::{line_of, quote};
 
 /// Largest pipeline file.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -85,7 +85,7 @@ impl Document {
             Ok(text) => Some(text.to_owned()),
             Err(error) => {
                 let offset = error.valid_up_to();
-                let line = 1 + bytes[..offset].iter().filter(|byte| **byte == b'\n').count();
+                let line = line_of(bytes, offset);
                 let message = format!(
                     "the file is not UTF-8: byte 0x{:02x} at offset {offset} (line {line})",
                     bytes[offset]

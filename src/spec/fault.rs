@@ -62,7 +62,7 @@ impl Fault {
                 "remove one of them".to_owned(),
             ),
             What::Wrong { expected, found } => {
-                let help = advice(&expected, &found);
+                let help = advice(&expected, &found).to_owned();
                 (Spot::Value, format!("{subject} must be {expected}, found {found}"), help)
             }
             What::Other(words) => {
@@ -89,17 +89,23 @@ fn plain(expected: &str) -> String {
     words.to_owned()
 }
 
-fn advice(expected: &str, found: &str) -> String {
+fn advice(expected: &str, found: &str) -> &'static str {
+    let is_quoted_number = found
+        .strip_prefix("the text \"")
+        .is_some_and(|text| text.trim_end_matches('"').parse::<f64>().is_ok());
     match expected {
-        "text" if found == "nothing" => "write the text behind the colon".to_owned(),
-        "text" if found.starts_with("a list") || found.starts_with("a mapping") => {
-            "write one text here, in quotes if it holds `: ` or begins with a bracket".to_owned()
+        "text" if found == "nothing" => "write the text behind the colon",
+        "text" if found == "a list" || found == "a mapping" => {
+            "write one text here, in quotes if it holds `: ` or begins with a bracket"
         }
-        "text" => "put it in quotes when it is meant as text".to_owned(),
-        "a list" => "write it in brackets, for example [0, 2, 4]".to_owned(),
-        "a mapping" => "write `key: value` lines here".to_owned(),
-        "true or false" => "write true or false, without quotes".to_owned(),
-        _ => "write the number without quotes".to_owned(),
+        "text" => "put it in quotes when it is meant as text",
+        "a list" => "write it in brackets, for example [0, 2, 4]",
+        "a mapping" => "write `key: value` lines here",
+        "true or false" => "write true or false, without quotes",
+        _ if is_quoted_number => "write the number without quotes",
+        "a number" => "write a number, for example 0.5",
+        words if words.starts_with("a whole number") => "write a number, for example 5",
+        _ => "write one of these words",
     }
 }
 

@@ -27,7 +27,7 @@ pub use node::{Node, Origin, Value};
 pub use problem::{Path, Problem, Problems, Spot, Step};
 pub use read::read;
 pub use report::Report;
-pub use words::{did_you_mean, quote};
+pub use words::{did_you_mean, line_of, quote};
 
 /// Writes a value as YAML.
 pub fn to_yaml<T: serde::Serialize>(value: &T) -> String {

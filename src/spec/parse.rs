@@ -226,6 +226,8 @@ impl Visitor<'_> for KeyText<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn tree(text: &str) -> Node {
@@ -256,7 +258,7 @@ mod tests {
         let mut bomb = "a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n".to_owned();
         for level in 1..30 {
             let list = vec![format!("*a{}", level - 1); 9].join(", ");
-            bomb.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+            writeln!(bomb, "a{level}: &a{level} [{list}]").unwrap();
         }
         let fault = parse(&bomb, Origin::File).unwrap_err();
         assert!(fault.message.contains("aliases"), "{fault:?}");

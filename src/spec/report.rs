@@ -1,6 +1,6 @@
 //! Problems as a person reads them: each with its place underlined in the text.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::ops::Range;
 
 use miette::{
@@ -43,17 +43,20 @@ impl Report {
             .with_width(width)
             .with_links(false)
             .without_syntax_highlighting();
+        // Finding a place costs a walk through the text, so only what is shown is placed.
+        let shown = self.problems.iter().take(SHOWN);
         let mut placed: Vec<_> =
-            self.problems.iter().map(|problem| (self.document.place(problem), problem)).collect();
+            shown.map(|problem| (self.document.place(problem), problem)).collect();
         placed.sort_by_key(|((source, span), _)| (*source, span.start));
         let mut text = String::new();
-        for ((source, span), problem) in placed.iter().take(SHOWN) {
+        for ((source, span), problem) in &placed {
             let shown = Shown { problem, excerpt: self.excerpt(*source, span.clone()) };
             handler.render_report(&mut text, &shown).expect("writing to a string succeeds");
             text.push('\n');
         }
-        if placed.len() > SHOWN {
-            text.push_str(&format!("and {} more\n", placed.len() - SHOWN));
+        let more = self.problems.len() - placed.len();
+        if more > 0 {
+            let _ = writeln!(text, "and {more} more, told when these are solved");
         }
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         format!("{}\n\n{self}\n", lines.join("\n").trim_end_matches('\n'))

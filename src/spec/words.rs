@@ -21,6 +21,11 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
+/// The line, counted from 1, that a byte stands in.
+pub fn line_of(bytes: &[u8], offset: usize) -> usize {
+    bytes[..offset].split(|byte| *byte == b'\n').count()
+}
+
 /// The known word nearest to a misspelt one, when it is near enough to be meant.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > QUOTED {

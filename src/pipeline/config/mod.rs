@@ -94,7 +94,7 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn pipeline(self, root: &Node, problems: &mut Problems) -> Option<Pipeline> {
         let at = spec::Path::default();
-        let config: PipelineConfig = read(root, &at, problems)?;
+        let config: PipelineConfig = read(&root.without(&["scenarios", "stages"]), &at, problems)?;
         for key in ["name", "model", "scenarios", "stages"] {
             if root.get(key).is_none() {
                 let message = format!("the pipeline has no `{key}`");
@@ -129,7 +129,7 @@ impl Loader<'_> {
             seed: config.seed.unwrap_or(SEED),
             layers: stages.layers,
             scenarios: scenarios?,
-            stages: stages.stages,
+            stages: stages.list,
             stage_configs: stages.configs,
         })
     }

@@ -1,6 +1,6 @@
 //! Scenarios: inputs and tasks, written in the pipeline or read from files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -75,7 +75,7 @@ impl Loader<'_> {
             problems.push(at, message, "write `- name: ...` with `inputs:` and `tasks:` below it");
             return None;
         }
-        let config: ScenarioConfig = read(node, at, problems)?;
+        let config: ScenarioConfig = read(&node.without(&["inputs", "tasks"]), at, problems)?;
         for key in ["name", "inputs", "tasks"] {
             if node.get(key).is_none() {
                 let message = format!("the scenario has no `{key}`");
@@ -126,9 +126,10 @@ impl Loader<'_> {
             return self.file_texts(node, at, problems).unwrap_or_default();
         }
         let mut texts = Texts::default();
-        for (i, (id, body)) in entries.iter().enumerate() {
+        let mut seen = BTreeSet::new();
+        for (id, body) in entries {
             // A key that is there twice was told when the file was read.
-            if entries[..i].iter().any(|(earlier, _)| earlier == id) {
+            if !seen.insert(id) {
                 continue;
             }
             let at = at.key(id);

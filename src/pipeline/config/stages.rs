@@ -9,7 +9,7 @@ use crate::table::schema::Table;
 /// The stages of a pipeline, valid.
 pub(super) struct Stages {
     pub(super) layers: Vec<i16>,
-    pub(super) stages: Vec<Box<dyn Stage>>,
+    pub(super) list: Vec<Box<dyn Stage>>,
     pub(super) configs: Vec<StageConfig>,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
             facts.threshold = Some(config.threshold);
         }
     }
-    let mut valid = Stages { layers: Vec::new(), stages: Vec::new(), configs: Vec::new() };
+    let mut valid = Stages { layers: Vec::new(), list: Vec::new(), configs: Vec::new() };
     for Entry { at, config, .. } in entries {
         let Some(mut config) = config else { continue };
         if let StageConfig::Extract(extract) = &mut config
@@ -58,7 +58,7 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
             // A problem in the layers keeps the list as it stands, to be told below.
             extract.layers = Some(layers);
         }
-        valid.stages.extend(config.validate(&at, &facts, problems));
+        valid.list.extend(config.validate(&at, &facts, problems));
         valid.configs.push(config);
     }
     problems.is_empty().then_some(valid)
