@@ -3,6 +3,8 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
 mod config_errors;
+mod determinism;
 mod invariance;
 mod model;
+mod stage;
 mod tiny;

@@ -58,7 +58,7 @@ fn layers(layers: &[LayerSummary]) -> Option<String> {
     let (first, last) = (means.first()?, means.last()?);
     if means.len() == 1 {
         return Some(format!(
-            "mean flat cosine is {:.4} at layer {}, the only one",
+            "mean flat cosine is {:.4} at layer {}, the only layer with a value",
             first.1, first.0
         ));
     }

@@ -1,0 +1,253 @@
+//! A run directory with made-up prompts and raw tables, for stages to run on without a model.
+
+use std::sync::Arc;
+
+use aqlens::model::{Engine, EngineOptions, ModelCard, Tokenizer};
+use aqlens::monitor::VoidMonitor;
+use aqlens::spec;
+use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
+use aqlens::store::Store;
+use aqlens::table::reader::{Part, read_part};
+use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, Table};
+use aqlens::table::status;
+use aqlens::table::writer::{PartAddress, write_part};
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array, ListArray, StringArray,
+};
+use arrow::buffer::OffsetBuffer;
+use arrow::datatypes::{DataType, Field};
+
+use crate::tiny;
+
+/// A made-up prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FakePrompt {
+    pub(crate) scenario: &'static str,
+    pub(crate) input: String,
+    pub(crate) task: String,
+    pub(crate) wording: i16,
+    pub(crate) tokens: Vec<i32>,
+    pub(crate) status: &'static str,
+}
+
+/// A prompt `s/INPUT/TASK` of so many tokens, numbered from 10.
+pub(crate) fn prompt(input: &str, task: &str, n_tokens: i32) -> FakePrompt {
+    FakePrompt {
+        scenario: "s",
+        input: input.to_owned(),
+        task: task.to_owned(),
+        wording: 0,
+        tokens: (10..10 + n_tokens).collect(),
+        status: status::OK,
+    }
+}
+
+impl FakePrompt {
+    pub(crate) fn skipped(self) -> Self {
+        Self { status: status::TOO_LONG, ..self }
+    }
+
+    pub(crate) fn wording(self, wording: i16) -> Self {
+        Self { wording, ..self }
+    }
+
+    pub(crate) fn of(self, scenario: &'static str) -> Self {
+        Self { scenario, ..self }
+    }
+}
+
+/// Makes the raw numbers of a prompt.
+pub(crate) struct Numbers<'a> {
+    /// From prompt, layer and position: `d_model` numbers.
+    pub(crate) activations: &'a dyn Fn(&FakePrompt, i16, usize) -> Vec<f32>,
+    /// From prompt, layer and head: a weight for each token.
+    pub(crate) attention: &'a dyn Fn(&FakePrompt, i16, i16) -> Vec<f32>,
+    /// From prompt: `vocab_size` scores.
+    pub(crate) logits: &'a dyn Fn(&FakePrompt) -> Vec<f32>,
+}
+
+/// A run directory that is removed in the end.
+pub(crate) struct FakeRun {
+    _dir: tempfile::TempDir,
+    pub(crate) store: Store,
+    pub(crate) card: ModelCard,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    pub(crate) layers: Vec<i16>,
+    pub(crate) shards: u32,
+}
+
+impl FakeRun {
+    /// Captured layers 0 and 2 of a model with 4 layers, 2 heads, 4 dimensions and 8 tokens.
+    pub(crate) fn new() -> Self {
+        let mut card = tiny::card();
+        (card.n_layer, card.n_head, card.d_model, card.vocab_size) = (4, 2, 4, 8);
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            store: Store::create(dir.path()).unwrap(),
+            tokenizer: tiny::tokenizer(),
+            engine: Engine::new(card.clone(), EngineOptions::default()),
+            _dir: dir,
+            card,
+            layers: vec![0, 2],
+            shards: 1,
+        }
+    }
+
+    pub(crate) fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    pub(crate) fn context(&self, part: u32) -> Context<'_> {
+        Context {
+            store: &self.store,
+            part,
+            shards: self.shards,
+            prompts: &[],
+            layers: &self.layers,
+            card: &self.card,
+            tokenizer: &self.tokenizer,
+            engine: &self.engine,
+            monitor: &VoidMonitor,
+        }
+    }
+
+    pub(crate) fn run(&self, stage: &dyn Stage, part: u32) -> Result<Outcome, StageError> {
+        stage.run(&self.context(part))
+    }
+
+    /// Reads a part of a table that a stage wrote.
+    pub(crate) fn read(&self, table: &'static Table, part: u32, columns: &[&str]) -> Part {
+        read_part(&self.store, PartAddress::new(table, part), columns).unwrap()
+    }
+
+    /// Writes the raw tables of a shard as stage `extract` does.
+    pub(crate) fn write_shard(&self, part: u32, prompts: &[FakePrompt], numbers: &Numbers<'_>) {
+        self.write_prompts(part, prompts);
+        let ran: Vec<&FakePrompt> = prompts.iter().filter(|p| p.status == status::OK).collect();
+        for &layer in &self.layers {
+            self.write_activations(part, layer, &ran, numbers);
+        }
+        self.write_attention(part, &ran, numbers);
+        let mut columns = keys(&ran);
+        let values = ran.iter().flat_map(|p| (numbers.logits)(p)).collect();
+        columns.push(vectors(values, self.card.vocab_size));
+        self.write(PartAddress::new(&LOGITS, part), columns);
+    }
+
+    pub(crate) fn write(&self, address: PartAddress, columns: Vec<ArrayRef>) {
+        write_part(&self.store, address, self.context(0).dims(), columns).unwrap();
+    }
+
+    fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
+        let all: Vec<&FakePrompt> = prompts.iter().collect();
+        let mut columns = keys(&all);
+        let lengths = || prompts.iter().map(|p| p.tokens.len());
+        let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
+        columns.extend([
+            texts(prompts.iter().map(|_| "task")),
+            texts(prompts.iter().map(|_| "text")),
+            int32s(lengths().map(|n| n as i32)),
+            list(int32s(ids), lengths()),
+            int32s(prompts.iter().map(|_| 0)),
+            int32s(prompts.iter().map(|_| 1)),
+            texts(prompts.iter().map(|p| p.status)),
+        ]);
+        self.write(PartAddress::new(&PROMPTS, part), columns);
+    }
+
+    fn write_activations(&self, part: u32, layer: i16, ran: &[&FakePrompt], numbers: &Numbers<'_>) {
+        let tokens: Vec<(&FakePrompt, usize)> =
+            ran.iter().flat_map(|p| (0..p.tokens.len()).map(|t| (*p, t))).collect();
+        let mut columns = keys(&tokens.iter().map(|(p, _)| *p).collect::<Vec<_>>());
+        let values = tokens.iter().flat_map(|(p, t)| (numbers.activations)(p, layer, *t)).collect();
+        columns.extend([
+            int32s(tokens.iter().map(|(_, t)| *t as i32)),
+            int32s(tokens.iter().map(|(p, t)| p.tokens[*t])),
+            vectors(values, self.card.d_model),
+        ]);
+        self.write(PartAddress { table: &ACTIVATIONS, layer: Some(layer), part }, columns);
+    }
+
+    fn write_attention(&self, part: u32, ran: &[&FakePrompt], numbers: &Numbers<'_>) {
+        let mut layers = self.layers.clone();
+        if layers.last() != Some(&(self.card.n_layer - 1)) {
+            layers.push(self.card.n_layer - 1);
+        }
+        let places = || layers.iter().flat_map(|l| (0..self.card.n_head).map(move |h| (*l, h)));
+        let rows: Vec<(&FakePrompt, i16, i16)> =
+            ran.iter().flat_map(|p| places().map(move |(l, h)| (*p, l, h))).collect();
+        let mut columns = keys(&rows.iter().map(|(p, ..)| *p).collect::<Vec<_>>());
+        let weights = rows.iter().flat_map(|(p, l, h)| (numbers.attention)(p, *l, *h));
+        let weights: ArrayRef = Arc::new(Float32Array::from_iter_values(weights));
+        columns.extend([
+            int16s(rows.iter().map(|(_, layer, _)| *layer)),
+            int16s(rows.iter().map(|(.., head)| *head)),
+            int32s(rows.iter().map(|(p, ..)| p.tokens.len() as i32 - 1)),
+            list(weights, rows.iter().map(|(p, ..)| p.tokens.len())),
+        ]);
+        self.write(PartAddress::new(&ATTENTION, part), columns);
+    }
+}
+
+/// What a stage's configuration is held against in these tests.
+pub(crate) fn facts() -> Facts {
+    Facts { n_layer: Some(4), n_positions: Some(64), threshold: Some(0.9) }
+}
+
+/// The problems that a validation finds, one line each.
+pub(crate) fn problems_of(validate: impl FnOnce(&spec::Path, &mut spec::Problems)) -> Vec<String> {
+    let mut problems = spec::Problems::default();
+    validate(&spec::Path::default().key("stages").index(1), &mut problems);
+    problems.into_vec().into_iter().map(|p| format!("{}: {}", p.at, p.message)).collect()
+}
+
+/// Validates a configuration that has no problems.
+pub(crate) fn valid<T>(
+    validate: impl FnOnce(&spec::Path, &Facts, &mut spec::Problems) -> Option<T>,
+) -> T {
+    let mut problems = spec::Problems::default();
+    let valid = validate(&spec::Path::default(), &facts(), &mut problems);
+    assert!(problems.is_empty(), "{:?}", problems.into_vec());
+    valid.unwrap()
+}
+
+/// A number in -1..1 that looks random and is the same every time.
+pub(crate) fn noise(seed: u64) -> f32 {
+    let mut x = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((x ^ (x >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
+}
+
+fn keys(prompts: &[&FakePrompt]) -> Vec<ArrayRef> {
+    vec![
+        texts(prompts.iter().map(|p| p.scenario)),
+        texts(prompts.iter().map(|p| p.input.as_str())),
+        texts(prompts.iter().map(|p| p.task.as_str())),
+        int16s(prompts.iter().map(|p| p.wording)),
+    ]
+}
+
+pub(crate) fn texts<'t>(values: impl Iterator<Item = &'t str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+pub(crate) fn int16s(values: impl Iterator<Item = i16>) -> ArrayRef {
+    Arc::new(Int16Array::from_iter_values(values))
+}
+
+fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
+    Arc::new(Int32Array::from_iter_values(values))
+}
+
+fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, None))
+}
+
+fn vectors(values: Vec<f32>, width: usize) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let values = Arc::new(Float32Array::from(values));
+    Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
+}

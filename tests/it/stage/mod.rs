@@ -1,0 +1,8 @@
+//! Every stage on made-up tables: one file a stage, named as its source.
+
+mod attention;
+mod divergence;
+pub(crate) mod fixture;
+mod similarity;
+mod summary;
+mod tokens;

@@ -1,0 +1,209 @@
+use std::sync::Arc;
+
+use aqlens::stage::summary::{Config, ScenarioSummary, Summaries, Verdict};
+use aqlens::stage::{Facts, Stage as _, attention, divergence, similarity, tokens};
+use aqlens::table::schema::{DIVERGENCE, VERDICT};
+use aqlens::table::writer::PartAddress;
+use arrow::array::{Float64Array, Int64Array};
+
+use super::fixture::{FakePrompt, FakeRun, Numbers, facts, int16s, prompt, texts, valid};
+
+fn summary(threshold: f64) -> aqlens::stage::summary::Summary {
+    let facts = Facts { threshold: Some(threshold), ..facts() };
+    valid(|at, _, problems| Config::default().validate(at, &facts, problems))
+}
+
+fn read(run: &FakeRun) -> Vec<ScenarioSummary> {
+    let text = run.store.read("summary.json").unwrap();
+    assert_eq!(text.last(), Some(&b'\n'));
+    serde_json::from_slice::<Summaries>(&text).unwrap().scenarios
+}
+
+/// Runs every analysis on one shard and summarises it.
+fn summarise(prompts: &[FakePrompt], numbers: &Numbers<'_>, threshold: f64) -> FakeRun {
+    let run = FakeRun::new();
+    run.write_shard(0, prompts, numbers);
+    run.run(&valid(|a, f, p| similarity::Config::default().validate(a, f, p)), 0).unwrap();
+    let attention = attention::Config { top_k: 2, ..attention::Config::default() };
+    run.run(&valid(|a, f, p| attention.validate(a, f, p)), 0).unwrap();
+    run.run(&valid(|a, f, p| tokens::Config::default().validate(a, f, p)), 0).unwrap();
+    run.run(&valid(|a, f, p| divergence::Config::default().validate(a, f, p)), 0).unwrap();
+    run.run(&summary(threshold), 0).unwrap();
+    run
+}
+
+/// Layer 0: all tasks alike. Layer 2: task `b` at a right angle to the others.
+const NUMBERS: Numbers<'static> = Numbers {
+    activations: &|p, layer, _| {
+        if p.task == "b" && layer == 2 {
+            vec![0.0, 1.0, 0.0, 0.0]
+        } else {
+            vec![1.0, 0.0, 0.0, 0.0]
+        }
+    },
+    attention: &|p, _, _| if p.task == "b" { vec![0.0, 0.5, 0.5] } else { vec![0.5, 0.5, 0.0] },
+    logits: &|p| {
+        let id = usize::from(p.task == "b") + usize::from(p.input == "j" && p.task == "c") * 2;
+        (0..8).map(|i| if i == id { 9.0 } else { 0.0 }).collect()
+    },
+};
+
+fn tasks(input: &str, tasks: &[&str]) -> Vec<FakePrompt> {
+    tasks.iter().map(|task| prompt(input, task, 3)).collect()
+}
+
+#[test]
+fn the_verdict_rests_on_the_last_layers_mean_over_inputs_and_pairs() {
+    let prompts = [tasks("i", &["a", "b", "c"]), tasks("j", &["a", "b", "c"])].concat();
+    let run = summarise(&prompts, &NUMBERS, 0.9);
+    let all = read(&run);
+    let [s] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(
+        (s.verdict, s.layer, s.n_inputs, s.n_pairs, s.n_tasks),
+        (Verdict::Supported, 2, 2, 6, 3)
+    );
+    assert_eq!(s.printed.as_deref(), Some("0.3333"));
+    assert_eq!(
+        s.reason,
+        "mean flat cosine at layer 2 is 0.3333 over 6 pairs of 3 tasks on 2 inputs, below the \
+         threshold 0.9: tasks produce divergent representations (the notebook's test; it has no \
+         baseline)"
+    );
+    assert_eq!(
+        s.findings,
+        [
+            "mean flat cosine is 1.0000 at layer 0, the first captured, and 0.3333 at layer 2, the \
+             last; it is smallest at layer 2 (0.3333) and largest at layer 0 (1.0000)",
+            "the last token's attention focus at layer 3 overlaps by 0.556 on average (Jaccard \
+             over 6 pairs); the focus is identical in 33.3 % of them",
+            "3 tasks lead to 2.50 distinct tokens as most probable next on average over 2 inputs; \
+             they all agree on 0.0 % of the inputs",
+        ]
+    );
+    assert_eq!(s.layers.iter().map(|l| l.layer).collect::<Vec<_>>(), [0, 2]);
+}
+
+#[test]
+fn the_table_says_what_the_file_says() {
+    let run = summarise(&tasks("i", &["a", "b", "c"]), &NUMBERS, 0.9);
+    let columns = ["scenario", "measure", "layer", "value", "threshold", "verdict", "reason"];
+    let part = run.read(&VERDICT, 0, &columns);
+    let s = &read(&run)[0];
+    assert_eq!(part.rows(), 1);
+    let text = |name| part.texts(name).unwrap().value(0);
+    assert_eq!([text("scenario"), text("measure"), text("verdict")], ["s", "flat", "supported"]);
+    assert_eq!(text("reason"), s.reason);
+    assert_eq!(part.int16s("layer").unwrap().value(0), s.layer);
+    assert_eq!(Some(part.float64s("value").unwrap().value(0)), s.value);
+    assert_eq!(Some(part.float64s("threshold").unwrap().value(0)), Some(s.threshold));
+}
+
+#[test]
+fn likeness_is_not_supported_and_the_sentences_follow_the_numbers() {
+    let alike =
+        Numbers { activations: &|_, _, _| vec![1.0; 4], logits: &|_| vec![0.0; 8], ..NUMBERS };
+    let s = &read(&summarise(&tasks("i", &["a", "b"]), &alike, 0.9))[0];
+    assert_eq!(s.verdict, Verdict::NotSupported);
+    assert_eq!(
+        s.reason,
+        "mean flat cosine at layer 2 is 1.0000 over 1 pair of 2 tasks on 1 input, not below the \
+         threshold 0.9: representations remain similar across tasks (the notebook's test; it has \
+         no baseline)"
+    );
+    assert_eq!(s.findings[2], "2 tasks lead to 1 distinct token as most probable next");
+}
+
+/// A summary of a divergence table with this mean on the judged layer.
+fn judged(mean: Option<f64>, threshold: f64) -> ScenarioSummary {
+    let run = FakeRun::new();
+    let number = |value: Option<f64>| Arc::new(Float64Array::from(vec![value]));
+    let count = |value| Arc::new(Int64Array::from(vec![value]));
+    let columns = vec![
+        texts(["s"].into_iter()),
+        int16s([2].into_iter()),
+        texts(["flat"].into_iter()),
+        count(i64::from(mean.is_some())),
+        count(i64::from(mean.is_some())),
+        number(mean),
+        number(None),
+        number(mean),
+        number(mean),
+    ];
+    run.write(PartAddress::new(&DIVERGENCE, 0), columns);
+    run.run(&summary(threshold), 0).unwrap();
+    read(&run).remove(0)
+}
+
+#[test]
+fn the_threshold_is_strict_and_the_value_is_not_rounded() {
+    let s = judged(Some(0.899_96), 0.9);
+    assert_eq!((s.verdict, s.printed.as_deref()), (Verdict::Supported, Some("0.9000")));
+    assert!(s.reason.contains("0.9000 (0.89996 unrounded)"), "{}", s.reason);
+    let s = judged(Some(0.900_04), 0.9);
+    assert_eq!((s.verdict, s.printed.as_deref()), (Verdict::NotSupported, Some("0.9000")));
+    let s = judged(Some(0.9), 0.9);
+    assert_eq!(s.verdict, Verdict::NotSupported);
+    assert!(s.reason.contains("is 0.9000 over") && s.reason.contains("not below"), "{}", s.reason);
+    assert_eq!(judged(Some(0.6), 0.5).verdict, Verdict::NotSupported);
+    assert_eq!(judged(Some(0.4), 0.5).verdict, Verdict::Supported);
+}
+
+#[test]
+fn without_the_other_tables_the_verdict_stands_alone() {
+    let s = judged(Some(0.5), 0.9);
+    assert_eq!((s.attention, s.outputs, s.n_prompts), (None, None, 0));
+    assert_eq!(s.findings, ["mean flat cosine is 0.5000 at layer 2, the only layer with a value"]);
+}
+
+#[test]
+fn one_task_alone_is_not_testable() {
+    let s = &read(&summarise(&tasks("i", &["a"]), &NUMBERS, 0.9))[0];
+    assert_eq!((s.verdict, s.value, s.printed.as_deref()), (Verdict::NotTestable, None, None));
+    assert_eq!(s.reason, "1 task: there is no pair of tasks to compare");
+    assert_eq!((s.attention.clone(), s.outputs.clone(), s.findings.len()), (None, None, 0));
+}
+
+#[test]
+fn nothing_but_skipped_pairs_is_not_testable_and_says_so() {
+    let prompts = [prompt("i", "a", 3), prompt("i", "b", 99).skipped()];
+    let s = &read(&summarise(&prompts, &NUMBERS, 0.9))[0];
+    assert_eq!(s.verdict, Verdict::NotTestable);
+    assert_eq!(
+        s.reason,
+        "no pair of 2 tasks could be compared at layer 2 (1 of 2 prompts skipped); table \
+         similarity says why in its status column"
+    );
+}
+
+#[test]
+fn skipped_prompts_are_counted_in_the_reason() {
+    let mut prompts = tasks("i", &["a", "b", "c"]);
+    prompts[2] = prompts[2].clone().skipped();
+    let s = &read(&summarise(&prompts, &NUMBERS, 0.9))[0];
+    assert_eq!((s.n_prompts, s.n_skipped, s.n_pairs), (3, 1, 1));
+    assert!(
+        s.reason.contains("1 pair of 3 tasks on 1 input (1 of 3 prompts skipped), below"),
+        "{}",
+        s.reason
+    );
+}
+
+#[test]
+fn scenarios_keep_the_pipelines_order_and_their_own_numbers() {
+    let of = |name, prompts: Vec<FakePrompt>| prompts.into_iter().map(move |p| p.of(name));
+    let prompts: Vec<FakePrompt> =
+        of("zoo", tasks("i", &["a", "b"])).chain(of("ant", tasks("i", &["a", "c"]))).collect();
+    let all = read(&summarise(&prompts, &NUMBERS, 0.9));
+    let verdicts: Vec<_> = all.iter().map(|s| (s.scenario.as_str(), s.verdict)).collect();
+    assert_eq!(verdicts, [("zoo", Verdict::Supported), ("ant", Verdict::NotSupported)]);
+    assert_eq!(all[0].outputs.as_ref().map(|o| o.distinct_top1), Some(2.0));
+    assert_eq!(all[1].outputs.as_ref().map(|o| o.unanimous), Some(1.0));
+}
+
+#[test]
+fn the_threshold_of_divergence_is_part_of_the_fingerprint() {
+    assert_ne!(summary(0.9).settings(), summary(0.8).settings());
+    let none = Facts { threshold: None, ..facts() };
+    let default = valid(|at, _, problems| Config::default().validate(at, &none, problems));
+    assert_eq!(default.settings(), summary(0.9).settings());
+}
