@@ -12,6 +12,9 @@ use super::node::{Node, Origin, Value};
 /// aliases of aliases otherwise fill the memory.
 const EXPANSION: usize = 10;
 
+/// Brackets that may be open at one place, in texts too.
+const MOST_OPEN_BRACKETS: usize = 10_000;
+
 /// Room that even the shortest text has for its aliases, in bytes.
 const EXPANSION_FLOOR: usize = 4096;
 
@@ -25,15 +28,19 @@ pub(super) struct ParseFault {
 
 /// Reads a text whose values all come from `origin`.
 pub(super) fn parse(text: &str, origin: Origin) -> Result<Node, ParseFault> {
+    check_brackets(text)?;
     let budget = Cell::new(text.len() * EXPANSION + EXPANSION_FLOOR);
     let reason = RefCell::new(None);
     let build = Build { origin, budget: &budget, reason: &reason };
     build.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(|error| {
         let start = error.location().map_or(0, |location| location.index());
-        let span = clip(text, start);
         let own = reason.borrow_mut().take();
-        let (message, help) = own.unwrap_or_else(|| explain(&error));
-        let span = if message.contains("several documents") { divider(text) } else { span };
+        let is_divided = error.to_string().contains("more than one document");
+        let (span, told) = match text.rfind("\n---").filter(|_| is_divided) {
+            Some(newline) => (clip(text, newline + 1), divided()),
+            None => (clip(text, start), explain(&error)),
+        };
+        let (message, help) = own.unwrap_or(told);
         ParseFault { message, help, span }
     })
 }
@@ -43,8 +50,8 @@ fn explain(error: &serde_yaml::Error) -> (String, String) {
     let words = error.to_string();
     if words.contains("more than one document") {
         return (
-            "the file holds several documents, and a pipeline is one".to_owned(),
-            "remove the `---` line, or move what follows it to a file of its own".to_owned(),
+            "this is not valid YAML: something stands behind the end of the first value".to_owned(),
+            "a pipeline is one mapping: write `key: value` lines".to_owned(),
         );
     }
     if words.contains("repetition limit") {
@@ -73,6 +80,13 @@ fn explain(error: &serde_yaml::Error) -> (String, String) {
     )
 }
 
+fn divided() -> (String, String) {
+    (
+        "the file holds several documents, and a pipeline is one".to_owned(),
+        "remove the `---` line, or move what follows it to a file of its own".to_owned(),
+    )
+}
+
 fn expansion() -> (String, String) {
     (
         format!("the file's aliases (`*name`) make it more than {EXPANSION} times as large"),
@@ -87,10 +101,26 @@ fn clip(text: &str, start: usize) -> Range<usize> {
     start..line
 }
 
-/// The last line that divides documents.
-fn divider(text: &str) -> Range<usize> {
-    let start = text.rfind("\n---").map_or(0, |newline| newline + 1);
-    start..(start + 3).min(text.len())
+/// Refuses a text with very many brackets left open: the parser's time grows with their square.
+fn check_brackets(text: &str) -> Result<(), ParseFault> {
+    let mut open = 0_usize;
+    for (i, byte) in text.bytes().enumerate() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > MOST_OPEN_BRACKETS {
+            return Err(ParseFault {
+                message: format!("more than {MOST_OPEN_BRACKETS} brackets are open here"),
+                help: "close them, or put texts with that many brackets into a file: \
+                       `inputs: { file: inputs.jsonl, id: id, text: text }`"
+                    .to_owned(),
+                span: i..i + 1,
+            });
+        }
+    }
+    Ok(())
 }
 
 type Reason = RefCell<Option<(String, String)>>;

@@ -9,10 +9,15 @@ use miette::{
 };
 
 use super::document::{Document, Source};
+use super::line_of;
 use super::problem::{Problem, Problems};
 
-/// How many problems are shown whole.
+/// How many problems are shown: each costs a walk through the text.
 const SHOWN: usize = 50;
+/// How many are shown of a file above [`LARGE`].
+const SHOWN_OF_LARGE: usize = 10;
+/// Where a file is large, in bytes.
+const LARGE: usize = 1 << 20;
 
 /// Lines longer than this are cut around the place that is shown, in bytes.
 const LONG_LINE: usize = 240;
@@ -43,8 +48,8 @@ impl Report {
             .with_width(width)
             .with_links(false)
             .without_syntax_highlighting();
-        // Finding a place costs a walk through the text, so only what is shown is placed.
-        let shown = self.problems.iter().take(SHOWN);
+        let is_large = self.document.source(Source::File).1.len() > LARGE;
+        let shown = self.problems.iter().take(if is_large { SHOWN_OF_LARGE } else { SHOWN });
         let mut placed: Vec<_> =
             shown.map(|problem| (self.document.place(problem), problem)).collect();
         placed.sort_by_key(|((source, span), _)| (*source, span.start));
@@ -64,12 +69,7 @@ impl Report {
 
     fn excerpt(&self, source: Source, span: Range<usize>) -> Option<Excerpt> {
         let (name, text) = self.document.source(source);
-        if text.is_empty() {
-            return None;
-        }
-        let start = text.floor_char_boundary(span.start);
-        let end = text.ceil_char_boundary(span.end.clamp(start, text.len()));
-        Some(Excerpt { name: name.to_owned(), text: without_controls(text), span: start..end })
+        (!text.is_empty()).then(|| Excerpt::new(name, text, span))
     }
 }
 
@@ -95,12 +95,43 @@ fn without_controls(text: &str) -> String {
         .collect()
 }
 
-/// The text around one place.
+/// One place, its line and the lines beside it. The whole text stays out: miette would walk through
+/// all of it for each problem.
 #[derive(Debug)]
 struct Excerpt {
     name: String,
+    /// The lines, or a piece of one that is long.
     text: String,
+    /// The place, in `text`.
     span: Range<usize>,
+    /// Lines of the file in front of `text`.
+    lines_before: usize,
+    /// Characters in front of `text` in its first line, when that is cut.
+    columns_before: usize,
+}
+
+impl Excerpt {
+    fn new(name: &str, text: &str, span: Range<usize>) -> Self {
+        let start = text.floor_char_boundary(span.start);
+        let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |end| at + end);
+        let own = line_start(start)..line_end(start);
+        let mut end = text.ceil_char_boundary(span.end.clamp(start, own.end));
+        let mut from = line_start(own.start.saturating_sub(1));
+        let mut to = line_end((own.end + 1).min(text.len()));
+        if text[from..to].lines().any(|line| line.len() > LONG_LINE) {
+            from = text.ceil_char_boundary(own.start.max(start.saturating_sub(LONG_LINE / 3)));
+            to = text.floor_char_boundary(own.end.min(start + LONG_LINE / 2)).max(start);
+            end = end.min(to);
+        }
+        Self {
+            name: name.to_owned(),
+            text: without_controls(&text[from..to]),
+            span: start - from..end - from,
+            lines_before: line_of(text.as_bytes(), from) - 1,
+            columns_before: text[line_start(from)..from].chars().count(),
+        }
+    }
 }
 
 impl SourceCode for Excerpt {
@@ -111,23 +142,18 @@ impl SourceCode for Excerpt {
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let found = self.text.read_span(span, before, after)?;
-        let window = std::str::from_utf8(found.data()).unwrap_or_default();
-        let mut contents = (*found.span(), found.line(), found.column());
-        if window.lines().any(|line| line.len() > LONG_LINE) {
-            // One line alone, cut on both sides.
-            let before = self.text[..span.offset()].rfind('\n').map_or(0, |newline| newline + 1);
-            let from = before.max(span.offset().saturating_sub(LONG_LINE / 3));
-            let from = self.text.ceil_char_boundary(from);
-            let to = (span.offset() + LONG_LINE / 2).min(self.text.len());
-            let to = self.text.floor_char_boundary(to);
-            let line = self.text[from..to].find('\n').map_or(to, |newline| from + newline);
-            let number = self.text[..span.offset()].matches('\n').count();
-            contents = ((from, line.max(span.offset()) - from).into(), number, from - before);
-        }
-        let (span, line, column) = contents;
-        let data = &self.text.as_bytes()[span.offset()..span.offset() + span.len()];
-        let name = self.name.clone();
-        Ok(Box::new(MietteSpanContents::new_named(name, data, span, line, column, 1)))
+        // miette counts columns in bytes, editors count characters.
+        let before = &self.text[..found.span().offset()];
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count();
+        let column = column + if found.line() == 0 { self.columns_before } else { 0 };
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            found.data(),
+            *found.span(),
+            found.line() + self.lines_before,
+            column,
+            found.line_count(),
+        )))
     }
 }
 
@@ -160,9 +186,87 @@ impl Diagnostic for Shown<'_> {
         let span = excerpt.span.clone();
         let at = self.problem.at.to_string();
         let label = if at.is_empty() { "here".to_owned() } else { at };
-        let visible = excerpt.text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
-        let longest = visible.max(span.start) + LONG_LINE / 3;
-        let length = span.end.min(longest.max(span.start)) - span.start;
+        let length = span.end - span.start;
         Some(Box::new(std::iter::once(LabeledSpan::new(Some(label), span.start, length))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{Node, Path, Spot};
+    use super::*;
+
+    const TINY: &str = include_str!("../../tests/fixtures/tiny.yml");
+
+    fn everywhere(node: &Node, at: &Path, problems: &mut Problems) {
+        for spot in [Spot::Value, Spot::Key, Spot::Entry(0), Spot::Entry(9)] {
+            problems.push_spot(at, spot, "message", "help");
+        }
+        for (i, child) in node.elements().unwrap_or_default().iter().enumerate() {
+            everywhere(child, &at.index(i), problems);
+        }
+        for (key, child) in node.entries().unwrap_or_default() {
+            everywhere(child, &at.key(key), problems);
+        }
+    }
+
+    /// Reads `text`, with a problem at every place of it, and shows the report.
+    fn show_all(text: &[u8], overrides: &[String]) {
+        let (document, mut problems) = Document::new("x.yml", text, overrides);
+        if let Some(root) = document.root() {
+            everywhere(root, &Path::default(), &mut problems);
+        }
+        let rendered = Report::new(document, problems).render(80, false);
+        assert!(!rendered.contains('\u{1b}'), "{rendered}");
+    }
+
+    #[test]
+    fn line_and_column_are_those_of_the_file_also_in_long_lines() {
+        let text = format!(
+            "a: 1\n{}\nb: {{ x: '{}', y: 日本, z: 7 }}\n",
+            "#".repeat(999),
+            "é".repeat(500)
+        );
+        let (document, mut problems) = Document::new("x.yml", text.as_bytes(), &[]);
+        problems.push(&Path::default().key("b").key("z"), "message", "help");
+        let rendered = Report::new(document, problems).render(80, false);
+        assert!(rendered.contains("x.yml:3:523"), "{rendered}");
+        assert!(rendered.contains("z: 7 }"), "{rendered}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn no_damage_to_a_file_stops_the_report(
+            at in 0..TINY.len(),
+            cut in 0..40_usize,
+            put in prop_oneof![
+                any::<Vec<u8>>(),
+                "[\\[\\]{}:,#&*!|>'\"%@`~ \n\r\té\u{1b}\u{85}-]{0,8}".prop_map(String::into_bytes)
+            ],
+        ) {
+            let mut bytes = TINY.as_bytes().to_vec();
+            bytes.splice(at..(at + cut).min(TINY.len()), put);
+            show_all(&bytes, &[]);
+        }
+
+        #[test]
+        fn no_set_stops_the_report(set in "(stages|name|scenarios\\[0\\])(\\.[a-z0-9]{0,6}){0,2}=\\PC{0,12}") {
+            show_all(TINY.as_bytes(), &[set]);
+        }
+
+        #[test]
+        fn what_is_written_is_read_again(id in "\\PC{1,12}", text in any::<String>()) {
+            prop_assume!(id != "<<");
+            let map = std::collections::BTreeMap::from([(id.clone(), text.clone())]);
+            let (document, problems) =
+                Document::new("x.yml", super::super::to_yaml(&map).as_bytes(), &[]);
+            prop_assert!(problems.is_empty());
+            let node = document.root().and_then(|root| root.get(&id));
+            prop_assert_eq!(node.and_then(Node::text), Some(text.as_str()));
+        }
     }
 }

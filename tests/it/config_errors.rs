@@ -240,3 +240,29 @@ fn the_committed_schema_is_that_of_the_code() {
 fn put(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
 }
+
+#[test]
+fn every_shipped_pipeline_and_the_documented_one_load() {
+    let documented = fs::read_to_string("pipelines/README.md").unwrap();
+    let yaml = documented.split("```").nth(1).unwrap().strip_prefix("yaml\n").unwrap();
+    let yaml = yaml.replace("../data/inputs.jsonl", "tests/fixtures/tiny-inputs.jsonl");
+    let yaml = yaml.replace("../data/tasks.csv", "tests/fixtures/tiny-tasks.csv");
+    let here = std::env::current_dir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("documented.yml");
+    put(&path, &yaml.replace("tests/", &format!("{}/tests/", here.display())));
+    let mut paths = vec![path];
+    for entry in fs::read_dir("pipelines").unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "yml") {
+            paths.push(path);
+        }
+    }
+    assert!(paths.len() > 1);
+    // The tiny model has five layers, and any pipeline can be told to use it.
+    let sets = ["model=tests/fixtures/tiny", "stages.extract.layers=[0, 4]"];
+    for path in paths {
+        load(&path, &sets.map(str::to_owned))
+            .unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
+    }
+}
