@@ -300,6 +300,14 @@ mod tests {
     }
 
     #[test]
+    fn csv_numbers_stay_the_text_they_are() {
+        let read = texts(".csv", b"id,text\n007,1e5\n0x1,1.50\n").unwrap();
+        assert_eq!(read, pairs(&[("007", "1e5"), ("0x1", "1.50")]));
+        let read = texts(".csv", b"id,text\n007,01\n010,true\n").unwrap();
+        assert_eq!(read, pairs(&[("007", "01"), ("010", "true")]));
+    }
+
+    #[test]
     fn many_csv_rows_with_line_breaks_keep_their_order() {
         let mut csv = "id,text\n".to_owned();
         let mut expected = Vec::new();

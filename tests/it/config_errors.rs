@@ -91,6 +91,8 @@ fn the_tiny_pipeline_loads_with_texts_in_order() {
     let pipeline = tiny(&[]).unwrap();
     assert_eq!(pipeline.layers, [0, 1, 3, 4]);
     assert_eq!((pipeline.seed, pipeline.tf32, pipeline.shard_inputs), (37, false, None));
+    let summary = pipeline.stages.iter().find(|stage| stage.kind() == "summary").unwrap();
+    assert_eq!(summary.settings()["threshold"], 0.57, "summary judges by divergence's threshold");
     let [odd, files] = pipeline.scenarios.as_slice() else { panic!("two scenarios") };
     let ids: Vec<&str> = odd.inputs.iter().map(|input| input.id.as_str()).collect();
     assert_eq!(ids[..3], ["one-token", "leading-space", "emoji"]);
