@@ -19,12 +19,21 @@ fn read(run: &FakeRun) -> Vec<ScenarioSummary> {
     serde_json::from_slice::<Summaries>(&text).unwrap().scenarios
 }
 
-/// Runs every analysis on one shard and summarises it.
+/// Runs every analysis on one shard, as the notebook, and summarises it.
 fn summarise(prompts: &[FakePrompt], numbers: &Numbers<'_>, threshold: f64) -> FakeRun {
+    let attention = attention::Config { top_k: 2, ..attention::Config::default() };
+    summarise_with(&attention, prompts, numbers, threshold)
+}
+
+fn summarise_with(
+    attention: &attention::Config,
+    prompts: &[FakePrompt],
+    numbers: &Numbers<'_>,
+    threshold: f64,
+) -> FakeRun {
     let run = FakeRun::new();
     run.write_shard(0, prompts, numbers);
     run.run(&valid(|a, f, p| similarity::Config::default().validate(a, f, p)), 0).unwrap();
-    let attention = attention::Config { top_k: 2, ..attention::Config::default() };
     run.run(&valid(|a, f, p| attention.validate(a, f, p)), 0).unwrap();
     run.run(&valid(|a, f, p| tokens::Config::default().validate(a, f, p)), 0).unwrap();
     run.run(&valid(|a, f, p| divergence::Config::default().validate(a, f, p)), 0).unwrap();
@@ -186,6 +195,29 @@ fn skipped_prompts_are_counted_in_the_reason() {
         "{}",
         s.reason
     );
+}
+
+#[test]
+fn headlines_are_of_first_wordings_and_of_the_mean_head_on_the_last_layer() {
+    let attention = attention::Config {
+        top_k: 1,
+        layers: attention::Layers::Captured,
+        heads: attention::Heads::All,
+    };
+    // The tasks look alike only on the last layer and only in the mean over heads.
+    let weights = |p: &FakePrompt, layer: i16, head: i16| match (layer, p.task == "b", head) {
+        (3, false, 0) | (3, true, 1) => vec![0.0, 0.4, 0.6],
+        (3, ..) => vec![0.0, 1.0, 0.0],
+        (_, is_b, _) => vec![f32::from(u8::from(is_b)), 0.5, 0.0],
+    };
+    let by_wording =
+        |p: &FakePrompt| (0..8).map(|id| if id == p.wording { 9.0 } else { 0.0 }).collect();
+    let numbers = Numbers { attention: &weights, logits: &by_wording, ..NUMBERS };
+    let prompts = [prompt("i", "a", 3), prompt("i", "a", 3).wording(1), prompt("i", "b", 3)];
+    let s = read(&summarise_with(&attention, &prompts, &numbers, 0.9)).remove(0);
+    let overlap = s.attention.unwrap();
+    assert_eq!((overlap.layer, overlap.n_pairs, overlap.printed.as_str()), (3, 1, "1.000"));
+    assert_eq!(s.outputs.map(|o| o.distinct_top1), Some(1.0));
 }
 
 #[test]
