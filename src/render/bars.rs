@@ -4,8 +4,8 @@ use super::page::NextToken;
 use super::svg::{Anchor, Area, Svg, fit};
 use super::token::visible;
 
-const LABEL: f64 = 92.0;
-const BAR: f64 = 132.0;
+const LABEL: f64 = 84.0;
+const BAR: f64 = 94.0;
 const ROW: f64 = 22.0;
 const SIZE: f64 = 12.0;
 
@@ -17,7 +17,7 @@ pub(super) fn axis_end(largest: f64) -> f64 {
 /// The most probable next tokens of one prompt; `end` is the axis's upper end.
 pub(super) fn bars(next: &[NextToken], end: f64, title: &str) -> String {
     let height = next.len() as f64 * ROW + 20.0;
-    let mut svg = Svg::new("bars", LABEL + BAR + 58.0, height, title);
+    let mut svg = Svg::new("bars", LABEL + BAR + 48.0, height, title);
     for (row, token) in next.iter().enumerate() {
         let y = row as f64 * ROW;
         let text = visible(&token.token);
@@ -55,7 +55,7 @@ mod tests {
             ..NextToken::default()
         };
         let svg = bars(&[token(1.0), token(0.5)], 1.0, "t");
-        assert!(svg.contains("width=\"132\"") && svg.contains("width=\"66\""), "{svg}");
+        assert!(svg.contains("width=\"94\"") && svg.contains("width=\"47\""), "{svg}");
         assert!(svg.contains("␣red") && svg.contains(">0.5000<"), "{svg}");
     }
 

@@ -14,7 +14,7 @@ pub(super) const MOST_WITH_NUMBERS: usize = 16;
 pub(super) const MOST_DRAWN: usize = 48;
 
 /// Widest label of a row or column, in pixels.
-const LABEL: f64 = 112.0;
+const LABEL: f64 = 96.0;
 const LABEL_SIZE: f64 = 11.0;
 
 /// How large the parts of one matrix are.
@@ -28,7 +28,7 @@ struct Shape {
 impl Shape {
     fn of(tasks: &[String]) -> Self {
         let numbers = tasks.len() <= MOST_WITH_NUMBERS;
-        let cell = if numbers { (41.0, 30.0) } else { (15.0, 15.0) };
+        let cell = if numbers { (40.0, 30.0) } else { (15.0, 15.0) };
         let widest = tasks.iter().map(|t| text_width(t, LABEL_SIZE)).fold(0.0, f64::max);
         let label = widest.min(LABEL);
         Self { cell, margin: label + 8.0, below: label * 0.72 + 16.0, numbers }

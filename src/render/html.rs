@@ -72,7 +72,7 @@ struct InputView<'a> {
     whole: bool,
     broken_characters: bool,
     focus: Option<Value>,
-    bars_end: f64,
+    bars_end: String,
     next: Option<Value>,
 }
 
@@ -204,8 +204,8 @@ impl Templates {
             broken_characters: all().any(|t| t.text.contains('\u{fffd}')),
             focus: any(&|p| !p.focus.is_empty()).then(|| self.table(&tables::focus(input))),
             next: any(&|p| !p.next.is_empty()).then(|| self.table(&tables::next_tokens(input))),
-            bars_end,
             prompts: input.prompts.iter().map(|p| prompt(p, heaviest, bars_end)).collect(),
+            bars_end: bars_end.to_string(),
         }
     }
 }

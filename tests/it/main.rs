@@ -6,5 +6,6 @@ mod config_errors;
 mod determinism;
 mod invariance;
 mod model;
+mod report;
 mod stage;
 mod tiny;

@@ -1,0 +1,278 @@
+//! The report, from run directories of made-up numbers.
+//!
+//! The pages are left in `CARGO_TARGET_TMPDIR/report-pages`, where `make test-browser` opens them.
+
+mod fake;
+mod fake_prompts;
+
+use std::path::Path;
+
+use aqlens::render::{self, page};
+use aqlens::spec::{Path as At, Problems};
+use aqlens::stage::{Facts, report};
+use aqlens::store::Store;
+
+use self::fake::{FakeRun, FakeScenario, vocabulary};
+
+const BALL: (&str, &str) = ("red-ball", "A red ball on a blue table, next to a green cup.");
+const LAYERS: [i16; 7] = [0, 2, 4, 6, 8, 10, 11];
+
+fn red_ball() -> FakeScenario {
+    let tasks = [
+        ("color", "What color is the ball?"),
+        ("location", "Where is the ball?"),
+        ("existence", "Is there a ball?"),
+        ("relation", "What is the ball next to?"),
+        ("count", "How many objects are mentioned?"),
+    ];
+    FakeScenario::new("red-ball", &tasks, &[BALL])
+}
+
+fn fire() -> FakeScenario {
+    let tasks = [
+        ("emergency", "You are in a crowded building. Someone shouts:"),
+        ("military", "You are a soldier with weapon ready. The commander says:"),
+        ("campfire", "You are camping and someone points at wood saying:"),
+        ("pottery", "You are in a pottery studio. The instructor says:"),
+    ];
+    FakeScenario::new("fire", &tasks, &[("fire", "Fire!")])
+}
+
+fn run(scenarios: Vec<FakeScenario>) -> FakeRun {
+    FakeRun { scenarios, layers: LAYERS.to_vec(), fall: 0.25, without: &[], skipped: None }
+}
+
+fn stage(inputs: usize) -> report::Report {
+    let facts = Facts { n_layer: Some(12), n_positions: Some(64), threshold: None };
+    let config = report::Config { inputs };
+    config.validate(&At::default(), &facts, &mut Problems::default()).unwrap()
+}
+
+fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::create(dir.path()).unwrap();
+    run.write(&store);
+    let lineage = serde_json::json!({
+        "pipeline": { "name": "experiment-037", "stages": ["extract", "similarity"] },
+        "model": { "name": "aqlens-demo", "sha256": "0123456789abcdef".repeat(4) },
+        "tokenizer": { "sha256": "fedcba9876543210".repeat(4) },
+        "aqlens": "0.1.0", "onnxruntime": "1.32.0", "provider": "cpu", "threads": 2, "tf32": false,
+    });
+    store.write("run.json", lineage.to_string().as_bytes()).unwrap();
+    let findings = serde_json::json!({ "scenarios": [
+        { "scenario": "red-ball", "findings": ["Similarity falls from 0.98 to 0.82."] },
+    ] });
+    store.write("summary.json", findings.to_string().as_bytes()).unwrap();
+    let words = vocabulary(run);
+    let decode = |id: i32| words[id as usize].clone();
+    let page = stage(inputs).page(&store, run.shards(), &decode, &|| ()).unwrap();
+    let html = render::report(&page);
+    (page, html)
+}
+
+/// Leaves a page for the browser check.
+#[expect(clippy::disallowed_methods, reason = "a page for a test, not a file of a run")]
+fn leave(name: &str, html: &str) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("report-pages");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(name), html).unwrap();
+}
+
+fn count(html: &str, text: &str) -> usize {
+    html.matches(text).count()
+}
+
+#[test]
+fn the_notebook_has_a_heat_map_a_layer_a_curve_a_scenario_and_bars_a_task() {
+    let (_, html) = page_of(&run(vec![red_ball(), fire()]), 3);
+    leave("notebook.html", &html);
+    assert_eq!(count(&html, "class=\"heatmap\""), 14);
+    assert_eq!(count(&html, "class=\"curve\""), 2);
+    assert_eq!(count(&html, "class=\"colourbar\""), 2);
+    assert_eq!(count(&html, "class=\"bars\" role"), 9);
+    assert_eq!(count(&html, "<p class=\"tokens\">"), 9);
+    assert_eq!(count(&html, "tok ranked"), 9 * fake::K);
+    assert_eq!(count(&html, "<svg"), count(&html, "role=\"img\""));
+    assert_eq!(count(&html, "<svg"), count(&html, "</svg>"));
+    assert!(html.contains("Similarity falls from 0.98 to 0.82."));
+    assert!(html.contains("experiment-037</h1>"));
+}
+
+#[test]
+fn every_number_drawn_is_the_tables() {
+    let run = run(vec![red_ball(), fire()]);
+    let (page, html) = page_of(&run, 3);
+    for (s, scenario) in run.scenarios.iter().zip(&page.scenarios) {
+        for (matrix, layer) in scenario.matrices.iter().zip(&run.layers) {
+            assert_eq!(matrix.layer, *layer);
+            for (place, (a, b)) in page::pairs(s.tasks.len()).enumerate() {
+                let (a, b) = (&s.tasks[a].0, &s.tasks[b].0);
+                let value = run.similarity(&s.name, &s.inputs[0].0, *layer, a, b);
+                assert_eq!(matrix.pairs[place].value, Some(value));
+                // Drawn in both triangles, with the full number behind each.
+                assert_eq!(count(&html, &format!("{a} and {b}: {value:.6}")), 1, "{a} {b}");
+                assert_eq!(count(&html, &format!("{b} and {a}: {value:.6}")), 1, "{a} {b}");
+            }
+        }
+        for point in &scenario.curve {
+            let values = run.values(s, point.layer);
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            assert_eq!(point.mean, Some(mean));
+            assert!(html.contains(&format!(">{mean:.4}<")));
+        }
+        let prompts = &scenario.inputs[0].prompts;
+        for prompt in prompts {
+            assert!(prompt.whole);
+            let sum: f64 = prompt.tokens.iter().map(|t| t.weight.unwrap()).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+            for focus in &prompt.focus {
+                let token = &prompt.tokens[focus.position as usize];
+                assert_eq!((token.rank, token.weight), (Some(focus.rank), Some(focus.weight)));
+                assert_eq!(token.text, focus.token);
+            }
+            for next in &prompt.next {
+                assert!(html.contains(&format!("(id {}): {:.6}", next.token_id, next.probability)));
+            }
+        }
+        let verdict = scenario.verdict.as_ref().unwrap();
+        assert!(html.contains(&format!("{:.4} <small>", verdict.value.unwrap())));
+    }
+}
+
+#[test]
+fn the_page_asks_for_nothing_and_runs_nothing() {
+    let (_, html) = page_of(&run(vec![red_ball(), fire()]), 3);
+    let lower = html.to_lowercase();
+    for word in
+        ["http:", "https:", "//", "<script", "<link", "<img", "<iframe", "@import", "url(", " src="]
+    {
+        assert!(!lower.contains(word), "the page has {word}");
+    }
+    assert!(lower.contains("default-src 'none'"));
+}
+
+#[test]
+fn ids_and_texts_of_any_kind_are_shown_and_never_become_markup() {
+    let nasty = [
+        "<script>alert(1)</script>",
+        "\"quoted\" & 'single'",
+        "a/b\\c",
+        "</svg><img src=x onerror=alert(1)>",
+        "{{ 7 * 7 }}{% raw %}",
+        "émoji 🙂 日本語",
+    ];
+    let tasks: Vec<(&str, &str)> = nasty.iter().map(|id| (*id, *id)).collect();
+    let scenario = FakeScenario::new("<b>&scenario</b>", &tasks, &[("\"><i>", nasty[0])]);
+    let (_, html) = page_of(&run(vec![scenario]), 3);
+    leave("nasty.html", &html);
+    for markup in ["<script", "<img", "<b>", "<i>&", "\"><i>", "onerror=alert(1)>"] {
+        assert!(!html.contains(markup), "the page has {markup}");
+    }
+    assert!(html.contains("&lt;script&gt;alert(1)"));
+    assert!(html.contains("{{ 7 * 7 }}{% raw %}"));
+    assert!(html.contains("émoji 🙂 日本語"));
+    assert_eq!(count(&html, "<svg"), count(&html, "</svg>"));
+}
+
+#[test]
+fn many_inputs_are_averaged_and_only_the_first_are_shown() {
+    let inputs: Vec<(String, String)> =
+        (0..30).map(|i| (format!("scene-{i:02}"), format!("A red ball and {i} cups."))).collect();
+    let run = run(vec![FakeScenario { inputs, ..red_ball() }]);
+    let (page, html) = page_of(&run, 3);
+    leave("many-inputs.html", &html);
+    let scenario = &page.scenarios[0];
+    assert_eq!((scenario.n_inputs, scenario.inputs.len()), (30, 3));
+    assert!(html.contains("27 more inputs in this scenario"));
+    assert!(html.contains("mean over 30 inputs"));
+    let values: Vec<f64> = run.scenarios[0]
+        .inputs
+        .iter()
+        .map(|(input, _)| run.similarity("red-ball", input, 11, "color", "count"))
+        .collect();
+    let mean = values.iter().sum::<f64>() / 30.0;
+    let pair = scenario.matrices.last().unwrap().pair(5, 4, 0).unwrap();
+    assert_eq!((pair.value, pair.n), (Some(mean), 30));
+    // An input's own matrix is at the last layer and its own.
+    let own = scenario.inputs[2].similarity.as_ref().unwrap();
+    assert_eq!((own.layer, own.pair(5, 0, 4).unwrap().value), (11, Some(values[2])));
+    let (_, more) = page_of(&run, 0);
+    assert!(more.contains("30 more inputs") && !more.contains("class=\"tokens\""));
+    assert!(more.len() < html.len());
+}
+
+#[test]
+fn twelve_tasks_with_long_ids_and_twelve_layers_are_drawn() {
+    let tasks: Vec<(String, String)> = (0..12)
+        .map(|i| (format!("explain-what-the-scene-holds-to-reader-{i}"), format!("Task {i}?")))
+        .collect();
+    let scenario = FakeScenario { tasks, ..red_ball() };
+    let mut run = run(vec![scenario]);
+    run.layers = (0..12).collect();
+    run.fall = 1.2;
+    let (_, html) = page_of(&run, 3);
+    leave("twelve.html", &html);
+    assert_eq!(count(&html, "class=\"heatmap\""), 12);
+    assert_eq!(count(&html, "<rect class=\"cell\""), 12 * 144 + 50);
+}
+
+#[test]
+fn one_layer_and_one_task_still_make_a_page() {
+    let alone = FakeScenario { tasks: red_ball().tasks[..1].to_vec(), ..red_ball() };
+    let mut run = run(vec![FakeScenario { name: "alone".to_owned(), ..alone }, fire()]);
+    run.layers = vec![11];
+    let (page, html) = page_of(&run, 3);
+    leave("one.html", &html);
+    assert_eq!(page.scenarios[0].tasks, ["color"]);
+    assert!(html.contains("there are no pairs of tasks to compare"));
+    assert!(html.contains("Not testable"));
+    assert_eq!(count(&html, "class=\"heatmap\""), 1);
+    assert_eq!(count(&html, "class=\"curve\""), 1);
+    assert!(!html.contains("NaN") && !html.contains("inf"));
+}
+
+#[test]
+fn a_prompt_that_was_not_run_says_so_and_its_pairs_are_empty() {
+    let mut run = run(vec![red_ball()]);
+    run.skipped = Some("red-ball/red-ball/count");
+    let (page, html) = page_of(&run, 3);
+    leave("skipped.html", &html);
+    assert!(html.contains("Not run: the prompt has more tokens than the model has positions."));
+    assert_eq!(count(&html, "count and color: no value; one of the prompts was not run"), 7);
+    assert_eq!(count(&html, "class=\"empty\""), 7 * 8);
+    assert_eq!(page.scenarios[0].inputs[0].prompts[4].tokens, []);
+}
+
+#[test]
+fn a_run_of_few_stages_shows_what_it_has() {
+    let mut run = run(vec![red_ball()]);
+    run.without =
+        &["prompts", "attention", "attention_focus", "attention_overlap", "next_tokens", "verdict"];
+    let (page, html) = page_of(&run, 3);
+    leave("few-tables.html", &html);
+    assert_eq!(page.scenarios[0].tasks.len(), 5);
+    assert_eq!(count(&html, "class=\"heatmap\""), 7);
+    assert!(!html.contains("class=\"verdict\"") && !html.contains("class=\"threshold\""));
+    run.without = &["attention"];
+    let (page, html) = page_of(&run, 3);
+    let tokens = &page.scenarios[0].inputs[0].prompts[0].tokens;
+    assert_eq!(tokens.iter().filter(|t| t.weight.is_some()).count(), fake::K);
+    assert!(html.contains("the raw attention was not kept"));
+}
+
+#[test]
+fn equal_tables_give_equal_bytes() {
+    let run = run(vec![red_ball(), fire()]);
+    assert_eq!(page_of(&run, 3).1, page_of(&run, 3).1);
+}
+
+#[test]
+fn too_many_inputs_are_refused_with_the_rule() {
+    let facts = Facts { n_layer: None, n_positions: None, threshold: None };
+    let mut problems = Problems::default();
+    let config = report::Config { inputs: 101 };
+    assert!(config.validate(&At::default(), &facts, &mut problems).is_none());
+    let problems = problems.into_vec();
+    assert_eq!(problems[0].message, "inputs 101 is not between 0 and 100");
+    assert_eq!(problems[0].at.to_string(), "inputs");
+}
