@@ -21,10 +21,13 @@ const UNNAMED: &str = "aqlens run";
 /// The pipeline's name, and the rows of the lineage table.
 pub(super) fn read(store: &Store) -> (String, Vec<(String, String)>) {
     let Some(run) = json(store, "run.json") else { return (UNNAMED.to_owned(), Vec::new()) };
-    let name = ["/name", "/pipeline/name", "/pipeline"];
-    let name = name.iter().find_map(|place| run.pointer(place)?.as_str()).unwrap_or(UNNAMED);
+    // The record is written before the run and again after it: its state and counts are not yet
+    // known while the report is made.
+    let lineage = run.get("lineage").unwrap_or(&run);
+    let name = ["/pipeline", "/pipeline/name", "/name"];
+    let name = name.iter().find_map(|place| lineage.pointer(place)?.as_str()).unwrap_or(UNNAMED);
     let mut rows = Vec::new();
-    flatten("", &run, 0, &mut rows);
+    flatten("", lineage, 0, &mut rows);
     if rows.len() > MOST_ROWS {
         let more = rows.len() - MOST_ROWS;
         rows.truncate(MOST_ROWS);
@@ -125,6 +128,20 @@ mod tests {
         assert_eq!(value("long").chars().count(), LONGEST + 1);
         assert_eq!(value("many"), "200 entries");
         assert_eq!(rows.len(), MOST_ROWS + 1);
+    }
+
+    #[test]
+    fn only_what_holds_before_the_run_is_shown() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let run = serde_json::json!({
+            "state": "running", "counts": { "prompts": 0 },
+            "lineage": { "pipeline": "p", "aqlens": "0.1.0" },
+        });
+        store.write("run.json", run.to_string().as_bytes()).unwrap();
+        let row = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let rows = vec![row("aqlens", "0.1.0"), row("pipeline", "p")];
+        assert_eq!(read(&store), ("p".to_owned(), rows));
     }
 
     #[test]

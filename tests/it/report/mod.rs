@@ -52,12 +52,12 @@ fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();
     run.write(&store);
-    let lineage = serde_json::json!({
-        "pipeline": { "name": "experiment-037", "stages": ["extract", "similarity"] },
-        "model": { "name": "aqlens-demo", "sha256": "0123456789abcdef".repeat(4) },
-        "tokenizer": { "sha256": "fedcba9876543210".repeat(4) },
-        "aqlens": "0.1.0", "onnxruntime": "1.32.0", "provider": "cpu", "threads": 2, "tf32": false,
-    });
+    let lineage = serde_json::json!({ "lineage": {
+        "pipeline": "experiment-037", "model": "aqlens-demo",
+        "model_sha256": "0123456789abcdef".repeat(4),
+        "tokenizer_sha256": "fedcba9876543210".repeat(4),
+        "aqlens": "0.1.0", "onnxruntime": "1.32.0", "provider": "cpu", "tf32": false,
+    } });
     store.write("run.json", lineage.to_string().as_bytes()).unwrap();
     let findings = serde_json::json!({ "scenarios": [
         { "scenario": "red-ball", "findings": ["Similarity falls from 0.98 to 0.82."] },
