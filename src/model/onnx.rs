@@ -31,7 +31,10 @@ static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 static COMPLAINT: Mutex<String> = Mutex::new(String::new());
 
 /// Finds and loads the library and decides on the provider; opens no graph.
-pub(super) fn facts(options: &EngineOptions) -> Result<EngineFacts, ModelError> {
+///
+/// # Errors
+/// When there is no usable ONNX Runtime, or the GPU that was asked for cannot be had.
+pub fn facts(options: &EngineOptions) -> Result<EngineFacts, ModelError> {
     let found = locate::locate(options.library.as_deref(), &Surroundings::of_process())?;
     let runtime = load(&found)?;
     let (provider, fallback) = match options.provider {

@@ -1,8 +1,12 @@
 //! The pipeline: its configuration, its plan, and the executor.
 
 pub mod config;
+mod fingerprint;
 mod inputs;
+mod ledger;
+pub mod lineage;
 pub mod plan;
+pub mod run;
 pub mod template;
 
 use std::collections::BTreeSet;

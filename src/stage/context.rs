@@ -100,6 +100,11 @@ pub trait Stage: fmt::Debug + Send + Sync {
     /// Its valid configuration, for the fingerprint: everything that can change its result.
     fn settings(&self) -> serde_json::Value;
 
+    /// Whether it shows where the run comes from, so that another origin makes another result.
+    fn shows_lineage(&self) -> bool {
+        false
+    }
+
     /// Does the work on `context.part`.
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError>;
 }

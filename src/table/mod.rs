@@ -1,8 +1,9 @@
 //! The tables of a run directory: the public contract, read with polars, DuckDB or pyarrow.
 //!
-//! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet;
+//! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet, [`preview`] shows their first rows;
 //! [`receipt`] records which (stage, shard) is done.
 
+pub mod preview;
 pub mod reader;
 pub mod receipt;
 pub mod schema;

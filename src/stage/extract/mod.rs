@@ -245,6 +245,9 @@ impl Extract {
             0 => context.engine.batch_budget()?,
             tokens => tokens as usize,
         };
+        let total = lengths.iter().sum::<usize>() as u64;
+        let shard = Some(context.part);
+        context.monitor.event(&Event::StageStarted { stage: KIND, shard, total, unit: "tokens" });
         for rows in plan_batches(&lengths, budget) {
             if context.monitor.is_interrupted() {
                 return Err(StageError::Interrupted);

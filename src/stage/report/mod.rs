@@ -112,6 +112,10 @@ impl Stage for Report {
         serde_json::json!({ "inputs": self.inputs })
     }
 
+    fn shows_lineage(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
         let (stage, unit) = (self.kind(), self.unit());

@@ -31,6 +31,7 @@ use super::measure::{FLAT, NOTEBOOK_THRESHOLD};
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
+use crate::table::receipt::PartStats;
 use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, Table, VERDICT};
 use crate::table::writer::{PartAddress, write_part};
 
@@ -110,7 +111,7 @@ impl Stage for Summary {
             .texts(|row| &row.reason);
         let address = PartAddress::new(&VERDICT, 0);
         let part = write_part(context.store, address, context.dims(), columns.finish())?;
-        context.store.write(SUMMARY_FILE, summaries.to_json().as_bytes())?;
-        Ok(Outcome { parts: vec![part], skipped: 0, units })
+        let file = context.store.write(SUMMARY_FILE, summaries.to_json().as_bytes())?;
+        Ok(Outcome { parts: vec![part, PartStats { file, rows: 0 }], skipped: 0, units })
     }
 }

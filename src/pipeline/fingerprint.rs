@@ -1,0 +1,79 @@
+//! Fingerprints: SHA-256 over everything that a stage's result on a shard depends on.
+//!
+//! A stage whose fingerprint is unchanged would write the same rows, so its receipt stands. The
+//! content of what a stage reads enters by its SHA-256, not by its name or age.
+
+use serde_json::{Value, json};
+
+use super::lineage::Lineage;
+use crate::model::{EngineFacts, ModelCard};
+use crate::prompt::Prompt;
+use crate::stage::Stage;
+use crate::store::hex_sha256;
+use crate::table::receipt::PartStats;
+
+/// What every result of a run depends on: the model and what it runs on.
+#[derive(Debug, Clone)]
+pub(super) struct Ground {
+    value: Value,
+    /// What the report shows of the run's origin.
+    lineage: Value,
+}
+
+impl Ground {
+    pub(super) fn new(card: &ModelCard, facts: &EngineFacts, lineage: &Lineage) -> Self {
+        // The thread count is left out: it is recorded in run.json, and asking for another one must
+        // not redo a finished run.
+        Self {
+            value: json!({
+                "model": card.graph_sha256(),
+                "tokenizer": card.tokenizer_sha256(),
+                "onnxruntime": facts.runtime_version,
+                "provider": facts.provider,
+                "tf32": facts.tf32,
+            }),
+            lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
+        }
+    }
+}
+
+/// The fingerprint of `stage` on a shard with these prompts, reading these parts.
+pub(super) fn fingerprint(
+    stage: &dyn Stage,
+    ground: &Ground,
+    prompts: &[Prompt],
+    reads: &[&PartStats],
+) -> String {
+    let tables = |list: &[&crate::table::schema::Table]| -> Vec<Value> {
+        list.iter().map(|t| json!([t.name, t.version])).collect()
+    };
+    let prompts: Vec<Value> = prompts
+        .iter()
+        .map(|p| {
+            let key = &p.key;
+            json!([
+                key.scenario.as_ref(),
+                key.input.as_ref(),
+                key.task.as_ref(),
+                key.wording,
+                p.text,
+                p.input_span.start,
+                p.input_span.end
+            ])
+        })
+        .collect();
+    let reads: Vec<Value> =
+        reads.iter().map(|part| json!([part.file.path, part.file.sha256])).collect();
+    let lineage = if stage.shows_lineage() { &ground.lineage } else { &Value::Null };
+    let all = json!({
+        "stage": stage.kind(),
+        "version": stage.version(),
+        "settings": stage.settings(),
+        "ground": ground.value,
+        "lineage": lineage,
+        "writes": tables(stage.writes()),
+        "prompts": prompts,
+        "reads": reads,
+    });
+    hex_sha256(all.to_string().as_bytes())
+}

@@ -1,0 +1,226 @@
+//! What is done: receipts held against the fingerprints of the present plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fingerprint::{Ground, fingerprint};
+use crate::prompt::Prompt;
+use crate::stage::{Outcome, Stage};
+use crate::store::{Store, StoreError};
+use crate::table::TableError;
+use crate::table::receipt::{PartStats, Receipt};
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, Table};
+
+/// The raw tables: large, and deleted when read unless the pipeline retains them.
+const RAW: [&Table; 3] = [&ACTIVATIONS, &ATTENTION, &LOGITS];
+
+/// The receipts of a run directory as this process found and made them.
+#[derive(Debug)]
+pub(super) struct Ledger<'a> {
+    store: &'a Store,
+    ground: Ground,
+    retain: &'a BTreeSet<String>,
+    /// Parts by table, from receipts that hold.
+    parts: BTreeMap<(&'static str, u32), Vec<PartStats>>,
+    /// Files that belong to the present plan.
+    known: BTreeSet<String>,
+    skipped: u64,
+    parts_written: u64,
+}
+
+impl<'a> Ledger<'a> {
+    pub(super) fn new(store: &'a Store, ground: Ground, retain: &'a BTreeSet<String>) -> Self {
+        Self {
+            store,
+            ground,
+            retain,
+            parts: BTreeMap::new(),
+            known: BTreeSet::new(),
+            skipped: 0,
+            parts_written: 0,
+        }
+    }
+
+    /// Forgets what a look at the receipts gathered, before the work begins.
+    pub(super) fn begin(&mut self) {
+        self.parts.clear();
+        self.known.clear();
+        self.skipped = 0;
+    }
+
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    pub(super) fn parts_written(&self) -> u64 {
+        self.parts_written
+    }
+
+    /// The stage's fingerprint, from the parts that earlier stages are known to have written.
+    pub(super) fn fingerprint(&self, stage: &dyn Stage, part: u32, prompts: &[Prompt]) -> String {
+        // Only what is taken from the plan itself enters by prompt; the rest enters by table.
+        let prompts = if stage.reads().is_empty() { prompts } else { &[] };
+        fingerprint(stage, &self.ground, prompts, &self.reads(stage, part))
+    }
+
+    fn reads(&self, stage: &dyn Stage, part: u32) -> Vec<&PartStats> {
+        let tables = stage.reads().iter().chain(stage.reads_if_there());
+        let names: Vec<&str> = tables.map(|table| table.name).collect();
+        let of_part = |(name, p): &(&'static str, u32)| {
+            names.contains(name) && (stage.scope() == crate::stage::Scope::Run || *p == part)
+        };
+        self.parts.iter().filter(|(key, _)| of_part(key)).flat_map(|(_, parts)| parts).collect()
+    }
+
+    /// Whether every stage's receipt holds; remembers their parts.
+    pub(super) fn all_hold(
+        &mut self,
+        stages: &[&dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+    ) -> bool {
+        stages.iter().all(|stage| {
+            let fingerprint = self.fingerprint(*stage, part, prompts);
+            self.reuse(*stage, part, &fingerprint)
+        })
+    }
+
+    /// Takes over the receipt of a stage if it holds; released raw tables need not be there.
+    pub(super) fn reuse(&mut self, stage: &dyn Stage, part: u32, fingerprint: &str) -> bool {
+        let Some(receipt) = Receipt::read(self.store, stage.kind(), part) else { return false };
+        let required = |p: &PartStats| !self.is_released(&p.file.path);
+        if receipt.fingerprint != fingerprint
+            || !receipt.parts.iter().filter(|p| required(p)).all(|p| p.is_there(self.store))
+        {
+            return false;
+        }
+        self.skipped += receipt.skipped;
+        self.remember(stage, part, receipt.parts);
+        true
+    }
+
+    fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
+        self.known.insert(Receipt::file(stage.kind(), part));
+        for stats in parts {
+            self.known.insert(stats.file.path.clone());
+            let name = table_of(&stats.file.path);
+            let table = stage.writes().iter().find(|table| Some(table.name) == name);
+            if let Some(table) = table {
+                self.parts.entry((table.name, part)).or_default().push(stats);
+            }
+        }
+    }
+
+    /// The stages that hold by receipt but whose released tables some other stage needs again.
+    pub(super) fn needs_released_tables(
+        &mut self,
+        stages: &[&dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+    ) -> BTreeSet<&'static str> {
+        let mut look = Self::new(self.store, self.ground.clone(), self.retain);
+        let mut needed: BTreeSet<&str> = BTreeSet::new();
+        for stage in stages {
+            let fingerprint = look.fingerprint(*stage, part, prompts);
+            if !look.reuse(*stage, part, &fingerprint) {
+                needed.extend(stage.reads().iter().map(|table| table.name));
+                needed.extend(stage.reads_if_there().iter().map(|table| table.name));
+            }
+        }
+        let gone = |table: &&Table| {
+            let parts = look.parts.get(&(table.name, part));
+            needed.contains(table.name)
+                && parts.is_some_and(|parts| !parts.iter().all(|p| p.is_there(self.store)))
+        };
+        let redo = stages.iter().filter(|stage| stage.writes().iter().any(&gone));
+        redo.map(|stage| stage.kind()).collect()
+    }
+
+    /// Removes a stage's receipt before its parts are written anew, so that a crash in between
+    /// leaves no receipt beside parts that it does not describe.
+    pub(super) fn withdraw(&mut self, stage: &dyn Stage, part: u32) -> Result<(), StoreError> {
+        self.store.remove(&Receipt::file(stage.kind(), part))
+    }
+
+    /// Writes the receipt of finished work.
+    pub(super) fn record(
+        &mut self,
+        stage: &dyn Stage,
+        part: u32,
+        fingerprint: String,
+        outcome: Outcome,
+    ) -> Result<(), TableError> {
+        let receipt = Receipt {
+            stage: stage.kind().to_owned(),
+            version: stage.version(),
+            part,
+            fingerprint,
+            skipped: outcome.skipped,
+            parts: outcome.parts,
+        };
+        receipt.write(self.store)?;
+        self.skipped += receipt.skipped;
+        self.parts_written += receipt.parts.len() as u64;
+        self.remember(stage, part, receipt.parts);
+        Ok(())
+    }
+
+    /// Deletes a shard's raw tables that the pipeline does not retain.
+    pub(super) fn release(&self, part: u32) -> Result<(), StoreError> {
+        for table in RAW {
+            let parts = self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
+            for stats in parts.iter().filter(|p| self.is_released(&p.file.path)) {
+                self.store.remove(&stats.file.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
+    /// make: tables never mix two plans. Leaves alone what `later` stages, which have not run yet,
+    /// are going to hold against their receipts.
+    pub(super) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
+        let is_later = |name: &str| {
+            later.iter().any(|s| s.kind() == name || s.writes().iter().any(|t| t.name == name))
+        };
+        for table in crate::table::schema::ALL.iter().filter(|table| !is_later(table.name)) {
+            let mut folders = vec![table.folder(None)];
+            let layers = self.store.list(&folders[0])?;
+            let layers = layers.iter().filter(|name| name.starts_with("layer="));
+            folders.extend(layers.map(|name| format!("{}/{name}", table.folder(None))));
+            for folder in folders {
+                self.remove_unknown(&folder, ".parquet")?;
+            }
+        }
+        for stage in self.store.list("receipts")?.iter().filter(|stage| !is_later(stage)) {
+            self.remove_unknown(&format!("receipts/{stage}"), ".json")?;
+        }
+        for (kind, file) in [("summary", "summary.json"), ("report", "report.html")] {
+            if !is_later(kind) && !self.known.contains(file) {
+                self.store.remove(file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_unknown(&self, folder: &str, ending: &str) -> Result<(), StoreError> {
+        for name in self.store.list(folder)? {
+            let file = format!("{folder}/{name}");
+            let ours = name.starts_with("part-") && name.ends_with(ending);
+            if ours && !self.known.contains(&file) {
+                self.store.remove(&file)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_released(&self, path: &str) -> bool {
+        table_of(path).is_some_and(|name| {
+            RAW.iter().any(|table| table.name == name) && !self.retain.contains(name)
+        })
+    }
+}
+
+/// The table that a file of the run directory belongs to.
+fn table_of(path: &str) -> Option<&str> {
+    path.strip_prefix("tables/")?.split('/').next()
+}

@@ -1,0 +1,121 @@
+//! `run.json`: where the numbers come from, for people and for the report.
+
+use serde::{Deserialize, Serialize};
+
+use super::Pipeline;
+use crate::model::EngineFacts;
+use crate::store::{Store, StoreError, hex_sha256};
+
+/// Name of the file in the run directory.
+pub const FILE: &str = "run.json";
+
+/// The content of `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Raised when this file's shape changes.
+    pub format: u32,
+    /// `running` until every stage is done, then `finished`.
+    pub state: State,
+    /// What the numbers depend on.
+    pub lineage: Lineage,
+    /// What was done; zero while running.
+    pub counts: Counts,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Begun: resume it by running the same command again.
+    Running,
+    /// Every stage is done.
+    Finished,
+}
+
+/// What the numbers of a run depend on. Holds no times, so equal runs give equal lineages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// SHA-256 of `pipeline.yml` in the run directory: the pipeline as resolved.
+    pub pipeline_sha256: String,
+    /// The model's source, as its folder says.
+    pub model: String,
+    /// Revision of that source, when it has one.
+    pub model_revision: Option<String>,
+    /// SHA-256 of the graph.
+    pub model_sha256: String,
+    /// SHA-256 of the tokenizer.
+    pub tokenizer_sha256: String,
+    /// SHA-256 over all prompts (keys and texts) in the order of the plan.
+    pub prompts_sha256: String,
+    /// Version of aqlens.
+    pub aqlens: String,
+    /// Version of ONNX Runtime.
+    pub onnxruntime: String,
+    /// What the graph ran on: `cpu` or `cuda`.
+    pub provider: crate::model::Provider,
+    /// Threads of ONNX Runtime within an operation.
+    pub intra_op_threads: usize,
+    /// Precision of stored activations.
+    pub precision: String,
+    /// Whether CUDA might round matrix products to TF32.
+    pub tf32: bool,
+}
+
+/// What a run did, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Shards of the plan.
+    pub shards: u32,
+    /// Prompts of the plan.
+    pub prompts: u64,
+    /// Prompts that could not be run.
+    pub skipped: u64,
+    /// Batches sent to the model by the last process that worked on the run.
+    pub model_calls: u64,
+    /// Parts of tables written by the last process that worked on the run.
+    pub parts_written: u64,
+    /// Wall time of that process up to the end of the last stage.
+    pub seconds: f64,
+}
+
+impl Lineage {
+    pub(super) fn new(
+        pipeline: &Pipeline,
+        resolved: &str,
+        prompts_sha256: String,
+        facts: &EngineFacts,
+    ) -> Self {
+        let card = &pipeline.card;
+        Self {
+            pipeline: pipeline.name.clone(),
+            pipeline_sha256: hex_sha256(resolved.as_bytes()),
+            model: card.source.name.clone(),
+            model_revision: card.source.revision.clone(),
+            model_sha256: card.graph_sha256(),
+            tokenizer_sha256: card.tokenizer_sha256(),
+            prompts_sha256,
+            aqlens: env!("CARGO_PKG_VERSION").to_owned(),
+            onnxruntime: facts.runtime_version.clone(),
+            provider: facts.provider,
+            intra_op_threads: facts.threads,
+            precision: "float32".to_owned(),
+            tf32: facts.tf32,
+        }
+    }
+}
+
+impl RunRecord {
+    /// Reads the record of a run directory; `None` when there is none or it is damaged.
+    pub fn read(store: &Store) -> Option<Self> {
+        serde_json::from_slice(&store.read(FILE).ok()?).ok()
+    }
+
+    pub(super) fn write(&self, store: &Store) -> Result<(), StoreError> {
+        let mut text = serde_json::to_string_pretty(self).expect("a record serialises");
+        text.push('\n');
+        store.write(FILE, text.as_bytes())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,288 @@
+//! The executor: brings a run directory to the state that the pipeline asks for, doing only what
+//! no receipt proves done.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::fingerprint::Ground;
+use super::ledger::Ledger;
+use super::lineage::{Counts, Lineage, RunRecord, State};
+use super::plan::Plan;
+use super::{Pipeline, config};
+use crate::model::{Engine, EngineOptions, ModelError, Tokenizer};
+use crate::monitor::{Event, Monitor};
+use crate::prompt::Prompt;
+use crate::stage::{Context, Scope, Stage, StageError};
+use crate::store::{Store, StoreError, hex_sha256};
+use crate::table::TableError;
+
+/// How a pipeline is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// Which ONNX Runtime library, threads; provider and precision are the pipeline's.
+    pub engine: EngineOptions,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy)]
+pub struct RunSummary {
+    /// The counts that `run.json` holds too.
+    pub counts: Counts,
+    /// Whether every stage was done before: nothing was computed and nothing written.
+    pub was_finished: bool,
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The model could not be opened.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A file of the run directory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A table or receipt failed.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// A stage failed.
+    #[error("stage '{stage}' failed on {}", place(*.scope, *.part))]
+    Stage {
+        /// Its kind.
+        stage: &'static str,
+        /// Shard by shard, or once.
+        scope: Scope,
+        /// The shard.
+        part: u32,
+        /// Why.
+        #[source]
+        source: StageError,
+    },
+    /// The folder belongs to something else.
+    #[error(
+        "{} {holds}; choose another folder with --run-dir, or delete it if it is not needed",
+        path.display()
+    )]
+    ForeignFolder {
+        /// The run directory.
+        path: PathBuf,
+        /// What it holds instead.
+        holds: String,
+    },
+    /// The person or the scheduler asked to stop.
+    #[error("interrupted; run the same command again to go on from here")]
+    Interrupted,
+}
+
+fn place(scope: Scope, part: u32) -> String {
+    match scope {
+        Scope::Shard => format!("shard {part}"),
+        Scope::Run => "the whole run".to_owned(),
+    }
+}
+
+/// Runs `pipeline` into `options.run_dir`, resuming what is half done there.
+///
+/// # Errors
+/// When the folder is another pipeline's or in use, the model cannot be opened, or a stage fails.
+/// Whatever happens, no file stands half-written under its final name.
+pub fn run(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    monitor: &dyn Monitor,
+) -> Result<RunSummary, RunError> {
+    let started = Instant::now();
+    let plan = Plan::new(pipeline);
+    refuse_foreign(&options.run_dir, &pipeline.name)?;
+    let store = Store::create(&options.run_dir)?;
+    let _lock = store.lock()?;
+    pipeline.card.verify_files()?;
+    let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
+    let tokenizer = Tokenizer::load(&pipeline.card)?;
+    let facts = engine.facts()?;
+    let resolved = config::resolved_yaml(pipeline);
+    let lineage = Lineage::new(pipeline, &resolved, plan.sha256(), facts);
+    monitor.event(&Event::Note(&describe(&lineage, &plan)));
+    if let Some(reason) = &facts.fallback {
+        monitor.event(&Event::Note(reason));
+    }
+
+    let counts = Counts {
+        shards: plan.shards.len() as u32,
+        prompts: plan.prompts() as u64,
+        ..Counts::default()
+    };
+    let ground = Ground::new(&pipeline.card, facts, &lineage);
+    let mut record = RunRecord { format: 1, state: State::Running, lineage, counts };
+    let mut executor = Executor {
+        pipeline,
+        store: &store,
+        engine: &engine,
+        tokenizer: &tokenizer,
+        monitor,
+        shards: counts.shards,
+        ledger: Ledger::new(&store, ground, &pipeline.retain),
+    };
+    if let Some(counts) = executor.finished(&plan, &record) {
+        return Ok(RunSummary { counts, was_finished: true });
+    }
+    store.write("pipeline.yml", resolved.as_bytes())?;
+    record.write(&store)?;
+    executor.run_all(&plan)?;
+
+    record.state = State::Finished;
+    record.counts.skipped = executor.ledger.skipped();
+    record.counts.model_calls = engine.calls();
+    record.counts.parts_written = executor.ledger.parts_written();
+    record.counts.seconds = started.elapsed().as_secs_f64();
+    record.write(&store)?;
+    Ok(RunSummary { counts: record.counts, was_finished: false })
+}
+
+fn refuse_foreign(run_dir: &Path, name: &str) -> Result<(), RunError> {
+    let store = Store::open(run_dir);
+    let foreign = |holds: String| Err(RunError::ForeignFolder { path: run_dir.to_owned(), holds });
+    if let Some(record) = RunRecord::read(&store) {
+        let other = &record.lineage.pipeline;
+        if other != name {
+            return foreign(format!("holds a run of another pipeline, '{other}', not '{name}'"));
+        }
+    } else if run_dir.is_dir() {
+        // A process killed before its first record leaves these and nothing else.
+        let ours = ["run.lock", ".pending", "pipeline.yml", "run.json"];
+        let names = store.list("")?;
+        if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
+            return foreign(format!("is no run directory: it holds '{name}' and no run.json"));
+        }
+    }
+    Ok(())
+}
+
+fn describe(lineage: &Lineage, plan: &Plan) -> String {
+    format!(
+        "model {} on ONNX Runtime {} ({}, {} threads); {} prompts in {} shards",
+        lineage.model,
+        lineage.onnxruntime,
+        lineage.provider,
+        lineage.intra_op_threads,
+        plan.prompts(),
+        plan.shards.len()
+    )
+}
+
+impl Plan {
+    /// How many prompts all shards have.
+    pub fn prompts(&self) -> usize {
+        self.shards.iter().map(|shard| shard.prompts.len()).sum()
+    }
+
+    /// SHA-256 over keys and texts of all prompts, in order.
+    pub(super) fn sha256(&self) -> String {
+        let mut all = Vec::new();
+        for prompt in self.shards.iter().flat_map(|shard| &shard.prompts) {
+            let key = &prompt.key;
+            for text in [&*key.scenario, &*key.input, &*key.task, &*prompt.text] {
+                all.extend_from_slice(&(text.len() as u64).to_le_bytes());
+                all.extend_from_slice(text.as_bytes());
+            }
+            all.extend_from_slice(&key.wording.to_le_bytes());
+        }
+        hex_sha256(&all)
+    }
+}
+
+struct Executor<'a> {
+    pipeline: &'a Pipeline,
+    store: &'a Store,
+    engine: &'a Engine,
+    tokenizer: &'a Tokenizer,
+    monitor: &'a dyn Monitor,
+    shards: u32,
+    ledger: Ledger<'a>,
+}
+
+impl Executor<'_> {
+    /// The counts of an identical finished run, when that is what the folder holds.
+    fn finished(&mut self, plan: &Plan, record: &RunRecord) -> Option<Counts> {
+        let before = RunRecord::read(self.store)?;
+        if before.state != State::Finished || before.lineage != record.lineage {
+            return None;
+        }
+        let stages = &self.pipeline.stages;
+        let all_hold = plan.shards.iter().all(|shard| {
+            self.ledger.all_hold(&of(stages, Scope::Shard), shard.part, &shard.prompts)
+        }) && self.ledger.all_hold(&of(stages, Scope::Run), 0, &[]);
+        all_hold.then_some(Counts { model_calls: 0, parts_written: 0, ..before.counts })
+    }
+
+    fn run_all(&mut self, plan: &Plan) -> Result<(), RunError> {
+        let stages = &self.pipeline.stages;
+        self.ledger.begin();
+        for shard in &plan.shards {
+            self.run_scope(&of(stages, Scope::Shard), Scope::Shard, shard.part, &shard.prompts)?;
+            self.ledger.release(shard.part)?;
+        }
+        // Before the reducing stages: they must not see what an earlier plan left.
+        let reducing = of(stages, Scope::Run);
+        self.ledger.remove_stale(&reducing)?;
+        self.run_scope(&reducing, Scope::Run, 0, &[])?;
+        self.ledger.remove_stale(&[])?;
+        Ok(())
+    }
+
+    fn run_scope(
+        &mut self,
+        stages: &[&dyn Stage],
+        scope: Scope,
+        part: u32,
+        prompts: &[Prompt],
+    ) -> Result<(), RunError> {
+        let must_redo = self.ledger.needs_released_tables(stages, part, prompts);
+        for stage in stages {
+            if self.monitor.is_interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            let shard = (scope == Scope::Shard).then_some(part);
+            let fingerprint = self.ledger.fingerprint(*stage, part, prompts);
+            if !must_redo.contains(stage.kind()) && self.ledger.reuse(*stage, part, &fingerprint) {
+                self.monitor.event(&Event::StageReused { stage: stage.kind(), shard });
+                continue;
+            }
+            self.ledger.withdraw(*stage, part)?;
+            let context = Context {
+                store: self.store,
+                part,
+                shards: self.shards,
+                prompts,
+                layers: &self.pipeline.layers,
+                card: &self.pipeline.card,
+                tokenizer: self.tokenizer,
+                engine: self.engine,
+                monitor: self.monitor,
+            };
+            let started = Instant::now();
+            let outcome = match stage.run(&context) {
+                Ok(outcome) => outcome,
+                Err(StageError::Interrupted) => return Err(RunError::Interrupted),
+                Err(source) => {
+                    return Err(RunError::Stage { stage: stage.kind(), scope, part, source });
+                }
+            };
+            self.monitor.event(&Event::StageFinished {
+                stage: stage.kind(),
+                shard,
+                total: outcome.units,
+                unit: stage.unit(),
+                seconds: started.elapsed().as_secs_f64(),
+            });
+            self.ledger.record(*stage, part, fingerprint, outcome)?;
+        }
+        Ok(())
+    }
+}
+
+fn of(stages: &[Box<dyn Stage>], scope: Scope) -> Vec<&dyn Stage> {
+    stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+}

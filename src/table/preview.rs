@@ -1,0 +1,144 @@
+//! The first rows of a table as text, for a terminal.
+
+use std::fs::File;
+
+use arrow::array::{Array as _, RecordBatch};
+use arrow::datatypes::DataType;
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::errors::ParquetError;
+
+use super::TableError;
+use super::schema::Table;
+use crate::store::{Store, StoreError};
+
+/// Longest text of a cell, in characters: vectors and prompts are cut.
+const WIDEST: usize = 48;
+
+/// Rows read at a time.
+const BLOCK: usize = 4096;
+
+/// Some rows of a table.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// A cell for each asked column, row by row.
+    pub rows: Vec<Vec<String>>,
+    /// Whether more rows matched than were asked for.
+    pub has_more: bool,
+}
+
+/// Reads at most `limit` rows of `columns` for which `keep` is true, part after part. Measures have
+/// four digits, nulls are empty.
+pub fn preview(
+    store: &Store,
+    table: &Table,
+    columns: &[&str],
+    keep: &dyn Fn(&[String]) -> bool,
+    limit: usize,
+) -> Result<Preview, TableError> {
+    let mut found = Preview::default();
+    for file in files(store, table)? {
+        read(store, &file, columns, &mut |row| {
+            if !keep(&row) {
+                return true;
+            }
+            if found.rows.len() == limit {
+                found.has_more = true;
+                return false;
+            }
+            found.rows.push(row);
+            true
+        })?;
+        if found.has_more {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The parts of a table in order; of one that is split by layer, layer by layer.
+pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
+    let mut folders = vec![table.folder(None)];
+    if table.by_layer {
+        let names = store.list(&folders[0])?;
+        let mut layers: Vec<i16> =
+            names.iter().filter_map(|n| n.strip_prefix("layer=")?.parse().ok()).collect();
+        layers.sort_unstable();
+        folders = layers.iter().map(|layer| table.folder(Some(*layer))).collect();
+    }
+    let mut files = Vec::new();
+    for folder in folders {
+        let names = store.list(&folder)?;
+        let parts = names.iter().filter(|name| name.ends_with(".parquet"));
+        files.extend(parts.map(|name| format!("{folder}/{name}")));
+    }
+    Ok(files)
+}
+
+fn read(
+    store: &Store,
+    name: &str,
+    columns: &[&str],
+    take: &mut dyn FnMut(Vec<String>) -> bool,
+) -> Result<(), TableError> {
+    let path = store.path(name);
+    let error =
+        |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
+    let file = File::open(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;
+    for batch in reader {
+        let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
+        let batch = batch.map_err(arrow_error)?;
+        let cells = cells(&batch, columns).map_err(arrow_error)?;
+        for row in 0..batch.num_rows() {
+            if !take(cells.iter().map(|column| column[row].clone()).collect()) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn cells(
+    batch: &RecordBatch,
+    columns: &[&str],
+) -> Result<Vec<Vec<String>>, arrow::error::ArrowError> {
+    let options = FormatOptions::default();
+    let text = |name: &&str| {
+        let Some(array) = batch.column_by_name(name) else {
+            return Ok(vec![String::new(); batch.num_rows()]);
+        };
+        let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
+        let measure = array.data_type() == &DataType::Float64;
+        Ok((0..batch.num_rows())
+            .map(|row| match (array.is_null(row), measure) {
+                (true, _) => String::new(),
+                (false, true) => four_digits(&formatter.value(row).to_string()),
+                (false, false) => cut(&formatter.value(row).to_string()),
+            })
+            .collect())
+    };
+    columns.iter().map(text).collect()
+}
+
+fn four_digits(number: &str) -> String {
+    number.parse::<f64>().map_or_else(|_| number.to_owned(), |value| format!("{value:.4}"))
+}
+
+fn cut(text: &str) -> String {
+    let clean: String = text.chars().flat_map(visible).collect();
+    if clean.chars().count() <= WIDEST {
+        return clean;
+    }
+    let mut head: String = clean.chars().take(WIDEST - 1).collect();
+    head.push('…');
+    head
+}
+
+/// Control characters as escapes: no text of a table may move the terminal's cursor.
+fn visible(c: char) -> Vec<char> {
+    if c.is_control() { c.escape_default().collect() } else { vec![c] }
+}
