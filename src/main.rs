@@ -1,1 +1,5 @@
-fn main() {}
+//! The `aqlens` program: everything is in the library.
+
+fn main() -> aqlens::cli::Exit {
+    aqlens::cli::main(std::env::args_os())
+}

@@ -1,1 +1,97 @@
-//! CLI.
+//! The command line: one file a command, and the only place that prints.
+
+mod args;
+mod check;
+mod doctor;
+mod exit;
+mod interrupt;
+mod run;
+mod schema;
+mod show;
+mod term;
+
+pub use exit::Exit;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{self, Write as _};
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+/// Why a command ended early, ready to be told.
+#[derive(Debug)]
+pub(crate) enum CliError {
+    /// The pipeline or the command is wrong: all problems, rendered.
+    Wrong(String),
+    /// The work failed.
+    Failed(String),
+    /// Stopped on request.
+    Interrupted(String),
+    /// The reader of standard output went away (`aqlens show RUN | head`): nothing to tell.
+    OutputClosed,
+}
+
+impl CliError {
+    /// A failure with everything that caused it.
+    pub(crate) fn failed(error: &dyn std::error::Error) -> Self {
+        Self::Failed(chain(error))
+    }
+}
+
+impl From<io::Error> for CliError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::OutputClosed,
+            _ => Self::Failed(format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+/// The error's own words and those of its causes, a line each.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str("\n  because: ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Runs the command line `args` (the program's name first) and tells how it ended.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let wrong = error.use_stderr();
+            let _closed = error.print();
+            return if wrong { Exit::Wrong } else { Exit::Done };
+        }
+    };
+    let result = match &cli.command {
+        Command::Run(args) => run::main(args),
+        Command::Check(args) => check::main(args),
+        Command::Show(args) => show::main(args),
+        Command::Schema(args) => schema::main(args),
+        Command::Doctor(args) => doctor::main(args),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(CliError::OutputClosed) => Exit::Done,
+        Err(CliError::Wrong(text)) => tell(Exit::Wrong, &text),
+        Err(CliError::Failed(text)) => tell(Exit::Failed, &format!("error: {text}")),
+        Err(CliError::Interrupted(text)) => tell(Exit::Interrupted, &text),
+    }
+}
+
+fn tell(exit: Exit, text: &dyn fmt::Display) -> Exit {
+    // Standard error is the last place to complain: when it is closed too, the exit code remains.
+    let _closed = writeln!(io::stderr(), "{text}");
+    exit
+}

@@ -1,0 +1,151 @@
+//! The command line's words: the only place that names clap.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Does the same input become something else inside a language model when the task around it
+/// changes?
+#[derive(Debug, Parser)]
+#[command(name = "aqlens", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
+    3 done with skipped prompts, 130 interrupted (run the same command again to go on).")]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run a pipeline: its tables, verdict and report land in the run directory
+    Run(RunArgs),
+    /// Show every problem of a pipeline, then its plan: prompts, tokens, shards, bytes, time
+    Check(CheckArgs),
+    /// Print the verdict and the tables of a run
+    Show(ShowArgs),
+    /// Print what each table's columns mean, or the JSON Schema of a pipeline file
+    Schema(SchemaArgs),
+    /// Tell which ONNX Runtime was found and where, its providers, and the machine's cores
+    Doctor(RuntimeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PipelineArgs {
+    /// The pipeline file (YAML)
+    pub(super) pipeline: PathBuf,
+
+    /// Set a field of the pipeline, as in --set model=path or --set stages.extract.layers=[0,11]
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) overrides: Vec<String>,
+
+    /// What to run the model on (same as --set provider=...)
+    #[arg(long)]
+    pub(super) provider: Option<ProviderArg>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RuntimeArgs {
+    /// The ONNX Runtime library to use, instead of the one found
+    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    pub(super) onnxruntime: Option<PathBuf>,
+
+    /// Threads for the model and for the analyses (default: one a core)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) threads: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+
+    /// Where the run goes (default: runs/NAME in the current folder)
+    #[arg(long, value_name = "DIR")]
+    pub(super) run_dir: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) runtime: RuntimeArgs,
+
+    /// How progress is told on standard error
+    #[arg(long, value_enum, default_value_t = LogArg::Auto)]
+    pub(super) log: LogArg,
+
+    /// Do not print the tables at the end
+    #[arg(long)]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+
+    #[command(flatten)]
+    pub(super) runtime: RuntimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The run directory
+    pub(super) run: PathBuf,
+
+    /// Print this table instead of the summary
+    #[arg(long, value_name = "NAME")]
+    pub(super) table: Option<String>,
+
+    /// How many rows of a table to print at most; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    pub(super) rows: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Print the JSON Schema of a pipeline file instead, for editors
+    #[arg(long)]
+    pub(super) pipeline: bool,
+
+    /// Only this table
+    #[arg(long, value_name = "NAME", conflicts_with = "pipeline")]
+    pub(super) table: Option<String>,
+}
+
+/// `--provider`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ProviderArg {
+    /// The processor
+    Cpu,
+    /// An NVIDIA GPU, or an error
+    Cuda,
+    /// The GPU when it can be had, else the processor
+    Auto,
+}
+
+impl ProviderArg {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// `--log`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogArg {
+    /// Progress bars on a terminal, plain lines elsewhere
+    Auto,
+    /// Plain lines
+    Plain,
+    /// One JSON object a line, for schedulers
+    Json,
+}
+
+impl PipelineArgs {
+    /// All overrides, `--provider` among them.
+    pub(super) fn all_overrides(&self) -> Vec<String> {
+        let mut all = self.overrides.clone();
+        all.extend(self.provider.map(|provider| format!("provider={}", provider.name())));
+        all
+    }
+}

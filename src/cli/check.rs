@@ -1,0 +1,141 @@
+//! `aqlens check`: every problem at once, then the plan and what it will cost.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::Instant;
+
+use super::args::{CheckArgs, PipelineArgs};
+use super::run::{engine_options, use_threads};
+use super::{CliError, Exit};
+use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
+use crate::pipeline::plan::Plan;
+use crate::pipeline::{Pipeline, config};
+
+/// Columns of a report when standard error is no terminal.
+const WIDTH: usize = 100;
+
+/// Reads and validates a pipeline; all its problems become one error.
+pub(super) fn load(args: &PipelineArgs) -> Result<Pipeline, CliError> {
+    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    config::load(&args.pipeline, &args.all_overrides())
+        .map_err(|error| CliError::Wrong(error.render(WIDTH, colour)))
+}
+
+pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
+    let pipeline = load(&args.pipeline)?;
+    let threads = args.runtime.threads.map(usize::from);
+    use_threads(threads)?;
+    let failed = |error: ModelError| CliError::failed(&error);
+    pipeline.card.verify_files().map_err(failed)?;
+    let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
+    let plan = Plan::new(&pipeline);
+    let prompts = encode(&plan, &tokenizer).map_err(failed)?;
+    let cost = Cost::of(&pipeline, &prompts);
+    let options = engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads);
+    let engine = Engine::new(pipeline.card.clone(), options);
+    engine.open().map_err(failed)?;
+    let speed = tokens_per_second(&engine, &pipeline, &prompts).map_err(failed)?;
+
+    let card = &pipeline.card;
+    let mut out = io::stdout().lock();
+    writeln!(out, "pipeline  {}: no problems", pipeline.name)?;
+    writeln!(
+        out,
+        "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
+        card.source.name, card.n_layer, card.n_head, card.d_model, card.n_positions
+    )?;
+    let facts = engine.facts().map_err(failed)?;
+    let (version, provider) = (&facts.runtime_version, facts.provider);
+    writeln!(out, "runtime   ONNX Runtime {version}, {provider}, {} threads", facts.threads)?;
+    writeln!(out, "prompts   {}", cost.prompts)?;
+    writeln!(out, "tokens    {} (longest prompt {})", cost.tokens, cost.longest)?;
+    if cost.too_long > 0 {
+        writeln!(out, "too long  {} prompts", cost.too_long)?;
+    }
+    writeln!(out, "shards    {}", plan.shards.len())?;
+    writeln!(
+        out,
+        "bytes     about {} of raw tables (activations, attention, logits), {} kept",
+        size(cost.raw_bytes),
+        size(cost.kept_bytes)
+    )?;
+    let seconds = cost.tokens as f64 / speed;
+    writeln!(out, "time      about {seconds:.1} s of extraction at {speed:.0} tokens/s")?;
+    Ok(if cost.too_long > 0 { Exit::Skipped } else { Exit::Done })
+}
+
+fn encode(plan: &Plan, tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelError> {
+    let prompts = plan.shards.iter().flat_map(|shard| &shard.prompts);
+    prompts.map(|p| Ok(tokenizer.encode(&p.text, p.input_span.clone())?.ids)).collect()
+}
+
+/// What a run will take, before compression.
+struct Cost {
+    prompts: usize,
+    tokens: u64,
+    longest: usize,
+    too_long: usize,
+    raw_bytes: u64,
+    kept_bytes: u64,
+}
+
+impl Cost {
+    fn of(pipeline: &Pipeline, prompts: &[Vec<i32>]) -> Self {
+        let card = &pipeline.card;
+        let fits = |ids: &&Vec<i32>| ids.len() <= card.n_positions;
+        let tokens: u64 = prompts.iter().filter(fits).map(|ids| ids.len() as u64).sum();
+        let n_fit = prompts.iter().filter(fits).count() as u64;
+        let layers = pipeline.layers.len() as u64;
+        let last = card.n_layer - 1;
+        let with_last = layers + u64::from(!pipeline.layers.contains(&last));
+        let float = size_of::<f32>() as u64;
+        let sizes = [
+            ("activations", tokens * layers * card.d_model as u64 * float),
+            ("attention", tokens * with_last * card.n_head as u64 * float),
+            ("logits", n_fit * card.vocab_size as u64 * float),
+        ];
+        let kept = |(name, _): &&(&str, u64)| pipeline.retain.contains(*name);
+        Self {
+            prompts: prompts.len(),
+            tokens,
+            longest: prompts.iter().map(Vec::len).max().unwrap_or(0),
+            too_long: prompts.len() - n_fit as usize,
+            raw_bytes: sizes.iter().map(|(_, bytes)| bytes).sum(),
+            kept_bytes: sizes.iter().filter(kept).map(|(_, bytes)| bytes).sum(),
+        }
+    }
+}
+
+/// The speed on one batch of the pipeline's own prompts, measured now: the second of two runs, as
+/// the first one still sets up.
+fn tokens_per_second(
+    engine: &Engine,
+    pipeline: &Pipeline,
+    prompts: &[Vec<i32>],
+) -> Result<f64, ModelError> {
+    let fit: Vec<&Vec<i32>> =
+        prompts.iter().filter(|ids| ids.len() <= pipeline.card.n_positions).collect();
+    let lengths: Vec<usize> = fit.iter().map(|ids| ids.len()).collect();
+    let batches = plan_batches(&lengths, engine.batch_budget()?);
+    let Some(rows) = batches.get(batches.len() / 2) else { return Ok(f64::INFINITY) };
+    let batch = Batch::pad(rows, &fit, 0);
+    let wanted =
+        Wanted { hidden: pipeline.layers.clone(), attention: vec![pipeline.card.n_layer - 1] };
+    let mut seconds = 0.0;
+    for _ in 0..2 {
+        let started = Instant::now();
+        engine.run(&batch, &wanted, &mut |_| {})?;
+        seconds = started.elapsed().as_secs_f64();
+    }
+    Ok(batch.tokens() as f64 / seconds)
+}
+
+fn size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
+}

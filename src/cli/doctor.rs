@@ -1,0 +1,40 @@
+//! `aqlens doctor`: what this machine offers, and what to do when something is missing.
+
+use std::io::{self, Write as _};
+
+use super::args::RuntimeArgs;
+use super::{CliError, Exit};
+use crate::model::EngineOptions;
+use crate::model::locate::{Surroundings, locate};
+use crate::model::{ProviderChoice, onnx};
+
+pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
+    let mut out = io::stdout().lock();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    writeln!(out, "aqlens        {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "cores         {cores}")?;
+    let around = Surroundings::of_process();
+    let found =
+        locate(args.onnxruntime.as_deref(), &around).map_err(|error| CliError::failed(&error))?;
+    for tried in &found.tried {
+        writeln!(out, "looked at     {tried}")?;
+    }
+    let options = |provider| EngineOptions {
+        provider,
+        threads: args.threads.map(usize::from),
+        library: args.onnxruntime.clone(),
+        ..EngineOptions::default()
+    };
+    let facts =
+        onnx::facts(&options(ProviderChoice::Cpu)).map_err(|error| CliError::failed(&error))?;
+    writeln!(out, "ONNX Runtime  {} at {}", facts.runtime_version, facts.library.display())?;
+    writeln!(out, "cpu           can be had, {} threads", facts.threads)?;
+    match onnx::facts(&options(ProviderChoice::Cuda)) {
+        Ok(_) => writeln!(out, "cuda          can be had")?,
+        Err(error) => {
+            let text = super::chain(&error).replace('\n', "\n              ");
+            writeln!(out, "cuda          cannot be had: {text}")?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,37 @@
+//! How the process ends, for schedulers.
+
+use std::process::{ExitCode, Termination};
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: all is done.
+    Done,
+    /// 1: the work failed; the message says why.
+    Failed,
+    /// 2: the pipeline or the command is wrong; nothing was run.
+    Wrong,
+    /// 3: done, but some prompts were skipped.
+    Skipped,
+    /// 130: stopped on request; run the same command again to go on.
+    Interrupted,
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Wrong => 2,
+            Self::Skipped => 3,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl Termination for Exit {
+    fn report(self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
+}
