@@ -2,10 +2,17 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
+mod cli;
+mod common;
 mod config_errors;
 mod determinism;
 mod invariance;
+mod kill;
+mod layers;
 mod model;
+mod parity;
+mod readers;
 mod report;
+mod resume;
 mod stage;
 mod tiny;

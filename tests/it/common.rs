@@ -1,0 +1,98 @@
+//! What the tests share: the program with a clean environment, the runtime, the fixtures.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use aqlens::store::Store;
+
+/// The checkout.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of the checkout.
+pub(crate) fn file(name: &str) -> PathBuf {
+    root().join(name)
+}
+
+/// The ONNX Runtime library that the tests run on.
+///
+/// A test without it fails: a skipped test would count as passed.
+pub(crate) fn onnxruntime() -> PathBuf {
+    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
+        return path.into();
+    }
+    let lib = root().join(".venv/lib");
+    let pythons = lib.read_dir().into_iter().flatten().flatten();
+    pythons
+        .flat_map(|python| {
+            let capi = python.path().join("site-packages/onnxruntime/capi");
+            capi.read_dir().into_iter().flatten().flatten()
+        })
+        .map(|entry| entry.path())
+        .find(|path| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            name.starts_with("libonnxruntime.") && !name.contains("providers")
+        })
+        .expect("the tests need ONNX Runtime: run `make venv` (or `make test`, which does)")
+}
+
+/// The Python of the tests' environment, which has polars, DuckDB and pyarrow.
+pub(crate) fn python() -> Command {
+    let python = root().join(".venv/bin/python");
+    assert!(python.exists(), "the tests need Python's readers: run `make test`");
+    Command::new(python)
+}
+
+/// `aqlens` with nothing of the caller's environment but what it needs, in `folder`.
+pub(crate) fn aqlens_in(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aqlens"));
+    command.env_clear().env("ORT_DYLIB_PATH", onnxruntime()).env("NO_COLOR", "1");
+    command.current_dir(folder);
+    command
+}
+
+/// How a run of the program ended.
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs `aqlens` with `args` in `folder`.
+pub(crate) fn aqlens(folder: &Path, args: &[&str]) -> Ended {
+    aqlens_in(folder).args(args).output().unwrap().into()
+}
+
+/// A finished run of a pipeline file of the checkout, in a temporary folder.
+pub(crate) struct Run {
+    _folder: tempfile::TempDir,
+    pub(crate) store: Store,
+}
+
+impl Run {
+    pub(crate) fn of(pipeline: &str, extra: &[&str]) -> Self {
+        Self::of_file(&file(pipeline), extra)
+    }
+
+    pub(crate) fn of_file(pipeline: &Path, extra: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let run_dir = folder.path().join("run");
+        let mut args = vec!["run", pipeline.to_str().unwrap(), "--run-dir"];
+        args.push(run_dir.to_str().unwrap());
+        args.extend(extra);
+        let ended = aqlens(folder.path(), &args);
+        assert!([0, 3].contains(&ended.code), "exit {}\n{}", ended.code, ended.stderr);
+        Self { store: Store::open(&run_dir), _folder: folder }
+    }
+}

@@ -1,0 +1,84 @@
+//! Killed anywhere, a run leaves no half-written file under a final name, and the next run ends
+//! with the very tables of an undisturbed one.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use aqlens::table::schema::ALL;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+use crate::common::{aqlens, aqlens_in, file};
+use crate::resume::tables;
+
+/// How many times the run is killed before it may end.
+const KILLS: u64 = 12;
+
+#[test]
+fn a_run_killed_at_random_moments_ends_as_an_undisturbed_one() {
+    let pipeline = file("tests/fixtures/tiny.yml");
+    let args = ["run", pipeline.to_str().unwrap(), "--set", "shard_inputs=2", "--threads", "1"];
+    let folder = tempfile::tempdir().unwrap();
+    let whole = tempfile::tempdir().unwrap();
+    let started = Instant::now();
+    assert_eq!(aqlens(whole.path(), &args).code, 0);
+    let undisturbed = started.elapsed();
+
+    let run = folder.path().join("runs/tiny");
+    let mut moments = Moments(37);
+    let mut cut_short = 0;
+    for _ in 0..KILLS {
+        // A resumed run is shorter: moments over the whole length reach its end too.
+        let share = moments.next();
+        let mut child = aqlens_in(folder.path()).args(args).spawn().unwrap();
+        std::thread::sleep(Duration::from_secs_f64(undisturbed.as_secs_f64() * share));
+        if child.try_wait().unwrap().is_none() {
+            cut_short += 1;
+        }
+        let _ended_before = child.kill();
+        child.wait().unwrap();
+        if run.is_dir() {
+            every_table_file_is_whole(&run);
+        }
+    }
+    assert!(cut_short >= 2, "the kills came too late to test anything: {cut_short}");
+
+    assert_eq!(aqlens(folder.path(), &args).code, 0);
+    let (ours, theirs) = (tables(&run), tables(&whole.path().join("runs/tiny")));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    for (name, bytes) in &ours {
+        assert_eq!(bytes, &theirs[name], "{name} differs from the undisturbed run's");
+    }
+}
+
+/// Seeded numbers in 0..1 (`SplitMix64`).
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn every_table_file_is_whole(run: &std::path::Path) {
+    let store = aqlens::store::Store::open(run);
+    for table in ALL {
+        for name in aqlens::table::preview::files(&store, table).unwrap() {
+            let reader = SerializedFileReader::new(File::open(store.path(&name)).unwrap());
+            let reader = reader.unwrap_or_else(|e| panic!("{name} is half-written: {e}"));
+            for group in 0..reader.num_row_groups() {
+                let group = reader.get_row_group(group).unwrap();
+                let rows = group.get_row_iter(None).unwrap();
+                assert!(rows.map(Result::unwrap).count() > 0, "{name}");
+            }
+        }
+    }
+    for name in ["run.json", "summary.json"] {
+        if let Ok(bytes) = store.read(name) {
+            serde_json::from_slice::<serde_json::Value>(&bytes).unwrap();
+        }
+    }
+}

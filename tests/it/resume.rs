@@ -1,0 +1,159 @@
+//! A run picks up where it stopped, redoes only what changed, and never trusts a file for being
+//! there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::cli::put;
+use crate::common::{aqlens, file};
+
+/// Every file below `folder` but the record of the run, with its content.
+pub(crate) fn tables(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    collect(folder, folder, &mut found);
+    found
+}
+
+fn collect(root: &Path, folder: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(root, &path, found);
+        } else {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+            if name != "run.json" && name != "run.lock" {
+                found.insert(name, fs::read(&path).unwrap());
+            }
+        }
+    }
+}
+
+struct Folder {
+    dir: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn run(&self, extra: &[&str]) -> String {
+        let pipeline = file("tests/fixtures/tiny.yml");
+        let args = [
+            &["run", pipeline.to_str().unwrap(), "--log", "json", "--set", "shard_inputs=4"],
+            extra,
+        ]
+        .concat();
+        let ended = aqlens(self.dir.path(), &args);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stderr
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join("runs/tiny").join(name)
+    }
+}
+
+/// (stage, shard) that a log in JSON says were worked on.
+fn finished(log: &str) -> Vec<String> {
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines
+        .filter(|event| event["event"] == "finished")
+        .map(|event| format!("{}:{}", event["stage"].as_str().unwrap(), event["shard"]))
+        .collect()
+}
+
+#[test]
+fn a_finished_run_does_nothing_again() {
+    let folder = Folder::new();
+    assert!(finished(&folder.run(&[])).len() > 10);
+    let before = tables(&folder.path(""));
+    let record = fs::read(folder.path("run.json")).unwrap();
+    assert!(finished(&folder.run(&[])).is_empty());
+    assert_eq!(tables(&folder.path("")), before);
+    assert_eq!(
+        fs::read(folder.path("run.json")).unwrap(),
+        record,
+        "not even the record is written"
+    );
+}
+
+#[test]
+fn changing_top_k_redoes_only_what_depends_on_it() {
+    let folder = Folder::new();
+    folder.run(&[]);
+    let done = finished(&folder.run(&["--set", "stages.tokens.top_k=3"]));
+    assert!(done.iter().any(|d| d.starts_with("tokens:")), "{done:?}");
+    for stage in ["extract", "similarity", "divergence", "attention"] {
+        assert!(!done.iter().any(|d| d.starts_with(stage)), "{stage} was redone: {done:?}");
+    }
+}
+
+#[test]
+fn a_changed_input_redoes_its_shard_only() {
+    let folder = Folder::new();
+    folder.run(&[]);
+    let done = finished(&folder.run(&["--set", "scenarios.0.inputs.long=a red cup"]));
+    let extracted: Vec<_> = done.iter().filter(|d| d.starts_with("extract:")).collect();
+    assert_eq!(extracted.len(), 1, "{done:?}");
+}
+
+#[test]
+fn the_result_after_changes_is_that_of_a_fresh_run() {
+    let changed = ["--set", "stages.extract.layers=[1,4]", "--set", "shard_inputs=7"];
+    let resumed = Folder::new();
+    resumed.run(&[]);
+    resumed.run(&changed);
+    let fresh = Folder::new();
+    fresh.run(&changed);
+    let names = |folder: &Folder| tables(&folder.path("")).into_keys().collect::<Vec<_>>();
+    assert_eq!(names(&resumed), names(&fresh), "no part of the earlier plan is left");
+    assert_eq!(tables(&resumed.path("")), tables(&fresh.path("")));
+}
+
+#[test]
+fn a_missing_or_truncated_part_is_made_again() {
+    let folder = Folder::new();
+    folder.run(&[]);
+    let before = tables(&folder.path(""));
+    fs::remove_file(folder.path("tables/similarity/part-00001.parquet")).unwrap();
+    let truncated = folder.path("tables/activations/layer=3/part-00000.parquet");
+    let bytes = fs::read(&truncated).unwrap();
+    put(&truncated, &bytes[..bytes.len() / 2]);
+    let done = finished(&folder.run(&[]));
+    assert!(done.contains(&"similarity:1".to_owned()), "{done:?}");
+    assert!(done.contains(&"extract:0".to_owned()), "{done:?}");
+    assert_eq!(tables(&folder.path("")), before);
+}
+
+#[test]
+fn raw_tables_that_are_not_retained_are_gone_and_come_back_only_when_needed() {
+    let folder = Folder::new();
+    let lean = ["--set", "retain=[]"];
+    folder.run(&lean);
+    for table in ["activations", "attention", "logits"] {
+        let left = tables(&folder.path(""))
+            .into_keys()
+            .filter(|name| name.starts_with(&format!("tables/{table}/")))
+            .count();
+        assert_eq!(left, 0, "{table}");
+    }
+    assert!(finished(&folder.run(&lean)).is_empty(), "the run is finished without them");
+    let done = finished(&folder.run(&[&lean[..], &["--set", "stages.tokens.top_k=3"]].concat()));
+    assert!(done.iter().any(|d| d.starts_with("extract:")), "their reader needs them: {done:?}");
+    assert!(!done.iter().any(|d| d.starts_with("similarity:")), "the others do not: {done:?}");
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_run() {
+    let folder = Folder::new();
+    folder.run(&[]);
+    let store = aqlens::store::Store::create(&folder.path("")).unwrap();
+    let _held = store.lock().unwrap();
+    let pipeline = file("tests/fixtures/tiny.yml");
+    let ended = aqlens(folder.dir.path(), &["run", pipeline.to_str().unwrap()]);
+    assert_eq!(ended.code, 1);
+    let holder = format!("process {}", std::process::id());
+    assert!(ended.stderr.contains(&holder), "{}", ended.stderr);
+}
