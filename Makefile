@@ -1,0 +1,76 @@
+# Every target says what it needs; `make help` lists them.
+
+PYTHON ?= python3
+VENV ?= .venv
+EXPORT_VENV ?= export/.venv
+CARGO ?= cargo
+
+# Versions that the tests were written against.
+ONNXRUNTIME ?= onnxruntime==1.32.0
+READERS := duckdb==2.0.0 polars==2.1.0 pyarrow==26.0.1 numpy==2.4.6
+
+AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
+
+.PHONY: help demo build venv venv-test test test-export test-browser check fmt deny bench fixtures schema clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+demo: venv build ## set everything up and run the notebook's experiment on the shipped model
+	@echo "== running pipelines/experiment-037.yml on the demo model"
+	$(AQLENS) run pipelines/experiment-037.yml
+
+build: ## the release binary (the first build takes minutes: cargo prints each crate)
+	@echo "== building aqlens (release)"
+	$(CARGO) build --release --locked
+
+venv: $(VENV)/.runtime ## ONNX Runtime from its Python package into .venv
+
+$(VENV)/.runtime:
+	@echo "== installing ONNX Runtime into $(VENV)"
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(ONNXRUNTIME)
+	@touch $@
+
+venv-test: $(VENV)/.readers # the readers that the table tests use
+
+$(VENV)/.readers: $(VENV)/.runtime
+	@echo "== installing polars, DuckDB and pyarrow into $(VENV) (for the tests)"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(READERS)
+	@touch $@
+
+test: venv-test ## all tests that need no torch and no browser
+	$(CARGO) test --locked
+
+$(EXPORT_VENV)/.ready: export/pyproject.toml
+	@echo "== installing torch and transformers into $(EXPORT_VENV) (several GB)"
+	$(PYTHON) -m venv $(EXPORT_VENV)
+	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./export[test]
+	@touch $@
+
+test-export: $(EXPORT_VENV)/.ready ## tests of export/ (installs torch)
+	cd export && $(abspath $(EXPORT_VENV))/bin/python -m pytest
+
+test-browser: venv build ## opens the report in headless Chromium (Debian: apt-get install chromium)
+	VENV=$(VENV) AQLENS=$(AQLENS) tests/browser/run.sh
+
+check: ## formatting, lints, documentation
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+
+deny: ## licences and advisories of the dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
+	$(CARGO) deny check
+
+bench: venv build $(EXPORT_VENV)/.ready ## speed beside the notebook's loop (not a test)
+	EXPORT_VENV=$(EXPORT_VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py
+
+fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers)
+	$(EXPORT_VENV)/bin/python export/make_fixtures.py
+
+schema: build ## remakes pipelines/pipeline.schema.json
+	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
+
+clean: ## removes the virtual environments and runs, not cargo's target folder
+	rm -rf $(VENV) $(EXPORT_VENV) runs
