@@ -24,8 +24,7 @@ def make_probe(model: GPT2LMHeadModel) -> dict:
     lengths = list(dict.fromkeys(min(length, config.n_positions) for length in LENGTHS))
     prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
     hidden, attention, logits = [], [], []
-    for prompt, ids in enumerate(prompts):
-        run = run_alone(model, ids)
+    for prompt, run in enumerate(_run_on_one_thread(model, prompts)):
         hidden += _hidden(run, prompt, rng)
         attention += _attention(run, prompt)
         logits.append(_logits(run, prompt))
@@ -37,6 +36,16 @@ def make_probe(model: GPT2LMHeadModel) -> dict:
         "attention": sorted(attention, key=lambda row: (row["layer"], row["prompt"])),
         "logits": logits,
     }
+
+
+def _run_on_one_thread(model: GPT2LMHeadModel, prompts: list[list[int]]) -> list[EagerRun]:
+    """More threads split sums elsewhere: the last digits must not depend on the machine's cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [run_alone(model, ids) for ids in prompts]
+    finally:
+        torch.set_num_threads(threads)
 
 
 def short_floats(values) -> list[float]:

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import export
 from aqlens_export import run as run_module
@@ -51,6 +52,13 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(random_optio
     assert first == again
     assert first["model.onnx"] != other["model.onnx"]
     assert first["tokenizer.json"] == other["tokenizer.json"]
+
+
+def test_the_number_of_threads_changes_no_byte(random_options, tmp_path):
+    for threads in (1, 2):
+        export_model(random_options(tmp_path / str(threads), threads=threads), quiet)
+    torch.set_num_threads(1)
+    assert digests(tmp_path / "1") == digests(tmp_path / "2")
 
 
 def test_model_json_describes_what_lies_beside_it(random_options, small_config, tmp_path):
