@@ -5,9 +5,11 @@ VENV ?= .venv
 EXPORT_VENV ?= export/.venv
 CARGO ?= cargo
 
-# Versions that the tests were written against.
-ONNXRUNTIME ?= onnxruntime==1.32.0
-READERS := duckdb==2.0.0 polars==2.1.0 pyarrow==26.0.1 numpy==2.4.6
+# Versions that the tests were written against; Python 3.10 gets the last ones made for it.
+RUNTIME := "onnxruntime==1.32.0; python_version >= '3.11'" "onnxruntime==1.23.2; python_version < '3.11'"
+READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '3.11'" \
+	"polars==2.1.0; python_version >= '3.11'" "polars; python_version < '3.11'" \
+	"pyarrow==26.0.1; python_version >= '3.11'" "pyarrow; python_version < '3.11'"
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
@@ -29,7 +31,7 @@ venv: $(VENV)/.runtime ## ONNX Runtime from its Python package into .venv
 $(VENV)/.runtime:
 	@echo "== installing ONNX Runtime into $(VENV)"
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(ONNXRUNTIME)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(RUNTIME)
 	@touch $@
 
 venv-test: $(VENV)/.readers # the readers that the table tests use
@@ -45,7 +47,7 @@ test: venv-test ## all tests that need no torch and no browser
 $(EXPORT_VENV)/.ready: export/pyproject.toml
 	@echo "== installing torch and transformers into $(EXPORT_VENV) (several GB)"
 	$(PYTHON) -m venv $(EXPORT_VENV)
-	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check ./export[test]
+	$(EXPORT_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -e "export[test]"
 	@touch $@
 
 test-export: $(EXPORT_VENV)/.ready ## tests of export/ (installs torch)

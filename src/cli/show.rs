@@ -9,10 +9,11 @@ use comfy_table::{ContentArrangement, Table as Grid};
 use super::args::ShowArgs;
 use super::{CliError, Exit, schema};
 use crate::pipeline::lineage::{RunRecord, State};
+use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
 use crate::store::Store;
 use crate::table::preview::{Preview, preview};
 use crate::table::schema::{
-    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table, VERDICT,
+    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table,
 };
 
 /// Rows of a table printed without being asked for more.
@@ -42,16 +43,17 @@ fn opened(run: &Path) -> Result<Store, CliError> {
 pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
     let store = opened(run)?;
     let mut out = io::stdout().lock();
-    let verdicts = rows(&store, &VERDICT, &["scenario", "verdict", "layer", "reason"], limit)?;
-    for row in &verdicts.rows {
-        writeln!(out, "\n{}: {}", row[0], row[1].to_uppercase().replace('_', " "))?;
+    let summaries = read_summaries(&store)?;
+    for scenario in &summaries {
+        let verdict = scenario.verdict.word().to_uppercase().replace('_', " ");
+        writeln!(out, "\n{}: {verdict}", scenario.scenario)?;
+        for sentence in std::iter::once(&scenario.reason).chain(&scenario.findings) {
+            write_wrapped(&mut out, sentence)?;
+        }
     }
-    for sentence in reasons(&store) {
-        writeln!(out, "  {sentence}")?;
-    }
-    let judged: Vec<(String, String)> =
-        verdicts.rows.iter().map(|row| (row[0].clone(), row[2].clone())).collect();
-    let is_judged = |row: &[String]| judged.iter().any(|(s, l)| &row[0] == s && &row[1] == l);
+    let judged: Vec<(&str, String)> =
+        summaries.iter().map(|s| (s.scenario.as_str(), s.layer.to_string())).collect();
+    let is_judged = |row: &[String]| judged.iter().any(|(s, l)| row[0] == *s && row[1] == *l);
     let any = |_: &[String]| true;
     let grids: [Block<'_>; 3] = [
         Block {
@@ -92,15 +94,32 @@ pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The reasons of the verdicts, whole: a grid's cell would cut them.
-fn reasons(store: &Store) -> Vec<String> {
-    let Ok(bytes) = store.read("summary.json") else { return Vec::new() };
-    let summary: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
-    let scenarios = summary["scenarios"].as_array().cloned().unwrap_or_default();
-    scenarios
-        .iter()
-        .filter_map(|s| Some(format!("{}: {}", s["scenario"].as_str()?, s["reason"].as_str()?)))
-        .collect()
+/// The verdicts with their reasons; none when the pipeline has no summary stage.
+fn read_summaries(store: &Store) -> Result<Vec<ScenarioSummary>, CliError> {
+    if !store.exists(SUMMARY_FILE) {
+        return Ok(Vec::new());
+    }
+    let bytes = store.read(SUMMARY_FILE).map_err(|error| CliError::failed(&error))?;
+    let summaries: Summaries = serde_json::from_slice(&bytes).map_err(|error| {
+        let path = store.path(SUMMARY_FILE);
+        let path = path.display();
+        CliError::Failed(format!("{path} is damaged: {error}; delete it and run again"))
+    })?;
+    Ok(summaries.scenarios)
+}
+
+/// A sentence below its heading, broken at spaces before column 100.
+fn write_wrapped(out: &mut impl Write, sentence: &str) -> io::Result<()> {
+    let mut line = String::from(" ");
+    for word in sentence.split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > 100 && !line.trim().is_empty() {
+            writeln!(out, "{line}")?;
+            line = String::from("   ");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    writeln!(out, "{line}")
 }
 
 /// A table of the summary.
@@ -163,7 +182,8 @@ fn ranked(
     }
     writeln!(out, "\n{title} (table {})", table.name)?;
     let header = ["scenario", "input", "task", "wording", "1", "2", "3", "4", "5"];
-    print(out, &header, &found, table)
+    let widest = found.rows.iter().map(Vec::len).max().unwrap_or(KEY);
+    print(out, &header[..widest], &found, table)
 }
 
 fn whole_table(store: &Store, table: &'static Table, limit: usize) -> Result<(), CliError> {

@@ -106,7 +106,7 @@ pub fn run(
     let lineage = Lineage::new(pipeline, &resolved, plan.sha256(), facts);
     monitor.event(&Event::Note(&describe(&lineage, &plan)));
     if let Some(reason) = &facts.fallback {
-        monitor.event(&Event::Note(reason));
+        monitor.event(&Event::Note(&format!("provider auto takes the processor: {reason}")));
     }
 
     let counts = Counts {
@@ -162,7 +162,7 @@ fn refuse_foreign(run_dir: &Path, name: &str) -> Result<(), RunError> {
 
 fn describe(lineage: &Lineage, plan: &Plan) -> String {
     format!(
-        "model {} on ONNX Runtime {} ({}, {} threads); {} prompts in {} shards",
+        "model {} on ONNX Runtime {} ({}, {} threads); {} prompts in {} shard(s)",
         lineage.model,
         lineage.onnxruntime,
         lineage.provider,
