@@ -23,7 +23,7 @@ pub(super) fn bars(next: &[NextToken], end: f64, title: &str) -> String {
         let text = visible(&token.token);
         let probability = token.probability;
         svg.open(&format!("{text} (id {}): {probability:.6}", token.token_id));
-        let label = fit(&text, SIZE, LABEL - 8.0);
+        let label = fit(&label(&text, token.token_id), SIZE, LABEL - 8.0);
         svg.text("ink token", (LABEL - 8.0, y + 15.0), Anchor::End, &label, "");
         let width = (probability / end).clamp(0.0, 1.0) * BAR;
         svg.rect(
@@ -41,6 +41,11 @@ pub(super) fn bars(next: &[NextToken], end: f64, title: &str) -> String {
     svg.text("ink small", (LABEL + BAR, bottom + 15.0), Anchor::Middle, &end.to_string(), "");
     svg.line("axis", (LABEL + BAR, bottom - 2.0), (LABEL + BAR, bottom + 2.0));
     svg.finish()
+}
+
+/// A token's label: with its id when its text does not tell it from others.
+fn label(text: &str, id: i32) -> String {
+    if text.contains('\u{fffd}') { format!("{text} {id}") } else { text.to_owned() }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::svg::{Anchor, Area, Svg};
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 330.0;
 /// Where the data lie: left, top, right, bottom.
-const FRAME: (f64, f64, f64, f64) = (58.0, 14.0, 744.0, 282.0);
+const FRAME: (f64, f64, f64, f64) = (58.0, 14.0, 696.0, 282.0);
 /// The notebook's upper end.
 const TOP: f64 = 1.05;
 /// Closest that two means are labelled, in pixels.
@@ -51,8 +51,11 @@ pub(super) fn curve(points: &[CurvePoint], verdict: Option<&Verdict>, title: &st
     if let Some(verdict) = verdict {
         let y = axes.y(verdict.threshold);
         svg.line("threshold", (FRAME.0, y), (FRAME.2, y));
-        let text = format!("threshold {}", verdict.threshold);
-        svg.text("threshold-label", (FRAME.0 + 6.0, y + 14.0), Anchor::Start, &text, "");
+        // Beside the frame, where no value can be.
+        let x = FRAME.2 + 6.0;
+        svg.text("threshold-label", (x, y - 3.0), Anchor::Start, "threshold", "");
+        let text = verdict.threshold.to_string();
+        svg.text("threshold-label", (x, y + 11.0), Anchor::Start, &text, "");
     }
     for run in runs(points) {
         means(&mut svg, &axes, run);

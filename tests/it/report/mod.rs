@@ -60,7 +60,7 @@ fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
     } });
     store.write("run.json", lineage.to_string().as_bytes()).unwrap();
     let findings = serde_json::json!({ "scenarios": [
-        { "scenario": "red-ball", "findings": ["Similarity falls from 0.98 to 0.82."] },
+        { "scenario": "red-ball", "findings": ["similarity falls from 0.98 to 0.82"] },
     ] });
     store.write("summary.json", findings.to_string().as_bytes()).unwrap();
     let words = vocabulary(run);
@@ -94,7 +94,7 @@ fn the_notebook_has_a_heat_map_a_layer_a_curve_a_scenario_and_bars_a_task() {
     assert_eq!(count(&html, "tok ranked"), 9 * fake::K);
     assert_eq!(count(&html, "<svg"), count(&html, "role=\"img\""));
     assert_eq!(count(&html, "<svg"), count(&html, "</svg>"));
-    assert!(html.contains("Similarity falls from 0.98 to 0.82."));
+    assert!(html.contains("similarity falls from 0.98 to 0.82."));
     assert!(html.contains("experiment-037</h1>"));
 }
 
