@@ -5,7 +5,9 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
-use super::page::{CurvePoint, Input, Page, Prompt, Scenario, Token, Verdict};
+use super::page::{
+    Alignment, CurvePoint, Input, Page, PairValue, Prompt, Scenario, Token, Verdict,
+};
 use super::svg::number;
 use super::tables::{self, Grid};
 use super::token::{ends_line, visible};
@@ -30,6 +32,7 @@ struct ScenarioView<'a> {
     tasks: &'a [String],
     n_inputs: u64,
     verdict: Option<VerdictView<'a>>,
+    alignment: Option<String>,
     findings: &'a [String],
     heatmaps: Vec<HeatmapView>,
     too_many_tasks: bool,
@@ -153,6 +156,7 @@ impl Templates {
             tasks,
             n_inputs: scenario.n_inputs,
             verdict: scenario.verdict.as_ref().map(verdict),
+            alignment: scenario.alignment.as_ref().map(alignment),
             findings: &scenario.findings,
             heatmaps: heatmaps.collect(),
             too_many_tasks,
@@ -226,6 +230,26 @@ fn verdict(verdict: &Verdict) -> VerdictView<'_> {
         layer: verdict.layer,
         measure: &verdict.measure,
         reason: &verdict.reason,
+    }
+}
+
+/// What of the number compares the input with itself, in words.
+fn alignment(alignment: &Alignment) -> String {
+    let mean = |heap: &PairValue| heap.value.map_or_else(String::new, |v| format!("{v:.4}"));
+    let (aligned, shifted) = (&alignment.aligned, &alignment.shifted);
+    let all = aligned.n + shifted.n;
+    let same = "the input stands at the same positions of both prompts";
+    let other = "the input is shifted, so different words meet";
+    match (aligned.n, shifted.n) {
+        (1, 0) => format!("In the one comparison {same}."),
+        (_, 0) => format!("In all {all} comparisons {same}."),
+        (0, 1) => format!("In the one comparison {other}."),
+        (0, _) => format!("In none of {all} comparisons {same}: different words meet throughout."),
+        (a, s) => format!(
+            "In {a} of {all} comparisons {same}: mean {}. In the other {s} {other}: mean {}.",
+            mean(aligned),
+            mean(shifted)
+        ),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Scenario {
     pub findings: Vec<String>,
     /// Mean similarity over the inputs, one matrix a captured layer.
     pub matrices: Vec<Matrix>,
+    /// The values at the judged layer by where the input stands; `None` when not known.
+    pub alignment: Option<Alignment>,
     /// Similarity over the layers.
     pub curve: Vec<CurvePoint>,
     /// Mean overlap of focus sets over the inputs.
@@ -71,6 +73,17 @@ pub struct PairValue {
     pub n: u64,
     /// Why inputs have none, in words; empty when all have.
     pub missing: String,
+}
+
+/// Similarities at one layer, over all inputs and pairs, in two heaps.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Alignment {
+    /// The layer.
+    pub layer: i16,
+    /// Pairs in which the input starts at the same position of both prompts.
+    pub aligned: PairValue,
+    /// The others: there the cosine meets different words of the input.
+    pub shifted: PairValue,
 }
 
 /// Similarity at one layer, over all inputs and pairs.

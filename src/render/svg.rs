@@ -155,8 +155,15 @@ pub(super) fn escape(text: &str) -> String {
 /// How wide a text is at most, in pixels, in the page's sans-serif type: nobody measures a font
 /// here, so this errs on the wide side.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    let ems: f64 = text.chars().map(|c| if c.is_ascii() { 0.58 } else { 1.0 }).sum();
-    ems * size
+    let em = |c: char| match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.36,
+        'f' | 'r' | 't' | '-' | '(' | ')' | '[' | ']' | '/' | ' ' => 0.45,
+        'm' | 'w' | 'M' | 'W' | '@' | '%' => 1.0,
+        'A'..='Z' => 0.76,
+        c if c.is_ascii() => 0.65,
+        _ => 1.0,
+    };
+    text.chars().map(em).sum::<f64>() * size
 }
 
 /// The text itself, or its two ends around an ellipsis when it is wider than `width`.

@@ -47,7 +47,7 @@ INSPECT = r"""
       const b = boxes[i];
       if (b.width < 1 || b.height < 1) problems.push(`${name}: text "${text.textContent}" has no size`);
       const out = Math.max(box.left - b.left, b.right - box.right, box.top - b.top, b.bottom - box.bottom);
-      if (out > 2.5) problems.push(`${name}: text "${text.textContent}" is cut off by ${out.toFixed(1)} px`);
+      if (out > 0.5) problems.push(`${name}: text "${text.textContent}" is cut off by ${out.toFixed(1)} px`);
     });
     const level = texts.map((_, i) => i).filter((i) => !texts[i].hasAttribute('transform'));
     for (const i of level) for (const j of level) {

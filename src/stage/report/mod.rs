@@ -12,6 +12,7 @@
 //! largest part, and of one matrix of tasks for each scenario and layer. Equal tables give equal
 //! bytes: sums go in the order of the plan and the page bears no time.
 
+mod alignment;
 mod details;
 mod lineage;
 mod pairs;
@@ -165,6 +166,7 @@ impl Report {
                 tasks: entry.tasks.iter().cloned().collect(),
                 n_inputs: entry.n_inputs,
                 matrices: similarity.of_scenario(index),
+                alignment: similarity.alignment(index),
                 overlap: overlap.overlap_of_scenario(index),
                 inputs,
                 ..page::Scenario::default()

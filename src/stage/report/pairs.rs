@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::measure::{FLAT, JACCARD};
+use super::alignment::{InputStarts, Split};
 use super::roster::Roster;
 use super::sources::{MEAN_HEAD, Sources, last, meaning, measure};
-use crate::render::page::{Matrix, Overlap, PairValue, pair_index};
+use crate::render::page::{Alignment, Matrix, Overlap, PairValue, pair_index};
 use crate::table::TableError;
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};
 
@@ -27,6 +28,8 @@ pub(super) struct PairMeans {
     scenarios: BTreeMap<(usize, i16), Sums>,
     /// By scenario, input and layer; only the last layer is asked for.
     inputs: BTreeMap<(usize, usize, i16), Sums>,
+    /// By scenario, at the last layer.
+    splits: BTreeMap<(usize, i16), Split>,
     k: i32,
 }
 
@@ -51,6 +54,7 @@ pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairM
         let (a, b) = (table.texts("task_a")?, table.texts("task_b")?);
         let (value, status) = (table.float64s("value")?, table.texts("status")?);
         let shown_layer = last(layer.values().iter().copied());
+        let starts = InputStarts::read(sources, part)?;
         for row in (0..table.rows()).filter(|row| name.value(*row) == FLAT) {
             let pair = PairRow {
                 scenario: scenario.value(row),
@@ -61,6 +65,9 @@ pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairM
                 status: status.value(row),
             };
             means.add(roster, &pair, shown_layer);
+            if Some(pair.layer) == shown_layer {
+                means.split(roster, &pair, &starts);
+            }
         }
     }
     Ok(means)
@@ -117,6 +124,21 @@ impl PairMeans {
             let sums = self.inputs.entry((scenario, input, row.layer)).or_insert_with(empty);
             sums[place].add(row.value, row.status);
         }
+    }
+
+    /// Puts a value on the heap of pairs whose input stands at the same positions, or the other.
+    fn split(&mut self, roster: &Roster, row: &PairRow<'_>, starts: &InputStarts) {
+        let agree = starts.agree(row.scenario, row.input, row.tasks);
+        let scenario = roster.scenarios.get_index_of(row.scenario);
+        if let (Some(scenario), Some(agree), Some(value)) = (scenario, agree, row.value) {
+            self.splits.entry((scenario, row.layer)).or_default().add(agree, value);
+        }
+    }
+
+    /// A scenario's values at the last layer, split by where the input stands.
+    pub(super) fn alignment(&self, scenario: usize) -> Option<Alignment> {
+        let layers = self.splits.range((scenario, i16::MIN)..=(scenario, i16::MAX));
+        layers.last().map(|((_, layer), split)| split.means(*layer))
     }
 
     /// A scenario's matrices, layers ascending.

@@ -75,6 +75,7 @@ fn item(kind: DataType) -> Field {
 struct Prompts {
     task: Vec<String>,
     length: Vec<i32>,
+    start: Vec<i32>,
     ids: ListBuilder<Int32Builder>,
     status: Vec<String>,
 }
@@ -82,12 +83,13 @@ struct Prompts {
 impl Prompts {
     fn new() -> Self {
         let ids = ListBuilder::new(Int32Builder::new()).with_field(item(DataType::Int32));
-        Self { task: Vec::new(), length: Vec::new(), ids, status: Vec::new() }
+        Self { task: Vec::new(), length: Vec::new(), start: Vec::new(), ids, status: Vec::new() }
     }
 
     fn add(&mut self, task: &str, tokens: &[String], is_skipped: bool, vocabulary: &[String]) {
         self.task.push(task.to_owned());
         self.length.push(tokens.len() as i32);
+        self.start.push(input_start(tokens));
         for token in tokens {
             self.ids.values().append_value(vocabulary.binary_search(token).unwrap() as i32);
         }
@@ -102,11 +104,16 @@ impl Prompts {
             texts(&vec!["text".to_owned(); n]),
             Arc::new(Int32Array::from(self.length)),
             Arc::new(self.ids.finish()),
-            Arc::new(Int32Array::from(vec![Some(0); n])),
+            Arc::new(Int32Array::from(self.start)),
             Arc::new(Int32Array::from(vec![1; n])),
             texts(&self.status),
         ]
     }
+}
+
+/// The position after "Context:".
+pub(crate) fn input_start(tokens: &[String]) -> i32 {
+    tokens.iter().position(|token| token == "Context").unwrap() as i32 + 2
 }
 
 struct Attention {

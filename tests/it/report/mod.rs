@@ -175,6 +175,28 @@ fn ids_and_texts_of_any_kind_are_shown_and_never_become_markup() {
 }
 
 #[test]
+fn values_are_split_by_whether_the_input_stands_at_the_same_positions() {
+    let run = run(vec![red_ball(), fire()]);
+    let (page, html) = page_of(&run, 3);
+    let s = &run.scenarios[0];
+    let start = |i: usize| {
+        let question = &s.tasks[i].1;
+        fake_prompts::input_start(&fake::tokens(question, &s.inputs[0].1))
+    };
+    let mut heaps = [Vec::new(), Vec::new()];
+    for (a, b) in page::pairs(5) {
+        let value = run.similarity("red-ball", "red-ball", 11, &s.tasks[a].0, &s.tasks[b].0);
+        heaps[usize::from(start(a) == start(b))].push(value);
+    }
+    let mean = |heap: &[f64]| Some(heap.iter().sum::<f64>() / heap.len() as f64);
+    let alignment = page.scenarios[0].alignment.as_ref().unwrap();
+    assert_eq!((alignment.shifted.n, alignment.aligned.n), (8, 2));
+    assert_eq!(alignment.shifted.value, mean(&heaps[0]));
+    assert_eq!(alignment.aligned.value, mean(&heaps[1]));
+    assert!(html.contains("In 2 of 10 comparisons the input stands at the same positions"));
+}
+
+#[test]
 fn many_inputs_are_averaged_and_only_the_first_are_shown() {
     let inputs: Vec<(String, String)> =
         (0..30).map(|i| (format!("scene-{i:02}"), format!("A red ball and {i} cups."))).collect();
