@@ -1,7 +1,7 @@
 //! The report's pictures and its page: plain structs in, text out.
 //!
 //! [`page`] holds what a report says; [`html`] lays it out with a template that escapes everything
-//! it is given; the pictures are SVG, written by [`svg`] alone. No store, no table, no script: the
+//! it is given; the pictures are SVG, written by `svg` alone. No store, no table, no script: the
 //! page is one file that opens offline and asks for nothing.
 //!
 //! Pictures are written by hand rather than by a plotting crate because they need three things
