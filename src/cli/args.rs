@@ -23,6 +23,9 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Print the verdict and the tables of a run
     Show(ShowArgs),
+    /// Hash every file of a run and name what is missing, truncated, altered or foreign; writes
+    /// nothing
+    Verify(VerifyArgs),
     /// Print what each table's columns mean, or the JSON Schema of a pipeline file
     Schema(SchemaArgs),
     /// Tell which ONNX Runtime was found and where, its providers, and the machine's cores
@@ -70,6 +73,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, default_value_t = LogArg::Auto)]
     pub(super) log: LogArg,
 
+    /// Hash every file of the run first and make anew what was altered; without this, a file of
+    /// the right size is trusted
+    #[arg(long)]
+    pub(super) recheck: bool,
+
     /// Do not print the tables at the end
     #[arg(long)]
     pub(super) quiet: bool,
@@ -96,6 +104,12 @@ pub(super) struct ShowArgs {
     /// How many rows of a table to print at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub(super) rows: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArgs {
+    /// The run directory
+    pub(super) run: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod run;
 mod schema;
 mod show;
 mod term;
+mod verify;
 
 pub use exit::Exit;
 
@@ -78,6 +79,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Run(args) => run::main(args),
         Command::Check(args) => check::main(args),
         Command::Show(args) => show::main(args),
+        Command::Verify(args) => verify::main(args),
         Command::Schema(args) => schema::main(args),
         Command::Doctor(args) => doctor::main(args),
     };

@@ -17,6 +17,7 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, CliError> {
     let options = RunOptions {
         run_dir: args.run_dir.clone().unwrap_or_else(|| default_dir(&pipeline)),
         engine: engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads),
+        recheck: args.recheck,
     };
     let monitor = term::monitor(args.log);
     let summary = run::run(&pipeline, &options, monitor.as_ref()).map_err(|error| match error {

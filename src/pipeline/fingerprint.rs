@@ -6,7 +6,6 @@
 use serde_json::{Value, json};
 
 use super::lineage::Lineage;
-use crate::model::{EngineFacts, ModelCard};
 use crate::prompt::Prompt;
 use crate::stage::Stage;
 use crate::store::hex_sha256;
@@ -21,16 +20,16 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn new(card: &ModelCard, facts: &EngineFacts, lineage: &Lineage) -> Self {
+    pub(super) fn new(lineage: &Lineage) -> Self {
         // The thread count is left out: it is recorded in run.json, and asking for another one must
         // not redo a finished run.
         Self {
             value: json!({
-                "model": card.graph_sha256(),
-                "tokenizer": card.tokenizer_sha256(),
-                "onnxruntime": facts.runtime_version,
-                "provider": facts.provider,
-                "tf32": facts.tf32,
+                "model": lineage.model_sha256,
+                "tokenizer": lineage.tokenizer_sha256,
+                "onnxruntime": lineage.onnxruntime,
+                "provider": lineage.provider,
+                "tf32": lineage.tf32,
             }),
             lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
         }

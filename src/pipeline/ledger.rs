@@ -98,7 +98,8 @@ impl<'a> Ledger<'a> {
         true
     }
 
-    fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
+    /// Takes the parts of a receipt that holds as those of the present plan.
+    pub(super) fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
         self.known.insert(Receipt::file(stage.kind(), part));
         for stats in parts {
             self.known.insert(stats.file.path.clone());
@@ -182,31 +183,9 @@ impl<'a> Ledger<'a> {
         let is_later = |name: &str| {
             later.iter().any(|s| s.kind() == name || s.writes().iter().any(|t| t.name == name))
         };
-        for table in crate::table::schema::ALL.iter().filter(|table| !is_later(table.name)) {
-            let mut folders = vec![table.folder(None)];
-            let layers = self.store.list(&folders[0])?;
-            let layers = layers.iter().filter(|name| name.starts_with("layer="));
-            folders.extend(layers.map(|name| format!("{}/{name}", table.folder(None))));
-            for folder in folders {
-                self.remove_unknown(&folder, ".parquet")?;
-            }
-        }
-        for stage in self.store.list("receipts")?.iter().filter(|stage| !is_later(stage)) {
-            self.remove_unknown(&format!("receipts/{stage}"), ".json")?;
-        }
-        for (kind, file) in [("summary", "summary.json"), ("report", "report.html")] {
-            if !is_later(kind) && !self.known.contains(file) {
-                self.store.remove(file)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn remove_unknown(&self, folder: &str, ending: &str) -> Result<(), StoreError> {
-        for name in self.store.list(folder)? {
-            let file = format!("{folder}/{name}");
-            let ours = name.starts_with("part-") && name.ends_with(ending);
-            if ours && !self.known.contains(&file) {
+        for file in made_files(self.store)? {
+            let stale = family(&file).is_some_and(|name| !is_later(name));
+            if stale && !self.known.contains(&file) {
                 self.store.remove(&file)?;
             }
         }
@@ -214,10 +193,46 @@ impl<'a> Ledger<'a> {
     }
 
     fn is_released(&self, path: &str) -> bool {
-        table_of(path).is_some_and(|name| {
-            RAW.iter().any(|table| table.name == name) && !self.retain.contains(name)
-        })
+        is_released(self.retain, path)
     }
+}
+
+/// Whether the file is of a raw table that is deleted once it is read.
+pub(super) fn is_released(retain: &BTreeSet<String>, path: &str) -> bool {
+    table_of(path)
+        .is_some_and(|name| RAW.iter().any(|table| table.name == name) && !retain.contains(name))
+}
+
+/// The files of a run directory that stages make, and whatever else lies in their folders.
+pub(super) fn made_files(store: &Store) -> Result<Vec<String>, StoreError> {
+    let mut files = store.walk("tables")?;
+    files.extend(store.walk("receipts")?);
+    let single = ["summary.json", "report.html"].into_iter().filter(|name| store.exists(name));
+    files.extend(single.map(str::to_owned));
+    Ok(files)
+}
+
+/// The table or stage that a file belongs to by its name, which is a name that only this program
+/// gives; `None` for anything else, which is never deleted.
+pub(super) fn family(file: &str) -> Option<&str> {
+    let steps: Vec<&str> = file.split('/').collect();
+    let is_part = |name: &str, ending| name.starts_with("part-") && name.ends_with(ending);
+    match *steps.as_slice() {
+        ["summary.json"] => Some("summary"),
+        ["report.html"] => Some("report"),
+        ["receipts", stage, name] if is_part(name, ".json") => Some(stage),
+        ["tables", table, name] if is_part(name, ".parquet") => known_table(table),
+        ["tables", table, layer, name]
+            if layer.starts_with("layer=") && is_part(name, ".parquet") =>
+        {
+            known_table(table)
+        }
+        _ => None,
+    }
+}
+
+fn known_table(name: &str) -> Option<&str> {
+    Table::named(name).map(|table| table.name)
 }
 
 /// The table that a file of the run directory belongs to.

@@ -1,10 +1,12 @@
 //! `run.json`: where the numbers come from, for people and for the report.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
 use crate::model::EngineFacts;
-use crate::store::{Store, StoreError, hex_sha256};
+use crate::store::{Store, StoreError, hex_sha256, read_sealed, sealed_json};
 
 /// Name of the file in the run directory.
 pub const FILE: &str = "run.json";
@@ -18,6 +20,8 @@ pub struct RunRecord {
     pub state: State,
     /// What the numbers depend on.
     pub lineage: Lineage,
+    /// Raw tables that stay; the others are deleted once they are read.
+    pub retain: BTreeSet<String>,
     /// What was done; zero while running.
     pub counts: Counts,
 }
@@ -109,13 +113,11 @@ impl Lineage {
 impl RunRecord {
     /// Reads the record of a run directory; `None` when there is none or it is damaged.
     pub fn read(store: &Store) -> Option<Self> {
-        serde_json::from_slice(&store.read(FILE).ok()?).ok()
+        read_sealed(&store.read(FILE).ok()?).ok()
     }
 
     pub(super) fn write(&self, store: &Store) -> Result<(), StoreError> {
-        let mut text = serde_json::to_string_pretty(self).expect("a record serialises");
-        text.push('\n');
-        store.write(FILE, text.as_bytes())?;
+        store.write(FILE, sealed_json(self).as_bytes())?;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ pub mod lineage;
 pub mod plan;
 pub mod run;
 pub mod template;
+pub mod verify;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;

@@ -8,6 +8,7 @@ use super::fingerprint::Ground;
 use super::ledger::Ledger;
 use super::lineage::{Counts, Lineage, RunRecord, State};
 use super::plan::Plan;
+use super::verify::{self, VerifyError};
 use super::{Pipeline, config};
 use crate::model::{Engine, EngineOptions, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
@@ -23,6 +24,9 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
     /// Which ONNX Runtime library, threads; provider and precision are the pipeline's.
     pub engine: EngineOptions,
+    /// Whether to hold every file against its hash first, not only its size, and to make anew what
+    /// does not match.
+    pub recheck: bool,
 }
 
 /// What a run did.
@@ -47,6 +51,9 @@ pub enum RunError {
     /// A table or receipt failed.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The files could not be held against their hashes.
+    #[error(transparent)]
+    Verify(VerifyError),
     /// A stage failed.
     #[error("stage '{stage}' failed on {}", place(*.scope, *.part))]
     Stage {
@@ -76,6 +83,16 @@ pub enum RunError {
     Interrupted,
 }
 
+impl From<VerifyError> for RunError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Interrupted => Self::Interrupted,
+            VerifyError::Store(error) => Self::Store(error),
+            other => Self::Verify(other),
+        }
+    }
+}
+
 fn place(scope: Scope, part: u32) -> String {
     match scope {
         Scope::Shard => format!("shard {part}"),
@@ -95,14 +112,14 @@ pub fn run(
 ) -> Result<RunSummary, RunError> {
     let started = Instant::now();
     let plan = Plan::new(pipeline);
-    refuse_foreign(&options.run_dir, &pipeline.name)?;
+    let resolved = config::resolved_yaml(pipeline);
+    refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
     let store = Store::create(&options.run_dir)?;
     let _lock = store.lock()?;
     pipeline.card.verify_files()?;
     let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
     let tokenizer = Tokenizer::load(&pipeline.card)?;
     let facts = engine.facts()?;
-    let resolved = config::resolved_yaml(pipeline);
     let lineage = Lineage::new(pipeline, &resolved, plan.sha256(), facts);
     monitor.event(&Event::Note(&describe(&lineage, &plan)));
     if let Some(reason) = &facts.fallback {
@@ -114,8 +131,10 @@ pub fn run(
         prompts: plan.prompts() as u64,
         ..Counts::default()
     };
-    let ground = Ground::new(&pipeline.card, facts, &lineage);
-    let mut record = RunRecord { format: 1, state: State::Running, lineage, counts };
+    let is_sound = !options.recheck || !verify::withdraw_damaged(&store, monitor)?;
+    let ground = Ground::new(&lineage);
+    let retain = pipeline.retain.clone();
+    let mut record = RunRecord { format: 1, state: State::Running, lineage, retain, counts };
     let mut executor = Executor {
         pipeline,
         store: &store,
@@ -125,10 +144,13 @@ pub fn run(
         shards: counts.shards,
         ledger: Ledger::new(&store, ground, &pipeline.retain),
     };
-    if let Some(counts) = executor.finished(&plan, &record) {
+    if is_sound
+        && is_written(&store, &resolved)
+        && let Some(counts) = executor.finished(&plan, &record)
+    {
         return Ok(RunSummary { counts, was_finished: true });
     }
-    store.write("pipeline.yml", resolved.as_bytes())?;
+    store.write(config::RESOLVED_FILE, resolved.as_bytes())?;
     record.write(&store)?;
     executor.run_all(&plan)?;
 
@@ -141,7 +163,7 @@ pub fn run(
     Ok(RunSummary { counts: record.counts, was_finished: false })
 }
 
-fn refuse_foreign(run_dir: &Path, name: &str) -> Result<(), RunError> {
+fn refuse_foreign(run_dir: &Path, name: &str, resolved: &str) -> Result<(), RunError> {
     let store = Store::open(run_dir);
     let foreign = |holds: String| Err(RunError::ForeignFolder { path: run_dir.to_owned(), holds });
     if let Some(record) = RunRecord::read(&store) {
@@ -149,15 +171,20 @@ fn refuse_foreign(run_dir: &Path, name: &str) -> Result<(), RunError> {
         if other != name {
             return foreign(format!("holds a run of another pipeline, '{other}', not '{name}'"));
         }
-    } else if run_dir.is_dir() {
-        // A process killed before its first record leaves these and nothing else.
-        let ours = ["run.lock", ".pending", "pipeline.yml", "run.json"];
+    } else if run_dir.is_dir() && !is_written(&store, resolved) {
+        // A run of this very pipeline may have lost its run.json; a process killed before its first record leaves these and nothing else.
+        let ours = ["run.lock", ".pending", config::RESOLVED_FILE, "run.json"];
         let names = store.list("")?;
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
             return foreign(format!("is no run directory: it holds '{name}' and no run.json"));
         }
     }
     Ok(())
+}
+
+/// Whether the folder's `pipeline.yml` is this one.
+fn is_written(store: &Store, resolved: &str) -> bool {
+    store.read(config::RESOLVED_FILE).is_ok_and(|text| text == resolved.as_bytes())
 }
 
 fn describe(lineage: &Lineage, plan: &Plan) -> String {
@@ -283,6 +310,7 @@ impl Executor<'_> {
     }
 }
 
-fn of(stages: &[Box<dyn Stage>], scope: Scope) -> Vec<&dyn Stage> {
+/// The stages of that scope, in order.
+pub(super) fn of(stages: &[Box<dyn Stage>], scope: Scope) -> Vec<&dyn Stage> {
     stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
 }

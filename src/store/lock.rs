@@ -1,7 +1,7 @@
 //! One process at a time per run directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek as _, Write as _};
+use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
 
 use super::StoreError;
@@ -28,14 +28,7 @@ impl RunLock {
             .map_err(error)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                let holder = if holder.trim().is_empty() { "another process" } else { &holder };
-                return Err(StoreError::Locked {
-                    path: root.to_owned(),
-                    holder: holder.trim().to_owned(),
-                });
-            }
+            Err(TryLockError::WouldBlock) => return Err(locked(root, &path)),
             Err(TryLockError::Error(e)) => return Err(error(e)),
         }
         file.set_len(0).map_err(error)?;
@@ -43,6 +36,26 @@ impl RunLock {
         writeln!(file, "process {}{}", std::process::id(), host()).map_err(error)?;
         Ok(Self { _file: file })
     }
+}
+
+/// Whether nobody holds the lock, found without making or changing a file.
+pub(super) fn check_free(root: &Path) -> Result<(), StoreError> {
+    let path = root.join(NAME);
+    let file = match File::open(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|e| StoreError::io("read", &path, e))?,
+    };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(locked(root, &path)),
+        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path, e)),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn locked(root: &Path, path: &Path) -> StoreError {
+    let holder = fs::read_to_string(path).unwrap_or_default();
+    let holder = if holder.trim().is_empty() { "another process" } else { &holder };
+    StoreError::Locked { path: root.to_owned(), holder: holder.trim().to_owned() }
 }
 
 fn host() -> String {

@@ -5,6 +5,7 @@
 
 mod lock;
 mod pending;
+mod seal;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 pub use lock::RunLock;
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
+pub use seal::{BrokenSeal, read_sealed, sealed_json};
 
 /// Folder below the root where files wait for their final name.
 const PENDING: &str = ".pending";
@@ -134,6 +136,32 @@ impl Store {
         }
         names.sort();
         Ok(names)
+    }
+
+    /// Names, relative to the root and sorted, of all files below the folder `name`; empty when it
+    /// is not there.
+    pub fn walk(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        let mut files = Vec::new();
+        for entry in self.list(name)? {
+            let entry = format!("{name}/{entry}");
+            if self.path(&entry).is_dir() {
+                files.extend(self.walk(&entry)?);
+            } else {
+                files.push(entry);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Names of the files that a process left before it could give them their final name.
+    pub fn pending(&self) -> Result<Vec<String>, StoreError> {
+        let names = self.list(PENDING)?;
+        Ok(names.into_iter().map(|name| format!("{PENDING}/{name}")).collect())
+    }
+
+    /// Ends well when no process holds the run directory. Writes nothing, unlike [`Self::lock`].
+    pub fn check_unlocked(&self) -> Result<(), StoreError> {
+        lock::check_free(&self.root)
     }
 
     /// Takes the run directory for this process, and clears what a killed process left pending.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::TableError;
-use crate::store::{FileStats, Store};
+use crate::store::{FileStats, Store, read_sealed, sealed_json};
 
 /// One part of a table, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +51,7 @@ impl Receipt {
 
     /// Writes the receipt; called only after all its parts are committed.
     pub fn write(&self, store: &Store) -> Result<(), TableError> {
-        let mut text = serde_json::to_string_pretty(self).expect("a receipt serialises");
-        text.push('\n');
-        store.write(&Self::file(&self.stage, self.part), text.as_bytes())?;
+        store.write(&Self::file(&self.stage, self.part), sealed_json(self).as_bytes())?;
         Ok(())
     }
 
@@ -61,6 +59,6 @@ impl Receipt {
     /// nothing, so the work is done again).
     pub fn read(store: &Store, stage: &str, part: u32) -> Option<Self> {
         let bytes = store.read(&Self::file(stage, part)).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        read_sealed(&bytes).ok()
     }
 }

@@ -5,6 +5,7 @@
 mod cli;
 mod common;
 mod config_errors;
+mod damage;
 mod determinism;
 mod invariance;
 mod kill;

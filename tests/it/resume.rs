@@ -56,7 +56,7 @@ impl Folder {
 }
 
 /// (stage, shard) that a log in JSON says were worked on.
-fn finished(log: &str) -> Vec<String> {
+pub(crate) fn finished(log: &str) -> Vec<String> {
     let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     lines
         .filter(|event| event["event"] == "finished")

@@ -11,7 +11,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-pub use resolved::resolved_yaml;
+pub use resolved::{RESOLVED_FILE, resolved_yaml};
+pub(super) use stages::plain;
 
 use self::wire::{PipelineConfig, RawTable};
 use super::Pipeline;

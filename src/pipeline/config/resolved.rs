@@ -10,6 +10,9 @@ use crate::pipeline::{FileSource, Pipeline, Task};
 use crate::spec::to_yaml;
 use crate::stage::StageConfig;
 
+/// Name, in the run directory, of the pipeline as it was understood.
+pub const RESOLVED_FILE: &str = "pipeline.yml";
+
 #[derive(Serialize)]
 struct Resolved<'a> {
     name: &'a str,

@@ -146,7 +146,7 @@ fn check_order(entries: &[Entry], problems: &mut Problems) {
 }
 
 /// The stage of a kind with nothing set, to ask which tables it reads and writes.
-fn plain(kind: &str) -> Option<Box<dyn Stage>> {
+pub(in crate::pipeline) fn plain(kind: &str) -> Option<Box<dyn Stage>> {
     let facts = Facts { n_layer: Some(1), n_positions: None, threshold: None };
     let config = StageConfig::default_of(kind)?;
     config.validate(&Path::default(), &facts, &mut Problems::default())

@@ -1,0 +1,77 @@
+//! `aqlens verify`: which files of a run are not what the run wrote, and what to do.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use super::args::VerifyArgs;
+use super::{CliError, Exit};
+use crate::monitor::VoidMonitor;
+use crate::pipeline::config::RESOLVED_FILE;
+use crate::pipeline::lineage::State;
+use crate::pipeline::verify::{Finding, Verification, VerifyError, Wrong, verify};
+
+pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
+    let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
+        VerifyError::NoRun { .. } => CliError::Wrong(format!("error: {error}")),
+        _ => CliError::failed(&error),
+    })?;
+    print(&args.run, &found)?;
+    Ok(if found.is_sound() { Exit::Done } else { Exit::Failed })
+}
+
+fn print(run: &Path, found: &Verification) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for Finding { file, wrong, why, run_repairs, .. } in &found.findings {
+        let repair = match wrong {
+            _ if !run_repairs => "move or delete it by hand",
+            Wrong::Foreign => "run --recheck deletes it",
+            _ => "run --recheck makes it anew",
+        };
+        writeln!(out, "{:<10} {file}: {why}; {repair}", wrong.word())?;
+    }
+    for file in &found.leftovers {
+        writeln!(
+            out,
+            "{:<10} {file}: a stopped process left it; the next run deletes it",
+            "leftover"
+        )?;
+    }
+    for note in &found.notes {
+        writeln!(out, "{:<10} {note}", "note")?;
+    }
+    if found.state == Some(State::Running) {
+        writeln!(
+            out,
+            "{:<10} {} of its stages (counted by shard) are not done; run again to go on",
+            "unfinished", found.open
+        )?;
+    }
+    if found.findings.iter().any(|finding| finding.run_repairs) {
+        writeln!(out, "\nto make good just these: {}", repair(run, found))?;
+    }
+    writeln!(
+        out,
+        "{}: {} files ({} bytes) sound, {}",
+        run.display(),
+        found.sound_files,
+        found.sound_bytes,
+        counts(found)
+    )
+}
+
+/// The command that puts things right; the run's own pipeline file serves unless it is damaged.
+fn repair(run: &Path, found: &Verification) -> String {
+    let own = run.join(RESOLVED_FILE).display().to_string();
+    let damaged = found.findings.iter().any(|finding| finding.file == RESOLVED_FILE);
+    let pipeline = if damaged { "PIPELINE" } else { &own };
+    format!("aqlens run {pipeline} --run-dir {} --recheck", run.display())
+}
+
+/// `2 altered, 1 missing`
+fn counts(found: &Verification) -> String {
+    let mut kinds: Vec<_> = found.findings.iter().map(|finding| finding.wrong).collect();
+    kinds.sort_unstable();
+    let counts = kinds.chunk_by(|a, b| a == b);
+    let counts: Vec<_> = counts.map(|run| format!("{} {}", run.len(), run[0].word())).collect();
+    if counts.is_empty() { "nothing wrong".to_owned() } else { counts.join(", ") }
+}

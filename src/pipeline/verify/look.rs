@@ -1,0 +1,310 @@
+//! One look at a run directory, from its record down to its tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::judge::{judge, read_whole, unread};
+use super::{Finding, Verification, VerifyError, Wrong};
+use crate::monitor::Monitor;
+use crate::pipeline::fingerprint::Ground;
+use crate::pipeline::ledger::{Ledger, family, is_released, made_files};
+use crate::pipeline::lineage::{self, RunRecord, State};
+use crate::pipeline::plan::Plan;
+use crate::pipeline::run::of;
+use crate::pipeline::{Pipeline, config};
+use crate::prompt::Prompt;
+use crate::stage::{KINDS, Scope, Stage};
+use crate::store::{FileStats, Store, StoreError, hex_sha256};
+use crate::table::receipt::Receipt;
+
+/// A stage and the shard it worked on.
+type Key = (&'static str, u32);
+
+/// One look at a run directory.
+pub(super) struct Look<'a> {
+    store: &'a Store,
+    found: Verification,
+    record: Option<RunRecord>,
+    /// Receipts that are whole and, as far as the plan can be had, hold.
+    receipts: BTreeMap<Key, Receipt>,
+    /// Work that no receipt proves; its files are neither sound nor foreign.
+    unproved: BTreeSet<Key>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            found: Verification::default(),
+            record: None,
+            receipts: BTreeMap::new(),
+            unproved: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn all(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+        self.read_record();
+        let pipeline = self.read_pipeline();
+        let plan = pipeline.as_ref().map(|pipeline| (pipeline, Plan::new(pipeline)));
+        let steps = plan.as_ref().map(|(pipeline, plan)| Steps::new(pipeline, plan));
+        self.read_receipts(steps.as_ref())?;
+        if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
+            self.hold_receipts(steps, &record);
+        }
+        self.hash_files(monitor)?;
+        self.find_foreign()?;
+        self.found.leftovers = self.store.pending()?;
+        self.found.findings.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(self.found)
+    }
+
+    fn add(&mut self, file: &str, wrong: Wrong, why: impl Into<String>) {
+        self.found.findings.push(Finding {
+            file: file.to_owned(),
+            wrong,
+            why: why.into(),
+            receipt: None,
+            run_repairs: wrong != Wrong::Foreign || family(file).is_some(),
+        });
+    }
+
+    fn sound(&mut self, bytes: u64) {
+        self.found.sound_files += 1;
+        self.found.sound_bytes += bytes;
+    }
+
+    fn read_record(&mut self) {
+        match read_whole::<RunRecord>(self.store, lineage::FILE) {
+            Ok((record, bytes)) => {
+                self.found.state = Some(record.state);
+                self.record = Some(record);
+                self.sound(bytes);
+            }
+            Err((wrong, why)) => self.add(lineage::FILE, wrong, why),
+        }
+    }
+
+    /// The pipeline of the run, if it is to be had.
+    fn read_pipeline(&mut self) -> Option<Pipeline> {
+        let name = config::RESOLVED_FILE;
+        let bytes = match self.store.read(name) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let (wrong, why) = unread(&error);
+                self.add(name, wrong, why);
+                if self.record.is_none() {
+                    let note = "without run.json and pipeline.yml `aqlens run` refuses this \
+                                folder: run the pipeline into another one";
+                    self.found.notes.push(note.to_owned());
+                }
+                return None;
+            }
+        };
+        let lineage = &self.record.as_ref()?.lineage;
+        if hex_sha256(&bytes) != lineage.pipeline_sha256 {
+            self.add(name, Wrong::Altered, "it is not the pipeline that run.json records");
+            return None;
+        }
+        let version = lineage.aqlens.clone();
+        self.sound(bytes.len() as u64);
+        let unchecked = "whether each receipt belongs to this run was not looked at";
+        if version != env!("CARGO_PKG_VERSION") {
+            self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
+            return None;
+        }
+        let path = self.store.path(name);
+        let pipeline = config::load(&path, &[]).ok();
+        if pipeline.is_none() {
+            let path = path.display();
+            self.found.notes.push(format!(
+                "{unchecked}: the pipeline's model or input files are not as they were (`aqlens \
+                 check {path}` names them)"
+            ));
+        }
+        pipeline
+    }
+
+    fn read_receipts(&mut self, steps: Option<&Steps<'_>>) -> Result<(), StoreError> {
+        for file in self.store.walk("receipts")? {
+            let key = KINDS.iter().find_map(|kind| {
+                let part = part_of(&file)?;
+                (Receipt::file(kind, part) == file).then_some((*kind, part))
+            });
+            let key = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
+            let Some(key) = key else {
+                self.add(&file, Wrong::Foreign, "this run has no such stage and shard");
+                continue;
+            };
+            match read_whole::<Receipt>(self.store, &file) {
+                Ok((receipt, bytes)) if (receipt.stage.as_str(), receipt.part) == key => {
+                    self.sound(bytes);
+                    self.receipts.insert(key, receipt);
+                }
+                Ok((receipt, _)) => {
+                    let Receipt { stage, part, .. } = receipt;
+                    let why = format!("it is the receipt of stage '{stage}' on part {part}");
+                    self.add(&file, Wrong::Foreign, why);
+                    self.unproved.insert(key);
+                }
+                Err((wrong, why)) => {
+                    self.add(&file, wrong, why);
+                    self.unproved.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds receipts against the plan: which there must be, and with what fingerprint.
+    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) {
+        let is_finished = record.state == State::Finished;
+        let mut ledger = Ledger::new(self.store, Ground::new(&record.lineage), &record.retain);
+        for &(stage, part, prompts) in &steps.list {
+            let key = (stage.kind(), part);
+            let file = Receipt::file(stage.kind(), part);
+            match self.receipts.remove(&key) {
+                Some(receipt) => {
+                    // What reads unproved tables cannot be judged before they are made again.
+                    let holds = self.reads_unproved(steps, stage, part)
+                        || receipt.fingerprint == ledger.fingerprint(stage, part, prompts);
+                    if holds {
+                        ledger.remember(stage, part, receipt.parts.clone());
+                        self.receipts.insert(key, receipt);
+                        continue;
+                    }
+                    self.found.sound_files -= 1;
+                    self.found.sound_bytes -= self.store.bytes(&file).unwrap_or(0);
+                    if is_finished {
+                        let why = "it is the receipt of other work than this run's: another \
+                                   pipeline, model or input";
+                        self.add(&file, Wrong::Foreign, why);
+                    }
+                }
+                None if is_finished && !self.unproved.contains(&key) => {
+                    let why = "nothing proves that this stage is done on this shard";
+                    self.add(&file, Wrong::Missing, why);
+                }
+                None => {}
+            }
+            self.found.open += usize::from(!is_finished);
+            self.unproved.insert(key);
+        }
+    }
+
+    fn reads_unproved(&self, steps: &Steps<'_>, stage: &dyn Stage, part: u32) -> bool {
+        let reads = stage.reads().iter().chain(stage.reads_if_there());
+        let reads: Vec<&str> = reads.map(|table| table.name).collect();
+        self.unproved.iter().any(|(kind, at)| {
+            (stage.scope() == Scope::Run || *at == part)
+                && steps.stages[kind].writes().iter().any(|table| reads.contains(&table.name))
+        })
+    }
+
+    /// Hashes every file that a receipt names.
+    fn hash_files(&mut self, monitor: &dyn Monitor) -> Result<(), VerifyError> {
+        let store = self.store;
+        let retain = self.record.as_ref().map(|record| &record.retain);
+        let may_be_gone = |file: &str| {
+            // Without a record nobody knows what was to be retained.
+            !store.exists(file)
+                && retain.map_or_else(
+                    || is_released(&BTreeSet::new(), file),
+                    |retain| is_released(retain, file),
+                )
+        };
+        let named: Vec<(&Receipt, &FileStats)> = self
+            .receipts
+            .values()
+            .flat_map(|receipt| receipt.parts.iter().map(move |part| (receipt, &part.file)))
+            .filter(|(_, file)| !may_be_gone(&file.path))
+            .collect();
+        let judged: Result<Vec<_>, VerifyError> = named
+            .par_iter()
+            .map(|(receipt, file)| {
+                if monitor.is_interrupted() {
+                    return Err(VerifyError::Interrupted);
+                }
+                Ok((Receipt::file(&receipt.stage, receipt.part), *file, judge(store, file)))
+            })
+            .collect();
+        let judged: Vec<_> = judged?.into_iter().map(|(r, file, j)| (r, file.clone(), j)).collect();
+        for (receipt, file, judgement) in judged {
+            match judgement {
+                None => self.sound(file.bytes),
+                Some((wrong, why)) => {
+                    self.add(&file.path, wrong, why);
+                    let added = self.found.findings.last_mut().expect("one was added");
+                    added.receipt = Some(receipt);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds files in the run's folders that no receipt names.
+    fn find_foreign(&mut self) -> Result<(), StoreError> {
+        let parts = self.receipts.values().flat_map(|receipt| &receipt.parts);
+        let named: BTreeSet<&str> = parts.map(|part| part.file.path.as_str()).collect();
+        let writers = writers();
+        let is_unproved = |file: &str| {
+            let (kind, scope) = *writers.get(family(file)?)?;
+            let part = if scope == Scope::Run { 0 } else { part_of(file)? };
+            Some(self.unproved.contains(&(kind, part)))
+        };
+        let files = made_files(self.store)?;
+        let foreign = files.into_iter().filter(|file| {
+            !file.starts_with("receipts/")
+                && !named.contains(file.as_str())
+                && !is_unproved(file).unwrap_or(false)
+        });
+        for file in foreign.collect::<Vec<_>>() {
+            self.add(&file, Wrong::Foreign, "no receipt of this run names it");
+        }
+        Ok(())
+    }
+}
+
+/// Every stage of a plan on every shard.
+struct Steps<'a> {
+    /// In the order of a run, with the shard's prompts.
+    list: Vec<(&'a dyn Stage, u32, &'a [Prompt])>,
+    keys: BTreeSet<Key>,
+    /// The stages by kind.
+    stages: BTreeMap<&'static str, &'a dyn Stage>,
+}
+
+impl<'a> Steps<'a> {
+    fn new(pipeline: &'a Pipeline, plan: &'a Plan) -> Self {
+        let mut list = Vec::new();
+        for shard in &plan.shards {
+            let stages = of(&pipeline.stages, Scope::Shard).into_iter();
+            list.extend(stages.map(|stage| (stage, shard.part, &shard.prompts[..])));
+        }
+        let reducing = of(&pipeline.stages, Scope::Run).into_iter();
+        list.extend(reducing.map(|stage| (stage, 0, &[][..])));
+        let keys = list.iter().map(|(stage, part, _)| (stage.kind(), *part)).collect();
+        let stages = pipeline.stages.iter().map(|stage| (stage.kind(), stage.as_ref())).collect();
+        Self { list, keys, stages }
+    }
+}
+
+/// Which stage writes a file of that [`family`].
+fn writers() -> BTreeMap<&'static str, (&'static str, Scope)> {
+    let mut writers = BTreeMap::new();
+    for stage in KINDS.iter().filter_map(|kind| config::plain(kind)) {
+        let writer = (stage.kind(), stage.scope());
+        // Not every stage's name: a table of another stage may have the same.
+        if ["summary", "report"].contains(&stage.kind()) {
+            writers.insert(stage.kind(), writer);
+        }
+        writers.extend(stage.writes().iter().map(|table| (table.name, writer)));
+    }
+    writers
+}
+
+/// The shard in a file's name.
+fn part_of(file: &str) -> Option<u32> {
+    let name = file.rsplit('/').next()?;
+    name.strip_prefix("part-")?.split('.').next()?.parse().ok()
+}
