@@ -3,7 +3,7 @@
 //! Every file that a receipt names is hashed. Receipts and `run.json` carry their own hash,
 //! `pipeline.yml` is held against the lineage. Where that pipeline can still be loaded, the plan
 //! tells which receipts there must be and what fingerprint each must have, so that a sound receipt
-//! of some other run is seen too. Nothing here writes but [`withdraw_damaged`].
+//! of some other run is seen too. It writes nothing.
 
 mod judge;
 mod look;
