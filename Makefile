@@ -66,7 +66,7 @@ deny: ## licences and advisories of the dependencies (needs cargo-deny)
 	$(CARGO) deny check
 
 bench: venv build $(EXPORT_VENV)/.ready ## speed beside the notebook's loop (not a test)
-	EXPORT_VENV=$(EXPORT_VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py
+	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers)
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py

@@ -1,0 +1,84 @@
+"""Processes timed from outside, and the machine that they ran on."""
+
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass
+class Finished:
+    """One process, from start to exit."""
+
+    stdout: str
+    stderr: str
+    seconds: float
+    peak_bytes: int
+    # Share of the machine's cores that other processes took meanwhile (the hypervisor among
+    # them); None where the system does not tell.
+    others: float | None
+
+
+def run(command: list) -> Finished:
+    """Runs `command` in the repository root; a failure ends the benchmark with its own words."""
+    command = [str(part) for part in command]
+    root = Path(__file__).resolve().parents[2]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        busy, started = _busy_seconds(), time.perf_counter()
+        process = subprocess.Popen(command, cwd=root, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        others = None
+        if busy is not None:
+            alien = _busy_seconds() - busy - usage.ru_utime - usage.ru_stime
+            others = max(0.0, alien / (seconds * os.cpu_count()))
+        out.seek(0)
+        err.seek(0)
+        # Linux counts in KiB, macOS in bytes.
+        peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        finished = Finished(out.read(), err.read(), seconds, peak, others)
+    if process.returncode != 0:
+        raise SystemExit(
+            f"error: {' '.join(command)} ended with {process.returncode}:\n"
+            f"{finished.stderr.strip()}"
+        )
+    return finished
+
+
+def _busy_seconds() -> float | None:
+    """Seconds that all cores together were not idle since the machine started."""
+    try:
+        fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    except OSError:
+        return None
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, fields)
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def forget(paths: list[Path]) -> bool:
+    """Drops files from the system's cache, so that the next process reads them from the disk."""
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    for path in paths:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
+
+
+def describe() -> str:
+    """Processor, cores, memory, system, in one line."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(": ", 1)[1] for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    system = f"{platform.system()} {platform.release()}"
+    return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {system}"

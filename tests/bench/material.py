@@ -1,0 +1,130 @@
+"""What the benchmark runs: a random GPT-2-small in both layouts, and pipelines of seeded prompts.
+
+Made in a folder that git ignores, and used again as long as nothing that it was made from changed.
+"""
+
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+GPT2_SMALL = {"n_layer": 12, "n_head": 12, "n_embd": 768, "vocab_size": 50257, "n_positions": 1024}
+# The notebook's layers and prompt.
+LAYERS = [0, 2, 4, 6, 8, 10, 11]
+PROMPT = "{task}\n\nContext: {input}\n\nAnswer:"
+SHORTEST, LONGEST = 20, 60
+INPUTS = 16
+
+TASKS = {
+    "color": "What color is the ball?",
+    "location": "Where is the ball?",
+    "existence": "Is there a ball?",
+    "relation": "What is the ball next to?",
+    "count": "How many objects are mentioned?",
+    "under": "What is under the table, and what color is it?",
+    "near": "Is there a red cup near the ball?",
+    "objects": "What are the objects, and where are the objects?",
+}
+# One token each in GPT-2's vocabulary and in the demo model's.
+COLORS = ["red", "blue", "green", "yellow", "black", "white"]
+NOUNS = ["ball", "cup", "table", "book", "chair", "box", "shelf", "plate"]
+RELATIONS = ["on", "under", "behind", "near", "next to"]
+
+
+@dataclass
+class Material:
+    """Where everything lies. `measured` has the prompts alone; `run` has a warm-up shard before."""
+
+    model: Path
+    checkpoint: Path
+    measured: Path
+    run: Path
+    lengths: list[int]
+
+
+def make_material(folder: Path, tokenizer: Path) -> Material:
+    """Makes what is not there yet; takes a minute or two the first time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model, checkpoint = folder / "model", folder / "checkpoint"
+    _make_model(folder, model, checkpoint, tokenizer)
+    rng = random.Random(37)
+    inputs = {f"scene-{i:02}": _scene(rng, 1 + i % 4) for i in range(INPUTS)}
+    encoder = Tokenizer.from_file(str(tokenizer))
+    lengths = [
+        len(encoder.encode(PROMPT.replace("{task}", task).replace("{input}", text)).ids)
+        for text in inputs.values()
+        for task in TASKS.values()
+    ]
+    if not SHORTEST <= min(lengths) <= max(lengths) <= LONGEST:
+        raise SystemExit(
+            f"error: with {tokenizer} the prompts have {min(lengths)} to {max(lengths)} tokens, "
+            f"and the benchmark wants {SHORTEST} to {LONGEST}; name an English tokenizer"
+        )
+    prompts = {"name": "prompts", "inputs": inputs, "tasks": TASKS}
+    # As many inputs as a shard holds, under one task, so that the prompts get a shard of their own.
+    warm_up = {"name": "warm-up", "inputs": inputs, "tasks": {"existence": TASKS["existence"]}}
+    return Material(
+        model=model,
+        checkpoint=checkpoint,
+        measured=_write_pipeline(folder / "prompts.yml", model, [prompts]),
+        run=_write_pipeline(folder / "with-warm-up.yml", model, [warm_up, prompts]),
+        lengths=lengths,
+    )
+
+
+def _scene(rng: random.Random, clauses: int) -> str:
+    def thing() -> str:
+        return f"a {rng.choice(COLORS)} {rng.choice(NOUNS)}"
+
+    def clause() -> str:
+        return f"{thing()} {rng.choice(RELATIONS)} {thing()}"
+
+    return "There is " + ", and ".join(clause() for _ in range(clauses)) + "."
+
+
+def _write_pipeline(path: Path, model: Path, scenarios: list[dict]) -> Path:
+    pipeline = {
+        "name": path.stem,
+        "model": model.name,
+        "prompt": PROMPT,
+        # As the reference.
+        "provider": "cpu",
+        "shard_inputs": INPUTS,
+        "scenarios": scenarios,
+        "stages": [{"kind": "extract", "layers": LAYERS}],
+    }
+    # JSON is YAML.
+    path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _make_model(folder: Path, model: Path, checkpoint: Path, tokenizer: Path) -> None:
+    stamp, made_from = folder / "made-from.sha256", _made_from(tokenizer)
+    if stamp.is_file() and stamp.read_text() == made_from:
+        return
+    print(f"making a random GPT-2-small in {folder} (1 GB)", file=sys.stderr, flush=True)
+    for old in (model, checkpoint):
+        shutil.rmtree(old, ignore_errors=True)
+    stamp.unlink(missing_ok=True)
+    command = [sys.executable, ROOT / "export/export.py", "--random-weights", "--seed", "0"]
+    command += ["--config", json.dumps(GPT2_SMALL), "--name", "gpt2-small-random"]
+    command += ["--tokenizer", tokenizer, "--save-checkpoint", checkpoint, "--out", model]
+    # The benchmark's own output is its figures alone.
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    stamp.write_text(made_from)
+
+
+def _made_from(tokenizer: Path) -> str:
+    """Changes with the shape, the tokenizer and the exporter."""
+    digest = hashlib.sha256(json.dumps(GPT2_SMALL).encode())
+    sources = sorted((ROOT / "export/aqlens_export").glob("*.py"))
+    for path in [tokenizer, ROOT / "export/export.py", *sources]:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
