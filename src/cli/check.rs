@@ -9,6 +9,8 @@ use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::{Pipeline, config};
+use crate::stage::StageConfig;
+use crate::stage::extract::TooLong;
 
 /// Columns of a report when standard error is no terminal.
 const WIDTH: usize = 100;
@@ -30,6 +32,7 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let plan = Plan::new(&pipeline);
     let prompts = encode(&plan, &tokenizer).map_err(failed)?;
     let cost = Cost::of(&pipeline, &prompts);
+    refuse_too_long(&pipeline, &plan, &prompts)?;
     let options = engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
@@ -66,6 +69,26 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
 fn encode(plan: &Plan, tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelError> {
     let prompts = plan.shards.iter().flat_map(|shard| &shard.prompts);
     prompts.map(|p| Ok(tokenizer.encode(&p.text, p.input_span.clone())?.ids)).collect()
+}
+
+/// A prompt that the run would stop at, unless the pipeline says to skip such prompts.
+fn refuse_too_long(pipeline: &Pipeline, plan: &Plan, prompts: &[Vec<i32>]) -> Result<(), CliError> {
+    let stops = pipeline.stage_configs.iter().any(|config| {
+        matches!(config, StageConfig::Extract(extract) if extract.too_long == TooLong::Error)
+    });
+    let limit = pipeline.card.n_positions;
+    let all = plan.shards.iter().flat_map(|shard| &shard.prompts).zip(prompts);
+    let too_long: Vec<_> = all.filter(|(_, ids)| ids.len() > limit).collect();
+    let Some((prompt, ids)) = too_long.first().filter(|_| stops) else { return Ok(()) };
+    Err(CliError::Wrong(format!(
+        "error: {} of {} prompts are longer than the model's {limit} positions, the first one {} \
+         with {} tokens; shorten them, or set `too_long: skip` in the extract stage to leave them \
+         out",
+        too_long.len(),
+        prompts.len(),
+        prompt.key,
+        ids.len()
+    )))
 }
 
 /// What a run will take, before compression.

@@ -248,6 +248,8 @@ fn a_prompt_too_long_for_the_model_is_an_error_unless_the_pipeline_says_skip() {
     let folder = Folder::new();
     refuses(&folder.run(&long), 1, &["one/ball/color", "64", "too_long: skip"]);
     assert!(!folder.path().join("runs/small/tables/activations").exists());
+    let checked = aqlens(folder.path(), &["check", "pipeline.yml"]);
+    refuses(&checked, 2, &["2 of 2 prompts", "one/ball/color", "too_long: skip"]);
 
     let long = long.replace("layers: [0, 4]", "layers: [0, 4]\n    too_long: skip");
     let long = long.replace("    tasks:", "      short: \"a cup\"\n    tasks:");
