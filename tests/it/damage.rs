@@ -235,6 +235,36 @@ fn a_damaged_record_of_the_run_is_named_and_written_anew(
 }
 
 #[test]
+fn a_shorter_file_that_is_whole_is_altered_and_not_truncated() {
+    let folder = Folder::copy();
+    let small = fs::read(folder.path("tables/verdict/part-00000.parquet")).unwrap();
+    let large = folder.path(PART);
+    assert!(small.len() < fs::read(&large).unwrap().len());
+    put(&large, &small);
+    put(&folder.path("summary.json"), b"{\n  \"scenarios\": []\n}\n");
+    let ended = folder.verify();
+    assert_eq!(findings(&ended), [("altered", "summary.json"), ("altered", PART)]);
+}
+
+#[test]
+fn a_run_without_its_record_goes_on_only_under_its_own_pipeline() {
+    let folder = Folder::copy();
+    fs::remove_file(folder.path("run.json")).unwrap();
+    let run = ["run", "pipeline.yml", "--run-dir", "run"];
+    let other = aqlens(folder.dir.path(), &[&run[..], &["--set", "seed=1"]].concat());
+    assert_eq!(other.code, 2, "{}", other.stderr);
+    assert_eq!(aqlens(folder.dir.path(), &run).code, 0);
+    flip_a_bit(&folder.path("pipeline.yml"));
+    assert_eq!(aqlens(folder.dir.path(), &run).code, 0, "it is written anew without --recheck");
+    folder.is_as_undisturbed();
+    fs::remove_file(folder.path("run.json")).unwrap();
+    fs::remove_file(folder.path("pipeline.yml")).unwrap();
+    assert_eq!(aqlens(folder.dir.path(), &run).code, 2);
+    let ended = folder.verify();
+    assert!(ended.stdout.contains("into another one"), "{}", ended.stdout);
+}
+
+#[test]
 fn an_undisturbed_run_is_sound_and_verifying_writes_nothing() {
     let folder = Folder::copy();
     let everything = |folder: &Folder| {
