@@ -51,6 +51,13 @@ impl<'a> Ledger<'a> {
         self.skipped
     }
 
+    /// Numbers of the parts of a table with one part a shard that hold rows, ascending.
+    pub(super) fn parts_with_rows(&self, table: &Table) -> Vec<u32> {
+        let of_table = self.parts.iter().filter(|((name, _), _)| *name == table.name);
+        let with_rows = of_table.filter(|(_, parts)| parts.iter().any(|part| part.rows > 0));
+        with_rows.map(|((_, part), _)| *part).collect()
+    }
+
     pub(super) fn parts_written(&self) -> u64 {
         self.parts_written
     }

@@ -7,6 +7,7 @@ mod ledger;
 pub mod lineage;
 pub mod plan;
 pub mod run;
+mod skips;
 pub mod template;
 pub mod verify;
 
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub retain: BTreeSet<String>,
     /// Inputs a shard holds; `None` lets the plan choose.
     pub shard_inputs: Option<NonZeroU32>,
+    /// Share of all prompts, 0 to 1, that may be skipped before the run stops.
+    pub max_skipped: f64,
     /// Seed of everything that is drawn at random.
     pub seed: u64,
     /// Captured layers, ascending, from the extract stage.

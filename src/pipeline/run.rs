@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use super::lineage::{Counts, Lineage, RunRecord, State};
 use super::plan::Plan;
 use super::verify::{self, VerifyError};
-use super::{Pipeline, config};
+use super::{Pipeline, config, skips};
 use crate::model::{Engine, EngineOptions, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::Prompt;
@@ -78,6 +78,18 @@ pub enum RunError {
         /// What it holds instead.
         holds: String,
     },
+    /// More prompts have no numbers than the pipeline accepts.
+    #[error("{}", skips::sentence(*skipped, *prompts, *max_skipped, first))]
+    TooManySkipped {
+        /// How many, when the run stopped.
+        skipped: u64,
+        /// How many prompts the whole run has.
+        prompts: u64,
+        /// The share of them that may be skipped.
+        max_skipped: f64,
+        /// The first of them: name and reason.
+        first: Vec<String>,
+    },
     /// The person or the scheduler asked to stop.
     #[error("interrupted; run the same command again to go on from here")]
     Interrupted,
@@ -142,6 +154,7 @@ pub fn run(
         tokenizer: &tokenizer,
         monitor,
         shards: counts.shards,
+        prompts: counts.prompts,
         ledger: Ledger::new(&store, ground, &pipeline.retain),
     };
     if is_sound
@@ -227,6 +240,7 @@ struct Executor<'a> {
     tokenizer: &'a Tokenizer,
     monitor: &'a dyn Monitor,
     shards: u32,
+    prompts: u64,
     ledger: Ledger<'a>,
 }
 
@@ -275,6 +289,7 @@ impl Executor<'_> {
             let fingerprint = self.ledger.fingerprint(*stage, part, prompts);
             if !must_redo.contains(stage.kind()) && self.ledger.reuse(*stage, part, &fingerprint) {
                 self.monitor.event(&Event::StageReused { stage: stage.kind(), shard });
+                self.check_skipped()?;
                 continue;
             }
             self.ledger.withdraw(*stage, part)?;
@@ -305,8 +320,14 @@ impl Executor<'_> {
                 seconds: started.elapsed().as_secs_f64(),
             });
             self.ledger.record(*stage, part, fingerprint, outcome)?;
+            self.check_skipped()?;
         }
         Ok(())
+    }
+
+    /// After every stage, so that nothing more is computed from what is too little.
+    fn check_skipped(&self) -> Result<(), RunError> {
+        skips::check(self.store, &self.ledger, self.prompts, self.pipeline.max_skipped)
     }
 }
 

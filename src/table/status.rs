@@ -11,11 +11,15 @@ pub const TOO_FEW_KEYS: &str = "too_few_keys";
 /// The prompt has more tokens than the model has positions, and the pipeline says `too_long: skip`.
 pub const TOO_LONG: &str = "too_long";
 
+/// The model gave a value that is no number, and the pipeline says `not_finite: skip`.
+pub const NOT_FINITE: &str = "not_finite";
+
 /// Every word and its meaning, for documentation.
-pub const ALL: [(&str, &str); 5] = [
+pub const ALL: [(&str, &str); 6] = [
     (OK, "the value was computed"),
     (ZERO_NORM, "a vector is zero everywhere, so it has no direction"),
     (SKIPPED, "one of the prompts was not run; see prompts.status"),
     (TOO_FEW_KEYS, "a prompt has at most k tokens, so its focus set is all of it"),
     (TOO_LONG, "the prompt has more tokens than the model has positions"),
+    (NOT_FINITE, "the model gave a value that is no number (NaN or infinite) for the prompt"),
 ];

@@ -253,9 +253,12 @@ fn a_prompt_too_long_for_the_model_is_an_error_unless_the_pipeline_says_skip() {
 
     let long = long.replace("layers: [0, 4]", "layers: [0, 4]\n    too_long: skip");
     let long = long.replace("    tasks:", "      short: \"a cup\"\n    tasks:");
+    let parts =
+        ["2 of the run's 4 prompts (50.00 %)", "max_skipped: 0.01", "skipped one/ball/color"];
+    refuses(&folder.run(&long), 1, &parts);
+    let long = long.replace("name: small", "name: small\nmax_skipped: 0.5");
     let ended = folder.run(&long);
     assert_eq!(ended.code, 3, "done with skipped prompts:\n{}", ended.stderr);
-    assert!(ended.stderr.contains("skipped one/ball/color"), "{}", ended.stderr);
     let shown = aqlens(folder.path(), &["show", "runs/small", "--table", "prompts"]).stdout;
     assert!(shown.contains("too_long"), "{shown}");
     let again = aqlens(folder.path(), &["run", "pipeline.yml"]);

@@ -2,16 +2,14 @@
 
 use std::path::Path;
 
-use aqlens::model::{
-    Backend, Batch, Engine, EngineFacts, EngineOptions, ModelCard, ModelError, Outputs, Provider,
-    ProviderChoice, Tokenizer, Wanted,
-};
+use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, Tokenizer};
 use aqlens::stage::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
+use crate::fake_model::{Flawed, on};
 use crate::tiny::{self, Copy, Extraction, prompts};
 
-fn assert_says(message: &str, parts: &[&str]) {
+pub(crate) fn assert_says(message: &str, parts: &[&str]) {
     for part in parts {
         assert!(message.contains(part), "'{part}' is not in: {message}");
     }
@@ -294,60 +292,17 @@ fn an_empty_prompt_never_reaches_the_runtime() {
     assert_says(&extraction.error(), &["prompt s/input-1/task has no tokens"]);
 }
 
-/// Gives ones everywhere, but one value of one output.
-struct Flawed {
-    hidden: Option<(usize, f32)>,
-    logits: Option<(usize, f32)>,
-}
-
-impl Backend for Flawed {
-    fn run(
-        &mut self,
-        batch: &Batch,
-        wanted: &Wanted,
-        take: &mut aqlens::model::Take<'_>,
-    ) -> Result<(), ModelError> {
-        let (rows, seq) = (batch.lengths.len(), batch.seq);
-        let mut logits = vec![1.0; rows * 320];
-        let mut hidden = vec![1.0; rows * seq * 27];
-        let plain = vec![1.0; rows * seq * 27];
-        let attention = vec![1.0; rows * 3 * seq * seq];
-        if let Some((at, value)) = self.logits {
-            logits[at] = value;
-        }
-        if let Some((at, value)) = self.hidden {
-            hidden[at] = value;
-        }
-        let mut each: Vec<&[f32]> = vec![&plain; wanted.hidden.len()];
-        each[1] = &hidden;
-        let attention = vec![attention.as_slice(); wanted.attention.len()];
-        take(&Outputs { logits: &logits, hidden: each, attention });
-        Ok(())
-    }
-}
-
-fn on(backend: Flawed) -> Engine {
-    let facts = EngineFacts {
-        runtime_version: "1.0".to_owned(),
-        library: "none".into(),
-        provider: Provider::Cpu,
-        fallback: None,
-        threads: 1,
-        tf32: false,
-    };
-    Engine::with_backend(tiny::card(), facts, Box::new(backend))
-}
-
 #[test]
 fn a_value_that_is_no_number_is_named_and_nothing_is_published() {
     // Longest first: the prompt of three tokens is row 0 of the batch, that of one is row 1.
     let texts = prompts(&["?", "???"]);
     let at = (2 * 27) + 5;
-    let engine = on(Flawed { hidden: Some((at, f32::NAN)), logits: None });
+    let engine = on(Flawed { hidden: Some((at, f32::NAN)), ..Flawed::default() });
     let extraction = Extraction::of(&engine, Config::default(), &texts);
-    let parts = ["prompt s/input-1/task gave NaN", "layer 1, position 2, dimension 5"];
+    let parts =
+        ["prompt s/input-1/task gave NaN", "layer 1, position 2, dimension 5", "not_finite: skip"];
     assert_says(&extraction.error(), &parts);
-    let engine = on(Flawed { hidden: None, logits: Some((320 + 7, f32::INFINITY)) });
+    let engine = on(Flawed { logits: Some((320 + 7, f32::INFINITY)), ..Flawed::default() });
     let extraction = Extraction::of(&engine, Config::default(), &texts);
     assert_says(&extraction.error(), &["prompt s/input-0/task gave inf as logit of token 7"]);
 }
@@ -355,7 +310,7 @@ fn a_value_that_is_no_number_is_named_and_nothing_is_published() {
 #[test]
 fn padding_is_never_looked_at() {
     let at = (3 + 2) * 27;
-    let engine = on(Flawed { hidden: Some((at, f32::NAN)), logits: None });
+    let engine = on(Flawed { hidden: Some((at, f32::NAN)), ..Flawed::default() });
     let extraction = Extraction::of(&engine, Config::default(), &prompts(&["?", "???"]));
     assert_eq!(extraction.part(&ACTIVATIONS, Some(1), &["values"]).rows(), 4);
     assert_eq!(engine.calls(), 1);

@@ -24,6 +24,9 @@ use crate::stage::Facts;
 /// Seed of a pipeline that names none: the notebook's number.
 const SEED: u64 = 37;
 
+/// Share of all prompts that may be skipped in a pipeline that names none.
+const MAX_SKIPPED: f64 = 0.01;
+
 /// A pipeline that cannot be run as it is.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -109,6 +112,8 @@ impl Loader<'_> {
             problems.push(&at.key("prompt"), problem.message, problem.help);
         }
         let retain = check_retain(config.retain.as_deref(), &at.key("retain"), problems);
+        let max_skipped = config.max_skipped.unwrap_or(MAX_SKIPPED);
+        check_share(max_skipped, &at.key("max_skipped"), problems);
         let scenarios = root.get("scenarios").map(|node| self.scenarios(node, problems));
         let facts = Facts {
             n_layer: model.as_ref().map(|(_, card)| card.n_layer),
@@ -127,6 +132,7 @@ impl Loader<'_> {
             tf32: config.tf32,
             retain,
             shard_inputs: config.shard_inputs,
+            max_skipped,
             seed: config.seed.unwrap_or(SEED),
             layers: stages.layers,
             scenarios: scenarios?,
@@ -189,6 +195,15 @@ fn check_name(name: &str, at: &spec::Path, problems: &mut Problems) -> bool {
         problems.push(at, message, help);
     }
     good
+}
+
+fn check_share(max_skipped: f64, at: &spec::Path, problems: &mut Problems) {
+    if !(0.0..=1.0).contains(&max_skipped) {
+        let message = format!("max_skipped {max_skipped} is not a share between 0 and 1");
+        let help = "it is the share of all prompts that may be skipped: 0.01 is one in a hundred, 0 \
+                    none, 1 all";
+        problems.push(at, message, help);
+    }
 }
 
 fn check_retain(

@@ -24,6 +24,7 @@ struct Resolved<'a> {
     retain: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     shard_inputs: Option<u32>,
+    max_skipped: f64,
     scenarios: Vec<ResolvedScenario<'a>>,
     stages: &'a [StageConfig],
 }
@@ -74,6 +75,7 @@ pub fn resolved_yaml(pipeline: &Pipeline) -> String {
         seed: pipeline.seed,
         retain: pipeline.retain.iter().map(String::as_str).collect(),
         shard_inputs: pipeline.shard_inputs.map(u32::from),
+        max_skipped: pipeline.max_skipped,
         scenarios: scenarios.collect(),
         stages: &pipeline.stage_configs,
     })

@@ -43,6 +43,9 @@ pub struct PipelineConfig {
     pub retain: Option<Vec<RawTable>>,
     /// Inputs that are run, measured and recorded together; about 256 prompts' worth when left out.
     pub shard_inputs: Option<NonZeroU32>,
+    /// Share of all prompts, 0 to 1, that may be skipped before the run stops; 0.01 when left out.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_skipped: Option<f64>,
     /// Seed of everything that is drawn at random; 37 when left out.
     pub seed: Option<u64>,
 }

@@ -10,36 +10,38 @@ use arrow::datatypes::{DataType, Field, Int32Type};
 use rayon::prelude::*;
 
 use super::gather::Gathered;
-use super::{Context, Row, StageError};
+use super::rows::{Refusal, Row};
+use super::{Context, StageError};
 use crate::model::Wanted;
 use crate::table::receipt::PartStats;
-use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 use crate::table::writer::{PartAddress, write_part};
 
 /// Role of a prompt that puts one of the pipeline's tasks to an input.
 const ROLE_TASK: &str = "task";
 
-/// Writes the four tables of a shard; files are encoded side by side.
+/// Writes the five tables of a shard; files are encoded side by side.
 pub(super) fn write_tables(
     context: &Context<'_>,
     rows: &[Row<'_>],
-    kept: &[&Row<'_>],
     wanted: &Wanted,
     gathered: Gathered,
 ) -> Result<Vec<PartStats>, StageError> {
     let heads = context.card.n_head;
+    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.refusal.is_none()).collect();
     let mut parts = vec![
         (PartAddress::new(&PROMPTS, context.part), prompts(rows)),
+        (PartAddress::new(&SKIPPED, context.part), skipped(rows)),
         (
             PartAddress::new(&ATTENTION, context.part),
-            attention(kept, &wanted.attention, heads, gathered.attention),
+            attention(&kept, &wanted.attention, heads, gathered.attention),
         ),
         (
             PartAddress::new(&LOGITS, context.part),
-            with_values(keys(kept, |_| 1), gathered.logits, context.card.vocab_size),
+            with_values(keys(&kept, |_| 1), gathered.logits, context.card.vocab_size),
         ),
     ];
-    let tokens = tokens(kept);
+    let tokens = tokens(&kept);
     for (layer, values) in wanted.hidden.iter().zip(gathered.hidden) {
         let address = PartAddress { table: &ACTIVATIONS, layer: Some(*layer), part: context.part };
         parts.push((address, with_values(tokens.clone(), values, context.card.d_model)));
@@ -93,8 +95,20 @@ fn prompts(rows: &[Row<'_>]) -> Vec<ArrayRef> {
         ids,
         Arc::new(rows.iter().map(start).collect::<Int32Array>()),
         int32s(rows.iter().map(count)),
-        text(|row| row.status.to_owned()),
+        text(|row| row.status().to_owned()),
     ]);
+    columns
+}
+
+/// The prompts that have no numbers, and why.
+fn skipped(rows: &[Row<'_>]) -> Vec<ArrayRef> {
+    let refused: Vec<&Row<'_>> = rows.iter().filter(|row| row.refusal.is_some()).collect();
+    let mut columns = keys(&refused, |_| 1);
+    let text = |of: fn(&Refusal) -> &str| -> ArrayRef {
+        let refusals = refused.iter().filter_map(|row| row.refusal.as_ref());
+        Arc::new(StringArray::from_iter_values(refusals.map(of)))
+    };
+    columns.extend([text(|refusal| refusal.reason), text(|refusal| &refusal.detail)]);
     columns
 }
 

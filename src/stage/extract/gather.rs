@@ -1,5 +1,6 @@
 //! Collects the outputs of all batches into one buffer a table column, rows in the plan's order.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::model::{Batch, ModelCard, Outputs, Wanted};
@@ -54,20 +55,40 @@ impl Gathered {
     }
 
     /// Copies what is real of one batch, never its padding, and looks for values that are no
-    /// numbers on the way.
-    ///
-    /// # Errors
-    /// The first such value.
-    pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Result<(), Flaw> {
-        for (i, (&row, &length)) in batch.rows.iter().zip(&batch.lengths).enumerate() {
-            let flaw = |problem| Flaw { row, problem };
-            self.take_hidden(i, row, batch.seq, outputs).map_err(flaw)?;
-            self.take_attention(i, row, batch.seq, length, outputs).map_err(flaw)?;
-            let logits = &outputs.logits[i * self.vocab..(i + 1) * self.vocab];
-            copy(logits, &mut self.logits[row * self.vocab..(row + 1) * self.vocab])
-                .map_err(|at| flaw(format!("gave {} as logit of token {at}", logits[at])))?;
+    /// numbers on the way: gives each prompt's first one.
+    pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Vec<Flaw> {
+        let rows = batch.rows.iter().zip(&batch.lengths).enumerate();
+        rows.filter_map(|(i, (&row, &length))| {
+            let taken = self
+                .take_hidden(i, row, batch.seq, outputs)
+                .and_then(|()| self.take_attention(i, row, batch.seq, length, outputs))
+                .and_then(|()| self.take_logits(i, row, outputs));
+            taken.err().map(|problem| Flaw { row, problem })
+        })
+        .collect()
+    }
+
+    /// Takes out what these prompts gave, as if they had not run.
+    pub(super) fn remove(&mut self, gone: &BTreeSet<usize>) {
+        if gone.is_empty() {
+            return;
         }
-        Ok(())
+        let stay: Vec<usize> =
+            (0..self.starts.len() - 1).filter(|row| !gone.contains(row)).collect();
+        for layer in &mut self.hidden {
+            let width = self.width;
+            keep(layer, &stay, |row| self.starts[row] * width..self.starts[row + 1] * width);
+        }
+        let weights = self.attention_layers.len() * self.heads;
+        keep(&mut self.attention, &stay, |row| {
+            self.starts[row] * weights..self.starts[row + 1] * weights
+        });
+        keep(&mut self.logits, &stay, |row| row * self.vocab..(row + 1) * self.vocab);
+        let mut starts = vec![0];
+        for row in stay {
+            starts.push(starts[starts.len() - 1] + self.starts[row + 1] - self.starts[row]);
+        }
+        self.starts = starts;
     }
 
     fn take_hidden(
@@ -90,6 +111,12 @@ impl Gathered {
             })?;
         }
         Ok(())
+    }
+
+    fn take_logits(&mut self, i: usize, row: usize, outputs: &Outputs<'_>) -> Result<(), String> {
+        let logits = &outputs.logits[i * self.vocab..(i + 1) * self.vocab];
+        copy(logits, &mut self.logits[row * self.vocab..(row + 1) * self.vocab])
+            .map_err(|at| format!("gave {} as logit of token {at}", logits[at]))
     }
 
     fn take_attention(
@@ -122,6 +149,18 @@ impl Gathered {
         let rows = self.attention_layers.len() * self.heads;
         self.starts[row] * rows..self.starts[row + 1] * rows
     }
+}
+
+/// Moves what lies in the ranges of the rows that `stay` (ascending) together and drops the rest.
+fn keep(values: &mut Vec<f32>, stay: &[usize], range: impl Fn(usize) -> Range<usize>) {
+    let mut end = 0;
+    for &row in stay {
+        let range = range(row);
+        let length = range.len();
+        values.copy_within(range, end);
+        end += length;
+    }
+    values.truncate(end);
 }
 
 /// Copies finite numbers; gives the place of the first that is not.

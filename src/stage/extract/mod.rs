@@ -6,33 +6,36 @@
 //! every captured block and always the last one, and the logits at the last token. Rows stand in
 //! the order of the plan, whatever the batching.
 //!
-//! Reads no table; writes `prompts`, `activations`, `attention`, `logits`. Cost: the model's own,
+//! A prompt that the model cannot read whole, or whose numbers are not all finite, stops the run or
+//! is left out of these tables and recorded in `skipped`, as the pipeline says.
+//!
+//! Reads no table; writes `prompts`, `skipped`, `activations`, `attention`, `logits`. Cost: the model's own,
 //! and 4 bytes a number kept.
 
 mod columns;
 mod gather;
+mod rows;
 
 use std::collections::BTreeSet;
 
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
-use crate::model::{Batch, Encoded, Wanted, plan_batches};
+use crate::model::{Batch, Wanted, plan_batches};
 use crate::monitor::Event;
-use crate::prompt::Prompt;
+use crate::prompt::PromptKey;
 use crate::spec::{Path, Problems};
-use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, Table};
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED, Table};
 use crate::table::status;
 use columns::write_tables;
-use gather::Gathered;
+use gather::{Flaw, Gathered};
 
 /// Kind of this stage, as in the pipeline file.
 pub const KIND: &str = "extract";
 
 /// Version of what this stage writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Any token serves as padding: the mask hides it.
 const PAD_ID: i64 = 0;
@@ -45,6 +48,8 @@ pub struct Config {
     pub layers: Option<Vec<i64>>,
     /// What to do with a prompt that has more tokens than the model has positions.
     pub too_long: TooLong,
+    /// What to do with a prompt for which the model gives a value that is no number.
+    pub not_finite: NotFinite,
     /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
     pub batch_tokens: u32,
 }
@@ -58,7 +63,20 @@ pub enum TooLong {
     /// Stop the run and name the prompt.
     #[default]
     Error,
-    /// Leave it out, record it in `prompts`, and end with exit code 3.
+    /// Leave it out, record it in `skipped`, and end with exit code 3.
+    Skip,
+}
+
+/// What to do with a prompt for which the model gives NaN or an infinite value.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum NotFinite {
+    /// Stop the run and name the prompt.
+    #[default]
+    Error,
+    /// Leave it out, record it in `skipped`, and end with exit code 3.
     Skip,
 }
 
@@ -67,6 +85,7 @@ pub enum TooLong {
 pub struct Extract {
     layers: Vec<i16>,
     too_long: TooLong,
+    not_finite: NotFinite,
     batch_tokens: u32,
 }
 
@@ -81,7 +100,12 @@ impl Config {
             (Some(layers), n_layer) => check_layers(&layers, n_layer, &at, problems)?,
         };
         facts.n_layer?;
-        Some(Extract { layers, too_long: self.too_long, batch_tokens: self.batch_tokens })
+        Some(Extract {
+            layers,
+            too_long: self.too_long,
+            not_finite: self.not_finite,
+            batch_tokens: self.batch_tokens,
+        })
     }
 }
 
@@ -160,7 +184,7 @@ impl Stage for Extract {
     }
 
     fn writes(&self) -> &'static [&'static Table] {
-        &[&PROMPTS, &ACTIVATIONS, &ATTENTION, &LOGITS]
+        &[&PROMPTS, &SKIPPED, &ACTIVATIONS, &ATTENTION, &LOGITS]
     }
 
     fn settings(&self) -> serde_json::Value {
@@ -168,78 +192,41 @@ impl Stage for Extract {
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
-        let rows = self.tokenise(context)?;
-        let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.status == status::OK).collect();
+        let mut rows = self.tokenise(context)?;
+        let run: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].refusal.is_none()).collect();
         let wanted = Wanted {
             hidden: self.layers.clone(),
             attention: self.attention_layers(context.card.n_layer),
         };
-        let gathered = self.compute(context, &kept, &wanted)?;
-        let units = kept.iter().map(|row| row.encoded.ids.len() as u64).sum();
-        let skipped = (rows.len() - kept.len()) as u64;
-        let parts = write_tables(context, &rows, &kept, &wanted, gathered)?;
+        let ids: Vec<&[i32]> = run.iter().map(|row| rows[*row].encoded.ids.as_slice()).collect();
+        let key = |i: usize| &rows[run[i]].prompt.key;
+        let (mut gathered, flaws) = self.compute(context, &ids, &wanted, &key)?;
+        let units = ids.iter().map(|ids| ids.len() as u64).sum();
+        gathered.remove(&flaws.iter().map(|flaw| flaw.row).collect());
+        for Flaw { row, problem } in flaws {
+            rows[run[row]].refuse(context.monitor, status::NOT_FINITE, problem);
+        }
+        let skipped = rows.iter().filter(|row| row.refusal.is_some()).count() as u64;
+        let parts = write_tables(context, &rows, &wanted, gathered)?;
         Ok(Outcome { parts, skipped, units })
     }
 }
 
-/// A prompt with its tokens.
-struct Row<'a> {
-    prompt: &'a Prompt,
-    encoded: Encoded,
-    /// `ok`, or why it is not run.
-    status: &'static str,
-}
-
 impl Extract {
-    fn tokenise<'a>(&self, context: &Context<'a>) -> Result<Vec<Row<'a>>, StageError> {
-        let row = |prompt: &'a Prompt| -> Result<Row<'a>, StageError> {
-            let encoded = context.tokenizer.encode(&prompt.text, prompt.input_span.clone())?;
-            let status = self.status(prompt, encoded.ids.len(), context.card.n_positions)?;
-            Ok(Row { prompt, encoded, status })
-        };
-        // Collected before the first error is taken, so that it is always the plan's first one.
-        let rows: Vec<Result<Row<'a>, StageError>> = context.prompts.par_iter().map(row).collect();
-        let rows: Vec<Row<'a>> = rows.into_iter().collect::<Result<_, _>>()?;
-        for row in rows.iter().filter(|row| row.status != status::OK) {
-            let reason = too_long(row.encoded.ids.len(), context.card.n_positions);
-            context.monitor.event(&Event::Skipped { key: &row.prompt.key, reason: &reason });
-        }
-        Ok(rows)
-    }
-
-    fn status(
-        &self,
-        prompt: &Prompt,
-        tokens: usize,
-        limit: usize,
-    ) -> Result<&'static str, StageError> {
-        let error = |problem| StageError::Prompt { key: prompt.key.clone(), problem };
-        if tokens == 0 {
-            let problem = "has no tokens: its text is empty; give it a text".to_owned();
-            return Err(error(problem));
-        }
-        match self.too_long {
-            _ if tokens <= limit => Ok(status::OK),
-            TooLong::Skip => Ok(status::TOO_LONG),
-            TooLong::Error => Err(error(format!(
-                "{}; shorten it, or set `too_long: skip` in the extract stage to leave such \
-                 prompts out",
-                too_long(tokens, limit)
-            ))),
-        }
-    }
-
-    fn compute(
+    /// Runs prompts with these tokens, which `key` names; gives what they gave, and the ones with a
+    /// value that is no number, in order, when the pipeline says to go on without them.
+    fn compute<'k>(
         &self,
         context: &Context<'_>,
-        kept: &[&Row<'_>],
+        ids: &[&[i32]],
         wanted: &Wanted,
-    ) -> Result<Gathered, StageError> {
-        let ids: Vec<&[i32]> = kept.iter().map(|row| row.encoded.ids.as_slice()).collect();
+        key: &dyn Fn(usize) -> &'k PromptKey,
+    ) -> Result<(Gathered, Vec<Flaw>), StageError> {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
         let mut gathered = Gathered::new(&lengths, wanted, context.card);
-        if kept.is_empty() {
-            return Ok(gathered);
+        let mut flaws = Vec::new();
+        if ids.is_empty() {
+            return Ok((gathered, flaws));
         }
         let budget = match self.batch_tokens {
             0 => context.engine.batch_budget()?,
@@ -252,24 +239,26 @@ impl Extract {
             if context.monitor.is_interrupted() {
                 return Err(StageError::Interrupted);
             }
-            let batch = Batch::pad(&rows, &ids, PAD_ID);
-            let mut taken = Ok(());
+            let batch = Batch::pad(&rows, ids, PAD_ID);
             context.engine.run(&batch, wanted, &mut |outputs| {
-                taken = gathered.take(&batch, outputs);
+                flaws.extend(gathered.take(&batch, outputs));
             })?;
-            taken.map_err(|flaw| StageError::Prompt {
-                key: kept[flaw.row].prompt.key.clone(),
-                problem: flaw.problem,
-            })?;
+            if self.not_finite == NotFinite::Error
+                && let Some(flaw) = flaws.first()
+            {
+                let problem = format!(
+                    "{}, which is no number: look at the prompt and the model, or set \
+                     `not_finite: skip` in the extract stage to leave such prompts out",
+                    flaw.problem
+                );
+                return Err(StageError::Prompt { key: key(flaw.row).clone(), problem });
+            }
             let amount = batch.tokens() as u64;
             context.monitor.event(&Event::Advanced { stage: KIND, amount });
         }
-        Ok(gathered)
+        flaws.sort_by_key(|flaw| flaw.row);
+        Ok((gathered, flaws))
     }
-}
-
-fn too_long(tokens: usize, limit: usize) -> String {
-    format!("has {tokens} tokens, and the model reads {limit} at most")
 }
 
 #[cfg(test)]
@@ -311,7 +300,12 @@ mod tests {
 
     #[test]
     fn the_last_layer_is_always_among_those_with_attention() {
-        let extract = Extract { layers: vec![0, 3], too_long: TooLong::Error, batch_tokens: 0 };
+        let extract = Extract {
+            layers: vec![0, 3],
+            too_long: TooLong::Error,
+            not_finite: NotFinite::Error,
+            batch_tokens: 0,
+        };
         assert_eq!(extract.attention_layers(12), [0, 3, 11]);
         assert_eq!(extract.attention_layers(4), [0, 3]);
     }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 pub use tables::{
     ACTIVATIONS, ALL, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, LOGITS,
-    NEXT_TOKENS, PROMPTS, SIMILARITY, VERDICT,
+    NEXT_TOKENS, PROMPTS, SIMILARITY, SKIPPED, VERDICT,
 };
 
 /// What a column holds.

@@ -57,6 +57,27 @@ pub const PROMPTS: Table = Table {
     ],
 };
 
+/// One row per prompt that could not be run; none when all ran.
+pub const SKIPPED: Table = Table {
+    name: "skipped",
+    version: 1,
+    row: "prompt that has no numbers",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        TASK,
+        WORDING,
+        column(
+            "reason",
+            Kind::Utf8,
+            "",
+            "too_long or not_finite, as in prompts.status (aqlens schema lists the words)",
+        ),
+        column("detail", Kind::Utf8, "", "what exactly was wrong, to follow the prompt's name"),
+    ],
+};
+
 /// One row per token and layer: the residual stream.
 pub const ACTIVATIONS: Table = Table {
     name: "activations",
@@ -262,6 +283,7 @@ pub const VERDICT: Table = Table {
 /// Every table, in the order of the documentation.
 pub const ALL: &[&Table] = &[
     &PROMPTS,
+    &SKIPPED,
     &ACTIVATIONS,
     &ATTENTION,
     &LOGITS,

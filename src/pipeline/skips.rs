@@ -1,0 +1,72 @@
+//! Stops a run in which too many prompts have no numbers: what is left would answer another question.
+
+use super::ledger::Ledger;
+use super::run::RunError;
+use crate::prompt::PromptKey;
+use crate::store::Store;
+use crate::table::TableError;
+use crate::table::reader::read_part;
+use crate::table::schema::SKIPPED;
+use crate::table::writer::PartAddress;
+
+/// How many of the skipped prompts the error names.
+const NAMED: usize = 3;
+
+/// Holds what is skipped so far against `max_skipped`, a share of the run's `prompts`.
+///
+/// Everything comes from receipts and tables, so a resumed run that does nothing new says the same.
+///
+/// # Errors
+/// When it is more; names the first prompts.
+pub(super) fn check(
+    store: &Store,
+    ledger: &Ledger<'_>,
+    prompts: u64,
+    max_skipped: f64,
+) -> Result<(), RunError> {
+    let skipped = ledger.skipped();
+    // Not `skipped > share * prompts`: 0.29 * 100 is below 29, while 29 / 100 is 0.29.
+    if skipped as f64 / prompts.max(1) as f64 <= max_skipped {
+        return Ok(());
+    }
+    let mut first = Vec::new();
+    for part in ledger.parts_with_rows(&SKIPPED) {
+        if first.len() < NAMED {
+            first.extend(read(store, part)?);
+        }
+    }
+    first.truncate(NAMED);
+    Err(RunError::TooManySkipped { skipped, prompts, max_skipped, first })
+}
+
+/// The skipped prompts of a shard: name and reason.
+fn read(store: &Store, part: u32) -> Result<Vec<String>, TableError> {
+    let columns = ["scenario", "input", "task", "wording", "detail"];
+    let part = read_part(store, PartAddress::new(&SKIPPED, part), &columns)?;
+    let texts = |name| part.texts(name);
+    let (scenario, input, task) = (texts("scenario")?, texts("input")?, texts("task")?);
+    let (wording, detail) = (part.int16s("wording")?, texts("detail")?);
+    let key = |row| PromptKey {
+        scenario: scenario.value(row).into(),
+        input: input.value(row).into(),
+        task: task.value(row).into(),
+        wording: wording.value(row),
+    };
+    Ok((0..part.rows()).map(|row| format!("{} {}", key(row), detail.value(row))).collect())
+}
+
+/// The sentence about too many skipped prompts.
+pub(super) fn sentence(skipped: u64, prompts: u64, max_skipped: f64, first: &[String]) -> String {
+    let share = 100.0 * skipped as f64 / prompts.max(1) as f64;
+    let more = match skipped - (first.len() as u64).min(skipped) {
+        0 => String::new(),
+        n => format!("; and {n} more"),
+    };
+    format!(
+        "{skipped} of the run's {prompts} prompts ({share:.2} %) cannot be run, which is more than \
+         `max_skipped: {max_skipped}` allows ({}{more}): change or take out these prompts (table \
+         `skipped` of the run directory names them), or raise `max_skipped`, then run again: what \
+         is done stays done",
+        first.join("; ")
+    )
+}
