@@ -167,6 +167,14 @@ impl Engine {
         })
     }
 
+    /// How far the numbers of one prompt may lie apart when it ran twice, beside other prompts.
+    ///
+    /// # Errors
+    /// As [`Engine::facts`].
+    pub fn tolerance(&self) -> Result<probe::Tolerance, ModelError> {
+        Ok(probe::Tolerance::of(&self.card, self.facts()?))
+    }
+
     /// Computes one batch and hands the wanted outputs to `take`, once. The first call loads the
     /// graph, checks the hashes of the model folder's files and runs the probe.
     ///

@@ -18,4 +18,5 @@ pub use engine::{
     Backend, Engine, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Take, Wanted,
 };
 pub use error::{Cause, ModelError};
+pub use probe::Tolerance;
 pub use tokens::{Encoded, Tokenizer};

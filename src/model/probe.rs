@@ -11,6 +11,25 @@ use super::{Batch, ModelCard, ModelError};
 /// TF32 keeps 10 of float32's 23 bits of each factor; that many more bits of error are its own.
 const TF32_SLACK: f64 = 1000.0;
 
+/// How far the same prompt's numbers may lie apart when they were computed twice.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// Of a block output or of logits, as a share of the vector's norm.
+    pub relative: f64,
+    /// Of an attention weight.
+    pub attention: f64,
+}
+
+impl Tolerance {
+    pub(super) fn of(card: &ModelCard, facts: &EngineFacts) -> Self {
+        let slack = if facts.tf32 { TF32_SLACK } else { 1.0 };
+        Self {
+            relative: card.probe.relative_tolerance * slack,
+            attention: card.probe.attention_tolerance * slack,
+        }
+    }
+}
+
 /// Runs the probe of `card` on `backend`.
 ///
 /// # Errors
@@ -24,10 +43,10 @@ pub(super) fn check(
     let batch = Batch::pad(&rows, &card.probe.prompts, 0);
     let layers: Vec<i16> = (0..card.n_layer).collect();
     let wanted = Wanted { hidden: layers.clone(), attention: layers };
-    let slack = if facts.tf32 { TF32_SLACK } else { 1.0 };
+    let allowed = Tolerance::of(card, facts);
     let mut problem = None;
     backend.run(&batch, &wanted, &mut |outputs| {
-        problem = Check { card, batch: &batch, outputs, slack }.first_problem();
+        problem = Check { card, batch: &batch, outputs, allowed }.first_problem();
     })?;
     match problem {
         None => Ok(()),
@@ -39,7 +58,7 @@ struct Check<'a> {
     card: &'a ModelCard,
     batch: &'a Batch,
     outputs: &'a Outputs<'a>,
-    slack: f64,
+    allowed: Tolerance,
 }
 
 impl Check<'_> {
@@ -77,7 +96,7 @@ impl Check<'_> {
         index: &[usize],
         value: &[f64],
     ) -> Option<String> {
-        let tolerance = self.card.probe.relative_tolerance * self.slack * norm;
+        let tolerance = self.allowed.relative * norm;
         let found_norm = found.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let numbers = index.iter().zip(value).map(|(i, expected)| {
             (format!("{at}, number {i}"), f64::from(found[*i]), *expected, tolerance)
@@ -91,7 +110,7 @@ impl Check<'_> {
         let (seq, heads) = (self.batch.seq, self.card.n_head as usize);
         let row = (reference.prompt * heads + reference.head) * seq + reference.query;
         let found = &self.outputs.attention[reference.layer as usize][row * seq..(row + 1) * seq];
-        let tolerance = self.card.probe.attention_tolerance * self.slack;
+        let tolerance = self.allowed.attention;
         // Keys after the query, padding among them, must get nothing at all.
         let expected = reference.value.iter().copied().chain(std::iter::repeat(0.0));
         found.iter().zip(expected).enumerate().find_map(|(key, (found, expected))| {

@@ -7,7 +7,7 @@ use crate::prompt::Prompt;
 use crate::stage::{Outcome, Stage};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
-use crate::table::receipt::{PartStats, Receipt};
+use crate::table::receipt::{PartStats, Receipt, SelfProof};
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, Table};
 
 /// The raw tables: large, and deleted when read unless the pipeline retains them.
@@ -24,6 +24,7 @@ pub(super) struct Ledger<'a> {
     /// Files that belong to the present plan.
     known: BTreeSet<String>,
     skipped: u64,
+    self_proof: Option<SelfProof>,
     parts_written: u64,
 }
 
@@ -36,6 +37,7 @@ impl<'a> Ledger<'a> {
             parts: BTreeMap::new(),
             known: BTreeSet::new(),
             skipped: 0,
+            self_proof: None,
             parts_written: 0,
         }
     }
@@ -45,6 +47,20 @@ impl<'a> Ledger<'a> {
         self.parts.clear();
         self.known.clear();
         self.skipped = 0;
+        self.self_proof = None;
+    }
+
+    /// What all receipts together prove of the run's numbers.
+    pub(super) fn self_proof(&self) -> Option<SelfProof> {
+        self.self_proof
+    }
+
+    fn count(&mut self, receipt: &Receipt) {
+        self.skipped += receipt.skipped;
+        self.self_proof = match (self.self_proof, receipt.self_proof) {
+            (Some(a), Some(b)) => Some(a.and(b)),
+            (a, b) => a.or(b),
+        };
     }
 
     pub(super) fn skipped(&self) -> u64 {
@@ -100,7 +116,7 @@ impl<'a> Ledger<'a> {
         {
             return false;
         }
-        self.skipped += receipt.skipped;
+        self.count(&receipt);
         self.remember(stage, part, receipt.parts);
         true
     }
@@ -163,10 +179,11 @@ impl<'a> Ledger<'a> {
             part,
             fingerprint,
             skipped: outcome.skipped,
+            self_proof: outcome.self_proof,
             parts: outcome.parts,
         };
         receipt.write(self.store)?;
-        self.skipped += receipt.skipped;
+        self.count(&receipt);
         self.parts_written += receipt.parts.len() as u64;
         self.remember(stage, part, receipt.parts);
         Ok(())

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Pipeline;
 use crate::model::EngineFacts;
 use crate::store::{Store, StoreError, hex_sha256, read_sealed, sealed_json};
+use crate::table::receipt::SelfProof;
 
 /// Name of the file in the run directory.
 pub const FILE: &str = "run.json";
@@ -24,6 +25,9 @@ pub struct RunRecord {
     pub retain: BTreeSet<String>,
     /// What was done; zero while running.
     pub counts: Counts,
+    /// How far prompts that ran a second time, alone, were from what the batches gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_proof: Option<SelfProof>,
 }
 
 /// How far a run is.

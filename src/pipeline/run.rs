@@ -146,7 +146,8 @@ pub fn run(
     let is_sound = !options.recheck || !verify::withdraw_damaged(&store, monitor)?;
     let ground = Ground::new(&lineage);
     let retain = pipeline.retain.clone();
-    let mut record = RunRecord { format: 1, state: State::Running, lineage, retain, counts };
+    let mut record =
+        RunRecord { format: 1, state: State::Running, lineage, retain, counts, self_proof: None };
     let mut executor = Executor {
         pipeline,
         store: &store,
@@ -168,6 +169,7 @@ pub fn run(
     executor.run_all(&plan)?;
 
     record.state = State::Finished;
+    record.self_proof = executor.ledger.self_proof();
     record.counts.skipped = executor.ledger.skipped();
     record.counts.model_calls = engine.calls();
     record.counts.parts_written = executor.ledger.parts_written();
@@ -299,6 +301,7 @@ impl Executor<'_> {
                 shards: self.shards,
                 prompts,
                 layers: &self.pipeline.layers,
+                seed: self.pipeline.seed,
                 card: &self.pipeline.card,
                 tokenizer: self.tokenizer,
                 engine: self.engine,

@@ -7,7 +7,7 @@ use crate::monitor::Monitor;
 use crate::prompt::{Prompt, PromptKey};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
-use crate::table::receipt::PartStats;
+use crate::table::receipt::{PartStats, SelfProof};
 use crate::table::schema::{Dims, Table};
 
 /// Whether a stage works shard by shard or once over the whole run.
@@ -44,6 +44,8 @@ pub struct Context<'a> {
     pub prompts: &'a [Prompt],
     /// The captured layers, ascending.
     pub layers: &'a [i16],
+    /// Seed of everything that is drawn at random.
+    pub seed: u64,
     /// The model's shape.
     pub card: &'a ModelCard,
     /// Its tokenizer.
@@ -68,6 +70,8 @@ pub struct Outcome {
     pub parts: Vec<PartStats>,
     /// How many prompts it could not run.
     pub skipped: u64,
+    /// What it proved of its numbers.
+    pub self_proof: Option<SelfProof>,
     /// How many units it worked through.
     pub units: u64,
 }

@@ -125,7 +125,7 @@ impl Stage for Divergence {
             .float64s(|row| row.group.values.max());
         let address = PartAddress::new(&DIVERGENCE, 0);
         let part = write_part(context.store, address, context.dims(), columns.finish())?;
-        Ok(Outcome { parts: vec![part], skipped: 0, units })
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 

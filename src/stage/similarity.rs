@@ -102,7 +102,7 @@ impl Stage for Similarity {
             .texts(|row| row.status);
         let address = PartAddress::new(&SIMILARITY, context.part);
         let part = write_part(context.store, address, context.dims(), columns.finish())?;
-        Ok(Outcome { parts: vec![part], skipped: 0, units })
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 

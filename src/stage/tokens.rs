@@ -110,7 +110,7 @@ impl Stage for Tokens {
         let address = PartAddress::new(&NEXT_TOKENS, context.part);
         let part = write_part(context.store, address, context.dims(), columns.finish())?;
         context.monitor.event(&Event::Advanced { stage, amount: units });
-        Ok(Outcome { parts: vec![part], skipped: 0, units })
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 

@@ -26,8 +26,45 @@ impl PartStats {
     }
 }
 
+/// What came of running some prompts a second time, one at a time: how far batches changed them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SelfProof {
+    /// How many prompts ran twice.
+    pub prompts: u64,
+    /// Largest difference of an activation or a logit, as a share of its vector's norm.
+    pub largest_relative_difference: f64,
+    /// Largest difference of an attention weight.
+    pub largest_attention_difference: f64,
+    /// What was allowed of the former.
+    pub tolerance: f64,
+    /// What was allowed of the latter.
+    pub attention_tolerance: f64,
+}
+
+impl SelfProof {
+    /// Both together: all prompts, the larger differences.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let (a, b) = (self, other);
+        let larger = f64::max;
+        Self {
+            prompts: a.prompts + b.prompts,
+            largest_relative_difference: larger(
+                a.largest_relative_difference,
+                b.largest_relative_difference,
+            ),
+            largest_attention_difference: larger(
+                a.largest_attention_difference,
+                b.largest_attention_difference,
+            ),
+            tolerance: larger(a.tolerance, b.tolerance),
+            attention_tolerance: larger(a.attention_tolerance, b.attention_tolerance),
+        }
+    }
+}
+
 /// Proof that a stage is done on a shard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Kind of the stage.
     pub stage: String,
@@ -39,6 +76,9 @@ pub struct Receipt {
     pub fingerprint: String,
     /// Prompts the stage could not run.
     pub skipped: u64,
+    /// What it proved of its numbers, if it made any with the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_proof: Option<SelfProof>,
     /// The files it wrote.
     pub parts: Vec<PartStats>,
 }

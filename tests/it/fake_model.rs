@@ -7,7 +7,7 @@ use aqlens::model::{
 use crate::tiny;
 
 /// Gives every prompt numbers of its own length, but one value of each output named. Places count
-/// in the whole output of a batch.
+/// in the whole output of a batch; a prompt that runs alone has no flaw.
 #[derive(Default)]
 pub(crate) struct Flawed {
     pub(crate) hidden: Option<(usize, f32)>,
@@ -22,20 +22,22 @@ impl Backend for Flawed {
         wanted: &Wanted,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        let of_rows = |width: usize| -> Vec<f32> {
-            let row = |length: usize| (0..width).map(move |i| (length * 1000 + i) as f32);
+        // Numbered up to `cycle` and again from 0: an attention weight must not depend on padding.
+        let of_rows = |width: usize, cycle: usize| -> Vec<f32> {
+            let row = |length: usize| (0..width).map(move |i| (length * 1000 + i % cycle) as f32);
             batch.lengths.iter().copied().flat_map(row).collect()
         };
         let with = |mut values: Vec<f32>, flaw: Option<(usize, f32)>| {
-            if let Some((at, value)) = flaw {
-                values[at] = value;
+            let place = flaw.and_then(|(at, value)| Some((values.get_mut(at)?, value)));
+            if let (Some((place, value)), true) = (place, batch.rows.len() > 1) {
+                *place = value;
             }
             values
         };
-        let plain = of_rows(batch.seq * 27);
+        let plain = of_rows(batch.seq * 27, usize::MAX);
         let hidden = with(plain.clone(), self.hidden);
-        let attention = with(of_rows(3 * batch.seq * batch.seq), self.attention);
-        let logits = with(of_rows(320), self.logits);
+        let attention = with(of_rows(3 * batch.seq * batch.seq, batch.seq), self.attention);
+        let logits = with(of_rows(320, usize::MAX), self.logits);
         let mut each: Vec<&[f32]> = vec![&plain; wanted.hidden.len()];
         each[1] = &hidden;
         let attention = vec![attention.as_slice(); wanted.attention.len()];

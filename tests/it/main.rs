@@ -16,6 +16,7 @@ mod parity;
 mod readers;
 mod report;
 mod resume;
+mod self_proof;
 mod skipped;
 mod stage;
 mod tiny;

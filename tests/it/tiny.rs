@@ -159,6 +159,7 @@ impl Extraction {
             shards: 1,
             prompts,
             layers: extract.layers(),
+            seed: 37,
             card: &card,
             tokenizer: &tokenizer,
             engine,

@@ -144,7 +144,7 @@ impl Stage for Attention {
         let parts =
             vec![write_focus(context, &prompts, &foci)?, write_overlap(context, &overlaps)?];
         context.monitor.event(&Event::Advanced { stage, amount: units });
-        Ok(Outcome { parts, skipped: 0, units })
+        Ok(Outcome { parts, units, ..Outcome::default() })
     }
 }
 

@@ -68,6 +68,24 @@ impl Gathered {
         .collect()
     }
 
+    /// Each activation vector and the logits of a prompt, with its name.
+    pub(super) fn vectors(&self, row: usize) -> impl Iterator<Item = (String, &[f32])> {
+        let place = self.starts[row] * self.width..self.starts[row + 1] * self.width;
+        let hidden = self.layers.iter().zip(&self.hidden).flat_map(move |(layer, values)| {
+            let tokens = values[place.clone()].chunks(self.width).enumerate();
+            tokens.map(move |(position, vector)| {
+                (format!("the activation in layer {layer}, position {position}"), vector)
+            })
+        });
+        let logits = &self.logits[row * self.vocab..(row + 1) * self.vocab];
+        hidden.chain(std::iter::once(("the vector of logits".to_owned(), logits)))
+    }
+
+    /// The attention weights of a prompt.
+    pub(super) fn weights(&self, row: usize) -> &[f32] {
+        &self.attention[self.weights_of(row)]
+    }
+
     /// Takes out what these prompts gave, as if they had not run.
     pub(super) fn remove(&mut self, gone: &BTreeSet<usize>) {
         if gone.is_empty() {

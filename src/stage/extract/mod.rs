@@ -9,11 +9,14 @@
 //! A prompt that the model cannot read whole, or whose numbers are not all finite, stops the run or
 //! is left out of these tables and recorded in `skipped`, as the pipeline says.
 //!
+//! Some prompts run a second time, alone, and must give the same.
+//!
 //! Reads no table; writes `prompts`, `skipped`, `activations`, `attention`, `logits`. Cost: the model's own,
 //! and 4 bytes a number kept.
 
 mod columns;
 mod gather;
+mod proof;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -202,13 +205,16 @@ impl Stage for Extract {
         let key = |i: usize| &rows[run[i]].prompt.key;
         let (mut gathered, flaws) = self.compute(context, &ids, &wanted, &key)?;
         let units = ids.iter().map(|ids| ids.len() as u64).sum();
+        let finite = |i: &usize| flaws.binary_search_by_key(i, |flaw| flaw.row).is_err();
+        let candidates: Vec<usize> = (0..ids.len()).filter(finite).collect();
+        let self_proof = proof::prove(context, &candidates, &ids, &wanted, &key, &gathered)?;
         gathered.remove(&flaws.iter().map(|flaw| flaw.row).collect());
         for Flaw { row, problem } in flaws {
             rows[run[row]].refuse(context.monitor, status::NOT_FINITE, problem);
         }
         let skipped = rows.iter().filter(|row| row.refusal.is_some()).count() as u64;
         let parts = write_tables(context, &rows, &wanted, gathered)?;
-        Ok(Outcome { parts, skipped, units })
+        Ok(Outcome { parts, skipped, self_proof, units })
     }
 }
 

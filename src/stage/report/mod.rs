@@ -128,7 +128,7 @@ impl Stage for Report {
             return Err(StageError::Interrupted);
         }
         let file = context.store.write(FILE, render::report(&page).as_bytes())?;
-        Ok(Outcome { parts: vec![PartStats { file, rows: 0 }], skipped: 0, units })
+        Ok(Outcome { parts: vec![PartStats { file, rows: 0 }], units, ..Outcome::default() })
     }
 }
 

@@ -112,6 +112,6 @@ impl Stage for Summary {
         let address = PartAddress::new(&VERDICT, 0);
         let part = write_part(context.store, address, context.dims(), columns.finish())?;
         let file = context.store.write(SUMMARY_FILE, summaries.to_json().as_bytes())?;
-        Ok(Outcome { parts: vec![part, PartStats { file, rows: 0 }], skipped: 0, units })
+        Ok(Outcome { parts: vec![part, PartStats { file, rows: 0 }], units, ..Outcome::default() })
     }
 }

@@ -105,6 +105,7 @@ impl FakeRun {
             shards: self.shards,
             prompts: &[],
             layers: &self.layers,
+            seed: 37,
             card: &self.card,
             tokenizer: &self.tokenizer,
             engine: &self.engine,
