@@ -53,7 +53,7 @@ pub(super) struct RuntimeArgs {
     pub(super) onnxruntime: Option<PathBuf>,
 
     /// Threads for the model and for the analyses (default: one a core)
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(super) threads: Option<u16>,
 }
 
