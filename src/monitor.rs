@@ -7,6 +7,11 @@ use crate::prompt::PromptKey;
 pub enum Event<'a> {
     /// A fact about the run, as one line of text (which model, which provider).
     Note(&'a str),
+    /// The run begins; it has this many shards.
+    RunStarted {
+        /// How many shards.
+        shards: u32,
+    },
     /// A stage begins on a shard (`None`: on the whole run) and has `total` units to do.
     StageStarted {
         /// Kind of the stage.

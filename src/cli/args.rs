@@ -48,8 +48,8 @@ pub(super) struct PipelineArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RuntimeArgs {
-    /// The ONNX Runtime library to use, instead of the one found
-    #[arg(long, value_name = "FILE", env = "ORT_DYLIB_PATH")]
+    /// The ONNX Runtime library to use, instead of the one found (or set `ORT_DYLIB_PATH`)
+    #[arg(long, value_name = "FILE")]
     pub(super) onnxruntime: Option<PathBuf>,
 
     /// Threads for the model and for the analyses (default: one a core)

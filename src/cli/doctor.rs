@@ -33,7 +33,7 @@ pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
         Ok(_) => writeln!(out, "cuda          can be had")?,
         Err(error) => {
             let text = super::chain(&error).replace('\n', "\n              ");
-            writeln!(out, "cuda          cannot be had: {text}")?;
+            writeln!(out, "cuda          {text}")?;
         }
     }
     Ok(Exit::Done)

@@ -14,12 +14,11 @@ mod verify;
 pub use exit::Exit;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, Write as _};
 
 use clap::Parser as _;
 
-use args::{Cli, Command};
+use args::{Cli, Command, LogArg};
 
 /// Why a command ended early, ready to be told.
 #[derive(Debug)]
@@ -62,6 +61,9 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
+    if text.contains("os error 28") {
+        text.push_str("\n  free some space, then run the same command again: it goes on from here");
+    }
     text
 }
 
@@ -83,17 +85,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Schema(args) => schema::main(args),
         Command::Doctor(args) => doctor::main(args),
     };
-    match result {
-        Ok(exit) => exit,
-        Err(CliError::OutputClosed) => Exit::Done,
-        Err(CliError::Wrong(text)) => tell(Exit::Wrong, &text),
-        Err(CliError::Failed(text)) => tell(Exit::Failed, &format!("error: {text}")),
-        Err(CliError::Interrupted(text)) => tell(Exit::Interrupted, &text),
+    let (exit, text) = match result {
+        Ok(exit) => (exit, None),
+        Err(CliError::OutputClosed) => (Exit::Done, None),
+        Err(CliError::Wrong(text)) => (Exit::Wrong, Some(text)),
+        Err(CliError::Failed(text)) => (Exit::Failed, Some(format!("error: {text}"))),
+        Err(CliError::Interrupted(text)) => (Exit::Interrupted, Some(text)),
+    };
+    if matches!(&cli.command, Command::Run(args) if args.log == LogArg::Json) {
+        term::say_end(exit, text.as_deref());
+    } else if let Some(text) = text {
+        // Standard error is the last place to complain: when it is closed too, the exit code
+        // remains.
+        let _closed = writeln!(io::stderr(), "{text}");
     }
-}
-
-fn tell(exit: Exit, text: &dyn fmt::Display) -> Exit {
-    // Standard error is the last place to complain: when it is closed too, the exit code remains.
-    let _closed = writeln!(io::stderr(), "{text}");
     exit
 }

@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde_json::json;
 
 use super::args::LogArg;
-use super::interrupt;
+use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
 
 /// How seldom a plain log tells how far a long stage is.
@@ -23,15 +24,36 @@ pub(super) fn monitor(log: LogArg) -> Box<dyn Monitor> {
     }
 }
 
+/// The last line of a log in JSON: how the command ended.
+pub(super) fn say_end(exit: Exit, error: Option<&str>) {
+    let code = exit.code();
+    say(&json!({"event": "end", "exit_code": code, "error": error}).to_string());
+}
+
 fn say(line: &str) {
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 
-fn place(shard: Option<u32>) -> String {
-    shard.map(|shard| format!(" [shard {shard}]")).unwrap_or_default()
+/// How many shards the run has, for "shard 5/118"; people count from 1.
+#[derive(Debug, Default)]
+struct Shards(AtomicU32);
+
+impl Shards {
+    fn hear(&self, event: &Event<'_>) {
+        if let Event::RunStarted { shards } = event {
+            self.0.store(*shards, Ordering::Relaxed);
+        }
+    }
+
+    fn place(&self, shard: Option<u32>) -> String {
+        match (shard, self.0.load(Ordering::Relaxed)) {
+            (Some(_), 0 | 1) | (None, _) => String::new(),
+            (Some(shard), all) => format!(" [shard {}/{all}]", shard + 1),
+        }
+    }
 }
 
-fn finished_line(event: &Event<'_>) -> Option<String> {
+fn finished_line(event: &Event<'_>, shards: &Shards) -> Option<String> {
     match event {
         Event::Note(text) => Some((*text).to_owned()),
         Event::StageFinished { stage, shard, total, unit, seconds } => {
@@ -40,19 +62,20 @@ fn finished_line(event: &Event<'_>) -> Option<String> {
             } else {
                 String::new()
             };
-            Some(format!("{stage}{}: {total} {unit} in {seconds:.2} s{rate}", place(*shard)))
+            Some(format!("{stage}{}: {total} {unit} in {seconds:.2} s{rate}", shards.place(*shard)))
         }
         Event::StageReused { stage, shard } => {
-            Some(format!("{stage}{}: done before", place(*shard)))
+            Some(format!("{stage}{}: done before", shards.place(*shard)))
         }
         Event::Skipped { key, reason } => Some(format!("skipped {key}: {reason}")),
-        Event::StageStarted { .. } | Event::Advanced { .. } => None,
+        Event::RunStarted { .. } | Event::StageStarted { .. } | Event::Advanced { .. } => None,
     }
 }
 
 /// Plain lines: one when a stage ends, and one now and then while it works.
 #[derive(Debug, Default)]
 struct PlainMonitor {
+    shards: Shards,
     running: Mutex<Option<Running>>,
 }
 
@@ -98,8 +121,9 @@ impl Running {
 
 impl Monitor for PlainMonitor {
     fn event(&self, event: &Event<'_>) {
+        self.shards.hear(event);
         self.progress(event);
-        if let Some(line) = finished_line(event) {
+        if let Some(line) = finished_line(event, &self.shards) {
             say(&line);
         }
     }
@@ -112,29 +136,31 @@ impl Monitor for PlainMonitor {
 /// A bar for the running stage, a line for each that ended.
 #[derive(Debug, Default)]
 struct BarMonitor {
+    shards: Shards,
     bar: Mutex<Option<ProgressBar>>,
 }
 
-fn bar(stage: &str, shard: Option<u32>, total: u64, unit: &'static str) -> ProgressBar {
+fn bar(stage: &str, place: &str, total: u64, unit: &'static str) -> ProgressBar {
     let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
         let _never_fails = write!(out, "{:.0} {unit}/s", state.per_sec());
     };
-    let template = "{msg:<22} [{bar:30}] {pos}/{len} {rate}, {eta} left";
+    let template = "{msg:<26} [{bar:30}] {pos}/{len} {rate}, {eta} left";
     let style = ProgressStyle::with_template(template)
         .expect("the template is well-formed")
         .with_key("rate", rate)
         .progress_chars("=> ");
     ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
         .with_style(style)
-        .with_message(format!("{stage}{}", place(shard)))
+        .with_message(format!("{stage}{place}"))
 }
 
 impl Monitor for BarMonitor {
     fn event(&self, event: &Event<'_>) {
+        self.shards.hear(event);
         let mut current = self.bar.lock().expect("no thread panics while it holds this");
         match event {
             Event::StageStarted { stage, shard, total, unit } => {
-                *current = Some(bar(stage, *shard, *total, unit));
+                *current = Some(bar(stage, &self.shards.place(*shard), *total, unit));
             }
             Event::Advanced { amount, .. } => {
                 if let Some(bar) = current.as_ref() {
@@ -148,7 +174,7 @@ impl Monitor for BarMonitor {
             }
             _ => {}
         }
-        if let Some(line) = finished_line(event) {
+        if let Some(line) = finished_line(event, &self.shards) {
             match current.as_ref() {
                 Some(bar) => bar.suspend(|| say(&line)),
                 None => say(&line),
@@ -169,6 +195,7 @@ impl Monitor for JsonMonitor {
     fn event(&self, event: &Event<'_>) {
         let line = match event {
             Event::Note(text) => json!({"event": "note", "text": text}),
+            Event::RunStarted { shards } => json!({"event": "run", "shards": shards}),
             Event::StageStarted { stage, shard, total, unit } => json!({
                 "event": "started", "stage": stage, "shard": shard, "total": total, "unit": unit,
             }),

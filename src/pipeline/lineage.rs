@@ -63,8 +63,6 @@ pub struct Lineage {
     pub onnxruntime: String,
     /// What the graph ran on: `cpu` or `cuda`.
     pub provider: crate::model::Provider,
-    /// Threads of ONNX Runtime within an operation.
-    pub intra_op_threads: usize,
     /// Precision of stored activations.
     pub precision: String,
     /// Whether CUDA might round matrix products to TF32.
@@ -82,6 +80,9 @@ pub struct Counts {
     pub skipped: u64,
     /// Batches sent to the model by the last process that worked on the run.
     pub model_calls: u64,
+    /// Threads of ONNX Runtime within an operation, of the last process that ran the model; another
+    /// number may change the last digits of activations.
+    pub model_threads: Option<usize>,
     /// Parts of tables written by the last process that worked on the run.
     pub parts_written: u64,
     /// Wall time of that process up to the end of the last stage.
@@ -107,7 +108,6 @@ impl Lineage {
             aqlens: env!("CARGO_PKG_VERSION").to_owned(),
             onnxruntime: facts.runtime_version.clone(),
             provider: facts.provider,
-            intra_op_threads: facts.threads,
             precision: "float32".to_owned(),
             tf32: facts.tf32,
         }

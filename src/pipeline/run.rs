@@ -10,7 +10,7 @@ use super::lineage::{Counts, Lineage, RunRecord, State};
 use super::plan::Plan;
 use super::verify::{self, VerifyError};
 use super::{Pipeline, config, skips};
-use crate::model::{Engine, EngineOptions, ModelError, Tokenizer};
+use crate::model::{Engine, EngineFacts, EngineOptions, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::Prompt;
 use crate::stage::{Context, Scope, Stage, StageError};
@@ -133,14 +133,11 @@ pub fn run(
     let tokenizer = Tokenizer::load(&pipeline.card)?;
     let facts = engine.facts()?;
     let lineage = Lineage::new(pipeline, &resolved, plan.sha256(), facts);
-    monitor.event(&Event::Note(&describe(&lineage, &plan)));
-    if let Some(reason) = &facts.fallback {
-        monitor.event(&Event::Note(&format!("provider auto takes the processor: {reason}")));
-    }
-
+    let before = RunRecord::read(&store);
     let counts = Counts {
         shards: plan.shards.len() as u32,
         prompts: plan.prompts() as u64,
+        model_threads: before.as_ref().and_then(|record| record.counts.model_threads),
         ..Counts::default()
     };
     let is_sound = !options.recheck || !verify::withdraw_damaged(&store, monitor)?;
@@ -162,8 +159,10 @@ pub fn run(
         && is_written(&store, &resolved)
         && let Some(counts) = executor.finished(&plan, &record)
     {
+        monitor.event(&Event::Note("every stage was done before: nothing to do"));
         return Ok(RunSummary { counts, was_finished: true });
     }
+    announce(&record.lineage, before.as_ref(), facts, &plan, monitor);
     store.write(config::RESOLVED_FILE, resolved.as_bytes())?;
     record.write(&store)?;
     executor.run_all(&plan)?;
@@ -172,6 +171,9 @@ pub fn run(
     record.self_proof = executor.ledger.self_proof();
     record.counts.skipped = executor.ledger.skipped();
     record.counts.model_calls = engine.calls();
+    if engine.calls() > 0 {
+        record.counts.model_threads = Some(facts.threads);
+    }
     record.counts.parts_written = executor.ledger.parts_written();
     record.counts.seconds = started.elapsed().as_secs_f64();
     record.write(&store)?;
@@ -187,7 +189,8 @@ fn refuse_foreign(run_dir: &Path, name: &str, resolved: &str) -> Result<(), RunE
             return foreign(format!("holds a run of another pipeline, '{other}', not '{name}'"));
         }
     } else if run_dir.is_dir() && !is_written(&store, resolved) {
-        // A run of this very pipeline may have lost its run.json; a process killed before its first record leaves these and nothing else.
+        // A run of this very pipeline may have lost its run.json; a process killed before its first
+        // record leaves these and nothing else.
         let ours = ["run.lock", ".pending", config::RESOLVED_FILE, "run.json"];
         let names = store.list("")?;
         if let Some(name) = names.iter().find(|name| !ours.contains(&name.as_str())) {
@@ -202,16 +205,30 @@ fn is_written(store: &Store, resolved: &str) -> bool {
     store.read(config::RESOLVED_FILE).is_ok_and(|text| text == resolved.as_bytes())
 }
 
-fn describe(lineage: &Lineage, plan: &Plan) -> String {
-    format!(
-        "model {} on ONNX Runtime {} ({}, {} threads); {} prompts in {} shard(s)",
-        lineage.model,
-        lineage.onnxruntime,
-        lineage.provider,
-        lineage.intra_op_threads,
-        plan.prompts(),
-        plan.shards.len()
-    )
+/// Says what the run is about to do.
+fn announce(
+    lineage: &Lineage,
+    before: Option<&RunRecord>,
+    facts: &EngineFacts,
+    plan: &Plan,
+    monitor: &dyn Monitor,
+) {
+    let Lineage { model, onnxruntime, provider, .. } = lineage;
+    let (threads, prompts, shards) = (facts.threads, plan.prompts(), plan.shards.len());
+    monitor.event(&Event::Note(&format!(
+        "model {model} on ONNX Runtime {onnxruntime} ({provider}, {threads} threads); \
+         {prompts} prompts, {shards} {}",
+        if shards == 1 { "shard" } else { "shards" }
+    )));
+    if let Some(reason) = &facts.fallback {
+        monitor.event(&Event::Note(&format!("provider auto takes the processor: {reason}")));
+    }
+    if before.is_some_and(|before| before.lineage != *lineage) {
+        monitor.event(&Event::Note(
+            "the run directory holds an earlier state of this pipeline: what has changed since is \
+             done again, and what no longer belongs to it is deleted",
+        ));
+    }
 }
 
 impl Plan {
@@ -261,6 +278,7 @@ impl Executor<'_> {
     }
 
     fn run_all(&mut self, plan: &Plan) -> Result<(), RunError> {
+        self.monitor.event(&Event::RunStarted { shards: self.shards });
         let stages = &self.pipeline.stages;
         self.ledger.begin();
         for shard in &plan.shards {

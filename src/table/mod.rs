@@ -14,6 +14,13 @@ use std::path::PathBuf;
 
 use crate::store::StoreError;
 
+fn way_out(action: &str) -> &'static str {
+    match action {
+        "read" => "; `aqlens run PIPELINE --recheck` makes damaged files anew",
+        _ => "",
+    }
+}
+
 /// A table could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -22,7 +29,7 @@ pub enum TableError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Parquet refused.
-    #[error("cannot {action} table file {}", path.display())]
+    #[error("cannot {action} table file {}{}", path.display(), way_out(action))]
     Parquet {
         /// `read` or `write`.
         action: &'static str,

@@ -138,7 +138,8 @@ fn cut(text: &str) -> String {
     head
 }
 
-/// Control characters as escapes: no text of a table may move the terminal's cursor.
+/// Characters that steer a terminal (its cursor, the direction of its text) as escapes.
 fn visible(c: char) -> Vec<char> {
-    if c.is_control() { c.escape_default().collect() } else { vec![c] }
+    let turns_text = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c.is_control() || turns_text { c.escape_default().collect() } else { vec![c] }
 }

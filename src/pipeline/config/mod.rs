@@ -18,7 +18,7 @@ use self::wire::{PipelineConfig, RawTable};
 use super::Pipeline;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
-use crate::spec::{self, Document, MAX_BYTES, Node, Problems, Report, quote, read};
+use crate::spec::{self, Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 use crate::stage::Facts;
 
 /// Seed of a pipeline that names none: the notebook's number.
@@ -103,6 +103,12 @@ impl Loader<'_> {
             if root.get(key).is_none() {
                 let message = format!("the pipeline has no `{key}`");
                 problems.push(&at, message, format!("add {}", example(key)));
+            }
+        }
+        for key in ["name", "model", "prompt", "retain", "shard_inputs", "seed"] {
+            if root.get(key).is_some_and(|node| node.value == Value::Null) {
+                let help = "write a value behind it, or take the line out";
+                problems.push(&at.key(key), format!("`{key}` has no value"), help);
             }
         }
         let name = config.name.filter(|name| check_name(name, &at.key("name"), problems));
