@@ -8,6 +8,7 @@ use comfy_table::{ContentArrangement, Table as Grid};
 
 use super::args::ShowArgs;
 use super::{CliError, Exit, schema};
+use crate::pipeline::RAW;
 use crate::pipeline::lineage::{RunRecord, State};
 use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
 use crate::store::Store;
@@ -192,6 +193,15 @@ fn whole_table(store: &Store, table: &'static Table, limit: usize) -> Result<(),
     if found.rows.is_empty() && !store.exists(&table.folder(None)) {
         return Err(CliError::Wrong(format!(
             "error: {} has no table '{}': no stage of its pipeline writes it",
+            store.root().display(),
+            table.name
+        )));
+    }
+    let is_released = RAW.iter().any(|raw| raw.name == table.name)
+        && RunRecord::read(store).is_some_and(|record| !record.retain.contains(table.name));
+    if found.rows.is_empty() && is_released {
+        return Err(CliError::Wrong(format!(
+            "error: {} did not keep table '{}': its pipeline's `retain` leaves it out",
             store.root().display(),
             table.name
         )));

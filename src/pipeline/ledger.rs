@@ -11,7 +11,7 @@ use crate::table::receipt::{PartStats, Receipt, SelfProof};
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, Table};
 
 /// The raw tables: large, and deleted when read unless the pipeline retains them.
-const RAW: [&Table; 3] = [&ACTIVATIONS, &ATTENTION, &LOGITS];
+pub const RAW: [&Table; 3] = [&ACTIVATIONS, &ATTENTION, &LOGITS];
 
 /// The receipts of a run directory as this process found and made them.
 #[derive(Debug)]

@@ -11,6 +11,8 @@ mod skips;
 pub mod template;
 pub mod verify;
 
+pub use ledger::RAW;
+
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;

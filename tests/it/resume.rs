@@ -140,6 +140,9 @@ fn raw_tables_that_are_not_retained_are_gone_and_come_back_only_when_needed() {
         assert_eq!(left, 0, "{table}");
     }
     assert!(finished(&folder.run(&lean)).is_empty(), "the run is finished without them");
+    let shown = aqlens(folder.dir.path(), &["show", "runs/tiny", "--table", "logits"]);
+    assert_eq!(shown.code, 2);
+    assert!(shown.stderr.contains("retain"), "{}", shown.stderr);
     let done = finished(&folder.run(&[&lean[..], &["--set", "stages.tokens.top_k=3"]].concat()));
     assert!(done.iter().any(|d| d.starts_with("extract:")), "their reader needs them: {done:?}");
     assert!(!done.iter().any(|d| d.starts_with("similarity:")), "the others do not: {done:?}");
