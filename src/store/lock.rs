@@ -3,10 +3,17 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek as _, Write as _};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use super::StoreError;
 
 const NAME: &str = "run.lock";
+
+/// How often and how long to wait for a look at the lock to pass: [`check_free`] holds it for an
+/// instant.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Held while a process writes to a run directory; the system frees it when the process ends,
 /// however it ends.
@@ -26,10 +33,15 @@ impl RunLock {
             .truncate(false)
             .open(&path)
             .map_err(error)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(locked(root, &path)),
-            Err(TryLockError::Error(e)) => return Err(error(e)),
+        let mut looks = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if looks < LOOKS => thread::sleep(LOOK),
+                Err(TryLockError::WouldBlock) => return Err(locked(root, &path)),
+                Err(TryLockError::Error(e)) => return Err(error(e)),
+            }
+            looks += 1;
         }
         file.set_len(0).map_err(error)?;
         file.rewind().map_err(error)?;
@@ -62,4 +74,24 @@ fn host() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname")
         .map(|name| format!(" on {}", name.trim()))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_at_the_lock_refuses_no_run_that_starts_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(RunLock::take(dir.path()).unwrap());
+        let look = File::open(dir.path().join(NAME)).unwrap();
+        look.try_lock_shared().unwrap();
+        let taken = thread::scope(|scope| {
+            let taker = scope.spawn(|| RunLock::take(dir.path()).map(drop));
+            thread::sleep(LOOK);
+            drop(look);
+            taker.join().unwrap()
+        });
+        taken.unwrap();
+    }
 }

@@ -111,14 +111,35 @@ impl Store {
         file.commit()
     }
 
-    /// Removes a file; one that is not there is no error.
+    /// Removes a file for good: it does not come back after a power cut. One that is not there is
+    /// no error.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name);
         match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove", &path, e))
+            Ok(()) => pending::sync_folder_of(&path),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(StoreError::io("remove", &path, e)),
+        }
+    }
+
+    /// Removes the folder `name` and those below it as far as no file lies in them. Another process
+    /// may write there meanwhile: a folder that it uses stays, and [`PendingFile::commit`] makes
+    /// anew one that it was about to use.
+    pub fn remove_empty_folders(&self, name: &str) -> Result<(), StoreError> {
+        let dir = self.path(name);
+        let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
+        if !is_folder(&dir) {
+            return Ok(());
+        }
+        for entry in self.list(name)? {
+            let entry = format!("{name}/{entry}");
+            if is_folder(&self.path(&entry)) {
+                self.remove_empty_folders(&entry)?;
             }
-            _ => Ok(()),
+        }
+        match fs::remove_dir(&dir).map_err(|e| (e.kind(), e)) {
+            Ok(()) | Err((io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound, _)) => Ok(()),
+            Err((_, e)) => Err(StoreError::io("remove", &dir, e)),
         }
     }
 
@@ -153,10 +174,11 @@ impl Store {
         Ok(files)
     }
 
-    /// Names of the files that a process left before it could give them their final name.
+    /// Names of the files that a process left before it could give them their final name. A folder
+    /// there is not ours: it is let be.
     pub fn pending(&self) -> Result<Vec<String>, StoreError> {
-        let names = self.list(PENDING)?;
-        Ok(names.into_iter().map(|name| format!("{PENDING}/{name}")).collect())
+        let names = self.list(PENDING)?.into_iter().map(|name| format!("{PENDING}/{name}"));
+        Ok(names.filter(|name| !self.path(name).is_dir()).collect())
     }
 
     /// Ends well when no process holds the run directory. Writes nothing, unlike [`Self::lock`].
@@ -167,8 +189,8 @@ impl Store {
     /// Takes the run directory for this process, and clears what a killed process left pending.
     pub fn lock(&self) -> Result<RunLock, StoreError> {
         let lock = RunLock::take(&self.root)?;
-        for name in self.list(PENDING)? {
-            self.remove(&format!("{PENDING}/{name}"))?;
+        for name in self.pending()? {
+            self.remove(&name)?;
         }
         Ok(lock)
     }
@@ -192,6 +214,23 @@ mod tests {
     }
 
     #[test]
+    fn empty_folders_go_and_a_file_on_its_way_into_one_still_arrives() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        store.write("tables/a/layer=1/part", b"x").unwrap();
+        let mut late = store.begin("tables/a/layer=2/part").unwrap();
+        store.begin("tables/b/layer=1/part").unwrap();
+        store.remove_empty_folders("tables/a").unwrap();
+        store.remove_empty_folders("tables/b").unwrap();
+        store.remove_empty_folders("tables/never-there").unwrap();
+        assert!(store.exists("tables/a/layer=1/part"));
+        assert!(!store.exists("tables/a/layer=2") && !store.exists("tables/b"));
+        late.write_all(b"late").unwrap();
+        late.commit().unwrap();
+        assert_eq!(store.read("tables/a/layer=2/part").unwrap(), b"late");
+    }
+
+    #[test]
     fn a_dropped_file_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path()).unwrap();
@@ -200,6 +239,19 @@ mod tests {
         drop(file);
         assert!(!store.exists("x"));
         assert!(store.list(PENDING).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_removal_is_on_the_disk_when_it_returns() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        store.write("receipts/extract/part-00000.json", b"{}").unwrap();
+        pending::SYNCED.take();
+        store.remove("receipts/extract/part-00000.json").unwrap();
+        assert!(!store.exists("receipts/extract/part-00000.json"));
+        assert_eq!(pending::SYNCED.take(), [dir.path().join("receipts/extract")]);
+        store.remove("receipts/extract/part-00000.json").unwrap();
+        assert!(pending::SYNCED.take().is_empty(), "nothing was removed");
     }
 
     #[test]
@@ -218,7 +270,8 @@ mod tests {
         let file = store.begin("x").unwrap();
         file.leak_for_test();
         assert_eq!(store.list(PENDING).unwrap().len(), 1);
+        fs::create_dir(dir.path().join(PENDING).join("somebodys")).unwrap();
         let _held = store.lock().unwrap();
-        assert!(store.list(PENDING).unwrap().is_empty());
+        assert_eq!(store.list(PENDING).unwrap(), ["somebodys"], "a folder is no file of ours");
     }
 }

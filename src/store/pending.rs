@@ -1,5 +1,7 @@
 //! A file that is written beside its final place and hashed on the way.
 
+#[cfg(test)]
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -48,6 +50,23 @@ fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
+#[cfg(test)]
+thread_local! {
+    /// The folders that this thread put on the disk, for tests that no power cut can be had in.
+    pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Puts on the disk what happened to names in the folder of `path`.
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().expect("names lie below the root");
+    File::open(parent)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| StoreError::io("write", parent, e))?;
+    #[cfg(test)]
+    SYNCED.with_borrow_mut(|synced| synced.push(parent.to_owned()));
+    Ok(())
+}
+
 /// A file on its way: dropped, it leaves nothing; committed, it is there whole.
 #[derive(Debug)]
 pub struct PendingFile {
@@ -77,11 +96,17 @@ impl PendingFile {
     pub fn commit(self) -> Result<FileStats, StoreError> {
         let Self { temp, target, name, hash, bytes } = self;
         temp.as_file().sync_all().map_err(|e| StoreError::io("write", &target, e))?;
-        temp.persist(&target).map_err(|e| StoreError::io("write", &target, e.error))?;
         let parent = target.parent().expect("names lie below the root");
-        File::open(parent)
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| StoreError::io("write", parent, e))?;
+        let renamed = temp.persist(&target).or_else(|e| match e.error.kind() {
+            // Another process removed the folder, which was empty.
+            io::ErrorKind::NotFound => {
+                fs::create_dir_all(parent)?;
+                e.file.persist(&target).map_err(|e| e.error)
+            }
+            _ => Err(e.error),
+        });
+        renamed.map_err(|e| StoreError::io("write", &target, e))?;
+        sync_folder_of(&target)?;
         Ok(FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) })
     }
 
