@@ -190,18 +190,18 @@ fn ranked(
 fn whole_table(store: &Store, table: &'static Table, limit: usize) -> Result<(), CliError> {
     let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let found = rows(store, table, &columns, limit)?;
-    if found.rows.is_empty() && !store.exists(&table.folder(None)) {
-        return Err(CliError::Wrong(format!(
-            "error: {} has no table '{}': no stage of its pipeline writes it",
-            store.root().display(),
-            table.name
-        )));
-    }
     let is_released = RAW.iter().any(|raw| raw.name == table.name)
         && RunRecord::read(store).is_some_and(|record| !record.retain.contains(table.name));
     if found.rows.is_empty() && is_released {
         return Err(CliError::Wrong(format!(
             "error: {} did not keep table '{}': its pipeline's `retain` leaves it out",
+            store.root().display(),
+            table.name
+        )));
+    }
+    if found.rows.is_empty() && !store.exists(&table.folder(None)) {
+        return Err(CliError::Wrong(format!(
+            "error: {} has no table '{}': no stage of its pipeline writes it",
             store.root().display(),
             table.name
         )));

@@ -8,7 +8,7 @@ use crate::stage::{Outcome, Stage};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
 use crate::table::receipt::{PartStats, Receipt, SelfProof};
-use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, Table};
+use crate::table::schema::{ACTIVATIONS, ALL, ATTENTION, LOGITS, Table};
 
 /// The raw tables: large, and deleted when read unless the pipeline retains them.
 pub const RAW: [&Table; 3] = [&ACTIVATIONS, &ATTENTION, &LOGITS];
@@ -201,7 +201,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
-    /// make: tables never mix two plans. Leaves alone what `later` stages, which have not run yet,
+    /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone what `later` stages, which have not run yet,
     /// are going to hold against their receipts.
     pub(super) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
         let is_later = |name: &str| {
@@ -213,7 +213,7 @@ impl<'a> Ledger<'a> {
                 self.store.remove(&file)?;
             }
         }
-        Ok(())
+        ALL.iter().try_for_each(|table| self.store.remove_empty_folders(&table.folder(None)))
     }
 
     fn is_released(&self, path: &str) -> bool {
