@@ -5,22 +5,27 @@
 
 use serde_json::{Value, json};
 
+use super::Pipeline;
 use super::lineage::Lineage;
 use crate::prompt::Prompt;
 use crate::stage::Stage;
 use crate::store::hex_sha256;
 use crate::table::receipt::PartStats;
 
-/// What every result of a run depends on: the model and what it runs on.
+/// What every result of a run depends on: the model and what it runs on. Also what the run gives to
+/// the stages that ask for it.
 #[derive(Debug, Clone)]
 pub(super) struct Ground {
     value: Value,
+    layers: Vec<i16>,
+    seed: u64,
     /// What the report shows of the run's origin.
     lineage: Value,
 }
 
 impl Ground {
-    pub(super) fn new(lineage: &Lineage) -> Self {
+    pub(super) fn new(lineage: &Lineage, pipeline: &Pipeline) -> Self {
+        let card = &pipeline.card;
         // The thread count is left out: it is recorded in run.json, and asking for another one must
         // not redo a finished run.
         Self {
@@ -30,7 +35,11 @@ impl Ground {
                 "onnxruntime": lineage.onnxruntime,
                 "provider": lineage.provider,
                 "tf32": lineage.tf32,
+                "shape": [card.n_layer, card.n_head],
+                "widths": [card.d_model, card.vocab_size, card.n_positions],
             }),
+            layers: pipeline.layers.clone(),
+            seed: pipeline.seed,
             lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
         }
     }
@@ -64,11 +73,15 @@ pub(super) fn fingerprint(
     let reads: Vec<Value> =
         reads.iter().map(|part| json!([part.file.path, part.file.sha256])).collect();
     let lineage = if stage.shows_lineage() { &ground.lineage } else { &Value::Null };
+    let layers = stage.uses_layers().then_some(&ground.layers);
+    let seed = stage.uses_seed().then_some(ground.seed);
     let all = json!({
         "stage": stage.kind(),
         "version": stage.version(),
         "settings": stage.settings(),
         "ground": ground.value,
+        "layers": layers,
+        "seed": seed,
         "lineage": lineage,
         "writes": tables(stage.writes()),
         "prompts": prompts,

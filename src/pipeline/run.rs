@@ -141,7 +141,7 @@ pub fn run(
         ..Counts::default()
     };
     let is_sound = !options.recheck || !verify::withdraw_damaged(&store, monitor)?;
-    let ground = Ground::new(&lineage);
+    let ground = Ground::new(&lineage, pipeline);
     let retain = pipeline.retain.clone();
     let mut record =
         RunRecord { format: 1, state: State::Running, lineage, retain, counts, self_proof: None };

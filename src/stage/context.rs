@@ -104,6 +104,17 @@ pub trait Stage: fmt::Debug + Send + Sync {
     /// Its valid configuration, for the fingerprint: everything that can change its result.
     fn settings(&self) -> serde_json::Value;
 
+    /// Whether [`Context::layers`] can change its result. Part of the fingerprint unless a stage
+    /// denies it, so that none can forget to say so.
+    fn uses_layers(&self) -> bool {
+        true
+    }
+
+    /// Whether [`Context::seed`] can change its tables; likewise.
+    fn uses_seed(&self) -> bool {
+        true
+    }
+
     /// Whether it shows where the run comes from, so that another origin makes another result.
     fn shows_lineage(&self) -> bool {
         false

@@ -103,6 +103,10 @@ impl Stage for Divergence {
         serde_json::json!({})
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
         let (stage, unit) = (self.kind(), self.unit());

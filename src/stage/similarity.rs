@@ -79,6 +79,10 @@ impl Stage for Similarity {
         serde_json::json!({ "measures": [FLAT] })
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.monitor.event(&Event::StageStarted {

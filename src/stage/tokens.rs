@@ -89,6 +89,14 @@ impl Stage for Tokens {
         serde_json::json!({ "top_k": self.top_k })
     }
 
+    fn uses_layers(&self) -> bool {
+        false
+    }
+
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let units = prompts.ran().count() as u64;

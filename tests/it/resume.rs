@@ -1,12 +1,13 @@
 //! A run picks up where it stopped, redoes only what changed, and never trusts a file for being
 //! there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use crate::cli::put;
 use crate::common::{aqlens, file};
+use crate::tiny::Copy;
 
 /// Every file below `folder` but the record of the run, with its content.
 pub(crate) fn tables(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -110,6 +111,70 @@ fn the_result_after_changes_is_that_of_a_fresh_run() {
     let names = |folder: &Folder| tables(&folder.path("")).into_keys().collect::<Vec<_>>();
     assert_eq!(names(&resumed), names(&fresh), "no part of the earlier plan is left");
     assert_eq!(tables(&resumed.path("")), tables(&fresh.path("")));
+    let folders = |folder: &Folder| {
+        let entries = fs::read_dir(folder.path("tables/activations")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(folders(&resumed), folders(&fresh), "no layer of the earlier plan is left");
+}
+
+/// A pipeline whose inputs have one task each, so no pair of prompts is compared.
+const ONE_TASK: &str = r#"name: tiny
+model: MODEL
+prompt: "{task}\n{input}:"
+max_skipped: 1
+scenarios:
+  - name: one
+    inputs: { ball: "the red ball", two: "the red ball is on the table and the cup" }
+    tasks: { color: "what color is it?" }
+stages:
+  - { kind: extract, too_long: skip }
+  - kind: similarity
+  - kind: divergence
+  - kind: summary
+  - kind: report
+"#;
+
+fn run_one_task(folder: &Folder, model: &Path, extra: &[&str]) {
+    let text = ONE_TASK.replace("MODEL", model.to_str().unwrap());
+    put(&folder.dir.path().join("one.yml"), text.as_bytes());
+    let args = [&["run", "one.yml", "--log", "json"], extra].concat();
+    let ended = aqlens(folder.dir.path(), &args);
+    assert!([0, 3].contains(&ended.code), "{}", ended.stderr);
+}
+
+#[test]
+fn other_layers_reach_the_stages_that_no_compared_pair_tells_of_them() {
+    let model = file("tests/fixtures/tiny");
+    let resumed = Folder::new();
+    run_one_task(&resumed, &model, &["--set", "stages.extract.layers=[0,4]"]);
+    run_one_task(&resumed, &model, &["--set", "stages.extract.layers=[1,2]"]);
+    let fresh = Folder::new();
+    run_one_task(&fresh, &model, &["--set", "stages.extract.layers=[1,2]"]);
+    let [resumed, fresh] = [resumed, fresh].map(|folder| tables(&folder.path("")));
+    assert_eq!(resumed.keys().collect::<Vec<_>>(), fresh.keys().collect::<Vec<_>>());
+    for (name, bytes) in fresh {
+        assert!(resumed[&name] == bytes, "{name} is stale");
+    }
+}
+
+#[test]
+fn a_model_that_reads_shorter_prompts_makes_the_extraction_anew() {
+    let folder = Folder::new();
+    let model = Copy::new();
+    run_one_task(&folder, model.path(), &[]);
+    model.edit_card(|card| {
+        card["n_positions"] = 12.into();
+        // The probe's third prompt is longer than that.
+        card["probe"]["prompts"][2] = card["probe"]["prompts"][1].clone();
+        for name in ["hidden", "attention", "logits"] {
+            let rows = card["probe"][name].as_array_mut().unwrap();
+            rows.retain(|row| row["prompt"] != 2);
+        }
+    });
+    run_one_task(&folder, model.path(), &[]);
+    let shown = aqlens(folder.dir.path(), &["show", "runs/tiny", "--table", "prompts"]);
+    assert!(shown.stdout.contains("too_long"), "{}", shown.stdout);
 }
 
 #[test]
@@ -138,6 +203,8 @@ fn raw_tables_that_are_not_retained_are_gone_and_come_back_only_when_needed() {
             .filter(|name| name.starts_with(&format!("tables/{table}/")))
             .count();
         assert_eq!(left, 0, "{table}");
+        let folder = folder.path("tables").join(table);
+        assert!(!folder.exists(), "no empty folders are left of {table}");
     }
     assert!(finished(&folder.run(&lean)).is_empty(), "the run is finished without them");
     let shown = aqlens(folder.dir.path(), &["show", "runs/tiny", "--table", "logits"]);

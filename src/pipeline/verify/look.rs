@@ -159,7 +159,8 @@ impl<'a> Look<'a> {
     /// Holds receipts against the plan: which there must be, and with what fingerprint.
     fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) {
         let is_finished = record.state == State::Finished;
-        let mut ledger = Ledger::new(self.store, Ground::new(&record.lineage), &record.retain);
+        let ground = Ground::new(&record.lineage, steps.pipeline);
+        let mut ledger = Ledger::new(self.store, ground, &record.retain);
         for &(stage, part, prompts) in &steps.list {
             let key = (stage.kind(), part);
             let file = Receipt::file(stage.kind(), part);
@@ -285,7 +286,7 @@ impl<'a> Steps<'a> {
         list.extend(reducing.map(|stage| (stage, 0, &[][..])));
         let keys = list.iter().map(|(stage, part, _)| (stage.kind(), *part)).collect();
         let stages = pipeline.stages.iter().map(|stage| (stage.kind(), stage.as_ref())).collect();
-        Self { list, keys, stages }
+        Self { pipeline, list, keys, stages }
     }
 }
 
@@ -303,6 +304,7 @@ fn writers() -> BTreeMap<&'static str, (&'static str, Scope)> {
     writers
 }
 
+    pipeline: &'a Pipeline,
 /// The shard in a file's name.
 fn part_of(file: &str) -> Option<u32> {
     let name = file.rsplit('/').next()?;

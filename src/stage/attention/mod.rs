@@ -132,6 +132,14 @@ impl Stage for Attention {
         serde_json::json!({ "top_k": self.top_k, "layers": self.layers, "heads": self.heads })
     }
 
+    fn uses_layers(&self) -> bool {
+        self.layers == Layers::Captured
+    }
+
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let units = prompts.ran().count() as u64;

@@ -194,6 +194,16 @@ impl Stage for Extract {
         serde_json::to_value(self).expect("plain values serialise")
     }
 
+    /// Its layers are its own setting.
+    fn uses_layers(&self) -> bool {
+        false
+    }
+
+    /// The seed draws the prompts that the self-proof runs again, which changes no table.
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let mut rows = self.tokenise(context)?;
         let run: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].refusal.is_none()).collect();

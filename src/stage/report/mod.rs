@@ -117,6 +117,14 @@ impl Stage for Report {
         true
     }
 
+    fn uses_layers(&self) -> bool {
+        false
+    }
+
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
         let (stage, unit) = (self.kind(), self.unit());

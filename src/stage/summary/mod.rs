@@ -89,6 +89,10 @@ impl Stage for Summary {
         serde_json::json!({ "threshold": self.threshold })
     }
 
+    fn uses_seed(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
         let (stage, unit) = (self.kind(), self.unit());
