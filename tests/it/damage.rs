@@ -56,12 +56,12 @@ fn new_run(pipeline: &str) -> TempDir {
 }
 
 /// A folder with a pipeline file and its run.
-struct Folder {
-    dir: TempDir,
+pub(crate) struct Folder {
+    pub(crate) dir: TempDir,
 }
 
 impl Folder {
-    fn copy() -> Self {
+    pub(crate) fn copy() -> Self {
         let dir = tempfile::tempdir().unwrap();
         copy(UNDISTURBED.path(), dir.path());
         Self { dir }
@@ -71,7 +71,7 @@ impl Folder {
         self.dir.path().join("run")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.run_dir().join(name)
     }
 
@@ -86,14 +86,14 @@ impl Folder {
     }
 
     /// Runs the pipeline with `--recheck`: what was worked on, as `stage:shard`.
-    fn recheck(&self) -> Vec<String> {
+    pub(crate) fn recheck(&self) -> Vec<String> {
         let args = ["run", "pipeline.yml", "--run-dir", "run", "--log", "json", "--recheck"];
         let ended = aqlens(self.dir.path(), &args);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         finished(&ended.stderr)
     }
 
-    fn is_as_undisturbed(&self) {
+    pub(crate) fn is_as_undisturbed(&self) {
         let whole = tables(&UNDISTURBED.path().join("run"));
         let ours = tables(&self.run_dir());
         assert_eq!(ours.keys().collect::<Vec<_>>(), whole.keys().collect::<Vec<_>>());
@@ -129,7 +129,7 @@ fn findings(ended: &Ended) -> Vec<(&str, &str)> {
     lines.collect()
 }
 
-fn flip_a_bit(path: &Path) {
+pub(crate) fn flip_a_bit(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
@@ -145,7 +145,7 @@ enum Damage {
     ForeignAdded,
 }
 
-const PART: &str = "tables/similarity/part-00001.parquet";
+pub(crate) const PART: &str = "tables/similarity/part-00001.parquet";
 const RAW_PART: &str = "tables/activations/layer=4/part-00001.parquet";
 const RECEIPT: &str = "receipts/attention/part-00001.json";
 

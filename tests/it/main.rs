@@ -15,6 +15,7 @@ mod model;
 mod parity;
 mod readers;
 mod report;
+mod recheck;
 mod resume;
 mod self_proof;
 mod skipped;

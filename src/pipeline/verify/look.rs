@@ -28,6 +28,9 @@ pub(super) struct Look<'a> {
     record: Option<RunRecord>,
     /// Receipts that are whole and, as far as the plan can be had, hold.
     receipts: BTreeMap<Key, Receipt>,
+    /// Sound receipts of other work than the recorded plan's. A run of another state of the
+    /// pipeline, which `run.json` does not record yet, may hold them.
+    set_aside: Vec<Receipt>,
     /// Work that no receipt proves; its files are neither sound nor foreign.
     unproved: BTreeSet<Key>,
 }
@@ -39,11 +42,29 @@ impl<'a> Look<'a> {
             found: Verification::default(),
             record: None,
             receipts: BTreeMap::new(),
+            set_aside: Vec::new(),
             unproved: BTreeSet::new(),
         }
     }
 
-    pub(super) fn all(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+    /// What the recorded plan says of the folder.
+    pub(super) fn by_plan(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+        self.hold_plan()?;
+        self.finish(monitor)
+    }
+
+    /// Likewise, and the files of every receipt that can be read, whatever plan it belongs to.
+    pub(super) fn by_every_receipt(
+        mut self,
+        monitor: &dyn Monitor,
+    ) -> Result<Verification, VerifyError> {
+        self.hold_plan()?;
+        let set_aside = std::mem::take(&mut self.set_aside);
+        self.hash_files(&set_aside.iter().collect::<Vec<_>>(), monitor)?;
+        self.finish(monitor)
+    }
+
+    fn hold_plan(&mut self) -> Result<(), StoreError> {
         self.read_record();
         let pipeline = self.read_pipeline();
         let plan = pipeline.as_ref().map(|pipeline| (pipeline, Plan::new(pipeline)));
@@ -52,7 +73,13 @@ impl<'a> Look<'a> {
         if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
             self.hold_receipts(steps, &record);
         }
-        self.hash_files(monitor)?;
+        Ok(())
+    }
+
+    fn finish(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+        let receipts = std::mem::take(&mut self.receipts);
+        self.hash_files(&receipts.values().collect::<Vec<_>>(), monitor)?;
+        self.receipts = receipts;
         self.find_foreign()?;
         self.found.leftovers = self.store.pending()?;
         self.found.findings.sort_by(|a, b| a.file.cmp(&b.file));
@@ -131,12 +158,16 @@ impl<'a> Look<'a> {
                 let part = part_of(&file)?;
                 (Receipt::file(kind, part) == file).then_some((*kind, part))
             });
-            let key = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
-            let Some(key) = key else {
+            let planned = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
+            let read = read_whole::<Receipt>(self.store, &file);
+            let Some(key) = planned else {
                 self.add(&file, Wrong::Foreign, "this run has no such stage and shard");
+                let receipt = read.ok().map(|(receipt, _)| receipt);
+                let is_its = |r: &Receipt| key == Some((r.stage.as_str(), r.part));
+                self.set_aside.extend(receipt.filter(is_its));
                 continue;
             };
-            match read_whole::<Receipt>(self.store, &file) {
+            match read {
                 Ok((receipt, bytes)) if (receipt.stage.as_str(), receipt.part) == key => {
                     self.sound(bytes);
                     self.receipts.insert(key, receipt);
@@ -176,6 +207,7 @@ impl<'a> Look<'a> {
                     }
                     self.found.sound_files -= 1;
                     self.found.sound_bytes -= self.store.bytes(&file).unwrap_or(0);
+                    self.set_aside.push(receipt);
                     if is_finished {
                         let why = "it is the receipt of other work than this run's: another \
                                    pipeline, model or input";
@@ -202,8 +234,12 @@ impl<'a> Look<'a> {
         })
     }
 
-    /// Hashes every file that a receipt names.
-    fn hash_files(&mut self, monitor: &dyn Monitor) -> Result<(), VerifyError> {
+    /// Hashes every file that one of these receipts names.
+    fn hash_files(
+        &mut self,
+        receipts: &[&Receipt],
+        monitor: &dyn Monitor,
+    ) -> Result<(), VerifyError> {
         let store = self.store;
         let retain = self.record.as_ref().map(|record| &record.retain);
         let may_be_gone = |file: &str| {
@@ -214,9 +250,9 @@ impl<'a> Look<'a> {
                     |retain| is_released(retain, file),
                 )
         };
-        let named: Vec<(&Receipt, &FileStats)> = self
-            .receipts
-            .values()
+        let named: Vec<(&Receipt, &FileStats)> = receipts
+            .iter()
+            .copied()
             .flat_map(|receipt| receipt.parts.iter().map(move |part| (receipt, &part.file)))
             .filter(|(_, file)| !may_be_gone(&file.path))
             .collect();
@@ -268,6 +304,7 @@ impl<'a> Look<'a> {
 
 /// Every stage of a plan on every shard.
 struct Steps<'a> {
+    pipeline: &'a Pipeline,
     /// In the order of a run, with the shard's prompts.
     list: Vec<(&'a dyn Stage, u32, &'a [Prompt])>,
     keys: BTreeSet<Key>,
@@ -304,7 +341,6 @@ fn writers() -> BTreeMap<&'static str, (&'static str, Scope)> {
     writers
 }
 
-    pipeline: &'a Pipeline,
 /// The shard in a file's name.
 fn part_of(file: &str) -> Option<u32> {
     let name = file.rsplit('/').next()?;

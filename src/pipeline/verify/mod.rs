@@ -119,19 +119,20 @@ pub fn verify(root: &Path, monitor: &dyn Monitor) -> Result<Verification, Verify
         return Err(VerifyError::NoRun { path: root.to_owned() });
     }
     store.check_unlocked()?;
-    let found = Look::new(&store).all(monitor)?;
+    let found = Look::new(&store).by_plan(monitor)?;
     // A run that began meanwhile has been seen half-way: its files are no findings.
     store.check_unlocked()?;
     Ok(found)
 }
 
 /// Takes the receipts of all damaged files away, so that the run that holds the lock makes just
-/// these anew. Tells whether anything was wrong.
+/// these anew; also those of receipts that `run.json` does not call for, because the run that asks
+/// may be of another plan. Tells whether anything was wrong.
 pub(super) fn withdraw_damaged(store: &Store, monitor: &dyn Monitor) -> Result<bool, VerifyError> {
     if !holds_run(store) {
         return Ok(false);
     }
-    let found = Look::new(store).all(monitor)?;
+    let found = Look::new(store).by_every_receipt(monitor)?;
     for Finding { file, wrong, why, receipt, .. } in &found.findings {
         monitor.event(&Event::Note(&format!("{} {file}: {why}", wrong.word())));
         if let Some(receipt) = receipt {
