@@ -100,6 +100,10 @@ pub struct OutputSummary {
     pub unanimous: f64,
     /// How many inputs were counted: those with at least two tasks that ran.
     pub n_inputs: u64,
+    /// The fewest tasks that ran on one of these inputs.
+    pub fewest_tasks: u64,
+    /// The most.
+    pub most_tasks: u64,
 }
 
 impl Verdict {

@@ -40,6 +40,8 @@ struct Tally {
 struct Outputs {
     distinct: Statistics,
     unanimous: u64,
+    /// Tasks that ran on an input that was counted: the fewest and the most.
+    tasks: Option<(u64, u64)>,
     /// The input whose rows are coming in: its tokens and how many tasks gave them.
     open: Option<(String, BTreeSet<i32>, u64)>,
 }
@@ -196,16 +198,21 @@ impl Outputs {
         {
             self.distinct.push(tokens.len() as f64);
             self.unanimous += u64::from(tokens.len() == 1);
+            let (fewest, most) = self.tasks.unwrap_or((tasks, tasks));
+            self.tasks = Some((fewest.min(tasks), most.max(tasks)));
         }
     }
 
     fn finish(mut self) -> Option<OutputSummary> {
         self.close();
         let n_inputs = self.distinct.n();
+        let (fewest_tasks, most_tasks) = self.tasks?;
         Some(OutputSummary {
             distinct_top1: self.distinct.mean()?,
             unanimous: self.unanimous as f64 / n_inputs as f64,
             n_inputs,
+            fewest_tasks,
+            most_tasks,
         })
     }
 }

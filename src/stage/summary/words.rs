@@ -48,7 +48,7 @@ pub(super) fn reason(summary: &ScenarioSummary) -> String {
 pub(super) fn findings(summary: &ScenarioSummary) -> Vec<String> {
     let layers = layers(&summary.layers);
     let attention = summary.attention.as_ref().map(attention);
-    let outputs = summary.outputs.as_ref().map(|outputs| self::outputs(outputs, summary.n_tasks));
+    let outputs = summary.outputs.as_ref().map(outputs);
     [layers, attention, outputs].into_iter().flatten().collect()
 }
 
@@ -82,8 +82,11 @@ fn attention(attention: &AttentionSummary) -> String {
     )
 }
 
-fn outputs(outputs: &OutputSummary, n_tasks: u64) -> String {
-    let tasks = count(n_tasks, "task");
+/// Counts the tasks that ran: one that was skipped leads to no token.
+fn outputs(outputs: &OutputSummary) -> String {
+    let (fewest, most) = (outputs.fewest_tasks, outputs.most_tasks);
+    let range = if fewest == most { String::new() } else { format!("{fewest} to ") };
+    let tasks = format!("{range}{}", count(most, "task"));
     if outputs.n_inputs == 1 {
         return format!(
             "{tasks} lead to {} as most probable next",

@@ -198,6 +198,21 @@ fn skipped_prompts_are_counted_in_the_reason() {
 }
 
 #[test]
+fn only_tasks_that_ran_lead_to_a_next_token() {
+    let mut prompts = tasks("i", &["a", "b", "c"]);
+    prompts[2] = prompts[2].clone().skipped();
+    let s = &read(&summarise(&prompts, &NUMBERS, 0.9))[0];
+    assert_eq!(s.findings[2], "2 tasks lead to 2 distinct tokens as most probable next");
+    prompts.extend(tasks("j", &["a", "b", "c"]));
+    let s = &read(&summarise(&prompts, &NUMBERS, 0.9))[0];
+    assert_eq!(
+        s.findings[2],
+        "2 to 3 tasks lead to 2.50 distinct tokens as most probable next on average over 2 inputs; \
+         they all agree on 0.0 % of the inputs"
+    );
+}
+
+#[test]
 fn headlines_are_of_first_wordings_and_of_the_mean_head_on_the_last_layer() {
     let attention = attention::Config {
         top_k: 1,
