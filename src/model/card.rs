@@ -3,7 +3,7 @@
 //! The exporter writes it beside the graph: the model's shape, the hash of every file, and a probe,
 //! reference values from PyTorch that the graph must reproduce before it is used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -362,6 +362,16 @@ fn check_probe(wire: &WireCard) -> Result<(), String> {
     for (name, good) in [("hidden", hidden), ("attention", attention), ("logits", logits)] {
         if !good {
             return Err(format!("has a probe whose {name} values lie outside the model's shape"));
+        }
+    }
+    let hidden: BTreeSet<i16> = probe.hidden.iter().map(|h| h.layer).collect();
+    let attention: BTreeSet<i16> = probe.attention.iter().map(|a| a.layer).collect();
+    for (name, probed) in [("hidden", hidden), ("attention", attention)] {
+        if let Some(layer) = (0..wire.n_layer).find(|layer| !probed.contains(layer)) {
+            return Err(format!(
+                "has a probe without {name} values of layer {layer}: every layer must have some, \
+                 or a graph with wrong numbers there would pass"
+            ));
         }
     }
     Ok(())

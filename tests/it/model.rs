@@ -31,10 +31,14 @@ fn a_folder_that_is_not_there_is_named() {
     assert_says(&message, &["no model.json", "export/export.py"]);
 }
 
+fn drop_layer(rows: &mut serde_json::Value, layer: i16) {
+    rows.as_array_mut().unwrap().retain(|row| row["layer"] != layer);
+}
+
 #[test]
 fn a_card_that_cannot_be_is_refused_with_its_reason() {
     type Edit = fn(&mut serde_json::Value);
-    let cases: [(Edit, &str); 8] = [
+    let cases: [(Edit, &str); 10] = [
         (|c| c["format"] = 2.into(), "format 2"),
         (|c| c["family"] = "llama".into(), "family 'llama'"),
         (|c| c["n_layer"] = 0.into(), "n_layer = 0"),
@@ -43,6 +47,8 @@ fn a_card_that_cannot_be_is_refused_with_its_reason() {
         (|c| c["files"]["model.onnx"]["sha256"] = "ABC".into(), "64 lower-case hex"),
         (|c| c["probe"]["prompts"] = serde_json::json!([]), "probe"),
         (|c| c["probe"]["prompts"][1] = serde_json::json!(vec![0; 65]), "prompt 1 of 65 tokens"),
+        (|c| drop_layer(&mut c["probe"]["hidden"], 3), "without hidden values of layer 3"),
+        (|c| drop_layer(&mut c["probe"]["attention"], 0), "without attention values of layer 0"),
     ];
     for (edit, reason) in cases {
         let copy = Copy::new();
