@@ -8,9 +8,9 @@ use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::{Pipeline, config};
+use crate::pipeline::{Pipeline, config, skips};
 use crate::stage::StageConfig;
-use crate::stage::extract::TooLong;
+use crate::stage::extract::{self, TooLong};
 
 /// Columns of a report when standard error is no terminal.
 const WIDTH: usize = 100;
@@ -61,12 +61,15 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
         size(cost.raw_bytes),
         size(cost.kept_bytes)
     )?;
-    let seconds = cost.tokens as f64 / speed;
-    writeln!(
-        out,
-        "time      about {seconds:.1} s for the model alone at {speed:.0} tokens/s; writing tables adds to \
-         it"
-    )?;
+    match speed {
+        Some(speed) => writeln!(
+            out,
+            "time      about {:.1} s for the model alone at {speed:.0} tokens/s; writing tables \
+             adds to it",
+            cost.tokens as f64 / speed
+        )?,
+        None => writeln!(out, "time      none: no prompt fits the model")?,
+    }
     Ok(if cost.too_long > 0 { Exit::Skipped } else { Exit::Done })
 }
 
@@ -75,24 +78,50 @@ fn encode(plan: &Plan, tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelErro
     prompts.map(|p| Ok(tokenizer.encode(&p.text, p.input_span.clone())?.ids)).collect()
 }
 
-/// A prompt that the run would stop at, unless the pipeline says to skip such prompts.
+/// The extract stage, as the pipeline sets it.
+fn extract(pipeline: &Pipeline) -> extract::Config {
+    let of = |config: &StageConfig| match config {
+        StageConfig::Extract(extract) => Some(extract.clone()),
+        _ => None,
+    };
+    pipeline.stage_configs.iter().find_map(of).unwrap_or_default()
+}
+
+/// Prompts that the run would stop at: one that is too long, or too many of them to be left out.
 fn refuse_too_long(pipeline: &Pipeline, plan: &Plan, prompts: &[Vec<i32>]) -> Result<(), CliError> {
-    let stops = pipeline.stage_configs.iter().any(|config| {
-        matches!(config, StageConfig::Extract(extract) if extract.too_long == TooLong::Error)
-    });
     let limit = pipeline.card.n_positions;
     let all = plan.shards.iter().flat_map(|shard| &shard.prompts).zip(prompts);
     let too_long: Vec<_> = all.filter(|(_, ids)| ids.len() > limit).collect();
-    let Some((prompt, ids)) = too_long.first().filter(|_| stops) else { return Ok(()) };
-    Err(CliError::Wrong(format!(
-        "error: {} of {} prompts are longer than the model's {limit} positions, the first one {} \
-         with {} tokens; shorten them, or set `too_long: skip` in the extract stage to leave them \
-         out",
-        too_long.len(),
-        prompts.len(),
+    let Some((prompt, ids)) = too_long.first() else { return Ok(()) };
+    let (n, all, most) = (too_long.len(), prompts.len(), pipeline.max_skipped);
+    let is_too_many = skips::are_too_many(n as u64, all as u64, most);
+    let share = 100.0 * n as f64 / all as f64;
+    let are = format!(
+        "error: {n} of {all} prompts ({share:.2} %) are longer than the model's {limit} \
+         positions, the first one {} with {} tokens",
         prompt.key,
         ids.len()
-    )))
+    );
+    let raise = format!("raise `max_skipped` to at least {}", round_up(n as f64 / all as f64));
+    match extract(pipeline).too_long {
+        TooLong::Error => {
+            let also = if is_too_many { format!(" and {raise}") } else { String::new() };
+            Err(CliError::Wrong(format!(
+                "{are}; shorten them, or set `too_long: skip` in the extract stage{also} to leave \
+                 them out"
+            )))
+        }
+        TooLong::Skip if is_too_many => Err(CliError::Wrong(format!(
+            "{are}: leaving them out is more than `max_skipped: {most}` allows, and the run would \
+             stop; shorten them, or {raise}"
+        ))),
+        TooLong::Skip => Ok(()),
+    }
+}
+
+/// A share with few digits that is not below this one.
+fn round_up(share: f64) -> f64 {
+    ((share * 1e4).ceil() / 1e4).max(share)
 }
 
 /// What a run will take, before compression.
@@ -133,17 +162,21 @@ impl Cost {
 }
 
 /// The speed on one batch of the pipeline's own prompts, measured now: the second of two runs, as
-/// the first one still sets up.
+/// the first one still sets up. `None` when no prompt fits the model.
 fn tokens_per_second(
     engine: &Engine,
     pipeline: &Pipeline,
     prompts: &[Vec<i32>],
-) -> Result<f64, ModelError> {
+) -> Result<Option<f64>, ModelError> {
     let fit: Vec<&Vec<i32>> =
         prompts.iter().filter(|ids| ids.len() <= pipeline.card.n_positions).collect();
     let lengths: Vec<usize> = fit.iter().map(|ids| ids.len()).collect();
-    let batches = plan_batches(&lengths, engine.batch_budget()?);
-    let Some(rows) = batches.get(batches.len() / 2) else { return Ok(f64::INFINITY) };
+    let budget = match extract(pipeline).batch_tokens {
+        0 => engine.batch_budget()?,
+        tokens => tokens as usize,
+    };
+    let batches = plan_batches(&lengths, budget);
+    let Some(rows) = batches.get(batches.len() / 2) else { return Ok(None) };
     let batch = Batch::pad(rows, &fit, 0);
     let wanted =
         Wanted { hidden: pipeline.layers.clone(), attention: vec![pipeline.card.n_layer - 1] };
@@ -153,7 +186,7 @@ fn tokens_per_second(
         engine.run(&batch, &wanted, &mut |_| {})?;
         seconds = started.elapsed().as_secs_f64();
     }
-    Ok(batch.tokens() as f64 / seconds)
+    Ok(Some(batch.tokens() as f64 / seconds))
 }
 
 fn size(bytes: u64) -> String {
@@ -165,4 +198,50 @@ fn size(bytes: u64) -> String {
         unit += 1;
     }
     if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::model::{Backend, EngineFacts, Outputs, Provider, Take};
+
+    /// Remembers how many prompts each batch had.
+    struct Counting(Arc<Mutex<Vec<usize>>>);
+
+    impl Backend for Counting {
+        fn run(
+            &mut self,
+            batch: &Batch,
+            _wanted: &Wanted,
+            take: &mut Take<'_>,
+        ) -> Result<(), ModelError> {
+            self.0.lock().unwrap().push(batch.rows.len());
+            take(&Outputs { logits: &[], hidden: Vec::new(), attention: Vec::new() });
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_speed_is_that_of_batches_as_the_run_makes_them() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny.yml");
+        let overrides = ["stages.extract.batch_tokens=12".to_owned()];
+        let pipeline = config::load(&file, &overrides).unwrap();
+        let sizes = Arc::default();
+        let facts = EngineFacts {
+            runtime_version: "1.0".to_owned(),
+            library: "none".into(),
+            provider: Provider::Cpu,
+            fallback: None,
+            threads: 1,
+            tf32: false,
+        };
+        let backend = Box::new(Counting(Arc::clone(&sizes)));
+        let engine = Engine::with_backend(pipeline.card.clone(), facts, backend);
+        let prompts = vec![vec![1; 4]; 9];
+        assert!(tokens_per_second(&engine, &pipeline, &prompts).unwrap().is_some());
+        assert_eq!(*sizes.lock().unwrap(), [3, 3]);
+    }
 }

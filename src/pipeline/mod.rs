@@ -7,7 +7,7 @@ mod ledger;
 pub mod lineage;
 pub mod plan;
 pub mod run;
-mod skips;
+pub mod skips;
 pub mod template;
 pub mod verify;
 

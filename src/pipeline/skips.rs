@@ -25,8 +25,7 @@ pub(super) fn check(
     max_skipped: f64,
 ) -> Result<(), RunError> {
     let skipped = ledger.skipped();
-    // Not `skipped > share * prompts`: 0.29 * 100 is below 29, while 29 / 100 is 0.29.
-    if skipped as f64 / prompts.max(1) as f64 <= max_skipped {
+    if !are_too_many(skipped, prompts, max_skipped) {
         return Ok(());
     }
     let mut first = Vec::new();
@@ -37,6 +36,12 @@ pub(super) fn check(
     }
     first.truncate(NAMED);
     Err(RunError::TooManySkipped { skipped, prompts, max_skipped, first })
+}
+
+/// Whether a run of that many prompts stops when so many of them are skipped.
+pub fn are_too_many(skipped: u64, prompts: u64, max_skipped: f64) -> bool {
+    // Not `skipped > share * prompts`: 0.29 * 100 is below 29, while 29 / 100 is 0.29.
+    skipped as f64 / prompts.max(1) as f64 > max_skipped
 }
 
 /// The skipped prompts of a shard: name and reason.

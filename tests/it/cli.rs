@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use crate::common::{Ended, aqlens, aqlens_in, file};
 
 /// A folder with a pipeline on the tiny model that a test makes wrong.
-struct Folder {
+pub(crate) struct Folder {
     dir: tempfile::TempDir,
 }
 
-const GOOD: &str = r#"name: small
+pub(crate) const GOOD: &str = r#"name: small
 model: MODEL
 prompt: "{task}\n{input}:"
 scenarios:
@@ -32,28 +32,28 @@ stages:
 "#;
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    fn write(&self, yaml: &str) -> PathBuf {
+    pub(crate) fn write(&self, yaml: &str) -> PathBuf {
         let model = file("tests/fixtures/tiny");
         let path = self.path().join("pipeline.yml");
         put(&path, yaml.replace("MODEL", model.to_str().unwrap()).as_bytes());
         path
     }
 
-    fn run(&self, yaml: &str) -> Ended {
+    pub(crate) fn run(&self, yaml: &str) -> Ended {
         self.write(yaml);
         aqlens(self.path(), &["run", "pipeline.yml", "--log", "plain"])
     }
 
     /// A copy of the tiny model that the test may damage.
-    fn model(&self) -> PathBuf {
+    pub(crate) fn model(&self) -> PathBuf {
         let to = self.path().join("model");
         fs::create_dir(&to).unwrap();
         for name in ["model.onnx", "model.json", "tokenizer.json"] {
@@ -62,7 +62,7 @@ impl Folder {
         to
     }
 
-    fn run_with(&self, extra: &[&str]) -> Ended {
+    pub(crate) fn run_with(&self, extra: &[&str]) -> Ended {
         self.write(GOOD);
         aqlens(self.path(), &[&["run", "pipeline.yml", "--log", "plain"], extra].concat())
     }
@@ -77,7 +77,7 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) {
 }
 
 /// The program refuses with this exit code, says all of `words`, and leaves no run directory.
-fn refuses(ended: &Ended, code: i32, words: &[&str]) {
+pub(crate) fn refuses(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!(ended.code, code, "{}{}", ended.stdout, ended.stderr);
     let flat = ended.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     for word in words {
@@ -248,8 +248,6 @@ fn a_prompt_too_long_for_the_model_is_an_error_unless_the_pipeline_says_skip() {
     let folder = Folder::new();
     refuses(&folder.run(&long), 1, &["one/ball/color", "64", "too_long: skip"]);
     assert!(!folder.path().join("runs/small/tables/activations").exists());
-    let checked = aqlens(folder.path(), &["check", "pipeline.yml"]);
-    refuses(&checked, 2, &["2 of 2 prompts", "one/ball/color", "too_long: skip"]);
 
     let long = long.replace("layers: [0, 4]", "layers: [0, 4]\n    too_long: skip");
     let long = long.replace("    tasks:", "      short: \"a cup\"\n    tasks:");
@@ -347,18 +345,6 @@ fn a_wrong_command_line_ends_with_2() {
     refuses(&aqlens(folder.path(), &["rum"]), 2, &["rum"]);
     refuses(&aqlens(folder.path(), &["show", "nowhere"]), 2, &["nowhere"]);
     assert_eq!(aqlens(folder.path(), &["--version"]).code, 0);
-}
-
-#[test]
-fn check_prints_the_plan_and_writes_nothing() {
-    let folder = Folder::new();
-    folder.write(GOOD);
-    let ended = aqlens(folder.path(), &["check", "pipeline.yml"]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
-    for word in ["prompts", "tokens", "shards", "bytes", "time"] {
-        assert!(ended.stdout.contains(word), "no '{word}' in:\n{}", ended.stdout);
-    }
-    assert!(!folder.path().join("runs").exists());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
+mod check;
 mod cli;
 mod common;
 mod config_errors;
@@ -14,8 +15,8 @@ mod layers;
 mod model;
 mod parity;
 mod readers;
-mod report;
 mod recheck;
+mod report;
 mod resume;
 mod self_proof;
 mod skipped;

@@ -66,7 +66,7 @@ impl Extract {
         if tokens > limit && self.too_long == TooLong::Error {
             return error(format!(
                 "{}; shorten it, or set `too_long: skip` in the extract stage to leave such \
-                 prompts out",
+                 prompts out (up to the pipeline's `max_skipped`)",
                 too_long(tokens, limit)
             ));
         }
