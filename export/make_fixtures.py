@@ -81,6 +81,9 @@ def _close_prompt(prompt: dict, where: str):
     gap = prompt["focus"]["gap"]
     if gap is not None and gap < CLEARLY_APART:
         yield f"attention gap {gap} of {where}"
+    for layer, row in prompt["logit_lens"].items():
+        if row["gap"] < CLEARLY_APART:
+            yield f"logit lens gap {row['gap']} of {where} layer {layer}"
     tokens = [token["probability"] for token in prompt["next_tokens"]]
     for higher, lower in itertools.pairwise(tokens):
         if higher < lower * (1 + CLEARLY_APART):

@@ -13,6 +13,9 @@ Where the notebook would stop, this goes on and says so in the output: a prompt 
 than `k` gets the top min(k, T) positions (`focus.k`), and a scenario with one task has no mean
 (null). Of a task with several wordings the first one is used.
 
+Beside the notebook's numbers stand those of two measures that it does not have, from the same
+extraction (`reference_lens.py`).
+
 `--time` runs the notebook's extraction alone and prints tokens per second: what `make bench`
 compares aqlens with.
 """
@@ -29,6 +32,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import reference_lens
 from pipeline_file import Pipeline, PipelineError, Scenario, fill_prompt, read_pipeline
 
 # The notebook's functions
@@ -231,20 +235,33 @@ def _input(pipeline, scenario, input_id, extractions, matrices, notebook) -> dic
         _prompt(pipeline, task, extraction, list(matrices), notebook)
         for task, extraction in zip(tasks, extractions, strict=True)
     ]
+    lenses = [
+        reference_lens.lens_logprobs(notebook.model, extraction["activations"])
+        for extraction in extractions
+    ]
+    for prompt, extraction, lens in zip(prompts, extractions, lenses, strict=True):
+        rows = reference_lens.logit_lens(lens, extraction["logits"][0, -1])
+        prompt["logit_lens"] = {
+            str(layer): {key: rounded(v) if isinstance(v, float) else v for key, v in row.items()}
+            for layer, row in rows.items()
+        }
     focuses = [set(prompt["focus"]["positions"]) for prompt in prompts]
-    overlaps, late = [], []
+    overlaps, late, apart = [], [], []
     for i, task_a in enumerate(tasks):
         for j in range(i + 1, len(tasks)):
             pair = {"task_a": task_a, "task_b": tasks[j]}
             value = jaccard(focuses[i], focuses[j])
             overlaps.append({**pair, "value": value, "printed": f"{value:.3f}"})
             late.append({**pair, "layer": last, "printed": f"{matrices[last][i, j]:.4f}"})
+            bits = {k: reference_lens.jsd_bits(lenses[i][k], lenses[j][k]) for k in matrices}
+            apart.append({**pair, "jsd_bits": {str(k): rounded(v) for k, v in bits.items()}})
     return {
         "input": input_id,
         "prompts": prompts,
         "similarity": {str(layer): rounded(m.tolist()) for layer, m in matrices.items()},
         "printed_similarity": late,
         "jaccard": overlaps,
+        "logit_lens_divergence": apart,
     }
 
 
@@ -252,6 +269,7 @@ def _prompt(pipeline, task: str, extraction: dict, layers, notebook: Notebook) -
     attentions = extraction["attentions"]
     kept = sorted({*layers, len(attentions) - 1})
     tokens = next_tokens(notebook.tokenizer, extraction["logits"], pipeline.tokens_top_k)
+    bits = reference_lens.surprisal(extraction["token_ids"], extraction["logits"])
     return {
         "task": task,
         "text": extraction["text"],
@@ -259,6 +277,7 @@ def _prompt(pipeline, task: str, extraction: dict, layers, notebook: Notebook) -
         "attention": {str(i): rounded(attentions[i][0, :, -1, :].tolist()) for i in kept},
         "focus": attention_focus(attentions, pipeline.attention_top_k),
         "next_tokens": tokens,
+        **{key: rounded(values) for key, values in bits.items()},
     }
 
 

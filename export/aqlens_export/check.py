@@ -1,7 +1,8 @@
-"""Compares an exported graph, as ONNX Runtime runs it, with PyTorch.
+"""Compares the exported graphs, as ONNX Runtime runs it, with PyTorch.
 
-The graph gets ragged right-padded batches; PyTorch gets the same prompts one at a time, unpadded
-(`eager.py`). So one comparison covers the arithmetic, the padding and the batching.
+model.onnx gets ragged right-padded batches; PyTorch gets the same prompts one at a time, unpadded
+(`eager.py`). So one comparison covers the arithmetic, the padding and the batching. head.onnx gets
+what PyTorch's blocks gave.
 """
 
 import random
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import torch
 from transformers import GPT2LMHeadModel
 
-from .eager import EagerRun, run_alone
+from .eager import EagerRun, run_alone, run_head
 from .errors import ExportError
 
 RELATIVE_TOLERANCE = 1e-5
-"""hidden and logits: largest difference of one element, in units of its vector's L2 norm."""
+"""hidden, logits and head: largest difference of one element, in units of its vector's L2 norm."""
 
 ATTENTION_TOLERANCE = 1e-5
 """attention: largest absolute difference of one weight."""
@@ -30,7 +32,7 @@ class Differences:
     """The largest differences met so far, per kind of output, and where."""
 
     largest: dict[str, float] = field(
-        default_factory=lambda: {"hidden": 0.0, "attention": 0.0, "logits": 0.0}
+        default_factory=lambda: {"hidden": 0.0, "attention": 0.0, "logits": 0.0, "head": 0.0}
     )
     prompts: int = 0
 
@@ -91,6 +93,27 @@ def check_export(path: Path, model: GPT2LMHeadModel, threads: int = 0) -> Differ
     references = [run_alone(model, prompt, some) for prompt in long]
     _compare(session, long, references, draw_id, some, found)
     return found
+
+
+def check_head(path: Path, model: GPT2LMHeadModel, found: Differences, threads: int = 0) -> None:
+    """Holds the head graph at `path` against PyTorch, on every block's output at every position.
+
+    The last block's last position must give the model's own logits: a second ln_f, or none, shows.
+    """
+    config = model.config
+    session = open_session(path, threads)
+    rng = random.Random("aqlens head check")
+    for length in sorted({1, min(LONGEST_RAGGED, config.n_positions)}):
+        run = run_alone(model, [rng.randrange(config.vocab_size) for _ in range(length)], [])
+        for layer, hidden in enumerate(run.hidden):
+            (logits,) = session.run(["logits"], {"hidden": hidden.numpy()})
+            if not np.isfinite(logits).all():
+                raise ExportError(f"head.onnx gives NaN or infinity on hidden.{layer}")
+            expected = run_head(model, hidden)
+            if layer == config.n_layer - 1:
+                expected = torch.cat([expected[:-1], run.logits[None]])
+            where = f"head.onnx on hidden.{layer}, prompt of {length} tokens"
+            found.note("head", relative_difference(logits, expected.numpy()), where)
 
 
 def _compare(session, prompts, references, pad_ids, attention_layers, found) -> None:

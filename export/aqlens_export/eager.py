@@ -23,6 +23,12 @@ class EagerRun:
     """[vocab], at the last token."""
 
 
+def run_head(model: GPT2LMHeadModel, hidden: torch.Tensor) -> torch.Tensor:
+    """Scores of the next token from a block's raw output: [T, d_model] to [T, vocab]."""
+    with torch.no_grad():
+        return model.lm_head(model.transformer.ln_f(hidden))
+
+
 def run_alone(model: GPT2LMHeadModel, ids: list[int], attention_layers=None) -> EagerRun:
     """Runs the prompt `ids`; keeps the attention of `attention_layers` (None: of all)."""
     blocks = model.transformer.h

@@ -1,4 +1,6 @@
-"""Writes a GPT-2 as the smallest ONNX graph that shows its insides.
+"""Writes a GPT-2 as the smallest ONNX graph that shows its insides, and its head as a second one.
+
+model.onnx:
 
     inputs   input_ids       int64 [batch, seq]
              attention_mask  int64 [batch, seq]               ones, then zeros: right padding only
@@ -6,7 +8,12 @@
              hidden.{l}      f32   [batch, seq, d_model]      block l's raw output, before ln_f
              attention.{l}   f32   [batch, heads, seq, seq]   after the softmax
 
-The graph is put together node by node instead of being traced from PyTorch, for three reasons:
+head.onnx, which turns the output of any block into scores of the next token (the logit lens):
+
+    input    hidden          f32   [rows, d_model]            a block's raw output, before ln_f
+    output   logits          f32   [rows, vocab]              of the last block: the model's own
+
+The graphs are put together node by node instead of being traced from PyTorch, for three reasons:
 each operator is one that ONNX Runtime has a fused kernel for (so nothing depends on a pattern
 being recognised), the tied embedding is stored once, and the same weights give the same bytes.
 
@@ -43,9 +50,13 @@ class GraphBuilder:
         self.nodes = []
         self.initializers = []
         self._weights = weights
+        self._stored = set()
 
     def weight(self, name: str, values) -> str:
-        """Stores a weight (torch tensor or numpy array) and returns its name."""
+        """Stores a weight (torch tensor or numpy array), once, and returns its name."""
+        if name in self._stored:
+            return name
+        self._stored.add(name)
         if isinstance(values, torch.Tensor):
             values = values.detach().to(torch.float32).cpu().numpy()
         self.initializers.append(self._weights.add(name, values))
@@ -77,6 +88,19 @@ def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
         g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
     _logits(g, model, stream)
     return _finish(g, config)
+
+
+def build_head(model: GPT2LMHeadModel, weights) -> ModelProto:
+    """The ONNX model of ln_f and the unembedding alone, for any number of rows.
+
+    Given the `weights` that model.onnx was built with, it shares what lies in a data file.
+    """
+    config, f32 = model.config, TensorProto.FLOAT
+    g = GraphBuilder(weights)
+    _unembed(g, model, "hidden")
+    inputs = [helper.make_tensor_value_info("hidden", f32, ["rows", config.n_embd])]
+    outputs = [helper.make_tensor_value_info("logits", f32, ["rows", config.vocab_size])]
+    return _model(g, "gpt2_head", inputs, outputs)
 
 
 def _constants(g: GraphBuilder, config) -> None:
@@ -149,10 +173,15 @@ def _logits(g: GraphBuilder, model: GPT2LMHeadModel, stream: str) -> None:
     g.node("Sub", ["lengths", "one"], "last_position")
     last_hidden = f"hidden.{model.config.n_layer - 1}"
     g.node("GatherND", [last_hidden, "last_position"], "last_token", batch_dims=1)
-    normed = _layer_norm(g, model.transformer.ln_f, "last_token", "ln_f")
+    _unembed(g, model, "last_token")
+
+
+def _unembed(g: GraphBuilder, model: GPT2LMHeadModel, value: str) -> None:
+    """ln_f and the vocabulary matmul: `value` [rows, d_model] to `logits` [rows, vocab]."""
+    normed = _layer_norm(g, model.transformer.ln_f, value, "ln_f")
     head, embedding = model.lm_head.weight, model.transformer.wte.weight
     tied = head.data_ptr() == embedding.data_ptr() or torch.equal(head, embedding)
-    unembedding = "wte" if tied else g.weight("lm_head", head)
+    unembedding = g.weight("wte" if tied else "lm_head", head)
     g.node("Gemm", [normed, unembedding], "logits", transB=1)
 
 
@@ -194,7 +223,11 @@ def _finish(g: GraphBuilder, config) -> ModelProto:
     for layer in range(config.n_layer):
         shape = ["batch", config.n_head, "seq", "seq"]
         outputs.append(helper.make_tensor_value_info(f"attention.{layer}", f32, shape))
-    graph = helper.make_graph(g.nodes, "gpt2", inputs, outputs, g.initializers)
+    return _model(g, "gpt2", inputs, outputs)
+
+
+def _model(g: GraphBuilder, name: str, inputs: list, outputs: list) -> ModelProto:
+    graph = helper.make_graph(g.nodes, name, inputs, outputs, g.initializers)
     return helper.make_model(
         graph,
         opset_imports=[helper.make_opsetid("", OPSET)],

@@ -2,16 +2,18 @@
 computes what its outputs are called, on the machine and the provider it runs on.
 
 Sizes stay small (some kilobytes per layer): 8 dimensions of 3 positions per layer and prompt,
-2 heads of 2 queries, 16 logits.
+2 heads of 2 queries, 16 logits; 16 logits of the head at up to 3 places per prompt.
 """
 
+import contextlib
 import random
+from collections.abc import Iterator
 
 import torch
 from transformers import GPT2LMHeadModel
 
 from .check import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE
-from .eager import EagerRun, run_alone
+from .eager import EagerRun, run_alone, run_head
 
 LENGTHS = (11, 1, 29, 5)
 """Tokens of the probe's prompts, cut to n_positions; unsorted, so that padding is in the middle."""
@@ -23,11 +25,14 @@ def make_probe(model: GPT2LMHeadModel) -> dict:
     rng = random.Random("aqlens probe")
     lengths = list(dict.fromkeys(min(length, config.n_positions) for length in LENGTHS))
     prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
-    hidden, attention, logits = [], [], []
-    for prompt, run in enumerate(_run_on_one_thread(model, prompts)):
-        hidden += _hidden(run, prompt, rng)
-        attention += _attention(run, prompt)
-        logits.append(_logits(run, prompt))
+    hidden, attention, logits, head = [], [], [], []
+    with _one_thread():
+        for prompt, ids in enumerate(prompts):
+            run = run_alone(model, ids)
+            hidden += _hidden(run, prompt, rng)
+            attention += _attention(run, prompt)
+            logits.append({"prompt": prompt, **_some_logits(run.logits)})
+            head += _head(model, run, prompt)
     return {
         "prompts": prompts,
         "relative_tolerance": RELATIVE_TOLERANCE,
@@ -35,15 +40,17 @@ def make_probe(model: GPT2LMHeadModel) -> dict:
         "hidden": sorted(hidden, key=lambda row: (row["layer"], row["prompt"], row["position"])),
         "attention": sorted(attention, key=lambda row: (row["layer"], row["prompt"])),
         "logits": logits,
+        "head": sorted(head, key=lambda row: (row["layer"], row["prompt"], row["position"])),
     }
 
 
-def _run_on_one_thread(model: GPT2LMHeadModel, prompts: list[list[int]]) -> list[EagerRun]:
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
     """More threads split sums elsewhere: the last digits must not depend on the machine's cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return [run_alone(model, ids) for ids in prompts]
+        yield
     finally:
         torch.set_num_threads(threads)
 
@@ -81,13 +88,27 @@ def _attention(run: EagerRun, prompt: int) -> list[dict]:
     return rows
 
 
-def _logits(run: EagerRun, prompt: int) -> dict:
+def _head(model: GPT2LMHeadModel, run: EagerRun, prompt: int) -> list[dict]:
+    """What the head makes of the last block's output, at the last position (the model's own
+    logits) and a middle one, and of an inner block's at the last."""
+    last_layer, last = len(run.hidden) - 1, len(run.hidden[0]) - 1
+    places = {(last_layer, last), (last_layer, last // 2), (last_layer // 2, last)}
+    rows = []
+    for layer, position in sorted(places):
+        own = (layer, position) == (last_layer, last)
+        logits = run.logits if own else run_head(model, run.hidden[layer][position])
+        place = {"layer": layer, "prompt": prompt, "position": position}
+        rows.append({**place, **_some_logits(logits)})
+    return rows
+
+
+def _some_logits(logits: torch.Tensor) -> dict:
     """The 8 largest logits and 8 spread evenly over the vocabulary."""
-    size = len(run.logits)
-    top = run.logits.topk(min(8, size)).indices.tolist()
+    size = len(logits)
+    top = logits.topk(min(8, size)).indices.tolist()
     spread = [i * (size - 1) // 7 for i in range(8)]
     index = list(dict.fromkeys(top + spread))
-    return {"prompt": prompt, **_picked(run.logits, index)}
+    return _picked(logits, index)
 
 
 def _picked(vector: torch.Tensor, index: list[int]) -> dict:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from .check import Differences, check_export
+from .check import Differences, check_export, check_head
 from .errors import ExportError
 from .folder import FILES, refuse_unless_ours, staged, write_model_json
-from .graph import build_graph
+from .graph import build_graph, build_head
 from .probe import make_probe
 from .source import Source, from_checkpoint, from_seed
 from .weights import INLINE_LIMIT_BYTES, open_weights
@@ -47,11 +47,12 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
     if options.save_checkpoint is not None:
         save_checkpoint(source, options.save_checkpoint)
     with staged(options.out) as folder:
-        say("writing   model.onnx, tokenizer.json")
-        write_graph(folder, source, options.inline_limit)
+        say("writing   model.onnx, head.onnx, tokenizer.json")
+        write_graphs(folder, source, options.inline_limit)
         (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
         say("checking  ragged padded batches against PyTorch, one prompt at a time")
         found = check_export(folder / "model.onnx", source.model, options.threads)
+        check_head(folder / "head.onnx", source.model, found, options.threads)
         say("probing   reference values for model.json")
         write_model_json(folder, source, make_probe(source.model))
     _summarise(options.out, found, say)
@@ -66,15 +67,19 @@ def _load(options: ExportOptions) -> Source:
     return from_seed(options.config, options.seed, options.tokenizer)
 
 
-def write_graph(folder: Path, source: Source, inline_limit: int = INLINE_LIMIT_BYTES) -> None:
-    """Writes `folder`/model.onnx, and model.onnx.data for weights above `inline_limit` bytes."""
+def write_graphs(folder: Path, source: Source, inline_limit: int = INLINE_LIMIT_BYTES) -> None:
+    """Writes both graphs, and model.onnx.data for weights above `inline_limit` bytes."""
     weight_bytes = 4 * sum(parameter.numel() for parameter in source.model.parameters())
     weights = open_weights(folder, weight_bytes, inline_limit)
     try:
-        graph = build_graph(source.model, weights)
+        graphs = {
+            "model.onnx": build_graph(source.model, weights),
+            "head.onnx": build_head(source.model, weights),
+        }
     finally:
         weights.close()
-    (folder / "model.onnx").write_bytes(graph.SerializeToString(deterministic=True))
+    for name, graph in graphs.items():
+        (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
 
 
 def save_checkpoint(source: Source, folder: Path) -> None:
@@ -103,5 +108,6 @@ def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> Non
             say(f"          {name:<16} {(out / name).stat().st_size:>13,} bytes")
     say(f"          largest differences from PyTorch over {found.prompts} prompts:")
     say(f"          hidden {found.largest['hidden']:.1e} and logits {found.largest['logits']:.1e}")
-    say(f"          of the vector's norm, attention {found.largest['attention']:.1e}")
+    say(f"          of the vector's norm, attention {found.largest['attention']:.1e},")
+    say(f"          head {found.largest['head']:.1e} of the norm")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

@@ -1,7 +1,9 @@
-"""Where a graph's weights go: into `model.onnx` itself, or into `model.onnx.data` beside it.
+"""Where the weights go: into the graphs themselves, or into `model.onnx.data` beside them.
 
 A protobuf file cannot pass 2 GiB, so gpt2-large and gpt2-xl need the second way. The data file is
-written here, weight by weight, so that no second copy of a large model is held in memory.
+written here, weight by weight, so that no second copy of a large model is held in memory. Both
+graphs of a model then read the unembedding from there. Without a data file each graph has its own
+copy: inside the other graph's file it lies at no aligned address.
 """
 
 from pathlib import Path
@@ -17,7 +19,7 @@ INLINE_LIMIT_BYTES = 1_800_000_000
 
 
 class InlineWeights:
-    """Keeps every weight inside `model.onnx`."""
+    """Keeps every weight inside the graph that it is added for."""
 
     def add(self, name: str, values: np.ndarray) -> TensorProto:
         """The initializer `name` holding `values` (float32 or int64, any shape)."""
@@ -30,10 +32,11 @@ class InlineWeights:
 
 
 class DataFileWeights:
-    """Appends float weights to one data file and leaves only their addresses in the graph.
+    """Appends float weights to one data file and leaves only their addresses in the graphs.
 
-    `path` is the data file; `model.onnx` must be written to the same folder, because ONNX looks
-    the file up beside the graph. Integer constants (shapes, axes) stay in the graph: ONNX Runtime
+    `path` is the data file; the graphs must be written to the same folder, because ONNX looks
+    the file up beside the graph. A name that a second graph adds is the first graph's weight: its
+    bytes are not written again. Integer constants (shapes, axes) stay in the graph: ONNX Runtime
     reads them while it loads.
     """
 
@@ -41,11 +44,14 @@ class DataFileWeights:
         self._inline = InlineWeights()
         self._location = path.name
         self._file = path.open("xb")
+        self._stored: dict[str, TensorProto] = {}
 
     def add(self, name: str, values: np.ndarray) -> TensorProto:
         """The initializer `name`; float32 `values` go to the data file, others stay inline."""
         if values.dtype != np.float32 or values.ndim == 0:
             return self._inline.add(name, values)
+        if name in self._stored:
+            return self._stored[name]
         self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT_BYTES))
         offset = self._file.tell()
         length = self._file.write(np.ascontiguousarray(values).tobytes())
@@ -53,6 +59,7 @@ class DataFileWeights:
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", self._location), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
+        self._stored[name] = tensor
         return tensor
 
     def close(self) -> None:
@@ -61,7 +68,7 @@ class DataFileWeights:
 
 
 def open_weights(folder: Path, weight_bytes: int, inline_limit: int = INLINE_LIMIT_BYTES):
-    """The place for `weight_bytes` bytes of weights of a graph written to `folder`."""
+    """The place for `weight_bytes` bytes of weights of the graphs written to `folder`."""
     if weight_bytes > inline_limit:
         return DataFileWeights(folder / "model.onnx.data")
     return InlineWeights()

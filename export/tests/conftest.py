@@ -32,6 +32,12 @@ def session():
 
 
 @pytest.fixture(scope="session")
+def head():
+    """The committed export's head."""
+    return open_session(TINY / "head.onnx", threads=1)
+
+
+@pytest.fixture(scope="session")
 def described() -> dict:
     """The committed model.json."""
     return json.loads((TINY / "model.json").read_text(encoding="utf-8"))

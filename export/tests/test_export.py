@@ -16,7 +16,7 @@ import export
 from aqlens_export import run as run_module
 from aqlens_export.check import Differences, open_session
 from aqlens_export.errors import ExportError
-from aqlens_export.graph import GraphBuilder
+from aqlens_export.graph import GraphBuilder, build_head
 from aqlens_export.run import ExportOptions, export_model
 
 from .conftest import ROOT, TINY
@@ -70,7 +70,7 @@ def test_model_json_describes_what_lies_beside_it(random_options, small_config, 
     for key in ("n_layer", "n_head", "vocab_size", "n_positions"):
         assert found[key] == small_config[key]
     assert found["source"] == {"name": "random-weights", "revision": None, "random_seed": 5}
-    assert set(found["files"]) == {"model.onnx", "tokenizer.json"}
+    assert set(found["files"]) == {"model.onnx", "head.onnx", "tokenizer.json"}
     for name, seal in found["files"].items():
         data = (tmp_path / "m" / name).read_bytes()
         assert seal == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -123,8 +123,10 @@ def test_large_weights_go_to_a_data_file_that_the_runtime_finds(random_options, 
     export_model(random_options(tmp_path / "inline"), quiet)
     export_model(random_options(tmp_path / "beside", inline_limit=0), quiet)
     found = json.loads((tmp_path / "beside" / "model.json").read_text(encoding="utf-8"))
-    assert set(found["files"]) == {"model.onnx", "model.onnx.data", "tokenizer.json"}
-    onnx.checker.check_model(str(tmp_path / "beside" / "model.onnx"))
+    names = {"model.onnx", "model.onnx.data", "head.onnx", "tokenizer.json"}
+    assert set(found["files"]) == names
+    for name in ("model.onnx", "head.onnx"):
+        onnx.checker.check_model(str(tmp_path / "beside" / name))
     ids = np.array([[5, 6, 7]])
     given = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     one, two = (
@@ -132,6 +134,21 @@ def test_large_weights_go_to_a_data_file_that_the_runtime_finds(random_options, 
         for name in ("inline", "beside")
     )
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    rows = {"hidden": np.linspace(-3, 3, 5 * 16, dtype=np.float32).reshape(5, 16)}
+    one, two = (
+        open_session(tmp_path / name / "head.onnx", 1).run(None, rows)[0]
+        for name in ("inline", "beside")
+    )
+    assert np.array_equal(one, two)
+    # Both graphs read one copy of the unembedding.
+    graph, head = (
+        onnx.load(tmp_path / "beside" / name, load_external_data=False).graph
+        for name in ("model.onnx", "head.onnx")
+    )
+    addresses = {w.name: str(w.external_data) for w in graph.initializer if w.external_data}
+    assert {w.name for w in head.initializer} == {"ln_f.scale", "ln_f.bias", "wte"}
+    for weight in head.initializer:
+        assert str(weight.external_data) == addresses[weight.name]
     # Exported over it without the data file, nothing stale stays behind.
     export_model(random_options(tmp_path / "beside"), quiet)
     assert digests(tmp_path / "beside") == digests(tmp_path / "inline")
@@ -193,6 +210,23 @@ def test_a_graph_that_computes_something_else_is_not_kept(
 
     monkeypatch.setattr(GraphBuilder, "node", node)
     with pytest.raises(ExportError, match="does not compute what PyTorch computes"):
+        export_model(random_options(tmp_path / "m"), quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", [1e-3, 1.0])
+def test_a_head_that_computes_something_else_is_not_kept(
+    random_options, tmp_path, monkeypatch, extra
+):
+    def other_norm(model, weights):
+        head = build_head(model, weights)
+        (norm,) = (node for node in head.graph.node if node.op_type == "LayerNormalization")
+        (epsilon,) = (a for a in norm.attribute if a.name == "epsilon")
+        epsilon.f += extra
+        return head
+
+    monkeypatch.setattr(run_module, "build_head", other_norm)
+    with pytest.raises(ExportError, match=r"head\.onnx on hidden\.0"):
         export_model(random_options(tmp_path / "m"), quiet)
     assert list(tmp_path.iterdir()) == []
 

@@ -50,6 +50,41 @@ def test_the_graph_is_valid_and_holds_each_weight_once(model):
     assert sum(sizes) == sum(p.numel() for p in model.parameters())
 
 
+def test_the_head_has_the_contracts_names_types_and_shapes(head):
+    (given,), (output,) = head.get_inputs(), head.get_outputs()
+    assert (given.name, given.type, given.shape) == ("hidden", "tensor(float)", ["rows", D_MODEL])
+    assert (output.name, output.type, output.shape) == ("logits", "tensor(float)", ["rows", VOCAB])
+    onnx.checker.check_model(str(TINY / "head.onnx"), full_check=True)
+    weights = onnx.load(TINY / "head.onnx").graph.initializer
+    assert {w.name: list(w.dims) for w in weights} == {
+        "ln_f.scale": [D_MODEL],
+        "ln_f.bias": [D_MODEL],
+        "wte": [VOCAB, D_MODEL],
+    }
+
+
+def test_the_head_gives_the_models_own_logits_of_the_last_block(session, head):
+    prompts = draw([6, 25, 1])
+    outputs = run(session, prompts)
+    last = outputs[f"hidden.{N_LAYER - 1}"]
+    rows = np.stack([last[row, len(prompt) - 1] for row, prompt in enumerate(prompts)])
+    (logits,) = head.run(["logits"], {"hidden": rows})
+    assert relative_difference(logits, outputs["logits"]) < 1e-6
+
+
+def test_the_head_gives_every_blocks_every_token_what_pytorch_gives(session, head, model):
+    prompt = draw([20])[0]
+    outputs = run(session, [prompt])
+    for layer in range(N_LAYER):
+        hidden = outputs[f"hidden.{layer}"][0]
+        (logits,) = head.run(["logits"], {"hidden": hidden})
+        with torch.no_grad():
+            expected = model.lm_head(model.transformer.ln_f(torch.from_numpy(hidden))).numpy()
+        assert relative_difference(logits, expected) < 1e-6
+        (alone,) = head.run(["logits"], {"hidden": hidden[7:8]})
+        assert relative_difference(alone[0], logits[7]) < 1e-6
+
+
 @pytest.mark.parametrize("batch,seq", [(1, 1), (1, N_POSITIONS), (7, 1), (3, N_POSITIONS), (5, 9)])
 def test_any_batch_and_any_length_up_to_n_positions_run(session, batch, seq):
     outputs = run(session, draw([seq] * batch))

@@ -26,15 +26,21 @@ def largest_excess(described, outputs):
     for row in probe["logits"]:
         logits = outputs["logits"][row["prompt"]]
         excess = compare(logits[row["index"]], row, relative * row["norm"])
+    for row in probe["head"]:
+        hidden = outputs[f"hidden.{row['layer']}"][row["prompt"], row["position"]]
+        logits = outputs["head"](hidden[None])[0]
+        excess = compare(logits[row["index"]], row, relative * row["norm"])
     return excess
 
 
 @pytest.fixture
-def outputs(session, described):
-    """The probe's prompts as one right-padded batch through the graph."""
+def outputs(session, head, described):
+    """The probe's prompts as one right-padded batch through the graph, and the head to run."""
     names = [output.name for output in session.get_outputs()]
     batch = pad_batch(described["probe"]["prompts"], lambda: 0)
-    return dict(zip(names, session.run(names, batch), strict=True))
+    found = dict(zip(names, session.run(names, batch), strict=True))
+    found["head"] = lambda hidden: head.run(["logits"], {"hidden": hidden})[0]
+    return found
 
 
 def test_the_committed_graph_passes_its_probe(described, outputs):
@@ -53,6 +59,13 @@ def test_the_probe_covers_every_layer_prompt_and_end(described):
                 assert (layer, prompt, position) in places
             assert (layer, prompt, length - 1) in queries
     assert [row["prompt"] for row in probe["logits"]] == [0, 1, 2, 3]
+    last_layer = described["n_layer"] - 1
+    places = [(row["layer"], row["prompt"], row["position"]) for row in probe["head"]]
+    assert places == sorted(set(places))
+    for prompt, length in enumerate(lengths):
+        last = length - 1
+        for place in ((last_layer, last), (last_layer, last // 2), (last_layer // 2, last)):
+            assert (place[0], prompt, place[1]) in places
 
 
 def test_every_value_is_pytorchs(described, model):
@@ -72,12 +85,42 @@ def test_every_value_is_pytorchs(described, model):
         logits = runs[row["prompt"]].logits
         assert np.allclose(np.float32(row["value"]), logits[row["index"]].numpy(), rtol=1e-4)
         assert row["index"][:8] == logits.topk(8).indices.tolist()
+    for row in probe["head"]:
+        hidden = runs[row["prompt"]].hidden[row["layer"]][row["position"]]
+        with torch.no_grad():
+            logits = model.lm_head(model.transformer.ln_f(hidden))
+        assert np.allclose(np.float32(row["value"]), logits[row["index"]].numpy(), rtol=1e-4)
+
+
+def test_the_last_blocks_last_position_has_the_models_own_logits(described):
+    probe, last_layer = described["probe"], described["n_layer"] - 1
+    ends = {
+        row["prompt"]: row
+        for row in probe["head"]
+        if (row["layer"], row["position"]) == (last_layer, len(probe["prompts"][row["prompt"]]) - 1)
+    }
+    for row in probe["logits"]:
+        assert [ends[row["prompt"]][key] for key in ("norm", "index", "value")] == [
+            row[key] for key in ("norm", "index", "value")
+        ]
 
 
 def test_a_last_layer_after_the_final_norm_is_caught(described, outputs, model):
     last = f"hidden.{described['n_layer'] - 1}"
     with torch.no_grad():
         outputs[last] = model.transformer.ln_f(torch.from_numpy(outputs[last])).numpy()
+    assert largest_excess(described, outputs) > 1000
+
+
+def test_a_head_that_applies_the_final_norm_twice_is_caught(described, outputs, model):
+    head = outputs["head"]
+    norm = model.transformer.ln_f
+    outputs["head"] = lambda hidden: head(norm(torch.from_numpy(hidden)).detach().numpy())
+    assert largest_excess(described, outputs) > 1000
+
+
+def test_a_head_without_the_final_norm_is_caught(described, outputs, model):
+    outputs["head"] = lambda hidden: model.lm_head(torch.from_numpy(hidden)).detach().numpy()
     assert largest_excess(described, outputs) > 1000
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import reference
+import reference_lens
 from pipeline_file import PipelineError, fill_prompt, read_pipeline
 
 from .conftest import FIXTURES, TINY
@@ -49,6 +50,58 @@ def test_a_prompt_shorter_than_k_gets_all_its_positions():
 
 def test_jaccard_is_shared_over_all():
     assert reference.jaccard({0, 1, 2}, {2, 3}) == 0.25
+
+
+def test_surprisal_is_that_of_each_token_under_those_before_it():
+    logits = torch.zeros(1, 3, 4)
+    logits[0, 0] = torch.tensor([0.0, 0.0, 0.0, 0.0])
+    logits[0, 1] = torch.tensor([math.log(5), 0.0, 0.0, 0.0])
+    logits[0, 2] = 99.0
+    found = reference_lens.surprisal([3, 2, 0], logits)
+    assert found["surprisal_bits"] == pytest.approx([2.0, math.log2(8 / 5)], abs=1e-6)
+    by_hand = 5 / 8 * math.log2(8 / 5) + 3 / 8 * 3
+    assert found["entropy_bits"] == pytest.approx([2.0, by_hand], abs=1e-6)
+
+
+def test_surprisal_adds_up_to_the_models_own_loss(notebook, numbers):
+    prompt = numbers["scenarios"][0]["inputs"][1]["prompts"][0]
+    ids = torch.tensor([prompt["token_ids"]])
+    with torch.no_grad():
+        loss = notebook.model(ids, labels=ids).loss.item()
+    mean = sum(prompt["surprisal_bits"]) / len(prompt["surprisal_bits"])
+    assert mean * math.log(2) == pytest.approx(loss, rel=1e-6)
+
+
+def test_the_lens_on_the_last_layer_is_the_whole_model(numbers):
+    n_seen = 0
+    for scenario in numbers["scenarios"]:
+        for prompt in (p for row in scenario["inputs"] for p in row["prompts"]):
+            row = prompt["logit_lens"]["4"]
+            assert row["top1_id"] == prompt["next_tokens"][0]["token_id"]
+            assert row["top1_prob"] == pytest.approx(prompt["next_tokens"][0]["probability"], 1e-6)
+            assert abs(row["kl_to_final"]) < 1e-9 and row["rank_final"] == 1
+            assert prompt["logit_lens"]["0"]["kl_to_final"] > 1e-3
+            n_seen += 1
+    assert n_seen > 30
+
+
+def test_lens_rows_by_hand():
+    logits = torch.log(torch.tensor([0.5, 0.25, 0.25]))
+    lens = {2: torch.log(torch.tensor([0.25, 0.25, 0.5], dtype=torch.float64))}
+    (row,) = reference_lens.logit_lens(lens, logits).values()
+    assert (row["top1_id"], row["rank_final"]) == (2, 2)
+    assert (row["top1_prob"], row["entropy_bits"]) == pytest.approx((0.5, 1.5))
+    assert row["kl_to_final"] == pytest.approx(0.25 * math.log(2), rel=1e-6)
+    assert row["gap"] == pytest.approx(0.0, abs=1e-12)
+
+
+def test_jensen_shannon_in_bits():
+    p, q = (torch.log(torch.tensor(x).double()) for x in ([2.0, 1, 1], [1.0, 1, 2]))
+    one, two = (x - torch.logsumexp(x, 0) for x in (p, q))
+    m = [3 / 8, 2 / 8, 3 / 8]
+    by_hand = sum(a * math.log2(a / b) for a, b in zip([0.5, 0.25, 0.25], m, strict=True))
+    assert reference_lens.jsd_bits(one, two) == pytest.approx(by_hand, rel=1e-12)
+    assert reference_lens.jsd_bits(one, one) == 0.0
 
 
 def test_next_tokens_are_the_softmax_of_the_last_position(notebook):

@@ -8,9 +8,9 @@ import torch
 from transformers import BertConfig, GPT2Config, GPT2LMHeadModel
 
 import tiny_model
-from aqlens_export.check import check_export
+from aqlens_export.check import check_export, check_head
 from aqlens_export.errors import ExportError
-from aqlens_export.run import write_graph
+from aqlens_export.run import write_graphs
 from aqlens_export.source import from_checkpoint, from_seed
 
 from .conftest import TINY
@@ -46,10 +46,12 @@ def shaken(source):
 )
 def test_a_variant_computes_what_pytorch_computes(small_config, change, tmp_path):
     source = shaken(from_seed(json.dumps({**small_config, **change}), 0, TOKENIZER))
-    write_graph(tmp_path, source)
-    check_export(tmp_path / "model.onnx", source.model, threads=1)
-    names = [w.name for w in onnx.load(tmp_path / "model.onnx").graph.initializer]
-    assert ("lm_head" in names) == (change == {"tie_word_embeddings": False})
+    write_graphs(tmp_path, source)
+    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
+    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
+    for graph in ("model.onnx", "head.onnx"):
+        names = [w.name for w in onnx.load(tmp_path / graph).graph.initializer]
+        assert ("lm_head" in names) == (change == {"tie_word_embeddings": False})
 
 
 def test_upcast_attention_is_the_same_arithmetic_in_float32(small_config, tmp_path):
@@ -57,8 +59,9 @@ def test_upcast_attention_is_the_same_arithmetic_in_float32(small_config, tmp_pa
     config = GPT2Config(**small_config, reorder_and_upcast_attn=True)
     config._attn_implementation = "eager"
     source.model = GPT2LMHeadModel(config).eval()
-    write_graph(tmp_path, shaken(source))
-    check_export(tmp_path / "model.onnx", source.model, threads=1)
+    write_graphs(tmp_path, shaken(source))
+    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
+    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
 
 
 def test_half_precision_checkpoints_are_exported_in_float32(tmp_path):
@@ -67,8 +70,9 @@ def test_half_precision_checkpoints_are_exported_in_float32(tmp_path):
     (folder / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
     source = from_checkpoint(str(folder), None)
     assert source.model.dtype == torch.float32
-    write_graph(tmp_path, source)
-    check_export(tmp_path / "model.onnx", source.model, threads=1)
+    write_graphs(tmp_path, source)
+    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
+    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
 
 
 def test_an_activation_without_an_operator_is_refused(small_config):

@@ -3,7 +3,7 @@
 //! The exporter writes it beside the graph: the model's shape, the hash of every file, and a probe,
 //! reference values from PyTorch that the graph must reproduce before it is used.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::ModelError;
+use super::reference::{Probe, Shape};
 use crate::store::{hex_sha256, sha256_of_file};
 
 const CARD: &str = "model.json";
 const GRAPH: &str = "model.onnx";
+const HEAD: &str = "head.onnx";
 const TOKENIZER: &str = "tokenizer.json";
 const FORMAT: u32 = 1;
 const FAMILY: &str = "gpt2";
@@ -68,72 +70,6 @@ pub struct FileFacts {
     pub sha256: String,
     /// Its size.
     pub bytes: u64,
-}
-
-/// Prompts and what PyTorch computed on them.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Probe {
-    /// Token ids, of different lengths, so that padding is probed too.
-    pub prompts: Vec<Vec<i32>>,
-    /// How far a number may lie from PyTorch's, as a share of its vector's norm.
-    pub relative_tolerance: f64,
-    /// How far an attention weight may lie from PyTorch's.
-    pub attention_tolerance: f64,
-    /// Block outputs.
-    pub hidden: Vec<HiddenProbe>,
-    /// Attention rows.
-    pub attention: Vec<AttentionProbe>,
-    /// Scores of the next token.
-    pub logits: Vec<LogitsProbe>,
-}
-
-/// Some numbers of one block output at one position.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HiddenProbe {
-    /// The block.
-    pub layer: i16,
-    /// Index into the probe's prompts.
-    pub prompt: usize,
-    /// The token's position.
-    pub position: usize,
-    /// Euclidean norm of the whole vector.
-    pub norm: f64,
-    /// Which of its numbers.
-    pub index: Vec<usize>,
-    /// Their values.
-    pub value: Vec<f64>,
-}
-
-/// One attention row.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AttentionProbe {
-    /// The block.
-    pub layer: i16,
-    /// Index into the probe's prompts.
-    pub prompt: usize,
-    /// The head.
-    pub head: usize,
-    /// The attending token's position.
-    pub query: usize,
-    /// Its weights on the keys `0..=query`.
-    pub value: Vec<f64>,
-}
-
-/// Some of one prompt's logits.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LogitsProbe {
-    /// Index into the probe's prompts.
-    pub prompt: usize,
-    /// Euclidean norm of all logits.
-    pub norm: f64,
-    /// Which of them.
-    pub index: Vec<usize>,
-    /// Their values.
-    pub value: Vec<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -241,11 +177,21 @@ impl ModelCard {
         self.folder.join(TOKENIZER)
     }
 
+    /// The head's file; `None` when the folder was exported without one.
+    pub fn head_path(&self) -> Option<PathBuf> {
+        self.files.contains_key(HEAD).then(|| self.folder.join(HEAD))
+    }
+
+    /// SHA-256 of `head.onnx`; weights that it shares with the graph are the graph's.
+    pub fn head_sha256(&self) -> Option<String> {
+        self.files.get(HEAD).map(|facts| facts.sha256.clone())
+    }
+
     /// SHA-256 over everything that decides what the graph computes: that of `model.onnx`, or,
     /// where the weights lie in files beside it, over the hashes of all of them.
     pub fn graph_sha256(&self) -> String {
         let graph: Vec<(&String, &FileFacts)> =
-            self.files.iter().filter(|(name, _)| *name != TOKENIZER).collect();
+            self.files.iter().filter(|(name, _)| *name != TOKENIZER && *name != HEAD).collect();
         match graph.as_slice() {
             [(_, only)] => only.sha256.clone(),
             many => {
@@ -280,7 +226,15 @@ fn parse(text: &[u8]) -> Result<WireCard, String> {
     let wire: WireCard = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
     check_shape(&wire)?;
     check_files(&wire.files)?;
-    check_probe(&wire)?;
+    let shape = Shape {
+        n_layer: wire.n_layer,
+        n_head: wire.n_head,
+        d_model: wire.d_model,
+        vocab_size: wire.vocab_size,
+        n_positions: wire.n_positions,
+    };
+    wire.probe.check(shape)?;
+    check_head(&wire)?;
     Ok(wire)
 }
 
@@ -323,60 +277,11 @@ fn check_files(files: &BTreeMap<String, FileFacts>) -> Result<(), String> {
     Ok(())
 }
 
-fn check_probe(wire: &WireCard) -> Result<(), String> {
-    let probe = &wire.probe;
-    if probe.prompts.is_empty() || probe.hidden.is_empty() || probe.logits.is_empty() {
-        return Err("has a probe without prompts, hidden or logits values".to_owned());
+/// A head comes with its probe, or not at all: one that cannot be checked is not used.
+fn check_head(wire: &WireCard) -> Result<(), String> {
+    match (wire.files.contains_key(HEAD), wire.probe.head.is_empty()) {
+        (true, true) => Err(format!("lists '{HEAD}' and has no head values in its probe")),
+        (false, false) => Err(format!("has head values in its probe and does not list '{HEAD}'")),
+        _ => Ok(()),
     }
-    for tolerance in [probe.relative_tolerance, probe.attention_tolerance] {
-        if !(tolerance > 0.0 && tolerance < 0.1) {
-            return Err(format!("has a probe tolerance of {tolerance}, which must be in 0..0.1"));
-        }
-    }
-    for (i, prompt) in probe.prompts.iter().enumerate() {
-        let known = |id: &i32| usize::try_from(*id).is_ok_and(|id| id < wire.vocab_size);
-        if prompt.is_empty() || prompt.len() > wire.n_positions || !prompt.iter().all(known) {
-            return Err(format!(
-                "has probe prompt {i} of {} tokens, which must be 1 to {} ids below {}",
-                prompt.len(),
-                wire.n_positions,
-                wire.vocab_size
-            ));
-        }
-    }
-    let length = |prompt: usize| probe.prompts.get(prompt).map_or(0, Vec::len);
-    let layer = |layer: i16| (0..wire.n_layer).contains(&layer);
-    let hidden = probe.hidden.iter().all(|h| {
-        layer(h.layer) && h.position < length(h.prompt) && pairs(&h.index, &h.value, wire.d_model)
-    });
-    let attention = probe.attention.iter().all(|a| {
-        layer(a.layer)
-            && a.query < length(a.prompt)
-            && a.head < wire.n_head as usize
-            && a.value.len() == a.query + 1
-    });
-    let logits = probe
-        .logits
-        .iter()
-        .all(|l| length(l.prompt) > 0 && pairs(&l.index, &l.value, wire.vocab_size));
-    for (name, good) in [("hidden", hidden), ("attention", attention), ("logits", logits)] {
-        if !good {
-            return Err(format!("has a probe whose {name} values lie outside the model's shape"));
-        }
-    }
-    let hidden: BTreeSet<i16> = probe.hidden.iter().map(|h| h.layer).collect();
-    let attention: BTreeSet<i16> = probe.attention.iter().map(|a| a.layer).collect();
-    for (name, probed) in [("hidden", hidden), ("attention", attention)] {
-        if let Some(layer) = (0..wire.n_layer).find(|layer| !probed.contains(layer)) {
-            return Err(format!(
-                "has a probe without {name} values of layer {layer}: every layer must have some, \
-                 or a graph with wrong numbers there would pass"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn pairs(index: &[usize], value: &[f64], width: usize) -> bool {
-    index.len() == value.len() && index.iter().all(|i| *i < width)
 }

@@ -114,6 +114,17 @@ pub trait Backend: Send {
     ) -> Result<(), ModelError>;
 }
 
+/// Something that computes the final layer norm and the unembedding: the head graph, or a stand-in in
+/// tests.
+pub trait HeadBackend: Send {
+    /// `[rows, vocab_size]` scores of the next token from `hidden`, `[rows, d_model]` outputs of any
+    /// block.
+    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError>;
+}
+
+/// Most scores that one call of the head should give: 64 MiB of them.
+const HEAD_SCORES: usize = 1 << 24;
+
 /// The model, ready to run: finds the runtime when its facts are asked for, loads and probes the
 /// graph when the first batch comes.
 pub struct Engine {
@@ -122,6 +133,8 @@ pub struct Engine {
     facts: OnceLock<EngineFacts>,
     backend: Mutex<Option<Box<dyn Backend>>>,
     calls: AtomicU64,
+    head: Mutex<Option<Box<dyn HeadBackend>>>,
+    head_calls: AtomicU64,
 }
 
 impl Engine {
@@ -133,6 +146,8 @@ impl Engine {
             facts: OnceLock::new(),
             backend: Mutex::new(None),
             calls: AtomicU64::new(0),
+            head: Mutex::new(None),
+            head_calls: AtomicU64::new(0),
         }
     }
 
@@ -142,6 +157,13 @@ impl Engine {
         let _ = engine.facts.set(facts);
         *engine.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
         engine
+    }
+
+    /// The same engine with `head` in place of the head graph; it is not probed.
+    #[must_use]
+    pub fn with_head(self, head: Box<dyn HeadBackend>) -> Self {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+        self
     }
 
     /// What the graph runs with. Finds and loads the runtime's library, but not the graph.
@@ -210,6 +232,60 @@ impl Engine {
     /// How many batches were computed for callers; the probe does not count.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
+    }
+
+    /// What the whole model would say next if the blocks after these outputs did nothing: the final
+    /// layer norm and the unembedding, put to `hidden`, `[rows, d_model]` outputs of any block as
+    /// they are stored, before the final layer norm. Gives `[rows, vocab_size]` scores; those of the
+    /// last block are the model's own. A caller keeps to [`Engine::head_rows`] rows at a time.
+    ///
+    /// The first call loads the head, and the graph to probe it with.
+    ///
+    /// # Errors
+    /// When the model folder has no head, the head cannot be used, or it fails.
+    pub fn run_head(&self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+        self.open_head()?;
+        let mut guard = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = guard.as_mut().expect("the head was opened above, and is never closed");
+        self.head_calls.fetch_add(1, Ordering::Relaxed);
+        head.run(hidden)
+    }
+
+    /// How many rows to give the head at once, at least 1, so that memory stays small.
+    pub fn head_rows(&self) -> usize {
+        (HEAD_SCORES / self.card.vocab_size).max(1)
+    }
+
+    /// Loads and probes the head now, and the graph with it.
+    ///
+    /// # Errors
+    /// When the model folder has no head, or the head cannot be used.
+    pub fn open_head(&self) -> Result<(), ModelError> {
+        let is_open = || self.head.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_open() {
+            return Ok(());
+        }
+        // Loaded without the lock: hashing works in parallel, and a thread that waits for it may
+        // meanwhile be given other work that needs the head.
+        let head = self.load_head()?;
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(head);
+        Ok(())
+    }
+
+    /// How many times the head ran for callers; its probe does not count.
+    pub fn head_calls(&self) -> u64 {
+        self.head_calls.load(Ordering::Relaxed)
+    }
+
+    fn load_head(&self) -> Result<Box<dyn HeadBackend>, ModelError> {
+        let facts = self.facts()?;
+        self.card.verify_files()?;
+        let mut head = onnx::HeadSession::open(&self.card, facts)?;
+        self.open()?;
+        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let graph = guard.as_mut().expect("the graph was opened above, and is never closed");
+        probe::check_head(&self.card, facts, graph.as_mut(), &mut head)?;
+        Ok(Box::new(head))
     }
 
     fn load(&self) -> Result<Box<dyn Backend>, ModelError> {

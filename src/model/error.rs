@@ -139,6 +139,25 @@ pub enum ModelError {
         /// Which output, where, by how much, and what was allowed.
         problem: String,
     },
+    /// The model folder was exported without a head.
+    #[error(
+        "model folder {} has no head.onnx, which stages `surprisal` and `lens` need; re-export with \
+         `python export/export.py`",
+        path.display()
+    )]
+    NoHead {
+        /// The model folder.
+        path: PathBuf,
+    },
+    /// The head failed while it ran.
+    #[error("the model's head failed on {rows} rows")]
+    Head {
+        /// Block outputs that it was given.
+        rows: usize,
+        /// ONNX Runtime's own words.
+        #[source]
+        source: Cause,
+    },
     /// The graph failed while it ran.
     #[error("the model failed on a batch of {batch} prompts of up to {seq} tokens")]
     Run {

@@ -10,13 +10,16 @@ mod error;
 pub mod locate;
 pub mod onnx;
 mod probe;
+mod reference;
 pub mod tokens;
 
 pub use batch::{Batch, plan_batches};
 pub use card::ModelCard;
 pub use engine::{
-    Backend, Engine, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Take, Wanted,
+    Backend, Engine, EngineFacts, EngineOptions, HeadBackend, Outputs, Provider, ProviderChoice,
+    Take, Wanted,
 };
 pub use error::{Cause, ModelError};
 pub use probe::Tolerance;
+pub use reference::Probe;
 pub use tokens::{Encoded, Tokenizer};

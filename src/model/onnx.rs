@@ -12,7 +12,8 @@ use ort::session::{OutputSelector, RunOptions, Session, SessionOutputs};
 use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
 
 use super::engine::{
-    Backend, EngineFacts, EngineOptions, Outputs, Provider, ProviderChoice, Take, Wanted,
+    Backend, EngineFacts, EngineOptions, HeadBackend, Outputs, Provider, ProviderChoice, Take,
+    Wanted,
 };
 use super::locate::{self, Found, Surroundings};
 use super::{Batch, Cause, ModelCard, ModelError, cuda};
@@ -170,10 +171,7 @@ impl OnnxSession {
     /// When ONNX Runtime refuses it, or it lacks an output that the card promises.
     pub(super) fn open(card: &ModelCard, facts: &EngineFacts) -> Result<Self, ModelError> {
         let path = card.graph_path();
-        let runtime = LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let runtime = runtime.expect("facts are known, so the library is loaded");
-        let session = commit(&runtime.environment, facts, &path)
-            .map_err(|source| ModelError::Open { path: path.clone(), source })?;
+        let session = open(facts, &path)?;
         check_graph(card, session.inputs(), session.outputs())
             .map_err(|problem| ModelError::Graph { path: path.clone(), problem })?;
         Ok(Self {
@@ -184,6 +182,14 @@ impl OnnxSession {
             vocab_size: card.vocab_size,
         })
     }
+}
+
+/// Loads the graph of a file.
+fn open(facts: &EngineFacts, path: &Path) -> Result<Session, ModelError> {
+    let runtime = LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let runtime = runtime.expect("facts are known, so the library is loaded");
+    commit(&runtime.environment, facts, path)
+        .map_err(|source| ModelError::Open { path: path.to_owned(), source })
 }
 
 fn commit(environment: &Environment, facts: &EngineFacts, path: &Path) -> Result<Session, Cause> {
@@ -296,6 +302,49 @@ impl Backend for OnnxSession {
             attention: borrow_all(&attention, &[rows, heads, seq, seq])?,
         });
         Ok(())
+    }
+}
+
+/// The open head graph.
+pub(super) struct HeadSession {
+    session: Session,
+    path: PathBuf,
+    d_model: usize,
+    vocab_size: usize,
+}
+
+impl HeadSession {
+    /// Loads the head of a model folder and checks its input and output.
+    ///
+    /// # Errors
+    /// When the folder has none, or ONNX Runtime refuses it.
+    pub(super) fn open(card: &ModelCard, facts: &EngineFacts) -> Result<Self, ModelError> {
+        let none = || ModelError::NoHead { path: card.folder.clone() };
+        let path = card.head_path().ok_or_else(none)?;
+        let session = open(facts, &path)?;
+        let (d_model, vocab_size) = (card.d_model, card.vocab_size);
+        let float = TensorElementType::Float32;
+        check_outlet("input", session.inputs(), "hidden", float, &[-1, d_model as i64])
+            .and_then(|()| {
+                let shape = [-1, vocab_size as i64];
+                check_outlet("output", session.outputs(), "logits", float, &shape)
+            })
+            .map_err(|problem| ModelError::Graph { path: path.clone(), problem })?;
+        Ok(Self { session, path, d_model, vocab_size })
+    }
+}
+
+impl HeadBackend for HeadSession {
+    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let rows = hidden.len() / self.d_model;
+        let failed = |source| ModelError::Head { rows, source };
+        let input = TensorRef::from_array_view(([rows, self.d_model], hidden));
+        let input = input.map_err(|e| failed(cause(&e)))?;
+        let outputs = self.session.run(ort::inputs!["hidden" => input]);
+        let outputs = outputs.map_err(|e| failed(cause(&e)))?;
+        let logits = borrow(&outputs, "logits", &[rows, self.vocab_size])
+            .map_err(|problem| ModelError::Graph { path: self.path.clone(), problem })?;
+        Ok(logits.to_vec())
     }
 }
 

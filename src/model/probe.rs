@@ -4,8 +4,8 @@
 //! A block output or a vector of logits may be off by a share of its own norm (norms run from 60 to
 //! thousands, so absolute tolerances mislead); an attention weight by an absolute amount.
 
-use super::card::{AttentionProbe, HiddenProbe, LogitsProbe};
-use super::engine::{Backend, EngineFacts, Outputs, Wanted};
+use super::engine::{Backend, EngineFacts, HeadBackend, Outputs, Wanted};
+use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
 
 /// TF32 keeps 10 of float32's 23 bits of each factor; that many more bits of error are its own.
@@ -54,6 +54,60 @@ pub(super) fn check(
     }
 }
 
+/// Runs the head's probe: `graph` computes the block outputs of the card's prompts, `head` must make
+/// of the last block's what `graph` itself gives as logits, and of the others what PyTorch made.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_head(
+    card: &ModelCard,
+    facts: &EngineFacts,
+    graph: &mut dyn Backend,
+    head: &mut dyn HeadBackend,
+) -> Result<(), ModelError> {
+    let rows: Vec<usize> = (0..card.probe.prompts.len()).collect();
+    let batch = Batch::pad(&rows, &card.probe.prompts, 0);
+    let layers: Vec<i16> = (0..card.n_layer).collect();
+    let last_layer = card.n_layer - 1;
+    let ends = batch.lengths.iter().enumerate().map(|(row, length)| (last_layer, row, length - 1));
+    let places: Vec<(i16, usize, usize)> = ends
+        .chain(card.probe.head.iter().map(|row| (row.layer, row.prompt, row.position)))
+        .collect();
+    let (mut hidden, mut own) = (Vec::new(), Vec::new());
+    let wanted = Wanted { hidden: layers, attention: Vec::new() };
+    graph.run(&batch, &wanted, &mut |outputs| {
+        own = outputs.logits.to_vec();
+        for &(layer, row, position) in &places {
+            let start = (row * batch.seq + position) * card.d_model;
+            hidden.extend_from_slice(&outputs.hidden[layer as usize][start..][..card.d_model]);
+        }
+    })?;
+    let scores = head.run(&hidden)?;
+    let tolerance = Tolerance::of(card, facts).relative;
+    let mut scores = scores.chunks(card.vocab_size);
+    let own = own.chunks(card.vocab_size).zip(scores.by_ref()).enumerate();
+    let off_own = own.filter_map(|(row, (own, found))| {
+        let at = format!("output logits on hidden.{last_layer}, prompt {row}, last position");
+        let allowed = tolerance * norm(own);
+        found.iter().zip(own).enumerate().find_map(|(i, (found, own))| {
+            let words = "the whole model gives";
+            off(&format!("{at}, number {i}"), f64::from(*found), f64::from(*own), allowed, words)
+        })
+    });
+    // Read to the end, so that `scores` stands at the first row of the probe.
+    let off_own: Vec<String> = off_own.collect();
+    let off_reference = scores.zip(&card.probe.head).find_map(|(found, row)| {
+        let (layer, prompt, position) = (row.layer, row.prompt, row.position);
+        let at = format!("output logits on hidden.{layer}, prompt {prompt}, position {position}");
+        let numbers = (row.index.as_slice(), row.value.as_slice());
+        vector(&at, found, row.norm, numbers, tolerance)
+    });
+    match (off_own.into_iter().next().or(off_reference), card.head_path()) {
+        (Some(problem), Some(path)) => Err(ModelError::Probe { path, problem }),
+        _ => Ok(()),
+    }
+}
+
 struct Check<'a> {
     card: &'a ModelCard,
     batch: &'a Batch,
@@ -78,32 +132,16 @@ impl Check<'_> {
             "output hidden.{}, prompt {}, position {}",
             reference.layer, reference.prompt, reference.position
         );
-        self.vector(&at, found, reference.norm, &reference.index, &reference.value)
+        let numbers = (reference.index.as_slice(), reference.value.as_slice());
+        vector(&at, found, reference.norm, numbers, self.allowed.relative)
     }
 
     fn logits(&self, reference: &LogitsProbe) -> Option<String> {
         let width = self.card.vocab_size;
         let found = &self.outputs.logits[reference.prompt * width..][..width];
         let at = format!("output logits, prompt {}", reference.prompt);
-        self.vector(&at, found, reference.norm, &reference.index, &reference.value)
-    }
-
-    fn vector(
-        &self,
-        at: &str,
-        found: &[f32],
-        norm: f64,
-        index: &[usize],
-        value: &[f64],
-    ) -> Option<String> {
-        let tolerance = self.allowed.relative * norm;
-        let found_norm = found.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-        let numbers = index.iter().zip(value).map(|(i, expected)| {
-            (format!("{at}, number {i}"), f64::from(found[*i]), *expected, tolerance)
-        });
-        std::iter::once((format!("{at}, norm"), found_norm, norm, tolerance))
-            .chain(numbers)
-            .find_map(|(at, found, expected, tolerance)| off(&at, found, expected, tolerance))
+        let numbers = (reference.index.as_slice(), reference.value.as_slice());
+        vector(&at, found, reference.norm, numbers, self.allowed.relative)
     }
 
     fn attention(&self, reference: &AttentionProbe) -> Option<String> {
@@ -118,19 +156,45 @@ impl Check<'_> {
                 "output attention.{}, prompt {}, head {}, position {}, key {key}",
                 reference.layer, reference.prompt, reference.head, reference.query
             );
-            off(&at, f64::from(*found), expected, tolerance)
+            off(&at, f64::from(*found), expected, tolerance, PYTORCH)
         })
     }
 }
 
-/// Says so when `found` is not within `tolerance` of `expected`; NaN never is.
-fn off(at: &str, found: f64, expected: f64, tolerance: f64) -> Option<String> {
+/// Who gave the number that is expected.
+const PYTORCH: &str = "PyTorch gave";
+
+/// Says so when `found` has not the reference's norm and numbers (by index), each within the share
+/// `relative` of the norm.
+fn vector(
+    at: &str,
+    found: &[f32],
+    reference: f64,
+    (index, value): (&[usize], &[f64]),
+    relative: f64,
+) -> Option<String> {
+    let tolerance = relative * reference;
+    let numbers = index
+        .iter()
+        .zip(value)
+        .map(|(i, expected)| (format!("{at}, number {i}"), f64::from(found[*i]), *expected));
+    std::iter::once((format!("{at}, norm"), norm(found), reference))
+        .chain(numbers)
+        .find_map(|(at, found, expected)| off(&at, found, expected, tolerance, PYTORCH))
+}
+
+fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// Says so when `found` is not within `tolerance` of `expected`, which `whose` gave; NaN never is.
+fn off(at: &str, found: f64, expected: f64, tolerance: f64, whose: &str) -> Option<String> {
     let difference = (found - expected).abs();
     if difference <= tolerance {
         return None;
     }
     Some(format!(
-        "{at}: {found} where PyTorch gave {expected}, off by {difference:.3e}, allowed \
+        "{at}: {found} where {whose} {expected}, off by {difference:.3e}, allowed \
          {tolerance:.3e}"
     ))
 }

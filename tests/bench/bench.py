@@ -246,7 +246,7 @@ def main() -> None:
             flush=True,
         )
     warm = [bench.experiment([]) for _ in range(args.runs)]
-    model = [DEMO / name for name in ("model.onnx", "model.json", "tokenizer.json")]
+    model = [DEMO / name for name in ("model.onnx", "head.onnx", "model.json", "tokenizer.json")]
     cold = [bench.experiment([aqlens, library, *model]) for _ in range(args.runs)]
 
     print_extraction(rounds, material)

@@ -9,6 +9,7 @@ mod config_errors;
 mod damage;
 mod determinism;
 mod fake_model;
+mod head;
 mod invariance;
 mod kill;
 mod layers;

@@ -48,7 +48,7 @@ pub(crate) struct Copy(tempfile::TempDir);
 impl Copy {
     pub(crate) fn new() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
-        for name in ["model.json", "model.onnx", "tokenizer.json"] {
+        for name in ["model.json", "model.onnx", "head.onnx", "tokenizer.json"] {
             fs::copy(folder().join(name), copy.path().join(name)).unwrap();
         }
         copy
