@@ -184,7 +184,7 @@ impl Report {
         sources::add_verdicts(&sources, &mut scenarios)?;
         lineage::add_findings(store, &mut scenarios);
         let (name, lineage) = lineage::read(store);
-        let tables = sources.tables();
+        let tables = sources.tables()?;
         Ok(page::Page { name, scenarios, lineage, tables })
     }
 }

@@ -46,10 +46,15 @@ impl Sources<'_> {
         there.then(|| read_part(self.store, address, columns)).transpose()
     }
 
-    /// Names of the tables that lie in the run directory.
-    pub(super) fn tables(&self) -> Vec<String> {
-        let there = |t: &&&Table| self.store.exists(&t.folder(None));
-        ALL.iter().filter(there).map(|t| t.name.to_owned()).collect()
+    /// Names of the tables that the run keeps: a folder whose files were released is none.
+    pub(super) fn tables(&self) -> Result<Vec<String>, StageError> {
+        let mut names = Vec::new();
+        for table in ALL {
+            if !self.store.walk(&table.folder(None))?.is_empty() {
+                names.push(table.name.to_owned());
+            }
+        }
+        Ok(names)
     }
 }
 

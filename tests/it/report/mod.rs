@@ -39,7 +39,14 @@ fn fire() -> FakeScenario {
 }
 
 fn run(scenarios: Vec<FakeScenario>) -> FakeRun {
-    FakeRun { scenarios, layers: LAYERS.to_vec(), fall: 0.25, without: &[], skipped: None }
+    FakeRun {
+        scenarios,
+        layers: LAYERS.to_vec(),
+        fall: 0.25,
+        without: &[],
+        empty: &[],
+        skipped: None,
+    }
 }
 
 fn stage(inputs: usize) -> report::Report {
@@ -283,6 +290,20 @@ fn a_run_of_few_stages_shows_what_it_has() {
 }
 
 #[test]
+#[test]
+fn a_table_that_was_not_kept_is_not_listed() {
+    let mut run = run(vec![red_ball()]);
+    run.without = &["attention"];
+    run.empty = &["attention", "logits"];
+    let (page, html) = page_of(&run, 3);
+    assert!(page.tables.contains(&"similarity".to_owned()), "{:?}", page.tables);
+    for name in run.empty {
+        assert!(!page.tables.contains(&(*name).to_owned()), "{:?}", page.tables);
+        assert!(html.contains("<code>tables/similarity</code>"));
+        assert!(!html.contains(&format!("<code>tables/{name}</code>")), "{name}");
+    }
+}
+
 fn equal_tables_give_equal_bytes() {
     let run = run(vec![red_ball(), fire()]);
     assert_eq!(page_of(&run, 3).1, page_of(&run, 3).1);
