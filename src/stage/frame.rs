@@ -30,6 +30,17 @@ impl Frame {
         Ok(Self { frame, path: store.path(&address.file()) })
     }
 
+    /// Likewise, when the run has the part.
+    pub(super) fn read_if_there(
+        store: &Store,
+        table: &'static Table,
+        part: u32,
+        columns: &[&str],
+    ) -> Result<Option<Self>, TableError> {
+        let is_there = PartAddress::new(table, part).is_there(store);
+        is_there.then(|| Self::read(store, table, part, columns)).transpose()
+    }
+
     /// A text column.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, TableError> {
         self.filled(name, self.column(name)?.str().map(|texts| texts.iter().collect()))

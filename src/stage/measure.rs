@@ -1,9 +1,15 @@
-//! Names in the `measure` columns, and the threshold that goes with the notebook's.
+//! Names in the `measure` columns, values of the key columns that have a meaning of their own, and
+//! the notebook's threshold.
 
 /// The notebook's similarity: cosine of the flattened activations, cut to the shorter prompt.
 pub const FLAT: &str = "flat";
 /// The notebook's overlap of two focus sets: shared over all, on absolute positions.
 pub const JACCARD: &str = "jaccard";
+
+/// In column `head`: the mean over all heads, as the notebook.
+pub const MEAN_HEAD: i16 = -1;
+/// In column `wording`: the task's first wording, which the notebook's measures use.
+pub const FIRST_WORDING: i16 = 0;
 
 /// The notebook's threshold for the mean of [`FLAT`]: arbitrary, and kept as its own.
 pub const NOTEBOOK_THRESHOLD: f64 = 0.9;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
 
+use super::measure::FIRST_WORDING;
 use crate::prompt::PromptKey;
 use crate::store::Store;
 use crate::table::reader::{Part, read_part};
@@ -135,7 +136,7 @@ impl<'a> InputGroup<'a> {
 
     /// The prompts of every task's first wording: those that the notebook's measures compare.
     pub(super) fn first_wordings(self) -> Vec<&'a PromptRow> {
-        self.prompts.iter().filter(|prompt| prompt.key.wording == 0).collect()
+        self.prompts.iter().filter(|prompt| prompt.key.wording == FIRST_WORDING).collect()
     }
 }
 
@@ -148,10 +149,10 @@ pub(super) fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
 /// The four columns that name a prompt.
 #[derive(Debug)]
 pub(super) struct Keys<'p> {
-    scenario: &'p StringArray,
-    input: &'p StringArray,
-    task: &'p StringArray,
-    wording: &'p [i16],
+    pub(super) scenario: &'p StringArray,
+    pub(super) input: &'p StringArray,
+    pub(super) task: &'p StringArray,
+    pub(super) wording: &'p [i16],
 }
 
 impl<'p> Keys<'p> {

@@ -41,6 +41,11 @@ impl PartAddress {
     pub fn file(&self) -> String {
         self.table.file(self.layer, self.part)
     }
+
+    /// Whether the run directory has that file.
+    pub fn is_there(&self, store: &Store) -> bool {
+        store.exists(&self.file())
+    }
 }
 
 /// Writes `columns`, in the order of the table's own, as one part.

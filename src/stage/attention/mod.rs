@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::focus::{Focus, OverlapRow, Scheme};
 use super::columns::Columns;
-use super::measure::JACCARD;
+use super::measure::{JACCARD, MEAN_HEAD};
 use super::prompts::{PromptRow, ShardPrompts};
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::monitor::Event;
@@ -170,7 +170,7 @@ impl Attention {
             Heads::Mean => 0,
             Heads::All => n_head,
         };
-        Scheme { top_k: self.top_k, layers, heads: (-1..each).collect(), n_head }
+        Scheme { top_k: self.top_k, layers, heads: (MEAN_HEAD..each).collect(), n_head }
     }
 }
 

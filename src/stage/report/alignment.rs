@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 use arrow::array::Array as _;
 
-use super::sources::{FIRST_WORDING, Sources};
+use super::super::StageError;
+use super::super::measure::FIRST_WORDING;
+use super::sources::Sources;
 use crate::render::page::{Alignment, PairValue};
 use crate::table::TableError;
 use crate::table::schema::PROMPTS;

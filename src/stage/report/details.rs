@@ -2,38 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{AsArray as _, Int16Array, StringArray};
+use arrow::array::AsArray as _;
 use arrow::datatypes::{Float32Type, Int32Type};
 
+use super::super::StageError;
+use super::super::measure::{FIRST_WORDING, MEAN_HEAD};
+use super::super::prompts::Keys;
 use super::roster::Roster;
-use super::sources::{FIRST_WORDING, MEAN_HEAD, Sources, last, meaning, measure};
+use super::sources::{Sources, last, meaning, measure};
 use crate::render::page::{Focus, Input, NextToken, Prompt, Token};
-use crate::table::reader::Part;
 use crate::table::schema::{ATTENTION, ATTENTION_FOCUS, NEXT_TOKENS, PROMPTS};
 use crate::table::{TableError, status};
 
 /// The shown inputs of every scenario.
 pub(super) struct Details {
     inputs: Vec<Vec<Input>>,
-}
-
-/// The columns that say which prompt a row is about.
-struct Keys<'a> {
-    scenario: &'a StringArray,
-    input: &'a StringArray,
-    task: &'a StringArray,
-    wording: &'a Int16Array,
-}
-
-impl<'a> Keys<'a> {
-    fn of(part: &'a Part) -> Result<Self, TableError> {
-        Ok(Self {
-            scenario: part.texts("scenario")?,
-            input: part.texts("input")?,
-            task: part.texts("task")?,
-            wording: part.int16s("wording")?,
-        })
-    }
 }
 
 impl Details {
@@ -74,7 +57,7 @@ impl Details {
 
     /// The prompt that a row is about, when it is shown.
     fn prompt(&mut self, roster: &Roster, keys: &Keys<'_>, row: usize) -> Option<&mut Prompt> {
-        if keys.wording.value(row) != FIRST_WORDING {
+        if keys.wording[row] != FIRST_WORDING {
             return None;
         }
         let name = keys.scenario.value(row);
@@ -168,7 +151,7 @@ impl Details {
             let shown = roster.shown(keys.scenario.value(row), keys.input.value(row));
             let Some((scenario, input)) = shown else { continue };
             let task = roster.scenarios[scenario].tasks.get_index_of(keys.task.value(row));
-            let (Some(task), FIRST_WORDING) = (task, keys.wording.value(row)) else { continue };
+            let (Some(task), FIRST_WORDING) = (task, keys.wording[row]) else { continue };
             let weights = weights.value(row);
             let weights = weights.as_primitive_opt::<Float32Type>();
             let weights =

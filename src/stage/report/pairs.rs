@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::measure::{FLAT, JACCARD};
+use super::super::StageError;
+use super::super::measure::{FLAT, JACCARD, MEAN_HEAD};
 use super::alignment::{InputStarts, Split};
 use super::roster::Roster;
-use super::sources::{MEAN_HEAD, Sources, last, meaning, measure};
+use super::sources::{Sources, last, meaning, measure};
 use crate::render::page::{Alignment, Matrix, Overlap, PairValue, pair_index};
 use crate::table::TableError;
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};

@@ -11,11 +11,6 @@ use crate::table::schema::{ALL, DIVERGENCE, Table, VERDICT};
 use crate::table::status;
 use crate::table::writer::PartAddress;
 
-/// The mean over the heads, in column `head`.
-pub(super) const MEAN_HEAD: i16 = -1;
-/// The wording that the notebook's measures use.
-pub(super) const FIRST_WORDING: i16 = 0;
-
 /// What the report is made from.
 pub(super) struct Sources<'a> {
     pub(super) store: &'a Store,
@@ -40,10 +35,9 @@ impl Sources<'_> {
         table: &'static Table,
         part: u32,
         columns: &[&str],
-    ) -> Result<Option<Part>, TableError> {
-        let address = PartAddress::new(table, part);
-        let there = self.store.exists(&address.file());
-        there.then(|| read_part(self.store, address, columns)).transpose()
+    ) -> Result<Option<Part>, StageError> {
+        let there = PartAddress::new(table, part).is_there(self.store);
+        there.then(|| self.needed(table, part, columns)).transpose()
     }
 
     /// Names of the tables that the run keeps: a folder whose files were released is none.

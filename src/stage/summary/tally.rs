@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::{IndexMap, IndexSet};
 
 use super::super::frame::Frame;
-use super::super::measure::{FLAT, JACCARD};
+use super::super::measure::{FIRST_WORDING, FLAT, JACCARD, MEAN_HEAD};
 use super::document::{
     AttentionSummary, LayerSummary, OutputSummary, ScenarioSummary, Summaries, Verdict,
 };
 use super::words;
 use crate::math::Statistics;
 use crate::store::Store;
-use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, Table};
-use crate::table::writer::PartAddress;
+use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS};
 use crate::table::{TableError, status};
 
 /// What is known so far of every scenario, in the order of the plan.
@@ -86,7 +85,9 @@ impl Tallies {
 
     fn add_prompts(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
         let columns = ["scenario", "task", "status"];
-        let Some(frame) = read_if_there(store, &PROMPTS, part, &columns)? else { return Ok(()) };
+        let Some(frame) = Frame::read_if_there(store, &PROMPTS, part, &columns)? else {
+            return Ok(());
+        };
         let (tasks, status) = (frame.texts("task")?, frame.texts("status")?);
         for (row, scenario) in frame.texts("scenario")?.into_iter().enumerate() {
             let tally = self.of(scenario);
@@ -101,12 +102,13 @@ impl Tallies {
 
     fn add_overlaps(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
         let columns = ["scenario", "layer", "head", "measure", "value"];
-        let frame = read_if_there(store, &ATTENTION_OVERLAP, part, &columns)?;
+        let frame = Frame::read_if_there(store, &ATTENTION_OVERLAP, part, &columns)?;
         let Some(frame) = frame else { return Ok(()) };
         let (scenarios, layers) = (frame.texts("scenario")?, frame.int16s("layer")?);
         let (heads, measures) = (frame.int16s("head")?, frame.texts("measure")?);
         for (row, value) in frame.measures("value")?.into_iter().enumerate() {
-            let Some(value) = value.filter(|_| heads[row] == -1 && measures[row] == JACCARD) else {
+            let Some(value) = value.filter(|_| heads[row] == MEAN_HEAD && measures[row] == JACCARD)
+            else {
                 continue;
             };
             let overlaps = &mut self.of(scenarios[row]).overlaps;
@@ -119,12 +121,12 @@ impl Tallies {
 
     fn add_outputs(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
         let columns = ["scenario", "input", "wording", "rank", "token_id"];
-        let frame = read_if_there(store, &NEXT_TOKENS, part, &columns)?;
+        let frame = Frame::read_if_there(store, &NEXT_TOKENS, part, &columns)?;
         let Some(frame) = frame else { return Ok(()) };
         let (scenarios, inputs) = (frame.texts("scenario")?, frame.texts("input")?);
         let (wordings, ranks) = (frame.int16s("wording")?, frame.int16s("rank")?);
         for (row, token_id) in frame.int32s("token_id")?.into_iter().enumerate() {
-            if wordings[row] == 0 && ranks[row] == 1 {
+            if wordings[row] == FIRST_WORDING && ranks[row] == 1 {
                 self.of(scenarios[row]).outputs.push(inputs[row], token_id);
             }
         }
@@ -215,14 +217,4 @@ impl Outputs {
             most_tasks,
         })
     }
-}
-
-fn read_if_there(
-    store: &Store,
-    table: &'static Table,
-    part: u32,
-    columns: &[&str],
-) -> Result<Option<Frame>, TableError> {
-    let is_there = store.exists(&PartAddress::new(table, part).file());
-    is_there.then(|| Frame::read(store, table, part, columns)).transpose()
 }
