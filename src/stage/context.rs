@@ -61,6 +61,12 @@ impl Context<'_> {
     pub fn dims(&self) -> Dims {
         Dims { d_model: self.card.d_model, vocab_size: self.card.vocab_size }
     }
+
+    /// Ends the stage when somebody asked to stop. Stages call this between inputs, batches or
+    /// parts, so that no more than seconds pass before they end.
+    pub fn go_on(&self) -> Result<(), StageError> {
+        if self.monitor.is_interrupted() { Err(StageError::Interrupted) } else { Ok(()) }
+    }
 }
 
 /// What a stage did.

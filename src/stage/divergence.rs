@@ -113,6 +113,7 @@ impl Stage for Divergence {
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
         let mut reduction = Reduction::default();
         for part in 0..context.shards {
+            context.go_on()?;
             reduction.add_part(context.store, part, context.layers)?;
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }

@@ -23,11 +23,12 @@ use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::math;
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
-use crate::store::Store;
 use crate::table::reader::read_part;
 use crate::table::schema::{ACTIVATIONS, PROMPTS, SIMILARITY, Table};
+use crate::table::status;
 use crate::table::writer::{PartAddress, write_part};
-use crate::table::{TableError, status};
+
+const KIND: &str = "similarity";
 
 /// Compares the activations of every pair of tasks, input by input and layer by layer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -52,7 +53,7 @@ pub struct Similarity {}
 
 impl Stage for Similarity {
     fn kind(&self) -> &'static str {
-        "similarity"
+        KIND
     }
 
     fn version(&self) -> u32 {
@@ -86,14 +87,13 @@ impl Stage for Similarity {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.monitor.event(&Event::StageStarted {
-            stage: self.kind(),
+            stage: KIND,
             shard: Some(context.part),
             total: units,
             unit: self.unit(),
         });
-        let advance = || context.monitor.event(&Event::Advanced { stage: self.kind(), amount: 1 });
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let rows = compare(context.store, context.part, context.layers, &prompts, &advance)?;
+        let rows = compare(context, &prompts)?;
         let columns = Columns::of(&rows)
             .texts(|row| row.scenario)
             .texts(|row| row.input)
@@ -125,21 +125,19 @@ struct Row<'a> {
 
 /// All rows of a shard: inputs in the order of the plan, then layers, then pairs.
 fn compare<'p>(
-    store: &Store,
-    part: u32,
-    layers: &[i16],
+    context: &Context<'_>,
     prompts: &'p ShardPrompts,
-    advance: &(dyn Fn() + Sync),
-) -> Result<Vec<Row<'p>>, TableError> {
+) -> Result<Vec<Row<'p>>, StageError> {
     let inputs = prompts.inputs();
-    let by_layer = layers
+    let by_layer = context
+        .layers
         .par_iter()
         .map(|&layer| {
-            let rows = compare_layer(store, part, layer, prompts, &inputs)?;
-            advance();
+            let rows = compare_layer(context, layer, prompts, &inputs)?;
+            context.monitor.event(&Event::Advanced { stage: KIND, amount: 1 });
             Ok(rows)
         })
-        .collect::<Result<Vec<_>, TableError>>()?;
+        .collect::<Result<Vec<_>, StageError>>()?;
     let mut by_layer: Vec<_> = by_layer.into_iter().map(Vec::into_iter).collect();
     let mut rows = Vec::new();
     for _ in &inputs {
@@ -150,24 +148,29 @@ fn compare<'p>(
 
 /// The rows of one layer, input by input.
 fn compare_layer<'p>(
-    store: &Store,
-    part: u32,
+    context: &Context<'_>,
     layer: i16,
     prompts: &ShardPrompts,
     inputs: &[InputGroup<'p>],
-) -> Result<Vec<Vec<Row<'p>>>, TableError> {
-    let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
-    let table = read_part(store, address, &["token_id", "values"])?;
+) -> Result<Vec<Vec<Row<'p>>>, StageError> {
+    context.go_on()?;
+    let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part: context.part };
+    let table = read_part(context.store, address, &["token_id", "values"])?;
     prompts.check_tokens(&table)?;
     let (values, width) = table.vectors("values")?;
-    let rows: Vec<_> =
-        inputs.par_iter().map(|&input| compare_input(input, layer, values, width)).collect();
+    let rows = inputs.par_iter().map(|&input| {
+        context.go_on()?;
+        Ok(compare_input(input, layer, values, width))
+    });
+    let rows = rows.collect::<Result<Vec<_>, StageError>>()?;
     let is_finite = |row: &Row<'_>| row.value.is_none_or(f64::is_finite);
     match rows.iter().flatten().find(|row| !is_finite(row)) {
-        Some(row) => Err(table.problem(format!(
-            "has a value that is not finite in a prompt of {}/{}",
-            row.scenario, row.input
-        ))),
+        Some(row) => {
+            let (scenario, input) = (row.scenario, row.input);
+            let problem =
+                format!("has a value that is not finite in a prompt of {scenario}/{input}");
+            Err(table.problem(problem).into())
+        }
         None => Ok(rows),
     }
 }

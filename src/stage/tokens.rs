@@ -18,8 +18,6 @@ use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::math::{self, Softmax};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
-use crate::store::Store;
-use crate::table::TableError;
 use crate::table::reader::read_part;
 use crate::table::schema::{LOGITS, NEXT_TOKENS, PROMPTS, Table};
 use crate::table::writer::{PartAddress, write_part};
@@ -103,8 +101,7 @@ impl Stage for Tokens {
         let (stage, unit) = (self.kind(), self.unit());
         let shard = Some(context.part);
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
-        let decode = |id: i32| context.tokenizer.decode_token(id);
-        let rows = self.rank(context.store, context.part, &prompts, &decode)?;
+        let rows = self.rank(context, &prompts)?;
         let columns = Columns::of(&rows)
             .texts(|row| &row.prompt.key.scenario)
             .texts(|row| &row.prompt.key.input)
@@ -137,24 +134,29 @@ impl Tokens {
     /// All rows of a shard: prompts in the order of the plan, then ranks.
     fn rank<'p>(
         &self,
-        store: &Store,
-        part: u32,
+        context: &Context<'_>,
         prompts: &'p ShardPrompts,
-        decode: &(dyn Fn(i32) -> String + Sync),
-    ) -> Result<Vec<Row<'p>>, TableError> {
+    ) -> Result<Vec<Row<'p>>, StageError> {
         let columns = ["scenario", "input", "task", "wording", "values"];
-        let table = read_part(store, PartAddress::new(&LOGITS, part), &columns)?;
+        let address = PartAddress::new(&LOGITS, context.part);
+        let table = read_part(context.store, address, &columns)?;
         prompts.check_keys(&table)?;
         let (logits, vocab_size) = table.vectors("values")?;
+        let decode = |id: i32| context.tokenizer.decode_token(id);
         let ran: Vec<&PromptRow> = prompts.ran().collect();
         let rows = ran.par_iter().map(|prompt| {
+            context.go_on()?;
             let first = prompt.run_index * vocab_size;
-            self.rank_prompt(prompt, &logits[first..first + vocab_size], decode)
+            Ok(self.rank_prompt(prompt, &logits[first..first + vocab_size], &decode))
         });
-        let rows: Vec<Row<'_>> = rows.collect::<Vec<_>>().into_iter().flatten().collect();
+        let rows = rows.collect::<Result<Vec<_>, StageError>>()?;
+        let rows: Vec<Row<'_>> = rows.into_iter().flatten().collect();
         match rows.iter().find(|row| !(row.probability.is_finite() && row.logprob.is_finite())) {
-            Some(row) => Err(table
-                .problem(format!("has a value that is not finite in prompt {}", row.prompt.key))),
+            Some(row) => {
+                let key = &row.prompt.key;
+                let problem = format!("has a value that is not finite in prompt {key}");
+                Err(table.problem(problem).into())
+            }
             None => Ok(rows),
         }
     }

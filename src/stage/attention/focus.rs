@@ -7,8 +7,8 @@ use arrow::datatypes::Float32Type;
 use rayon::prelude::*;
 
 use super::super::prompts::{InputGroup, Keys, PromptRow, ShardPrompts, pairs};
+use super::super::{Context, StageError};
 use crate::math;
-use crate::store::Store;
 use crate::table::reader::{Part, read_part};
 use crate::table::schema::ATTENTION;
 use crate::table::writer::PartAddress;
@@ -58,18 +58,19 @@ impl Scheme {
     /// For every prompt that ran, in the order of the plan: its focus sets, by layer and head.
     pub(super) fn find(
         &self,
-        store: &Store,
-        part: u32,
+        context: &Context<'_>,
         prompts: &ShardPrompts,
-    ) -> Result<Vec<Vec<Focus>>, TableError> {
+    ) -> Result<Vec<Vec<Focus>>, StageError> {
         let columns = ["scenario", "input", "task", "wording", "layer", "head", "weights"];
-        let part = read_part(store, PartAddress::new(&ATTENTION, part), &columns)?;
+        let address = PartAddress::new(&ATTENTION, context.part);
+        let part = read_part(context.store, address, &columns)?;
         let table = Rows::of(&part)?;
         let spans = table.spans(prompts)?;
         let ran: Vec<&PromptRow> = prompts.ran().collect();
         ran.par_iter()
             .zip(spans)
             .map(|(prompt, rows)| {
+                context.go_on()?;
                 let by_layer = self.layers.iter().map(|&layer| {
                     let weights = table.of_layer(rows.clone(), layer, self.n_head, prompt)?;
                     Ok(self.heads.iter().map(|&head| self.focus(layer, head, &weights)).collect())

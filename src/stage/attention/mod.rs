@@ -147,7 +147,7 @@ impl Stage for Attention {
         let shard = Some(context.part);
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
         let scheme = self.scheme(context.layers, context.card.n_layer, context.card.n_head);
-        let foci = scheme.find(context.store, context.part, &prompts)?;
+        let foci = scheme.find(context, &prompts)?;
         let overlaps = scheme.overlap(&prompts, &foci);
         let parts =
             vec![write_focus(context, &prompts, &foci)?, write_overlap(context, &overlaps)?];

@@ -252,9 +252,7 @@ impl Extract {
         let shard = Some(context.part);
         context.monitor.event(&Event::StageStarted { stage: KIND, shard, total, unit: "tokens" });
         for rows in plan_batches(&lengths, budget) {
-            if context.monitor.is_interrupted() {
-                return Err(StageError::Interrupted);
-            }
+            context.go_on()?;
             let batch = Batch::pad(&rows, ids, PAD_ID);
             context.engine.run(&batch, wanted, &mut |outputs| {
                 flaws.extend(gathered.take(&batch, outputs));

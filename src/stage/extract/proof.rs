@@ -36,9 +36,7 @@ pub(super) fn prove<'k>(
         attention_tolerance: tolerance.attention,
     };
     for row in sample(candidates, context.seed, key) {
-        if context.monitor.is_interrupted() {
-            return Err(StageError::Interrupted);
-        }
+        context.go_on()?;
         let error = |what: String| StageError::Prompt {
             key: key(row).clone(),
             problem: format!(

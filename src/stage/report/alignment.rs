@@ -13,7 +13,6 @@ use super::super::StageError;
 use super::super::measure::FIRST_WORDING;
 use super::sources::Sources;
 use crate::render::page::{Alignment, PairValue};
-use crate::table::TableError;
 use crate::table::schema::PROMPTS;
 
 /// Where the input starts in each prompt of a shard, by scenario, input and task.
@@ -24,7 +23,7 @@ pub(super) struct InputStarts {
 
 impl InputStarts {
     /// Reads a shard's; empty when the run has no prompts.
-    pub(super) fn read(sources: &Sources<'_>, part: u32) -> Result<Self, TableError> {
+    pub(super) fn read(sources: &Sources<'_>, part: u32) -> Result<Self, StageError> {
         let columns = ["scenario", "input", "task", "wording", "input_start"];
         let mut all = Self::default();
         let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(all) };

@@ -12,7 +12,7 @@ use super::roster::Roster;
 use super::sources::{Sources, last, meaning, measure};
 use crate::render::page::{Focus, Input, NextToken, Prompt, Token};
 use crate::table::schema::{ATTENTION, ATTENTION_FOCUS, NEXT_TOKENS, PROMPTS};
-use crate::table::{TableError, status};
+use crate::table::status;
 
 /// The shown inputs of every scenario.
 pub(super) struct Details {
@@ -45,7 +45,7 @@ impl Details {
         sources: &Sources<'_>,
         roster: &Roster,
         part: u32,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), StageError> {
         if !roster.shows_any_of(part) {
             return Ok(());
         }
@@ -71,7 +71,7 @@ impl Details {
         sources: &Sources<'_>,
         roster: &Roster,
         part: u32,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), StageError> {
         let columns = ["scenario", "input", "task", "wording", "token_ids", "status"];
         let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(()) };
         let keys = Keys::of(&table)?;
@@ -101,7 +101,7 @@ impl Details {
         sources: &Sources<'_>,
         roster: &Roster,
         part: u32,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), StageError> {
         let columns = [
             "scenario", "input", "task", "wording", "layer", "head", "rank", "position", "token",
             "weight", "gap",
@@ -140,7 +140,7 @@ impl Details {
         sources: &Sources<'_>,
         roster: &Roster,
         part: u32,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), StageError> {
         let columns = ["scenario", "input", "task", "wording", "layer", "head", "weights"];
         let Some(table) = sources.optional(&ATTENTION, part, &columns)? else { return Ok(()) };
         let keys = Keys::of(&table)?;
@@ -180,7 +180,7 @@ impl Details {
         sources: &Sources<'_>,
         roster: &Roster,
         part: u32,
-    ) -> Result<(), TableError> {
+    ) -> Result<(), StageError> {
         let columns = [
             "scenario",
             "input",

@@ -26,16 +26,17 @@ use self::details::Details;
 use self::roster::Roster;
 use self::sources::Sources;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
-use crate::monitor::Event;
+use crate::monitor::{Event, Monitor};
 use crate::render::{self, page};
 use crate::spec::{Path, Problems};
 use crate::store::Store;
-use crate::table::TableError;
 use crate::table::receipt::PartStats;
 use crate::table::schema::{
     ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, SIMILARITY,
     Table, VERDICT,
 };
+
+const KIND: &str = "report";
 
 /// The file it writes, relative to the run directory.
 pub const FILE: &str = "report.html";
@@ -82,7 +83,7 @@ pub struct Report {
 
 impl Stage for Report {
     fn kind(&self) -> &'static str {
-        "report"
+        KIND
     }
 
     fn version(&self) -> u32 {
@@ -130,11 +131,8 @@ impl Stage for Report {
         let (stage, unit) = (self.kind(), self.unit());
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
         let decode = |id| context.tokenizer.decode_token(id);
-        let advance = || context.monitor.event(&Event::Advanced { stage, amount: 1 });
-        let page = self.page(context.store, context.shards, &decode, &advance)?;
-        if context.monitor.is_interrupted() {
-            return Err(StageError::Interrupted);
-        }
+        let page = self.page(context.store, context.shards, &decode, context.monitor)?;
+        context.go_on()?;
         let file = context.store.write(FILE, render::report(&page).as_bytes())?;
         Ok(Outcome { parts: vec![PartStats { file, rows: 0 }], units, ..Outcome::default() })
     }
@@ -142,7 +140,7 @@ impl Stage for Report {
 
 impl Report {
     /// What the report says, from the tables of a run of that many shards; `decode` is the
-    /// tokenizer's text of one token, `advance` is called once a shard.
+    /// tokenizer's text of one token; `monitor` hears of every shard.
     ///
     /// # Errors
     /// When a table cannot be read or is not what this version writes.
@@ -151,16 +149,16 @@ impl Report {
         store: &Store,
         shards: u32,
         decode: &dyn Fn(i32) -> String,
-        advance: &dyn Fn(),
-    ) -> Result<page::Page, TableError> {
-        let sources = Sources { store, shards, decode };
+        monitor: &dyn Monitor,
+    ) -> Result<page::Page, StageError> {
+        let sources = Sources { store, shards, decode, monitor };
         let roster = Roster::read(&sources, self.inputs)?;
         let similarity = pairs::similarity(&sources, &roster)?;
         let overlap = pairs::overlap(&sources, &roster)?;
         let mut details = Details::new(&roster);
         for part in 0..shards {
             details.add_part(&sources, &roster, part)?;
-            advance();
+            monitor.event(&Event::Advanced { stage: KIND, amount: 1 });
         }
         let mut scenarios = Vec::new();
         for (index, (name, entry)) in roster.scenarios.iter().enumerate() {

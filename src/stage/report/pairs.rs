@@ -8,7 +8,6 @@ use super::alignment::{InputStarts, Split};
 use super::roster::Roster;
 use super::sources::{Sources, last, meaning, measure};
 use crate::render::page::{Alignment, Matrix, Overlap, PairValue, pair_index};
-use crate::table::TableError;
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};
 
 /// The values of one pair of tasks.
@@ -45,7 +44,7 @@ struct PairRow<'a> {
 }
 
 /// Reduces table `similarity`, part after part, rows in order.
-pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, TableError> {
+pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, StageError> {
     let columns = ["scenario", "input", "layer", "task_a", "task_b", "measure", "value", "status"];
     let mut means = PairMeans::default();
     for part in 0..sources.shards {
@@ -75,7 +74,7 @@ pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairM
 }
 
 /// Reduces table `attention_overlap`, when it is there: the last layer, heads averaged.
-pub(super) fn overlap(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, TableError> {
+pub(super) fn overlap(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, StageError> {
     let columns = [
         "scenario", "input", "layer", "head", "task_a", "task_b", "measure", "value", "k", "status",
     ];

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::super::StageError;
 use super::super::measure::FLAT;
 use super::sources::Sources;
-use crate::table::TableError;
 use crate::table::schema::{DIVERGENCE, PROMPTS, SIMILARITY};
 
 /// One scenario's tasks and inputs.
@@ -29,7 +29,7 @@ pub(super) struct Roster {
 
 impl Roster {
     /// Reads the keys of all shards; the first `most_shown` inputs of each scenario are shown.
-    pub(super) fn read(sources: &Sources<'_>, most_shown: usize) -> Result<Self, TableError> {
+    pub(super) fn read(sources: &Sources<'_>, most_shown: usize) -> Result<Self, StageError> {
         let mut roster = Self { scenarios: IndexMap::new(), most_shown };
         for part in 0..sources.shards {
             if !roster.add_prompts(sources, part)? {
@@ -56,7 +56,7 @@ impl Roster {
         self.scenarios.values().any(|entry| entry.shown.values().any(|p| *p == part))
     }
 
-    fn add_prompts(&mut self, sources: &Sources<'_>, part: u32) -> Result<bool, TableError> {
+    fn add_prompts(&mut self, sources: &Sources<'_>, part: u32) -> Result<bool, StageError> {
         let columns = ["scenario", "input", "task"];
         let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(false) };
         let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
@@ -70,7 +70,7 @@ impl Roster {
         Ok(true)
     }
 
-    fn add_pairs(&mut self, sources: &Sources<'_>, part: u32) -> Result<(), TableError> {
+    fn add_pairs(&mut self, sources: &Sources<'_>, part: u32) -> Result<(), StageError> {
         let table =
             sources.needed(&SIMILARITY, part, &["scenario", "input", "task_a", "task_b"])?;
         let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);

@@ -2,10 +2,11 @@
 
 use arrow::array::{Array as _, Float64Array, Int64Array};
 
+use super::super::StageError;
 use super::super::measure::FLAT;
+use crate::monitor::Monitor;
 use crate::render::page::{CurvePoint, Scenario, Verdict};
 use crate::store::Store;
-use crate::table::TableError;
 use crate::table::reader::{Part, read_part};
 use crate::table::schema::{ALL, DIVERGENCE, Table, VERDICT};
 use crate::table::status;
@@ -16,20 +17,25 @@ pub(super) struct Sources<'a> {
     pub(super) store: &'a Store,
     pub(super) shards: u32,
     pub(super) decode: &'a dyn Fn(i32) -> String,
+    pub(super) monitor: &'a dyn Monitor,
 }
 
 impl Sources<'_> {
-    /// The columns of a part that the run cannot be without.
+    /// The columns of a part that the run cannot be without. Ends with [`StageError::Interrupted`]
+    /// when somebody asked to stop: every reader of parts comes by here.
     pub(super) fn needed(
         &self,
         table: &'static Table,
         part: u32,
         columns: &[&str],
-    ) -> Result<Part, TableError> {
-        read_part(self.store, PartAddress::new(table, part), columns)
+    ) -> Result<Part, StageError> {
+        if self.monitor.is_interrupted() {
+            return Err(StageError::Interrupted);
+        }
+        Ok(read_part(self.store, PartAddress::new(table, part), columns)?)
     }
 
-    /// The columns of a part, when the run has it.
+    /// The columns of a part, when the run has it; ends likewise.
     pub(super) fn optional(
         &self,
         table: &'static Table,
@@ -71,7 +77,7 @@ pub(super) fn meaning(word: &str) -> &str {
 pub(super) fn add_curves(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
-) -> Result<(), TableError> {
+) -> Result<(), StageError> {
     let columns =
         ["scenario", "layer", "measure", "n_inputs", "n_pairs", "mean", "sd", "min", "max"];
     let part = sources.needed(&DIVERGENCE, 0, &columns)?;
@@ -105,7 +111,7 @@ pub(super) fn add_curves(
 pub(super) fn add_verdicts(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
-) -> Result<(), TableError> {
+) -> Result<(), StageError> {
     let columns = ["scenario", "measure", "layer", "value", "threshold", "verdict", "reason"];
     let Some(part) = sources.optional(&VERDICT, 0, &columns)? else { return Ok(()) };
     let (scenario, name) = (part.texts("scenario")?, part.texts("measure")?);

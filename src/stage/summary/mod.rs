@@ -100,6 +100,7 @@ impl Stage for Summary {
         let mut tallies = Tallies::default();
         tallies.add_divergence(context.store)?;
         for part in 0..context.shards {
+            context.go_on()?;
             tallies.add_part(context.store, part)?;
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }

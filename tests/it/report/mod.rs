@@ -7,6 +7,7 @@ mod fake_prompts;
 
 use std::path::Path;
 
+use aqlens::monitor::VoidMonitor;
 use aqlens::render::{self, page};
 use aqlens::spec::{Path as At, Problems};
 use aqlens::stage::{Facts, report};
@@ -72,7 +73,7 @@ fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
     store.write("summary.json", findings.to_string().as_bytes()).unwrap();
     let words = vocabulary(run);
     let decode = |id: i32| words[id as usize].clone();
-    let page = stage(inputs).page(&store, run.shards(), &decode, &|| ()).unwrap();
+    let page = stage(inputs).page(&store, run.shards(), &decode, &VoidMonitor).unwrap();
     let html = render::report(&page);
     (page, html)
 }
@@ -290,7 +291,6 @@ fn a_run_of_few_stages_shows_what_it_has() {
 }
 
 #[test]
-#[test]
 fn a_table_that_was_not_kept_is_not_listed() {
     let mut run = run(vec![red_ball()]);
     run.without = &["attention"];
@@ -304,6 +304,7 @@ fn a_table_that_was_not_kept_is_not_listed() {
     }
 }
 
+#[test]
 fn equal_tables_give_equal_bytes() {
     let run = run(vec![red_ball(), fire()]);
     assert_eq!(page_of(&run, 3).1, page_of(&run, 3).1);

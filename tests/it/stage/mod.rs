@@ -3,6 +3,7 @@
 mod attention;
 mod divergence;
 pub(crate) mod fixture;
+mod interrupt;
 mod similarity;
 mod summary;
 mod tokens;
