@@ -2,6 +2,7 @@
 //! with the very tables of an undisturbed one.
 
 use std::fs::File;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use aqlens::table::schema::ALL;
@@ -29,7 +30,7 @@ fn a_run_killed_at_random_moments_ends_as_an_undisturbed_one() {
     for _ in 0..KILLS {
         // A resumed run is shorter: moments over the whole length reach its end too.
         let share = moments.next();
-        let mut child = aqlens_in(folder.path()).args(args).spawn().unwrap();
+        let mut child = aqlens_in(folder.path()).args(args).stdout(Stdio::null()).spawn().unwrap();
         std::thread::sleep(Duration::from_secs_f64(undisturbed.as_secs_f64() * share));
         if child.try_wait().unwrap().is_none() {
             cut_short += 1;
