@@ -167,7 +167,7 @@ fn a_model_that_reads_shorter_prompts_makes_the_extraction_anew() {
         card["n_positions"] = 12.into();
         // The probe's third prompt is longer than that.
         card["probe"]["prompts"][2] = card["probe"]["prompts"][1].clone();
-        for name in ["hidden", "attention", "logits"] {
+        for name in ["hidden", "attention", "logits", "head"] {
             let rows = card["probe"][name].as_array_mut().unwrap();
             rows.retain(|row| row["prompt"] != 2);
         }
