@@ -1,6 +1,6 @@
 //! Every number of the notebook, as `export/reference.py` got it from PyTorch, against our tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{
@@ -42,10 +42,10 @@ impl Case {
 
     /// Whether rounding could swap the rank of a prompt's next token, as the reference says.
     fn may_swap(&self, key: &[String; 3], printed: &Value) -> bool {
-        let calls = self.reference["close_calls"].as_array().unwrap();
-        let of_pairs = calls.iter().map(text).filter(|c| c.starts_with("next-token probabilities"));
-        let mut ours = of_pairs.filter_map(|c| c.strip_suffix(&format!(" of {}", key.join("/"))));
-        ours.any(|call| call.split(' ').any(|word| word == printed.to_string()))
+        let mut calls = self.reference["close_calls"].as_array().unwrap().iter().map(text);
+        let (of, printed) = (format!(" of {}", key.join("/")), format!(" {printed} "));
+        let is = |call: &str| call.starts_with("next-token prob") && call.ends_with(&of);
+        calls.any(|call| is(call) && call.contains(" and ") && call.contains(&printed))
     }
 
     /// (scenario, input, prompt of the reference)
@@ -304,17 +304,17 @@ fn check_next_tokens(case: &Case) {
             if part.int16s("wording").unwrap().value(row) == 0 {
                 let key = ["scenario", "input", "task"].map(|c| cell(&part, c, row));
                 let id = part.int32s("token_id").unwrap().value(row);
-                let probability = part.float64s("probability").unwrap().value(row);
-                ours.entry(key).or_default().push((id, cell(&part, "token", row), probability));
+                let p = part.float64s("probability").unwrap().value(row);
+                ours.entry(key).or_default().push((id, cell(&part, "token", row), p));
             }
         }
     }
     for (scenario, input, prompt) in case.prompts() {
         let key = [scenario, input, text(&prompt["task"])].map(str::to_owned);
-        let theirs = prompt["next_tokens"].as_array().unwrap();
-        assert_eq!(ours[&key].len(), theirs.len());
-        for (i, ((id, token, p), other)) in ours[&key].iter().zip(theirs).enumerate() {
-            let rank = format!("{key:?} rank {}", i + 1);
+        let (ours, theirs) = (&ours[&key], prompt["next_tokens"].as_array().unwrap());
+        assert_eq!(ours.len(), theirs.len());
+        for (i, ((id, token, p), other)) in ours.iter().zip(theirs).enumerate() {
+            let rank = format!("{key:?} rank {i}");
             close(*p, number(&other["probability"]), TOLERANCE, &rank);
             prints(*p, text(&other["printed_probability"]), 4, &rank);
             if !case.may_swap(&key, &other["probability"]) {
@@ -334,8 +334,7 @@ fn check_own_activations(case: &Case) {
         let columns = ["scenario", "input", "task", "wording", "n_tokens"];
         let prompts = read_part(&case.run.store, PartAddress::new(&PROMPTS, part), &columns);
         let prompts = prompts.unwrap();
-        for layer in ours.keys().map(|(layer, _)| *layer).collect::<std::collections::BTreeSet<_>>()
-        {
+        for layer in ours.keys().map(|(layer, _)| *layer).collect::<BTreeSet<_>>() {
             let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
             let rows = read_part(&case.run.store, address, &["values"]).unwrap();
             let (values, d) = rows.vectors("values").unwrap();
