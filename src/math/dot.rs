@@ -24,6 +24,23 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
     fold(sums)
 }
 
+/// [`dot`] of float64 numbers, in the same order.
+pub(super) fn dot_wide(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
+    let mut sums = [0.0_f64; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] += a * b;
+    }
+    fold(sums)
+}
+
 /// Σ a², in the same order as [`dot`] of `a` with itself.
 pub fn squared_norm(a: &[f32]) -> f64 {
     dot(a, a)
@@ -90,6 +107,12 @@ mod tests {
         #[test]
         fn dot_is_the_naive_sum_in_another_order((a, b) in vectors()) {
             prop_assert!((dot(&a, &b) - naive(&a, &b)).abs() <= tolerance(&a, &b));
+        }
+
+        #[test]
+        fn wide_numbers_give_the_same_sum((a, b) in vectors()) {
+            let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
+            prop_assert_eq!(dot(&a, &b).to_bits(), dot_wide(&wide(&a), &wide(&b)).to_bits());
         }
 
         #[test]

@@ -3,14 +3,40 @@
 //! Everything is computed in float64 from the stored float32, and every sum has one fixed order, so
 //! the same numbers give the same bits on any number of threads.
 
+mod distribution;
 mod dot;
+mod geometry;
+mod random;
+mod rbo;
 mod sets;
 mod softmax;
 mod stats;
 mod top_k;
 
+pub use distribution::{Distribution, Divergences, MASS_FLOOR, jsd_contributions, overlap_at};
 pub use dot::{NORM_FLOOR, cosine, dot, prefix_squared_norms, squared_norm};
+pub use geometry::{
+    CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, debiased_cka,
+    debiased_cka_error, mutual_neighbours, permuted_debiased_cka, rsa,
+};
+pub use random::Stream;
+pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
 pub use sets::jaccard;
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;
+
+/// Why a number cannot be computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undefined {
+    /// There is too little to compute it from.
+    TooFew,
+    /// What is compared does not vary, so nothing can vary with it.
+    Constant,
+    /// A vector has no direction.
+    ZeroNorm,
+    /// Too little of a distribution is left.
+    LowMass,
+    /// A number is NaN, infinite, or negative where none can be.
+    NotFinite,
+}

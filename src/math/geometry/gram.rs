@@ -1,0 +1,160 @@
+//! Centred kernel alignment of two sets of rows, debiased and biased.
+//!
+//! With the linear kernels `K = XXᵀ` and `L = YYᵀ` of the column-centred rows:
+//!
+//! ```text
+//! biased CKA   = <K, L> / (‖K‖ ‖L‖)
+//! debiased CKA = <K̃, L̃> / (‖K̃‖ ‖L̃‖)
+//! K̃_ij = K_ij - r_i/(n-2) - r_j/(n-2) + ΣK/((n-1)(n-2)),  K_ii and K̃_ii = 0,  r_i = Σ_j K_ij
+//! ```
+//!
+//! which is `HSIC₁(K,L) / √(HSIC₁(K,K) HSIC₁(L,L))` of Song et al. 2012 in U-centred form (Székely and
+//! Rizzo 2014). With fewer rows than dimensions the biased one is near 1 for pure noise (Murphy et
+//! al. 2024): report it only beside the debiased.
+
+use rayon::prelude::*;
+
+use super::super::dot::dot_wide;
+use super::super::{Stream, Undefined};
+use super::{LEAST_ROWS, Symmetric, wide};
+
+/// A sum of squares below this part of the sum it was cancelled from is rounding.
+const ROUNDING: f64 = 1e-20;
+
+/// Dot products of every row with every other, after centring the columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gram {
+    products: Symmetric,
+}
+
+impl Gram {
+    /// Of `rows`, one an input, all of one width. Takes n² d / 2 multiplications, in parallel.
+    pub fn of_rows(rows: &[&[f32]]) -> Self {
+        let mut rows = wide(rows);
+        let n = rows.len() as f64;
+        for column in 0..rows.first().map_or(0, Vec::len) {
+            let mean = rows.iter().map(|row| row[column]).sum::<f64>() / n;
+            for row in &mut rows {
+                row[column] -= mean;
+            }
+        }
+        Self { products: Symmetric::of_dots(&rows) }
+    }
+
+    /// How many rows there are.
+    pub fn n(&self) -> usize {
+        self.products.n
+    }
+}
+
+/// A [`Gram`] without what its diagonal and its row sums bring in by themselves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CentredGram {
+    products: Symmetric,
+    norm: f64,
+}
+
+impl CentredGram {
+    /// U-centres `gram`. [`Undefined::TooFew`] below four rows, [`Undefined::Constant`] when all
+    /// rows are equal or all are equally far apart.
+    pub fn of(gram: &Gram) -> Result<Self, Undefined> {
+        let (n, gram) = (gram.n(), &gram.products);
+        if n < LEAST_ROWS {
+            return Err(Undefined::TooFew);
+        }
+        let sums: Vec<f64> =
+            (0..n).map(|i| gram.row(i).iter().sum::<f64>() - gram.at(i, i)).collect();
+        let (less_two, less_one) = (n as f64 - 2.0, n as f64 - 1.0);
+        let all = sums.iter().sum::<f64>() / (less_one * less_two);
+        let products = Symmetric::from_entries(n, |i, j| {
+            if i == j { 0.0 } else { gram.at(i, j) - sums[i] / less_two - sums[j] / less_two + all }
+        });
+        let squares = dot_wide(&products.values, &products.values);
+        if squares <= ROUNDING * dot_wide(&gram.values, &gram.values) {
+            return Err(Undefined::Constant);
+        }
+        Ok(Self { products, norm: squares.sqrt() })
+    }
+
+    /// How many rows there are.
+    pub fn n(&self) -> usize {
+        self.products.n
+    }
+}
+
+/// CKA with the diagonal, 0..1: near 1 for noise when rows are few and dimensions many.
+/// [`Undefined::Constant`] when one side's rows are all equal.
+///
+/// # Panics
+///
+/// When the two do not have the same number of rows, as all functions here do.
+pub fn biased_cka(a: &Gram, b: &Gram) -> Result<f64, Undefined> {
+    assert_eq!(a.n(), b.n(), "both sides have the same rows");
+    let dot = |a: &Gram, b: &Gram| dot_wide(&a.products.values, &b.products.values);
+    let norms = (dot(a, a) * dot(b, b)).sqrt();
+    if norms > 0.0 { Ok(dot(a, b) / norms) } else { Err(Undefined::Constant) }
+}
+
+/// Debiased CKA, -1..1; around 0 for sides that have nothing to do with each other.
+pub fn debiased_cka(a: &CentredGram, b: &CentredGram) -> f64 {
+    assert_eq!(a.n(), b.n(), "both sides have the same rows");
+    dot_wide(&a.products.values, &b.products.values) / (a.norm * b.norm)
+}
+
+/// Standard error of [`debiased_cka`] by leaving out one row after the other (jackknife). No row
+/// enters twice, as rows would in a bootstrap. [`Undefined::TooFew`] below five rows,
+/// [`Undefined::Constant`] when a side does not vary without one of its rows.
+///
+/// U-centring what is left when row i is taken out of a U-centred table comes to
+/// `<A, B> - 2 s_i (n-2)/(n-3)` with `s_i = Σ_j A_ij B_ij`, so all n values take one pass.
+pub fn debiased_cka_error(a: &CentredGram, b: &CentredGram) -> Result<f64, Undefined> {
+    assert_eq!(a.n(), b.n(), "both sides have the same rows");
+    let n = a.n();
+    if n <= LEAST_ROWS {
+        return Err(Undefined::TooFew);
+    }
+    let share = 2.0 * (n as f64 - 2.0) / (n as f64 - 3.0);
+    let without = |x: &CentredGram, y: &CentredGram| -> Vec<f64> {
+        let own = |i: usize| dot_wide(x.products.row(i), y.products.row(i));
+        let own: Vec<f64> = (0..n).map(own).collect();
+        let all: f64 = own.iter().sum();
+        own.into_iter().map(|own| all - share * own).collect()
+    };
+    let (aa, bb, ab) = (without(a, a), without(b, b), without(a, b));
+    let mut values = Vec::with_capacity(n);
+    for i in 0..n {
+        let left = aa[i].min(bb[i]);
+        if left <= ROUNDING.sqrt() * (a.norm * a.norm).max(b.norm * b.norm) {
+            return Err(Undefined::Constant);
+        }
+        values.push(ab[i] / (aa[i] * bb[i]).sqrt());
+    }
+    let mean = values.iter().sum::<f64>() / n as f64;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    Ok((squares * (n as f64 - 1.0) / n as f64).sqrt())
+}
+
+/// [`debiased_cka`] after giving the rows of `b` to other inputs at random, `draws` times: what it
+/// would be if the two sides arranged the inputs independently of each other. Draw m depends on
+/// (`seed`, `purpose`, m) alone, so layers that use the same purpose use the same permutations.
+pub fn permuted_debiased_cka(
+    a: &CentredGram,
+    b: &CentredGram,
+    draws: usize,
+    seed: u64,
+    purpose: &str,
+) -> Vec<f64> {
+    assert_eq!(a.n(), b.n(), "both sides have the same rows");
+    let n = a.n();
+    let value = |draw: usize| {
+        let mut order: Vec<usize> = (0..n).collect();
+        Stream::new(seed, purpose, draw as u64).shuffle(&mut order);
+        let mut sum = 0.0;
+        for i in 1..n {
+            let (a, b) = (&a.products.row(i)[..i], b.products.row(order[i]));
+            sum += a.iter().zip(&order).map(|(a, &j)| a * b[j]).sum::<f64>();
+        }
+        2.0 * sum / (a.norm * b.norm)
+    };
+    (0..draws).into_par_iter().map(value).collect()
+}
