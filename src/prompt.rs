@@ -13,14 +13,65 @@ pub struct PromptKey {
     pub input: Arc<str>,
     /// The task's id within its scenario.
     pub task: Arc<str>,
-    /// Which phrasing of the task, 0 = the first.
+    /// Which phrasing of the task, 0 = the first; below 0 a control, see [`Role::wording`].
     pub wording: i16,
 }
 
 impl fmt::Display for PromptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.scenario, self.input, self.task)?;
-        if self.wording > 0 { write!(f, "#{}", self.wording) } else { Ok(()) }
+        match (self.wording, Role::of_wording(self.wording)) {
+            (0, _) => Ok(()),
+            (wording, Role::Task) => write!(f, "#{wording}"),
+            (_, control) => write!(f, "#{}", control.name()),
+        }
+    }
+}
+
+/// What a prompt is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// A task of the pipeline, put to the input.
+    Task,
+    /// A prefix of the task's length that asks for nothing.
+    Neutral,
+    /// The task's own words in another order.
+    Scrambled,
+    /// The task, put to another input.
+    OtherInput,
+}
+
+impl Role {
+    /// The controls: every role but the task's own, in the order of their prompts.
+    pub const CONTROLS: [Self; 3] = [Self::Neutral, Self::Scrambled, Self::OtherInput];
+
+    /// What stands in `wording` for the control of a task; its wordings count from 0.
+    ///
+    /// # Panics
+    /// For [`Role::Task`], whose wordings are many.
+    pub fn wording(self) -> i16 {
+        match self {
+            Self::Task => panic!("a task's prompts have the number of their wording"),
+            Self::Neutral => -1,
+            Self::Scrambled => -2,
+            Self::OtherInput => -3,
+        }
+    }
+
+    /// The role of the prompts with this `wording`.
+    pub fn of_wording(wording: i16) -> Self {
+        let is = |role: &Self| role.wording() == wording;
+        Self::CONTROLS.into_iter().find(is).unwrap_or(Self::Task)
+    }
+
+    /// As in column `role` of table `prompts`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Neutral => "neutral",
+            Self::Scrambled => "scrambled",
+            Self::OtherInput => "other_input",
+        }
     }
 }
 
@@ -29,8 +80,37 @@ impl fmt::Display for PromptKey {
 pub struct Prompt {
     /// Its name.
     pub key: PromptKey,
+    /// Id of the input whose text it holds; differs from the key's only for
+    /// [`Role::OtherInput`].
+    pub source_input: Arc<str>,
     /// The full text: the template with task and input put in.
     pub text: String,
     /// Byte range of the input inside `text`.
     pub input_span: Range<usize>,
+    /// Byte ranges of the task inside `text`, ascending.
+    pub task_spans: Vec<Range<usize>>,
+}
+
+impl Prompt {
+    /// What it is there for.
+    pub fn role(&self) -> Role {
+        Role::of_wording(self.key.wording)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_is_named_by_its_role_and_a_wording_by_its_number() {
+        let name = |wording| {
+            let [scenario, input, task] = ["s", "i", "t"].map(Arc::from);
+            PromptKey { scenario, input, task, wording }.to_string()
+        };
+        assert_eq!([name(0), name(2), name(-1)], ["s/i/t", "s/i/t#2", "s/i/t#neutral"]);
+        for role in Role::CONTROLS {
+            assert_eq!(Role::of_wording(role.wording()), role);
+        }
+    }
 }

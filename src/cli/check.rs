@@ -7,7 +7,7 @@ use super::args::{CheckArgs, PipelineArgs};
 use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::{Pipeline, config, skips};
 use crate::stage::StageConfig;
 use crate::stage::extract::{self, TooLong};
@@ -29,10 +29,12 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
-    let plan = Plan::new(&pipeline);
-    let prompts = encode(&plan, &tokenizer).map_err(failed)?;
+    let wrong = |error: PlanError| CliError::failed(&error);
+    let plan = Plan::new(&pipeline, &tokenizer).map_err(wrong)?;
+    let shards: Vec<ShardPlan> = plan.shards().collect::<Result<_, _>>().map_err(wrong)?;
+    let prompts = encode(&shards, &tokenizer).map_err(failed)?;
     let cost = Cost::of(&pipeline, &prompts);
-    refuse_too_long(&pipeline, &plan, &prompts)?;
+    refuse_too_long(&pipeline, &shards, &prompts)?;
     let options = engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
@@ -54,7 +56,7 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     if cost.too_long > 0 {
         writeln!(out, "too long  {} prompts", cost.too_long)?;
     }
-    writeln!(out, "shards    {}", plan.shards.len())?;
+    writeln!(out, "shards    {}", shards.len())?;
     writeln!(
         out,
         "bytes     about {} of raw tables (activations, attention, logits), {} kept",
@@ -73,8 +75,8 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     Ok(if cost.too_long > 0 { Exit::Skipped } else { Exit::Done })
 }
 
-fn encode(plan: &Plan, tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelError> {
-    let prompts = plan.shards.iter().flat_map(|shard| &shard.prompts);
+fn encode(shards: &[ShardPlan], tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelError> {
+    let prompts = shards.iter().flat_map(|shard| &shard.prompts);
     prompts.map(|p| Ok(tokenizer.encode(&p.text, p.input_span.clone())?.ids)).collect()
 }
 
@@ -88,9 +90,13 @@ fn extract(pipeline: &Pipeline) -> extract::Config {
 }
 
 /// Prompts that the run would stop at: one that is too long, or too many of them to be left out.
-fn refuse_too_long(pipeline: &Pipeline, plan: &Plan, prompts: &[Vec<i32>]) -> Result<(), CliError> {
+fn refuse_too_long(
+    pipeline: &Pipeline,
+    shards: &[ShardPlan],
+    prompts: &[Vec<i32>],
+) -> Result<(), CliError> {
     let limit = pipeline.card.n_positions;
-    let all = plan.shards.iter().flat_map(|shard| &shard.prompts).zip(prompts);
+    let all = shards.iter().flat_map(|shard| &shard.prompts).zip(prompts);
     let too_long: Vec<_> = all.filter(|(_, ids)| ids.len() > limit).collect();
     let Some((prompt, ids)) = too_long.first() else { return Ok(()) };
     let (n, all, most) = (too_long.len(), prompts.len(), pipeline.max_skipped);

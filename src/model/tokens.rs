@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::{ModelCard, ModelError};
+use crate::prompt::Prompt;
 
 /// The model's tokenizer.
 #[derive(Debug)]
@@ -23,6 +24,11 @@ pub struct Encoded {
     pub ids: Vec<i32>,
     /// The tokens that hold at least one byte of the input; `None` when no token does.
     pub input: Option<Range<usize>>,
+    /// One letter a token: `i` input, `t` task, `f` template before the input's end, `e` template
+    /// after it; a token that touches two is the earlier of `i`, `t`, `f`, `e`.
+    pub segments: String,
+    /// Tokens of the input that also hold other characters, not counting blanks in front.
+    pub edge_tokens: usize,
 }
 
 impl Tokenizer {
@@ -55,6 +61,23 @@ impl Tokenizer {
     /// # Errors
     /// When the tokenizer fails or gives an id that the model does not have.
     pub fn encode(&self, text: &str, input_span: Range<usize>) -> Result<Encoded, ModelError> {
+        self.encode_spans(text, &input_span, &[])
+    }
+
+    /// Splits a prompt into tokens and says what each is part of.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_prompt(&self, prompt: &Prompt) -> Result<Encoded, ModelError> {
+        self.encode_spans(&prompt.text, &prompt.input_span, &prompt.task_spans)
+    }
+
+    fn encode_spans(
+        &self,
+        text: &str,
+        input: &Range<usize>,
+        tasks: &[Range<usize>],
+    ) -> Result<Encoded, ModelError> {
         let encoding =
             self.inner.encode(text, false).map_err(|e| self.error(format!("fails: {e}")))?;
         if let Some(id) = encoding.get_ids().iter().find(|id| **id as usize >= self.vocab_size) {
@@ -62,15 +85,25 @@ impl Tokenizer {
             return Err(self.error(problem));
         }
         // Offsets are bytes of `text`; all tokens that share a character have the whole of it.
-        let touches = |(start, end): &(usize, usize)| {
-            *start < input_span.end && *end > input_span.start && !input_span.is_empty()
-        };
         let offsets = encoding.get_offsets();
-        let first = offsets.iter().position(touches);
-        let last = offsets.iter().rposition(touches);
+        let is_input = |token: &(usize, usize)| touches(*token, input);
+        let first = offsets.iter().position(is_input);
+        let last = offsets.iter().rposition(is_input);
+        let letter = |token: &(usize, usize)| match token {
+            token if is_input(token) => 'i',
+            token if tasks.iter().any(|task| touches(*token, task)) => 't',
+            (start, _) if *start < input.end => 'f',
+            _ => 'e',
+        };
+        let crosses = |&&(start, end): &&(usize, usize)| {
+            let before = text.get(start..input.start).unwrap_or_default();
+            end > input.end || !before.trim().is_empty()
+        };
         Ok(Encoded {
             ids: encoding.get_ids().iter().map(|id| *id as i32).collect(),
             input: first.zip(last).map(|(first, last)| first..last + 1),
+            segments: offsets.iter().map(letter).collect(),
+            edge_tokens: offsets.iter().filter(|token| is_input(token)).filter(crosses).count(),
         })
     }
 
@@ -86,4 +119,9 @@ impl Tokenizer {
     fn error(&self, problem: String) -> ModelError {
         ModelError::Tokenizer { path: self.path.clone(), problem }
     }
+}
+
+/// Whether a token, by its bytes, holds part of the span.
+fn touches((start, end): (usize, usize), span: &Range<usize>) -> bool {
+    start < span.end && end > span.start && !span.is_empty()
 }

@@ -3,10 +3,13 @@
 //! A stage whose fingerprint is unchanged would write the same rows, so its receipt stands. The
 //! content of what a stage reads enters by its SHA-256, not by its name or age.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::Pipeline;
 use super::lineage::Lineage;
+use super::plan::Plan;
 use crate::prompt::Prompt;
 use crate::stage::Stage;
 use crate::store::hex_sha256;
@@ -21,10 +24,20 @@ pub(super) struct Ground {
     seed: u64,
     /// What the report shows of the run's origin.
     lineage: Value,
+    shares: Shares,
+}
+
+/// By stage, the share of each scenario's inputs that it takes in.
+pub(super) type Shares = BTreeMap<&'static str, BTreeMap<String, f64>>;
+
+/// The shares of all stages of a pipeline.
+pub(super) fn shares(pipeline: &Pipeline, plan: &Plan<'_>) -> Shares {
+    let stages = pipeline.stages.iter();
+    stages.map(|stage| (stage.kind(), plan.shares(stage.max_inputs()))).collect()
 }
 
 impl Ground {
-    pub(super) fn new(lineage: &Lineage, pipeline: &Pipeline) -> Self {
+    pub(super) fn new(lineage: &Lineage, pipeline: &Pipeline, shares: Shares) -> Self {
         let card = &pipeline.card;
         // The thread count is left out: it is recorded in run.json, and asking for another one must
         // not redo a finished run.
@@ -41,7 +54,16 @@ impl Ground {
             layers: pipeline.layers.clone(),
             seed: pipeline.seed,
             lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
+            shares,
         }
+    }
+}
+
+impl Ground {
+    /// The share of each scenario's inputs that the stage takes in.
+    pub(super) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+        static ALL: BTreeMap<String, f64> = BTreeMap::new();
+        self.shares.get(stage.kind()).unwrap_or(&ALL)
     }
 }
 
@@ -66,7 +88,9 @@ pub(super) fn fingerprint(
                 key.wording,
                 p.text,
                 p.input_span.start,
-                p.input_span.end
+                p.input_span.end,
+                p.source_input.as_ref(),
+                p.task_spans.iter().map(|span| [span.start, span.end]).collect::<Vec<_>>()
             ])
         })
         .collect();
@@ -85,6 +109,7 @@ pub(super) fn fingerprint(
         "lineage": lineage,
         "writes": tables(stage.writes()),
         "prompts": prompts,
+        "shares": ground.shares_of(stage),
         "reads": reads,
     });
     hex_sha256(all.to_string().as_bytes())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
-use crate::stage::{Outcome, Stage};
+use crate::stage::{Outcome, Scope, Stage};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
 use crate::table::receipt::{PartStats, Receipt, SelfProof};
@@ -23,6 +23,8 @@ pub(super) struct Ledger<'a> {
     parts: BTreeMap<(&'static str, u32), Vec<PartStats>>,
     /// Files that belong to the present plan.
     known: BTreeSet<String>,
+    /// Tables that were written before all shards: every shard reads their one part.
+    whole: BTreeSet<&'static str>,
     skipped: u64,
     self_proof: Option<SelfProof>,
     parts_written: u64,
@@ -36,6 +38,7 @@ impl<'a> Ledger<'a> {
             retain,
             parts: BTreeMap::new(),
             known: BTreeSet::new(),
+            whole: BTreeSet::new(),
             skipped: 0,
             self_proof: None,
             parts_written: 0,
@@ -46,6 +49,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn begin(&mut self) {
         self.parts.clear();
         self.known.clear();
+        self.whole.clear();
         self.skipped = 0;
         self.self_proof = None;
     }
@@ -61,6 +65,11 @@ impl<'a> Ledger<'a> {
             (Some(a), Some(b)) => Some(a.and(b)),
             (a, b) => a.or(b),
         };
+    }
+
+    /// The share of each scenario's inputs that the stage takes in.
+    pub(super) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+        self.ground.shares_of(stage)
     }
 
     pub(super) fn skipped(&self) -> u64 {
@@ -89,7 +98,8 @@ impl<'a> Ledger<'a> {
         let tables = stage.reads().iter().chain(stage.reads_if_there());
         let names: Vec<&str> = tables.map(|table| table.name).collect();
         let of_part = |(name, p): &(&'static str, u32)| {
-            names.contains(name) && (stage.scope() == crate::stage::Scope::Run || *p == part)
+            let is_read = stage.scope() == Scope::Run || *p == part || self.whole.contains(name);
+            names.contains(name) && is_read
         };
         self.parts.iter().filter(|(key, _)| of_part(key)).flat_map(|(_, parts)| parts).collect()
     }
@@ -129,6 +139,9 @@ impl<'a> Ledger<'a> {
             let name = table_of(&stats.file.path);
             let table = stage.writes().iter().find(|table| Some(table.name) == name);
             if let Some(table) = table {
+                if stage.scope() == Scope::Before {
+                    self.whole.insert(table.name);
+                }
                 self.parts.entry((table.name, part)).or_default().push(stats);
             }
         }
@@ -142,6 +155,9 @@ impl<'a> Ledger<'a> {
         prompts: &[Prompt],
     ) -> BTreeSet<&'static str> {
         let mut look = Self::new(self.store, self.ground.clone(), self.retain);
+        look.whole.clone_from(&self.whole);
+        let of_all = self.parts.iter().filter(|((name, _), _)| self.whole.contains(name));
+        look.parts = of_all.map(|(key, parts)| (*key, parts.clone())).collect();
         let mut needed: BTreeSet<&str> = BTreeSet::new();
         for stage in stages {
             let fingerprint = look.fingerprint(*stage, part, prompts);

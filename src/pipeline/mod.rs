@@ -1,6 +1,7 @@
 //! The pipeline: its configuration, its plan, and the executor.
 
 pub mod config;
+mod controls;
 mod fingerprint;
 mod inputs;
 mod ledger;
@@ -62,10 +63,32 @@ pub struct Scenario {
     pub inputs: Vec<Input>,
     /// The tasks; ids unique, at least one wording each.
     pub tasks: Vec<Task>,
+    /// Prompts to hold the tasks' differences against.
+    pub controls: Controls,
     /// The file that the inputs came from, if they did.
     pub inputs_file: Option<FileSource>,
     /// The file that the tasks came from, if they did.
     pub tasks_file: Option<FileSource>,
+}
+
+/// Which controls each task of a scenario has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Controls {
+    /// A prefix that asks for nothing.
+    pub neutral: Option<Neutral>,
+    /// The task's own words in another order.
+    pub scrambled: bool,
+    /// The task, put to the next input.
+    pub other_input: bool,
+}
+
+/// The text of the neutral control.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Neutral {
+    /// Made to the length of each task.
+    Auto,
+    /// The pipeline's own, for every task.
+    Text(String),
 }
 
 /// A file of inputs or tasks.

@@ -4,17 +4,17 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::fingerprint::Ground;
+use super::fingerprint::{Ground, shares};
 use super::ledger::Ledger;
 use super::lineage::{Counts, Lineage, RunRecord, State};
-use super::plan::Plan;
+use super::plan::{Plan, PlanError};
 use super::verify::{self, VerifyError};
 use super::{Pipeline, config, skips};
 use crate::model::{Engine, EngineFacts, EngineOptions, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::Prompt;
 use crate::stage::{Context, Scope, Stage, StageError};
-use crate::store::{Store, StoreError, hex_sha256};
+use crate::store::{Store, StoreError};
 use crate::table::TableError;
 
 /// How a pipeline is run.
@@ -45,6 +45,9 @@ pub enum RunError {
     /// The model could not be opened.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The prompts could not be laid out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// A file of the run directory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,6 +111,7 @@ impl From<VerifyError> for RunError {
 fn place(scope: Scope, part: u32) -> String {
     match scope {
         Scope::Shard => format!("shard {part}"),
+        Scope::Before => "a sample of the prompts".to_owned(),
         Scope::Run => "the whole run".to_owned(),
     }
 }
@@ -123,7 +127,6 @@ pub fn run(
     monitor: &dyn Monitor,
 ) -> Result<RunSummary, RunError> {
     let started = Instant::now();
-    let plan = Plan::new(pipeline);
     let resolved = config::resolved_yaml(pipeline);
     refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
     let store = Store::create(&options.run_dir)?;
@@ -131,17 +134,18 @@ pub fn run(
     pipeline.card.verify_files()?;
     let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
     let tokenizer = Tokenizer::load(&pipeline.card)?;
+    let plan = Plan::new(pipeline, &tokenizer)?;
     let facts = engine.facts()?;
-    let lineage = Lineage::new(pipeline, &resolved, plan.sha256(), facts);
+    let lineage = Lineage::new(pipeline, &resolved, plan.sha256()?, facts);
     let before = RunRecord::read(&store);
     let counts = Counts {
-        shards: plan.shards.len() as u32,
-        prompts: plan.prompts() as u64,
+        shards: plan.n_shards(),
+        prompts: plan.n_prompts(),
         model_threads: before.as_ref().and_then(|record| record.counts.model_threads),
         ..Counts::default()
     };
     let is_sound = !options.recheck || !verify::withdraw_damaged(&store, monitor)?;
-    let ground = Ground::new(&lineage, pipeline);
+    let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
     let retain = pipeline.retain.clone();
     let mut record =
         RunRecord { format: 1, state: State::Running, lineage, retain, counts, self_proof: None };
@@ -157,7 +161,7 @@ pub fn run(
     };
     if is_sound
         && is_written(&store, &resolved)
-        && let Some(counts) = executor.finished(&plan, &record)
+        && let Some(counts) = executor.finished(&plan, &record)?
     {
         monitor.event(&Event::Note("every stage was done before: nothing to do"));
         return Ok(RunSummary { counts, was_finished: true });
@@ -210,11 +214,11 @@ fn announce(
     lineage: &Lineage,
     before: Option<&RunRecord>,
     facts: &EngineFacts,
-    plan: &Plan,
+    plan: &Plan<'_>,
     monitor: &dyn Monitor,
 ) {
     let Lineage { model, onnxruntime, provider, .. } = lineage;
-    let (threads, prompts, shards) = (facts.threads, plan.prompts(), plan.shards.len());
+    let (threads, prompts, shards) = (facts.threads, plan.n_prompts(), plan.n_shards());
     monitor.event(&Event::Note(&format!(
         "model {model} on ONNX Runtime {onnxruntime} ({provider}, {threads} threads); \
          {prompts} prompts, {shards} {}",
@@ -231,27 +235,6 @@ fn announce(
     }
 }
 
-impl Plan {
-    /// How many prompts all shards have.
-    pub fn prompts(&self) -> usize {
-        self.shards.iter().map(|shard| shard.prompts.len()).sum()
-    }
-
-    /// SHA-256 over keys and texts of all prompts, in order.
-    pub(super) fn sha256(&self) -> String {
-        let mut all = Vec::new();
-        for prompt in self.shards.iter().flat_map(|shard| &shard.prompts) {
-            let key = &prompt.key;
-            for text in [&*key.scenario, &*key.input, &*key.task, &*prompt.text] {
-                all.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                all.extend_from_slice(text.as_bytes());
-            }
-            all.extend_from_slice(&key.wording.to_le_bytes());
-        }
-        hex_sha256(&all)
-    }
-}
-
 struct Executor<'a> {
     pipeline: &'a Pipeline,
     store: &'a Store,
@@ -265,23 +248,44 @@ struct Executor<'a> {
 
 impl Executor<'_> {
     /// The counts of an identical finished run, when that is what the folder holds.
-    fn finished(&mut self, plan: &Plan, record: &RunRecord) -> Option<Counts> {
-        let before = RunRecord::read(self.store)?;
+    fn finished(
+        &mut self,
+        plan: &Plan<'_>,
+        record: &RunRecord,
+    ) -> Result<Option<Counts>, PlanError> {
+        let Some(before) = RunRecord::read(self.store) else { return Ok(None) };
         if before.state != State::Finished || before.lineage != record.lineage {
-            return None;
+            return Ok(None);
         }
-        let stages = &self.pipeline.stages;
-        let all_hold = plan.shards.iter().all(|shard| {
-            self.ledger.all_hold(&of(stages, Scope::Shard), shard.part, &shard.prompts)
-        }) && self.ledger.all_hold(&of(stages, Scope::Run), 0, &[]);
-        all_hold.then_some(Counts { model_calls: 0, parts_written: 0, ..before.counts })
+        for stage in of(&self.pipeline.stages, Scope::Before) {
+            if !self.ledger.all_hold(&[stage], 0, &self.sample(plan, stage)?) {
+                return Ok(None);
+            }
+        }
+        let shard_stages = of(&self.pipeline.stages, Scope::Shard);
+        for shard in plan.shards() {
+            let shard = shard?;
+            if !self.ledger.all_hold(&shard_stages, shard.part, &shard.prompts) {
+                return Ok(None);
+            }
+        }
+        let all_hold = self.ledger.all_hold(&of(&self.pipeline.stages, Scope::Run), 0, &[]);
+        Ok(all_hold.then_some(Counts { model_calls: 0, parts_written: 0, ..before.counts }))
     }
 
-    fn run_all(&mut self, plan: &Plan) -> Result<(), RunError> {
+    fn sample(&self, plan: &Plan<'_>, stage: &dyn Stage) -> Result<Vec<Prompt>, PlanError> {
+        plan.sample(stage.sample(), self.pipeline.seed)
+    }
+
+    fn run_all(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
         self.monitor.event(&Event::RunStarted { shards: self.shards });
         let stages = &self.pipeline.stages;
         self.ledger.begin();
-        for shard in &plan.shards {
+        for stage in of(stages, Scope::Before) {
+            self.run_scope(&[stage], Scope::Before, 0, &self.sample(plan, stage)?)?;
+        }
+        for shard in plan.shards() {
+            let shard = shard?;
             self.run_scope(&of(stages, Scope::Shard), Scope::Shard, shard.part, &shard.prompts)?;
             self.ledger.release(shard.part)?;
         }
@@ -318,6 +322,7 @@ impl Executor<'_> {
                 part,
                 shards: self.shards,
                 prompts,
+                shares: self.ledger.shares_of(*stage),
                 layers: &self.pipeline.layers,
                 seed: self.pipeline.seed,
                 card: &self.pipeline.card,

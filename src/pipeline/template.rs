@@ -18,6 +18,17 @@ enum Piece {
     Input,
 }
 
+/// A template with task and input put in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// The prompt.
+    pub text: String,
+    /// Bytes of the input in it.
+    pub input_span: Range<usize>,
+    /// Bytes of the task in it, for each time it stands there.
+    pub task_spans: Vec<Range<usize>>,
+}
+
 /// What is wrong with a template, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplateProblem {
@@ -84,22 +95,24 @@ impl Template {
         if problems.is_empty() { Ok(Self { pieces }) } else { Err(problems) }
     }
 
-    /// Puts task and input in, in one pass: braces in their texts mean nothing. Gives the prompt
-    /// and the bytes of the input in it.
-    pub fn fill(&self, task: &str, input: &str) -> (String, Range<usize>) {
-        let mut text = String::new();
-        let mut span = 0..0;
+    /// Puts task and input in, in one pass: braces in their texts mean nothing.
+    pub fn fill(&self, task: &str, input: &str) -> Filled {
+        let mut filled = Filled { text: String::new(), input_span: 0..0, task_spans: Vec::new() };
         for piece in &self.pieces {
+            let start = filled.text.len();
             match piece {
-                Piece::Text(plain) => text.push_str(plain),
-                Piece::Task => text.push_str(task),
+                Piece::Text(plain) => filled.text.push_str(plain),
+                Piece::Task => {
+                    filled.text.push_str(task);
+                    filled.task_spans.push(start..filled.text.len());
+                }
                 Piece::Input => {
-                    span = text.len()..text.len() + input.len();
-                    text.push_str(input);
+                    filled.text.push_str(input);
+                    filled.input_span = start..filled.text.len();
                 }
             }
         }
-        (text, span)
+        filled
     }
 }
 
@@ -117,15 +130,16 @@ mod tests {
     #[test]
     fn braces_in_the_texts_mean_nothing() {
         let template = Template::parse(NOTEBOOK_PROMPT).unwrap();
-        let (text, span) = template.fill("what is {input}?", "é {task} {x}");
-        assert_eq!(text, "what is {input}?\n\nContext: é {task} {x}\n\nAnswer:");
-        assert_eq!(&text[span], "é {task} {x}");
+        let filled = template.fill("what is {input}?", "é {task} {x}");
+        assert_eq!(filled.text, "what is {input}?\n\nContext: é {task} {x}\n\nAnswer:");
+        assert_eq!(&filled.text[filled.input_span], "é {task} {x}");
+        assert_eq!(filled.task_spans.as_slice(), std::slice::from_ref(&(0..16)));
     }
 
     #[test]
     fn other_braces_of_the_template_are_text() {
         let template = Template::parse("{\"q\": \"{task}\", {{input}} {} {A} {").unwrap();
-        assert_eq!(template.fill("T", "I").0, "{\"q\": \"T\", {I} {} {A} {");
+        assert_eq!(template.fill("T", "I").text, "{\"q\": \"T\", {I} {} {A} {");
     }
 
     #[test]

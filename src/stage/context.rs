@@ -1,11 +1,12 @@
 //! What every stage gets and gives back.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
 use crate::monitor::Monitor;
 use crate::prompt::{Prompt, PromptKey};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, hex_sha256};
 use crate::table::TableError;
 use crate::table::receipt::{PartStats, SelfProof};
 use crate::table::schema::{Dims, Table};
@@ -13,6 +14,8 @@ use crate::table::schema::{Dims, Table};
 /// Whether a stage works shard by shard or once over the whole run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
+    /// Once, before all shards, on a sample of the prompts; every shard may read what it writes.
+    Before,
     /// Once for each shard; its tables have one part a shard.
     Shard,
     /// Once, after all shards; its tables have one part.
@@ -35,13 +38,17 @@ pub struct Facts {
 pub struct Context<'a> {
     /// The run directory.
     pub store: &'a Store,
-    /// The shard, or 0 for stages over the whole run.
+    /// The shard, or 0 for stages that run once.
     pub part: u32,
     /// How many shards the run has.
     pub shards: u32,
     /// The shard's prompts in the order of the plan: all wordings of all tasks of an input stand
-    /// together, in the pipeline's order. Empty for stages over the whole run.
+    /// together, in the pipeline's order. Before all shards: the sample that the stage asked for.
+    /// Empty for stages over the whole run.
     pub prompts: &'a [Prompt],
+    /// For a stage with [`Stage::max_inputs`]: the share of each scenario's inputs that it takes
+    /// in, below 1; a scenario that is not named is taken whole. See [`Context::takes`].
+    pub shares: &'a BTreeMap<String, f64>,
     /// The captured layers, ascending.
     pub layers: &'a [i16],
     /// Seed of everything that is drawn at random.
@@ -66,6 +73,16 @@ impl Context<'_> {
     /// parts, so that no more than seconds pass before they end.
     pub fn go_on(&self) -> Result<(), StageError> {
         if self.monitor.is_interrupted() { Err(StageError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Whether the input is in the stage's share of the scenario: drawn by the hash of seed and
+    /// name, so that neither shards nor the order of the inputs matter.
+    pub fn takes(&self, scenario: &str, input: &str) -> bool {
+        let Some(share) = self.shares.get(scenario) else { return true };
+        let hash = hex_sha256(format!("input {:?}", (self.seed, scenario, input)).as_bytes());
+        // 52 bits: every such number is a float64.
+        let draw = u64::from_str_radix(&hash[..13], 16).expect("thirteen hex digits are a number");
+        (draw as f64) < share * (1_u64 << 52) as f64
     }
 }
 
@@ -92,6 +109,16 @@ pub trait Stage: fmt::Debug + Send + Sync {
 
     /// Shard by shard, or once.
     fn scope(&self) -> Scope;
+
+    /// How many prompts a stage of [`Scope::Before`] looks at.
+    fn sample(&self) -> usize {
+        0
+    }
+
+    /// About how many inputs of a scenario it takes in at most, drawn by the seed; `None` = all.
+    fn max_inputs(&self) -> Option<u64> {
+        None
+    }
 
     /// What a unit of its work is called: `tokens`, `inputs`, ...
     fn unit(&self) -> &'static str;

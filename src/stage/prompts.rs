@@ -1,18 +1,32 @@
 //! The prompts of a shard as the analyses need them: which ones ran, where their rows lie in the
 //! raw tables, and which of them are compared.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{AsArray as _, StringArray};
+use arrow::array::{Array as _, AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
 
 use super::measure::FIRST_WORDING;
-use crate::prompt::PromptKey;
+use crate::prompt::{PromptKey, Role};
 use crate::store::Store;
 use crate::table::reader::{Part, read_part};
 use crate::table::schema::PROMPTS;
 use crate::table::writer::PartAddress;
 use crate::table::{TableError, status};
+
+/// The columns that are read of table `prompts`.
+const COLUMNS: [&str; 9] = [
+    "scenario",
+    "input",
+    "task",
+    "wording",
+    "token_ids",
+    "input_start",
+    "input_tokens",
+    "segments",
+    "status",
+];
 
 /// One prompt of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +35,10 @@ pub(super) struct PromptRow {
     pub(super) key: PromptKey,
     /// Its tokens.
     pub(super) token_ids: Vec<i32>,
+    /// The input's tokens; `None` when no token holds a part of it.
+    pub(super) input: Option<Range<usize>>,
+    /// What each token is part of: one letter a token, as column `segments` says.
+    pub(super) segments: String,
     /// Whether it ran; the raw tables have no rows of those that did not.
     pub(super) ran: bool,
     /// Its place among those that ran: its row in `logits`.
@@ -35,6 +53,13 @@ pub(super) struct ShardPrompts {
     rows: Vec<PromptRow>,
 }
 
+impl PromptRow {
+    /// What it is there for.
+    pub(super) fn role(&self) -> Role {
+        Role::of_wording(self.key.wording)
+    }
+}
+
 /// All prompts of one input.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InputGroup<'a> {
@@ -45,10 +70,15 @@ pub(super) struct InputGroup<'a> {
 impl ShardPrompts {
     /// Reads the shard's part of table `prompts`.
     pub(super) fn read(store: &Store, part: u32) -> Result<Self, TableError> {
-        let columns = ["scenario", "input", "task", "wording", "token_ids", "status"];
-        let part = read_part(store, PartAddress::new(&PROMPTS, part), &columns)?;
+        let part = read_part(store, PartAddress::new(&PROMPTS, part), &COLUMNS)?;
         let keys = Keys::of(&part)?;
         let (token_ids, status) = (part.lists("token_ids")?, part.texts("status")?);
+        let (starts, counts) = (part.int32s("input_start")?, part.int32s("input_tokens")?);
+        let segments = part.texts("segments")?;
+        let input = |row: usize| {
+            let start = starts.value(row) as usize;
+            starts.is_valid(row).then(|| start..start + counts.value(row) as usize)
+        };
         let mut rows: Vec<PromptRow> = Vec::with_capacity(part.rows());
         let (mut run_index, mut first_token) = (0, 0);
         for row in 0..part.rows() {
@@ -59,6 +89,8 @@ impl ShardPrompts {
             let prompt = PromptRow {
                 key: keys.key(row),
                 token_ids: ids.values().to_vec(),
+                input: input(row),
+                segments: segments.value(row).to_owned(),
                 ran: status.value(row) == status::OK,
                 run_index,
                 first_token,
@@ -132,6 +164,13 @@ impl<'a> InputGroup<'a> {
     /// The input's id.
     pub(super) fn input(self) -> &'a str {
         &self.prompts[0].key.input
+    }
+
+    /// The prompts that put the pipeline's tasks to the input, in all wordings: the controls are
+    /// left out.
+    #[expect(dead_code, reason = "the stages of the coming measures read it")]
+    pub(super) fn tasks(self) -> Vec<&'a PromptRow> {
+        self.prompts.iter().filter(|prompt| prompt.role() == Role::Task).collect()
     }
 
     /// The prompts of every task's first wording: those that the notebook's measures compare.

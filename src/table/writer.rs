@@ -88,7 +88,10 @@ fn properties(table: &Table) -> WriterProperties {
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(1 << 20));
     for column in table.columns {
-        if matches!(column.kind, Kind::ModelVector | Kind::VocabVector | Kind::ListFloat32) {
+        if matches!(
+            column.kind,
+            Kind::ModelVector | Kind::VocabVector | Kind::ListFloat32 | Kind::ListFloat64
+        ) {
             // Activations do not repeat: a dictionary and statistics cost time and save nothing.
             let path = ColumnPath::from(vec![
                 column.name.to_owned(),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ended, aqlens, aqlens_in, file};
+use crate::common::{Ended, aqlens, file, without_runtime};
 
 /// A folder with a pipeline on the tiny model that a test makes wrong.
 pub(crate) struct Folder {
@@ -294,8 +294,8 @@ fn ids_with_slashes_quotes_and_html_survive_everywhere() {
 fn a_missing_onnx_runtime_is_told_with_what_was_tried_and_the_command_that_fixes_it() {
     let folder = Folder::new();
     folder.write(GOOD);
-    let mut command = aqlens_in(folder.path());
-    command.env_remove("ORT_DYLIB_PATH").args(["run", "pipeline.yml"]);
+    let mut command = without_runtime(folder.path());
+    command.args(["run", "pipeline.yml"]);
     let ended = Ended::from(command.output().unwrap());
     refuses(&ended, 1, &["ONNX Runtime", ".venv", "pip install onnxruntime"]);
 
@@ -355,9 +355,7 @@ fn doctor_tells_the_runtime_and_the_cores() {
     for word in ["ONNX Runtime", "libonnxruntime", "cpu", "cores"] {
         assert!(ended.stdout.contains(word), "no '{word}' in:\n{}", ended.stdout);
     }
-    let mut command = aqlens_in(folder.path());
-    command.env_remove("ORT_DYLIB_PATH").arg("doctor");
-    let ended = Ended::from(command.output().unwrap());
+    let ended = Ended::from(without_runtime(folder.path()).arg("doctor").output().unwrap());
     assert_eq!(ended.code, 1);
     assert!(ended.stderr.contains("pip install onnxruntime"), "{}", ended.stderr);
 }

@@ -52,6 +52,18 @@ pub(crate) fn aqlens_in(folder: &Path) -> Command {
     command
 }
 
+/// `aqlens` in `folder`, where no ONNX Runtime can be found: a program below a checkout would find
+/// the checkout's own `.venv`, so it runs from this folder.
+pub(crate) fn without_runtime(folder: &Path) -> Command {
+    let program = folder.join("aqlens");
+    if std::fs::hard_link(env!("CARGO_BIN_EXE_aqlens"), &program).is_err() {
+        std::fs::copy(env!("CARGO_BIN_EXE_aqlens"), &program).unwrap();
+    }
+    let mut command = Command::new(program);
+    command.env_clear().env("NO_COLOR", "1").current_dir(folder);
+    command
+}
+
 /// How a run of the program ended.
 pub(crate) struct Ended {
     pub(crate) code: i32,

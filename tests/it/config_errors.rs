@@ -4,9 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use aqlens::model::Tokenizer;
 use aqlens::pipeline::config::{ConfigError, json_schema, load, resolved_yaml};
-use aqlens::pipeline::plan::Plan;
+use aqlens::pipeline::plan::{Plan, ShardPlan};
 use aqlens::pipeline::{FileSource, Pipeline};
+use aqlens::prompt::{Prompt, Role};
 
 const WIDTH: usize = 100;
 
@@ -122,8 +124,8 @@ fn a_set_changes_any_field() {
     let new = pipeline.scenarios[0].inputs.last().unwrap();
     assert_eq!((new.id.as_str(), new.text.as_str()), ("new", "another text"));
     assert!(resolved_yaml(&pipeline).contains("threshold: 0.25"));
-    let plan = Plan::new(&pipeline);
-    assert_eq!(plan.shards.len(), (10_usize + 3).div_ceil(2));
+    let shards = shards_of(&pipeline);
+    assert_eq!(shards.len(), (10_usize + 3).div_ceil(2));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn a_resolved_pipeline_loads_to_the_same_pipeline_from_anywhere() {
     let again = load(&path, &[]).unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
     assert_eq!(resolved_yaml(&again), resolved);
     assert_eq!(again.scenarios, pipeline.scenarios);
-    assert_eq!(Plan::new(&again), Plan::new(&pipeline));
+    assert_eq!(shards_of(&again), shards_of(&pipeline));
     let here = std::env::current_dir().unwrap();
     insta::assert_snapshot!(resolved.replace(here.to_str().unwrap(), "ROOT"));
 }
@@ -193,13 +195,13 @@ fn an_input_file_that_changed_under_a_resolved_pipeline_is_noticed() {
 #[test]
 fn a_plan_keeps_inputs_whole_and_in_order() {
     let pipeline = tiny(&["shard_inputs=4"]).unwrap();
-    let plan = Plan::new(&pipeline);
-    let sizes: Vec<usize> = plan.shards.iter().map(|shard| shard.prompts.len()).collect();
+    let shards = shards_of(&pipeline);
+    let sizes: Vec<usize> = shards.iter().map(|shard| shard.prompts.len()).collect();
     assert_eq!(sizes, [16, 16, 4 + 12]);
-    let parts: Vec<u32> = plan.shards.iter().map(|shard| shard.part).collect();
+    let parts: Vec<u32> = shards.iter().map(|shard| shard.part).collect();
     assert_eq!(parts, [0, 1, 2]);
     let keys: Vec<String> =
-        plan.shards[0].prompts.iter().take(5).map(|prompt| prompt.key.to_string()).collect();
+        shards[0].prompts.iter().take(5).map(|prompt| prompt.key.to_string()).collect();
     assert_eq!(
         keys,
         [
@@ -210,7 +212,7 @@ fn a_plan_keeps_inputs_whole_and_in_order() {
             "odd-texts/leading-space/mark",
         ]
     );
-    for prompt in plan.shards.iter().flat_map(|shard| &shard.prompts) {
+    for prompt in shards.iter().flat_map(|shard| &shard.prompts) {
         let input = pipeline
             .scenarios
             .iter()
@@ -220,7 +222,7 @@ fn a_plan_keeps_inputs_whole_and_in_order() {
         assert_eq!(prompt.text[prompt.input_span.clone()], input.text, "{}", prompt.key);
     }
     let default: Vec<usize> =
-        Plan::new(&tiny(&[]).unwrap()).shards.iter().map(|shard| shard.prompts.len()).collect();
+        shards_of(&tiny(&[]).unwrap()).iter().map(|shard| shard.prompts.len()).collect();
     assert_eq!(default, [48]);
 }
 
@@ -267,4 +269,59 @@ fn every_shipped_pipeline_and_the_documented_one_load() {
         load(&path, &sets.map(str::to_owned))
             .unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
     }
+}
+
+/// The shards of a pipeline's plan.
+fn shards_of(pipeline: &Pipeline) -> Vec<ShardPlan> {
+    let plan = Plan::new(pipeline, &Tokenizer::load(&pipeline.card).unwrap()).unwrap();
+    let shards: Vec<ShardPlan> = plan.shards().map(Result::unwrap).collect();
+    assert_eq!(plan.n_shards() as usize, shards.len());
+    assert_eq!(plan.n_prompts() as usize, shards.iter().flat_map(|s| &s.prompts).count());
+    shards
+}
+
+#[test]
+fn controls_follow_the_wordings_of_their_task() {
+    let set = [
+        "scenarios[0].controls.neutral=auto",
+        "scenarios[0].controls.scrambled=true",
+        "scenarios[0].controls.other_input=true",
+    ];
+    let pipeline = tiny(&set).unwrap();
+    let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
+    let shards = shards_of(&pipeline);
+    let prompts: Vec<&Prompt> = shards.iter().flat_map(|shard| &shard.prompts).collect();
+    let of_first = |p: &&&Prompt| {
+        (&p.key.scenario, &p.key.input, &p.key.task)
+            == (&prompts[0].key.scenario, &prompts[0].key.input, &"color".into())
+    };
+    let first: Vec<&Prompt> = prompts.iter().filter(of_first).copied().collect();
+    let roles: Vec<Role> = first.iter().map(|p| p.role()).collect();
+    let controls = &roles[roles.len() - 3..];
+    assert_eq!(controls, Role::CONTROLS);
+    let tokens = |p: &Prompt| tokenizer.encode_prompt(p).unwrap();
+    let [neutral, scrambled, other] = &first[first.len() - 3..] else { unreachable!() };
+    assert_eq!(tokens(neutral).ids.len(), tokens(first[0]).ids.len(), "{}", neutral.text);
+    assert_eq!(tokens(neutral).input, tokens(first[0]).input);
+    assert_ne!(scrambled.text, first[0].text);
+    assert_ne!(other.source_input, other.key.input);
+    let task = &first[0].text[first[0].task_spans[0].clone()];
+    assert_eq!(&other.text[other.task_spans[0].clone()], task);
+    let of_sign = |p: &&&Prompt| (&*p.key.input, &*p.key.task) == (&*first[0].key.input, "mark");
+    let of_sign: Vec<Role> = prompts.iter().filter(of_sign).map(|p| p.role()).collect();
+    assert_eq!(of_sign, [Role::Task, Role::Neutral, Role::OtherInput], "a sign has no other order");
+    let resolved = resolved_yaml(&pipeline);
+    assert!(resolved.contains("neutral: auto"), "{resolved}");
+}
+
+#[test]
+fn a_sample_does_not_depend_on_the_shards() {
+    let sample = |set: &[&str]| {
+        let pipeline = tiny(set).unwrap();
+        let plan = Plan::new(&pipeline, &Tokenizer::load(&pipeline.card).unwrap()).unwrap();
+        plan.sample(5, 37).unwrap()
+    };
+    let sampled = sample(&["shard_inputs=1"]);
+    assert_eq!(sampled, sample(&["shard_inputs=7"]));
+    assert_eq!(sampled.len(), 5);
 }

@@ -1,5 +1,6 @@
 //! The tiny random model, as a folder that a test may damage, and extraction with it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -107,8 +108,10 @@ pub(crate) fn prompts(texts: &[&str]) -> Vec<Prompt> {
             task: "task".into(),
             wording: 0,
         },
+        source_input: format!("input-{i}").into(),
         text: (*text).to_owned(),
         input_span: 0..text.len(),
+        task_spans: Vec::new(),
     };
     texts.iter().enumerate().map(prompt).collect()
 }
@@ -158,6 +161,7 @@ impl Extraction {
             part: 0,
             shards: 1,
             prompts,
+            shares: &BTreeMap::new(),
             layers: extract.layers(),
             seed: 37,
             card: &card,

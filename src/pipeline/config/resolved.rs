@@ -4,9 +4,9 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::scenarios::absolute;
-use super::wire::FileConfig;
+use super::wire::{ControlsConfig, FileConfig};
 use crate::model::ProviderChoice;
-use crate::pipeline::{FileSource, Pipeline, Task};
+use crate::pipeline::{Controls, FileSource, Neutral, Pipeline, Task};
 use crate::spec::to_yaml;
 use crate::stage::StageConfig;
 
@@ -34,6 +34,8 @@ struct ResolvedScenario<'a> {
     name: &'a str,
     inputs: Texts<&'a str>,
     tasks: Texts<Body<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    controls: Option<ControlsConfig>,
 }
 
 #[derive(Serialize)]
@@ -55,6 +57,7 @@ enum Body<'a> {
 pub fn resolved_yaml(pipeline: &Pipeline) -> String {
     let scenarios = pipeline.scenarios.iter().map(|scenario| ResolvedScenario {
         name: &scenario.name,
+        controls: controls(&scenario.controls),
         inputs: match &scenario.inputs_file {
             Some(file) => Texts::File(reference(file)),
             None => Texts::Inline(
@@ -86,6 +89,17 @@ fn body(task: &Task) -> Body<'_> {
         [only] => Body::Text(only),
         several => Body::Several { wordings: several },
     }
+}
+
+fn controls(controls: &Controls) -> Option<ControlsConfig> {
+    (*controls != Controls::default()).then(|| ControlsConfig {
+        neutral: controls.neutral.as_ref().map(|neutral| match neutral {
+            Neutral::Auto => "auto".to_owned(),
+            Neutral::Text(text) => text.clone(),
+        }),
+        scrambled: controls.scrambled,
+        other_input: controls.other_input,
+    })
 }
 
 fn reference(file: &FileSource) -> FileConfig {

@@ -5,9 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::Loader;
-use super::wire::{FileConfig, ScenarioConfig, WordingsConfig};
+use super::wire::{ControlsConfig, FileConfig, ScenarioConfig, WordingsConfig};
 use crate::pipeline::inputs::{FileTexts, read_texts};
-use crate::pipeline::{FileSource, Input, Scenario, Task};
+use crate::pipeline::{Controls, FileSource, Input, Neutral, Scenario, Task};
 use crate::spec::{Node, Path, Problems, Value, quote, read};
 
 /// Keys that a mapping has when it names a file of texts.
@@ -96,8 +96,10 @@ impl Loader<'_> {
         let input = |(id, texts): (String, Vec<String>)| {
             texts.into_iter().next().map(|text| Input { id, text })
         };
+        let controls = controls(config.controls, &at.key("controls"), problems);
         Some(Scenario {
             name,
+            controls,
             inputs: inputs.list.into_iter().filter_map(input).collect(),
             tasks: tasks.list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(),
             inputs_file: inputs.file,
@@ -171,6 +173,21 @@ impl Loader<'_> {
         let list = texts.into_iter().map(|(id, text)| (id, vec![text])).collect();
         Some(Texts { list, file: Some(file) })
     }
+}
+
+fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
+    let neutral = config.neutral.map(|text| match text.as_str() {
+        "auto" => Neutral::Auto,
+        _ => Neutral::Text(text),
+    });
+    if neutral
+        .as_ref()
+        .is_some_and(|neutral| matches!(neutral, Neutral::Text(text) if text.trim().is_empty()))
+    {
+        let help = "write a text that asks for nothing, or `auto` for one as long as each task";
+        problems.push(&at.key("neutral"), "the neutral control is empty", help);
+    }
+    Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
 }
 
 /// The same path from any working directory.

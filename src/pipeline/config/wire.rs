@@ -63,6 +63,24 @@ pub struct ScenarioConfig {
     /// The tasks: questions or instructions by id, or a file of them.
     #[schemars(with = "TasksConfig")]
     pub tasks: Option<IgnoredAny>,
+    /// Prompts that show how much of a difference is there without another task; none when left
+    /// out.
+    #[serde(default)]
+    pub controls: ControlsConfig,
+}
+
+/// Controls of every task, made from its first wording.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControlsConfig {
+    /// A prefix that asks for nothing: `auto` makes one as long as the task; any other text is taken
+    /// as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neutral: Option<String>,
+    /// The task's own words in an order drawn by the seed.
+    pub scrambled: bool,
+    /// The task, put to the next input of the scenario.
+    pub other_input: bool,
 }
 
 /// Inputs: `id: text`, or a file.

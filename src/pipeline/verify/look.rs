@@ -6,11 +6,12 @@ use rayon::prelude::*;
 
 use super::judge::{judge, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
+use crate::model::Tokenizer;
 use crate::monitor::Monitor;
-use crate::pipeline::fingerprint::Ground;
+use crate::pipeline::fingerprint::{Ground, Shares, shares};
 use crate::pipeline::ledger::{Ledger, family, is_released, made_files};
 use crate::pipeline::lineage::{self, RunRecord, State};
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::run::of;
 use crate::pipeline::{Pipeline, config};
 use crate::prompt::Prompt;
@@ -64,11 +65,13 @@ impl<'a> Look<'a> {
         self.finish(monitor)
     }
 
-    fn hold_plan(&mut self) -> Result<(), StoreError> {
+    fn hold_plan(&mut self) -> Result<(), VerifyError> {
         self.read_record();
         let pipeline = self.read_pipeline();
-        let plan = pipeline.as_ref().map(|pipeline| (pipeline, Plan::new(pipeline)));
-        let steps = plan.as_ref().map(|(pipeline, plan)| Steps::new(pipeline, plan));
+        let steps = match &pipeline {
+            Some(pipeline) => Some(Steps::new(pipeline)?),
+            None => None,
+        };
         self.read_receipts(steps.as_ref())?;
         if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
             self.hold_receipts(steps, &record);
@@ -190,9 +193,9 @@ impl<'a> Look<'a> {
     /// Holds receipts against the plan: which there must be, and with what fingerprint.
     fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) {
         let is_finished = record.state == State::Finished;
-        let ground = Ground::new(&record.lineage, steps.pipeline);
+        let ground = Ground::new(&record.lineage, steps.pipeline, steps.shares.clone());
         let mut ledger = Ledger::new(self.store, ground, &record.retain);
-        for &(stage, part, prompts) in &steps.list {
+        for (stage, part, prompts) in steps.list() {
             let key = (stage.kind(), part);
             let file = Receipt::file(stage.kind(), part);
             match self.receipts.remove(&key) {
@@ -229,7 +232,8 @@ impl<'a> Look<'a> {
         let reads = stage.reads().iter().chain(stage.reads_if_there());
         let reads: Vec<&str> = reads.map(|table| table.name).collect();
         self.unproved.iter().any(|(kind, at)| {
-            (stage.scope() == Scope::Run || *at == part)
+            let writer = steps.stages[kind];
+            (stage.scope() == Scope::Run || writer.scope() == Scope::Before || *at == part)
                 && steps.stages[kind].writes().iter().any(|table| reads.contains(&table.name))
         })
     }
@@ -286,7 +290,7 @@ impl<'a> Look<'a> {
         let writers = writers();
         let is_unproved = |file: &str| {
             let (kind, scope) = *writers.get(family(file)?)?;
-            let part = if scope == Scope::Run { 0 } else { part_of(file)? };
+            let part = if scope == Scope::Shard { part_of(file)? } else { 0 };
             Some(self.unproved.contains(&(kind, part)))
         };
         let files = made_files(self.store)?;
@@ -305,25 +309,46 @@ impl<'a> Look<'a> {
 /// Every stage of a plan on every shard.
 struct Steps<'a> {
     pipeline: &'a Pipeline,
-    /// In the order of a run, with the shard's prompts.
-    list: Vec<(&'a dyn Stage, u32, &'a [Prompt])>,
+    /// The prompts of stages that run before all shards.
+    samples: Vec<(&'a dyn Stage, Vec<Prompt>)>,
+    shards: Vec<ShardPlan>,
+    shares: Shares,
     keys: BTreeSet<Key>,
     /// The stages by kind.
     stages: BTreeMap<&'static str, &'a dyn Stage>,
 }
 
 impl<'a> Steps<'a> {
-    fn new(pipeline: &'a Pipeline, plan: &'a Plan) -> Self {
-        let mut list = Vec::new();
-        for shard in &plan.shards {
-            let stages = of(&pipeline.stages, Scope::Shard).into_iter();
+    fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
+        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let plan = Plan::new(pipeline, &tokenizer)?;
+        let mut samples = Vec::new();
+        for stage in of(&pipeline.stages, Scope::Before) {
+            samples.push((stage, plan.sample(stage.sample(), pipeline.seed)?));
+        }
+        let mut steps = Self {
+            pipeline,
+            samples,
+            shards: plan.shards().collect::<Result<_, _>>()?,
+            shares: shares(pipeline, &plan),
+            keys: BTreeSet::new(),
+            stages: pipeline.stages.iter().map(|stage| (stage.kind(), stage.as_ref())).collect(),
+        };
+        steps.keys = steps.list().iter().map(|(stage, part, _)| (stage.kind(), *part)).collect();
+        Ok(steps)
+    }
+
+    /// In the order of a run, with the prompts of each step.
+    fn list(&self) -> Vec<(&'a dyn Stage, u32, &[Prompt])> {
+        let mut list: Vec<(&'a dyn Stage, u32, &[Prompt])> = Vec::new();
+        list.extend(self.samples.iter().map(|(stage, prompts)| (*stage, 0, &prompts[..])));
+        for shard in &self.shards {
+            let stages = of(&self.pipeline.stages, Scope::Shard).into_iter();
             list.extend(stages.map(|stage| (stage, shard.part, &shard.prompts[..])));
         }
-        let reducing = of(&pipeline.stages, Scope::Run).into_iter();
+        let reducing = of(&self.pipeline.stages, Scope::Run).into_iter();
         list.extend(reducing.map(|stage| (stage, 0, &[][..])));
-        let keys = list.iter().map(|(stage, part, _)| (stage.kind(), *part)).collect();
-        let stages = pipeline.stages.iter().map(|stage| (stage.kind(), stage.as_ref())).collect();
-        Self { pipeline, list, keys, stages }
+        list
     }
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use self::look::Look;
 use super::lineage::{self, State};
+use super::plan::PlanError;
 use crate::monitor::{Event, Monitor};
 use crate::store::{Store, StoreError};
 
@@ -103,6 +104,9 @@ pub enum VerifyError {
     /// The folder could not be read, or a process is writing to it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The run's prompts could not be laid out again.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// [`Monitor::is_interrupted`] said to stop.
     #[error("interrupted; nothing was changed")]
     Interrupted,

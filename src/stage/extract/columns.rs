@@ -17,9 +17,6 @@ use crate::table::receipt::PartStats;
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 use crate::table::writer::{PartAddress, write_part};
 
-/// Role of a prompt that puts one of the pipeline's tasks to an input.
-const ROLE_TASK: &str = "task";
-
 /// Writes the five tables of a shard; files are encoded side by side.
 pub(super) fn write_tables(
     context: &Context<'_>,
@@ -89,12 +86,15 @@ fn prompts(rows: &[Row<'_>]) -> Vec<ArrayRef> {
     let start = |row: &Row<'_>| row.encoded.input.as_ref().map(|span| span.start as i32);
     let count = |row: &Row<'_>| row.encoded.input.as_ref().map_or(0, |span| span.len() as i32);
     columns.extend([
-        text(|_| ROLE_TASK.to_owned()),
+        text(|row| row.prompt.role().name().to_owned()),
+        text(|row| row.prompt.source_input.to_string()),
         text(|row| row.prompt.text.clone()),
         int32s(rows.iter().map(|row| row.encoded.ids.len() as i32)),
         ids,
         Arc::new(rows.iter().map(start).collect::<Int32Array>()),
         int32s(rows.iter().map(count)),
+        text(|row| row.encoded.segments.clone()),
+        int32s(rows.iter().map(|row| row.encoded.edge_tokens as i32)),
         text(|row| row.status().to_owned()),
     ]);
     columns

@@ -38,7 +38,7 @@ use gather::{Flaw, Gathered};
 pub const KIND: &str = "extract";
 
 /// Version of what this stage writes.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Any token serves as padding: the mask hides it.
 const PAD_ID: i64 = 0;

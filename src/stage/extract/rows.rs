@@ -41,7 +41,7 @@ impl Extract {
     /// Tokenises the shard's prompts; those that are too long are left out, or the error.
     pub(super) fn tokenise<'a>(&self, context: &Context<'a>) -> Result<Vec<Row<'a>>, StageError> {
         let row = |prompt: &'a Prompt| -> Result<Row<'a>, StageError> {
-            let encoded = context.tokenizer.encode(&prompt.text, prompt.input_span.clone())?;
+            let encoded = context.tokenizer.encode_prompt(prompt)?;
             self.check_length(prompt, encoded.ids.len(), context.card.n_positions)?;
             Ok(Row { prompt, encoded, refusal: None })
         };

@@ -1,6 +1,9 @@
 //! Every table: its columns, their types, units and sources. `aqlens schema` prints this list and
 //! each Parquet file carries its part of it as metadata.
 
+mod columns;
+mod evidence;
+mod readouts;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -8,10 +11,49 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
 
-pub use tables::{
-    ACTIVATIONS, ALL, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, LOGITS,
-    NEXT_TOKENS, PROMPTS, SIMILARITY, SKIPPED, VERDICT,
+pub use evidence::{
+    ALIGNMENT, CONTRAST, EFFECT, GEOMETRY, REFERENCE, SEED_EXPLAIN, VARIANCE_PARTITION, VECTORS,
+    WORDING_PAIRS,
 };
+pub use readouts::{
+    ATTENTION_DIVERGENCE, ATTENTION_MASS, INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE,
+    OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN,
+};
+pub use tables::{
+    ACTIVATIONS, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, LOGITS, NEXT_TOKENS,
+    PROMPTS, SIMILARITY, SKIPPED, VERDICT,
+};
+
+/// Every table, in the order of the documentation.
+pub const ALL: &[&Table] = &[
+    &PROMPTS,
+    &SKIPPED,
+    &ACTIVATIONS,
+    &ATTENTION,
+    &LOGITS,
+    &REFERENCE,
+    &ALIGNMENT,
+    &SIMILARITY,
+    &DIVERGENCE,
+    &SEED_EXPLAIN,
+    &VECTORS,
+    &CONTRAST,
+    &WORDING_PAIRS,
+    &VARIANCE_PARTITION,
+    &EFFECT,
+    &GEOMETRY,
+    &ATTENTION_FOCUS,
+    &ATTENTION_OVERLAP,
+    &ATTENTION_MASS,
+    &ATTENTION_DIVERGENCE,
+    &NEXT_TOKENS,
+    &OUTPUT_DIVERGENCE,
+    &OUTPUT_DIVERGENCE_TOKEN,
+    &INPUT_SURPRISAL,
+    &LOGIT_LENS,
+    &LOGIT_LENS_DIVERGENCE,
+    &VERDICT,
+];
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +72,8 @@ pub enum Kind {
     ListInt32,
     /// A list of 32-bit floats of any length.
     ListFloat32,
+    /// A list of measures of any length.
+    ListFloat64,
     /// A vector of `d_model` 32-bit floats.
     ModelVector,
     /// A vector of `vocab_size` 32-bit floats.
@@ -137,6 +181,7 @@ impl Kind {
             Self::Float64 => DataType::Float64,
             Self::ListInt32 => DataType::List(item(DataType::Int32)),
             Self::ListFloat32 => DataType::List(item(DataType::Float32)),
+            Self::ListFloat64 => DataType::List(item(DataType::Float64)),
             Self::ModelVector => {
                 DataType::FixedSizeList(item(DataType::Float32), dims.d_model as i32)
             }
@@ -156,6 +201,7 @@ impl Kind {
             Self::Float64 => "float64",
             Self::ListInt32 => "list<int32>",
             Self::ListFloat32 => "list<float32>",
+            Self::ListFloat64 => "list<float64>",
             Self::ModelVector => "fixed_size_list<float32>[d_model]",
             Self::VocabVector => "fixed_size_list<float32>[vocab_size]",
         }

@@ -1,40 +1,15 @@
-//! The list of tables itself.
+//! The tables that the model's outputs land in, and those of the notebook's measures.
 
-use super::{Column, Kind, Table};
-
-const fn column(name: &'static str, kind: Kind, unit: &'static str, doc: &'static str) -> Column {
-    Column { name, kind, nullable: false, unit, doc }
-}
-
-const fn nullable(name: &'static str, kind: Kind, unit: &'static str, doc: &'static str) -> Column {
-    Column { name, kind, nullable: true, unit, doc }
-}
-
-const SCENARIO: Column = column("scenario", Kind::Utf8, "", "name of the scenario");
-const INPUT: Column = column("input", Kind::Utf8, "", "id of the input within its scenario");
-const TASK: Column = column("task", Kind::Utf8, "", "id of the task within its scenario");
-const WORDING: Column =
-    column("wording", Kind::Int16, "index", "phrasing of the task, 0 = its first");
-const LAYER: Column =
-    column("layer", Kind::Int16, "index", "transformer block, 0-based: the output of block l");
-const HEAD: Column =
-    column("head", Kind::Int16, "index", "attention head, 0-based; -1 = mean over the heads");
-const TASK_A: Column = column("task_a", Kind::Utf8, "", "the task named first in the pipeline");
-const TASK_B: Column = column("task_b", Kind::Utf8, "", "the task named later in the pipeline");
-const STATUS: Column =
-    column("status", Kind::Utf8, "", "ok, or why the value is null (aqlens schema lists them)");
-const TOKEN_ID: Column = column("token_id", Kind::Int32, "id", "id in the tokenizer's vocabulary");
-const TOKEN: Column = column(
-    "token",
-    Kind::Utf8,
-    "",
-    "the token decoded alone, not stripped; part of a character shows as U+FFFD",
-);
+use super::columns::{
+    HEAD, INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, TOKEN, TOKEN_ID, WORDING, column,
+    nullable,
+};
+use super::{Kind, Table};
 
 /// One row per prompt, in the order of the plan; the order of all per-prompt tables.
 pub const PROMPTS: Table = Table {
     name: "prompts",
-    version: 1,
+    version: 2,
     row: "prompt (scenario, input, task, wording)",
     by_layer: false,
     columns: &[
@@ -42,7 +17,19 @@ pub const PROMPTS: Table = Table {
         INPUT,
         TASK,
         WORDING,
-        column("role", Kind::Utf8, "", "task: a task framing of the pipeline"),
+        column(
+            "role",
+            Kind::Utf8,
+            "",
+            "task, or a control: neutral (a prefix without a task), scrambled (the task's own \
+             words shuffled), other_input (the task on another input)",
+        ),
+        column(
+            "source_input",
+            Kind::Utf8,
+            "",
+            "id of the input whose text the prompt holds; differs from input in role other_input",
+        ),
         column("text", Kind::Utf8, "", "the full prompt as it was tokenised"),
         column("n_tokens", Kind::Int32, "tokens", "length of the prompt"),
         column("token_ids", Kind::ListInt32, "id", "the prompt's tokens, no BOS added"),
@@ -53,6 +40,20 @@ pub const PROMPTS: Table = Table {
             "first token that holds a character of the input; null when no token does",
         ),
         column("input_tokens", Kind::Int32, "tokens", "how many tokens the input's span has"),
+        column(
+            "segments",
+            Kind::Utf8,
+            "",
+            "one letter a token: i input, t task, f template before the input's end, e template \
+             after it; a token that touches two goes to the earlier of i, t, f, e",
+        ),
+        column(
+            "edge_tokens",
+            Kind::Int32,
+            "tokens",
+            "tokens of the input's span that also hold other characters than the input's, not \
+             counting the blank that GPT-2 joins to a word",
+        ),
         STATUS,
     ],
 };
@@ -149,7 +150,8 @@ pub const SIMILARITY: Table = Table {
             "measure",
             Kind::Utf8,
             "",
-            "flat = the notebook's: cosine of the flattened activations, cut to the shorter prompt",
+            "flat = the notebook's: cosine of the flattened activations, cut to the shorter \
+             prompt; others: aqlens schema --table similarity",
         ),
         nullable(
             "value",
@@ -279,18 +281,3 @@ pub const VERDICT: Table = Table {
         column("reason", Kind::Utf8, "", "the reason in words, with the numbers it rests on"),
     ],
 };
-
-/// Every table, in the order of the documentation.
-pub const ALL: &[&Table] = &[
-    &PROMPTS,
-    &SKIPPED,
-    &ACTIVATIONS,
-    &ATTENTION,
-    &LOGITS,
-    &SIMILARITY,
-    &DIVERGENCE,
-    &ATTENTION_FOCUS,
-    &ATTENTION_OVERLAP,
-    &NEXT_TOKENS,
-    &VERDICT,
-];

@@ -101,11 +101,14 @@ impl Prompts {
         let n = self.task.len();
         vec![
             texts(&vec!["task".to_owned(); n]),
+            texts(&vec!["input".to_owned(); n]),
             texts(&vec!["text".to_owned(); n]),
             Arc::new(Int32Array::from(self.length)),
             Arc::new(self.ids.finish()),
             Arc::new(Int32Array::from(self.start)),
             Arc::new(Int32Array::from(vec![1; n])),
+            texts(&vec!["segments".to_owned(); n]),
+            Arc::new(Int32Array::from(vec![0; n])),
             texts(&self.status),
         ]
     }

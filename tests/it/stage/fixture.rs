@@ -1,9 +1,11 @@
 //! A run directory with made-up prompts and raw tables, for stages to run on without a model.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqlens::model::{Engine, EngineOptions, ModelCard, Tokenizer};
 use aqlens::monitor::VoidMonitor;
+use aqlens::prompt::Role;
 use aqlens::spec;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
 use aqlens::store::Store;
@@ -27,10 +29,12 @@ pub(crate) struct FakePrompt {
     pub(crate) task: String,
     pub(crate) wording: i16,
     pub(crate) tokens: Vec<i32>,
+    /// As in table `prompts`.
+    pub(crate) segments: String,
     pub(crate) status: &'static str,
 }
 
-/// A prompt `s/INPUT/TASK` of so many tokens, numbered from 10.
+/// A prompt `s/INPUT/TASK` of so many tokens, numbered from 10; the first one is the input.
 pub(crate) fn prompt(input: &str, task: &str, n_tokens: i32) -> FakePrompt {
     FakePrompt {
         scenario: "s",
@@ -38,6 +42,7 @@ pub(crate) fn prompt(input: &str, task: &str, n_tokens: i32) -> FakePrompt {
         task: task.to_owned(),
         wording: 0,
         tokens: (10..10 + n_tokens).collect(),
+        segments: "i".to_owned() + &"e".repeat(n_tokens as usize - 1),
         status: status::OK,
     }
 }
@@ -45,6 +50,13 @@ pub(crate) fn prompt(input: &str, task: &str, n_tokens: i32) -> FakePrompt {
 impl FakePrompt {
     pub(crate) fn skipped(self) -> Self {
         Self { status: status::TOO_LONG, ..self }
+    }
+
+    /// Says what each token is part of, as column `segments`.
+    #[expect(dead_code, reason = "the tests of the coming measures use it")]
+    pub(crate) fn segments(self, segments: &str) -> Self {
+        assert_eq!(segments.len(), self.tokens.len());
+        Self { segments: segments.to_owned(), ..self }
     }
 
     pub(crate) fn wording(self, wording: i16) -> Self {
@@ -74,6 +86,7 @@ pub(crate) struct FakeRun {
     tokenizer: Tokenizer,
     engine: Engine,
     pub(crate) layers: Vec<i16>,
+    pub(crate) shares: BTreeMap<String, f64>,
     pub(crate) shards: u32,
 }
 
@@ -90,6 +103,7 @@ impl FakeRun {
             _dir: dir,
             card,
             layers: vec![0, 2],
+            shares: BTreeMap::new(),
             shards: 1,
         }
     }
@@ -104,6 +118,7 @@ impl FakeRun {
             part,
             shards: self.shards,
             prompts: &[],
+            shares: &self.shares,
             layers: &self.layers,
             seed: 37,
             card: &self.card,
@@ -146,12 +161,15 @@ impl FakeRun {
         let lengths = || prompts.iter().map(|p| p.tokens.len());
         let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
         columns.extend([
-            texts(prompts.iter().map(|_| "task")),
+            texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
+            texts(prompts.iter().map(|p| p.input.as_str())),
             texts(prompts.iter().map(|_| "text")),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
+            int32s(prompts.iter().map(|p| p.segments.find('i').unwrap() as i32)),
+            int32s(prompts.iter().map(|p| p.segments.matches('i').count() as i32)),
+            texts(prompts.iter().map(|p| p.segments.as_str())),
             int32s(prompts.iter().map(|_| 0)),
-            int32s(prompts.iter().map(|_| 1)),
             texts(prompts.iter().map(|p| p.status)),
         ]);
         self.write(PartAddress::new(&PROMPTS, part), columns);
