@@ -89,6 +89,20 @@ fn plain(expected: &str) -> String {
     words.to_owned()
 }
 
+/// The least and the most of serde's types of whole numbers.
+fn bounds(expected: &str) -> Option<(i64, u64)> {
+    let least = i64::from(expected.starts_with("a nonzero "));
+    Some(match expected.strip_prefix("a nonzero ").unwrap_or(expected) {
+        "u8" => (least, u8::MAX.into()),
+        "u16" => (least, u16::MAX.into()),
+        "u32" => (least, u32::MAX.into()),
+        "u64" | "usize" => (least, u64::MAX),
+        "i16" => (i16::MIN.into(), i16::MAX as u64),
+        "i64" => (i64::MIN, i64::MAX as u64),
+        _ => return None,
+    })
+}
+
 fn advice(expected: &str, found: &str) -> &'static str {
     let is_quoted_number = found
         .strip_prefix("the text \"")
@@ -133,6 +147,20 @@ impl serde::de::Error for Fault {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let expected = expected.to_string();
+        let number = match found {
+            Unexpected::Unsigned(value) => value.into(),
+            Unexpected::Float(value) => value as i128,
+            // How serde's visitors name a number beyond 64 bits.
+            Unexpected::Other(words) if words.starts_with("integer") => i128::MAX,
+            _ => i128::MIN,
+        };
+        let rule = match bounds(&expected) {
+            Some((least, most)) if number > i128::from(most) => {
+                format!("a whole number from {least} to {most}")
+            }
+            _ => plain(&expected),
+        };
         let found = match found {
             Unexpected::Bool(value) => format!("`{value}`"),
             Unexpected::Unsigned(value) => format!("the number {value}"),
@@ -144,7 +172,7 @@ impl serde::de::Error for Fault {
             Unexpected::Map => "a mapping".to_owned(),
             other => other.to_string(),
         };
-        What::Wrong { expected: plain(&expected.to_string()), found }.into()
+        What::Wrong { expected: rule, found }.into()
     }
 
     fn unknown_field(key: &str, known: &'static [&'static str]) -> Self {

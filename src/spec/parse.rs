@@ -191,6 +191,14 @@ impl<'de> Visitor<'de> for Build<'_> {
         self.node(Value::Int(value.into()))
     }
 
+    fn visit_i128<E: serde::de::Error>(self, value: i128) -> Result<Node, E> {
+        self.node(Value::Int(value))
+    }
+
+    fn visit_u128<E: serde::de::Error>(self, value: u128) -> Result<Node, E> {
+        self.node(i128::try_from(value).map_or(Value::Float(value as f64), Value::Int))
+    }
+
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
         self.node(Value::Float(value))
     }

@@ -26,14 +26,22 @@ pub fn line_of(bytes: &[u8], offset: usize) -> usize {
     bytes[..offset].split(|byte| *byte == b'\n').count()
 }
 
+/// What people write for a word of ours that is spelt quite otherwise.
+const MEANT: [(&str, &str); 3] = [("gpu", "cuda"), ("nvidia", "cuda"), ("processor", "cpu")];
+
 /// The known word nearest to a misspelt one, when it is near enough to be meant.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > QUOTED {
         return None;
     }
+    let word = word.to_lowercase();
+    let meant = MEANT.iter().find(|(written, _)| *written == word).map(|(_, meant)| *meant);
+    if let Some(candidate) = known.iter().find(|candidate| Some(**candidate) == meant) {
+        return Some(candidate);
+    }
     known
         .iter()
-        .map(|candidate| (distance(&word.to_lowercase(), candidate), *candidate))
+        .map(|candidate| (distance(&word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -70,6 +78,8 @@ mod tests {
         assert_eq!(did_you_mean("Lyaers", &known), Some("layers"));
         assert_eq!(did_you_mean("batch-tokens", &known), Some("batch_tokens"));
         assert_eq!(did_you_mean("colour", &known), None);
+        assert_eq!(did_you_mean("GPU", &["auto", "cpu", "cuda"]), Some("cuda"));
+        assert_eq!(did_you_mean("gpu", &["auto"]), None, "only where cuda can be meant");
     }
 
     #[test]

@@ -59,6 +59,21 @@ fn problems_of_a_set_are_shown_in_the_set() {
 }
 
 #[test]
+fn a_number_that_is_too_large_is_told_the_bounds() {
+    for (set, rule) in [
+        ("shard_inputs=4294967296", "a whole number from 1 to 4294967295"),
+        ("seed=18446744073709551616", "a whole number from 0 to 18446744073709551615"),
+        ("stages.extract.batch_tokens=1e30", "a whole number from 0 to 4294967295"),
+        ("stages.extract.layers=[9223372036854775808]", "to 9223372036854775807"),
+        ("shard_inputs=0", "a whole number, 1 or more"),
+    ] {
+        let text = told("tests/fixtures/tiny.yml", &[set]);
+        let flat = text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>();
+        assert!(flat.join(" ").contains(rule), "{set}: {text}");
+    }
+}
+
+#[test]
 fn a_model_of_a_set_is_looked_for_from_the_working_directory() {
     let text = told("tests/fixtures/tiny.yml", &["model=no/such/folder"]);
     insta::assert_snapshot!(text);
