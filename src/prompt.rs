@@ -19,7 +19,8 @@ pub struct PromptKey {
 
 impl fmt::Display for PromptKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.scenario, self.input, self.task)?;
+        let [scenario, input, task] = [&self.scenario, &self.input, &self.task].map(|n| visible(n));
+        write!(f, "{scenario}/{input}/{task}")?;
         match (self.wording, Role::of_wording(self.wording)) {
             (0, _) => Ok(()),
             (wording, Role::Task) => write!(f, "#{wording}"),
@@ -98,9 +99,52 @@ impl Prompt {
     }
 }
 
+/// A text with every character as an escape that would steer a terminal: its cursor, its colours, or
+/// the direction of its text. Names come from people's files.
+pub fn visible(text: &str) -> String {
+    escape(text, |_| false)
+}
+
+/// Likewise for a text of several lines.
+pub fn visible_lines(text: &str) -> String {
+    escape(text, |c| c == '\n')
+}
+
+fn escape(text: &str, stays: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if (c.is_control() || turns_text(c)) && !stays(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Whether a character changes the direction in which the text around it is shown.
+pub fn turns_text(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_steers_no_terminal() {
+        let key = PromptKey {
+            scenario: "\u{1b}[31mred".into(),
+            input: "a\nb".into(),
+            task: "\u{202e}cod".into(),
+            wording: 1,
+        };
+        assert_eq!(key.to_string(), r"\u{1b}[31mred/a\nb/\u{202e}cod#1");
+        assert_eq!(visible_lines("é\n\u{9b}1m日"), "é\n\\u{9b}1m日");
+    }
 
     #[test]
     fn a_control_is_named_by_its_role_and_a_wording_by_its_number() {

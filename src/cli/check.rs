@@ -9,6 +9,7 @@ use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::{Pipeline, config, skips};
+use crate::prompt::visible;
 use crate::stage::StageConfig;
 use crate::stage::extract::{self, TooLong};
 
@@ -42,11 +43,15 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
 
     let card = &pipeline.card;
     let mut out = io::stdout().lock();
-    writeln!(out, "pipeline  {}: no problems", pipeline.name)?;
+    writeln!(out, "pipeline  {}: no problems", visible(&pipeline.name))?;
     writeln!(
         out,
         "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
-        card.source.name, card.n_layer, card.n_head, card.d_model, card.n_positions
+        visible(&card.source.name),
+        card.n_layer,
+        card.n_head,
+        card.d_model,
+        card.n_positions
     )?;
     let facts = engine.facts().map_err(failed)?;
     let (version, provider) = (&facts.runtime_version, facts.provider);

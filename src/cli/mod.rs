@@ -18,6 +18,7 @@ use std::io::{self, Write as _};
 
 use clap::Parser as _;
 
+use crate::prompt::visible_lines;
 use args::{Cli, Command, LogArg};
 
 /// Why a command ended early, ready to be told.
@@ -61,6 +62,8 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
+    // Causes quote names and files as they are.
+    text = visible_lines(&text);
     if text.contains("os error 28") {
         text.push_str("\n  free some space, then run the same command again: it goes on from here");
     }

@@ -10,12 +10,17 @@ use super::args::ShowArgs;
 use super::{CliError, Exit, schema};
 use crate::pipeline::RAW;
 use crate::pipeline::lineage::{RunRecord, State};
+use crate::prompt::visible;
+use crate::stage::measure::MEAN_HEAD;
 use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
 use crate::store::Store;
-use crate::table::preview::{Preview, preview};
+use crate::table::preview::{Preview, cell, last_layer, preview};
 use crate::table::schema::{
     ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table,
 };
+
+/// Columns of the widest line of sentences.
+const WIDEST: usize = 100;
 
 /// Rows of a table printed without being asked for more.
 pub(super) const DEFAULT_ROWS: usize = 40;
@@ -23,76 +28,124 @@ pub(super) const DEFAULT_ROWS: usize = 40;
 pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
     let limit = if args.rows == 0 { usize::MAX } else { args.rows };
     match &args.table {
-        Some(name) => whole_table(&opened(&args.run)?, schema::known(name)?, limit)?,
+        Some(name) => {
+            let (store, state) = opened(&args.run)?;
+            if state == State::Running {
+                // On standard error, so that the table alone can be piped.
+                let run = args.run.display();
+                writeln!(
+                    io::stderr(),
+                    "note: {run} is not finished: the table is as far as the run has come"
+                )?;
+            }
+            whole_table(&store, schema::known(name)?, limit)?;
+        }
         None => summary(&args.run, limit)?,
     }
     Ok(Exit::Done)
 }
 
-fn opened(run: &Path) -> Result<Store, CliError> {
+fn opened(run: &Path) -> Result<(Store, State), CliError> {
     let store = Store::open(run);
     let problem = match RunRecord::read(&store) {
-        Some(record) if record.state == State::Finished => return Ok(store),
-        Some(_) => "is not finished: run its pipeline again to go on from where it stopped",
+        Some(record) => return Ok((store, record.state)),
         None if run.is_dir() => "holds no run: it has no readable run.json",
         None => "does not exist; runs are in runs/NAME unless --run-dir said otherwise",
     };
     Err(CliError::Wrong(format!("error: {} {problem}", run.display())))
 }
 
-/// Prints the verdict, the four result tables and where the report is.
+/// Prints the verdict, the result tables and where the report is.
 pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
-    let store = opened(run)?;
+    let (store, state) = opened(run)?;
+    if state == State::Running {
+        return Err(CliError::Wrong(format!(
+            "error: {} is not finished: run its pipeline again to go on from where it stopped, or \
+             look at what is there with --table NAME",
+            run.display()
+        )));
+    }
     let mut out = io::stdout().lock();
     let summaries = read_summaries(&store)?;
     for scenario in &summaries {
         let verdict = scenario.verdict.word().to_uppercase().replace('_', " ");
-        writeln!(out, "\n{}: {verdict}", scenario.scenario)?;
+        writeln!(out, "\n{}: {verdict}", visible(&scenario.scenario))?;
         for sentence in std::iter::once(&scenario.reason).chain(&scenario.findings) {
             write_wrapped(&mut out, sentence)?;
         }
     }
-    let judged: Vec<(&str, String)> =
-        summaries.iter().map(|s| (s.scenario.as_str(), s.layer.to_string())).collect();
-    let is_judged = |row: &[String]| judged.iter().any(|(s, l)| row[0] == *s && row[1] == *l);
-    let any = |_: &[String]| true;
-    let grids: [Block<'_>; 3] = [
-        Block {
-            title: "Similarity across tasks, by layer",
-            table: &DIVERGENCE,
-            columns: &["scenario", "layer", "mean", "sd", "min", "max", "n_inputs", "n_pairs"],
-            keep: &any,
-        },
-        Block {
-            title: "Similarity of pairs of tasks, at the judged layer",
-            table: &SIMILARITY,
-            columns: &["scenario", "layer", "input", "task_a", "task_b", "value", "status"],
-            keep: &is_judged,
-        },
-        Block {
-            title: "Overlap of attention focus (Jaccard)",
-            table: &ATTENTION_OVERLAP,
-            columns: &["scenario", "layer", "input", "task_a", "task_b", "value", "status"],
-            keep: &any,
-        },
-    ];
-    for block in &grids {
-        block.print(&mut out, &store, limit)?;
-    }
-    ranked(
-        &mut out,
-        &store,
-        "Attention focus of the last token: position, token, weight",
-        &ATTENTION_FOCUS,
-        limit,
-    )?;
-    ranked(&mut out, &store, "Next tokens and their probabilities", &NEXT_TOKENS, limit)?;
+    grids(&mut out, &store, &summaries, limit)?;
     let report = store.path("report.html");
     if report.exists() {
         writeln!(out, "\nreport: {}", report.display())?;
     }
     writeln!(out, "tables: {}", store.path("tables").display())?;
     Ok(())
+}
+
+/// The result tables. Those of attention at their last layer and with the heads averaged, as the
+/// notebook, where more is stored.
+fn grids(
+    out: &mut impl Write,
+    store: &Store,
+    summaries: &[ScenarioSummary],
+    limit: usize,
+) -> Result<(), CliError> {
+    let judged: Vec<(String, String)> =
+        summaries.iter().map(|s| (cell(&s.scenario), s.layer.to_string())).collect();
+    let is_judged = |row: &[String]| judged.iter().any(|(s, l)| row[0] == *s && row[1] == *l);
+    let any = |_: &[String]| true;
+    let last = |table| last_layer(store, table).map_err(|error| CliError::failed(&error));
+    let last_overlap = last(&ATTENTION_OVERLAP)?.unwrap_or_default().to_string();
+    let is_mean = |row: &[String]| row[1] == last_overlap && is_mean_head(&row[7]);
+    let columns = ["scenario", "layer", "input", "task_a", "task_b", "value", "status", "head"];
+    let blocks: [Block<'_>; 3] = [
+        Block {
+            title: "Similarity across tasks, by layer",
+            table: &DIVERGENCE,
+            columns: &["scenario", "layer", "mean", "sd", "min", "max", "n_inputs", "n_pairs"],
+            shown: 8,
+            keep: &any,
+        },
+        Block {
+            title: "Similarity of pairs of tasks, at the judged layer",
+            table: &SIMILARITY,
+            columns: &columns[..7],
+            shown: 7,
+            keep: &is_judged,
+        },
+        Block {
+            title: "Overlap of attention focus (Jaccard)",
+            table: &ATTENTION_OVERLAP,
+            columns: &columns,
+            shown: 7,
+            keep: &is_mean,
+        },
+    ];
+    for block in &blocks {
+        block.print(out, store, limit)?;
+    }
+    let last_focus = last(&ATTENTION_FOCUS)?.unwrap_or_default().to_string();
+    let focus = Ranked {
+        title: "Attention focus of the last token: position, token, weight",
+        table: &ATTENTION_FOCUS,
+        cells: &["position", "token", "weight"],
+        filter: &["layer", "head"],
+        keep: &|filter| filter[0] == last_focus && is_mean_head(&filter[1]),
+    };
+    focus.print(out, store, limit)?;
+    let next = Ranked {
+        title: "Next tokens and their probabilities",
+        table: &NEXT_TOKENS,
+        cells: &["token", "probability"],
+        filter: &[],
+        keep: &any,
+    };
+    next.print(out, store, limit)
+}
+
+fn is_mean_head(head: &str) -> bool {
+    head.parse() == Ok(MEAN_HEAD)
 }
 
 /// The verdicts with their reasons; none when the pipeline has no summary stage.
@@ -109,11 +162,17 @@ fn read_summaries(store: &Store) -> Result<Vec<ScenarioSummary>, CliError> {
     Ok(summaries.scenarios)
 }
 
-/// A sentence below its heading, broken at spaces before column 100.
+/// Columns of the terminal: what `COLUMNS` says, else `None`, and the tables ask the terminal.
+fn told_width() -> Option<u16> {
+    std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0)
+}
+
+/// A sentence below its heading, broken at spaces before column 100 or the terminal's last.
 fn write_wrapped(out: &mut impl Write, sentence: &str) -> io::Result<()> {
+    let width = told_width().map_or(WIDEST, usize::from).min(WIDEST);
     let mut line = String::from(" ");
-    for word in sentence.split(' ') {
-        if line.chars().count() + 1 + word.chars().count() > 100 && !line.trim().is_empty() {
+    for word in visible(sentence).split(' ') {
+        if line.chars().count() + 1 + word.chars().count() > width && !line.trim().is_empty() {
             writeln!(out, "{line}")?;
             line = String::from("   ");
         }
@@ -128,63 +187,73 @@ struct Block<'a> {
     title: &'a str,
     table: &'a Table,
     columns: &'a [&'a str],
+    /// How many of the columns are printed; the others are for `keep` only.
+    shown: usize,
     keep: &'a dyn Fn(&[String]) -> bool,
 }
 
 impl Block<'_> {
     fn print(&self, out: &mut impl Write, store: &Store, limit: usize) -> Result<(), CliError> {
-        let found = preview(store, self.table, self.columns, self.keep, limit)
+        let mut found = preview(store, self.table, self.columns, self.keep, limit)
             .map_err(|error| CliError::failed(&error))?;
         if found.rows.is_empty() {
             return Ok(());
         }
+        found.rows.iter_mut().for_each(|row| row.truncate(self.shown));
         writeln!(out, "\n{} (table {})", self.title, self.table.name)?;
-        print(out, self.columns, &found, self.table)
+        print(out, &self.columns[..self.shown], &found, self.table)
     }
 }
 
 /// A table with a row per rank, as one line a prompt with its first five ranks side by side.
-fn ranked(
-    out: &mut impl Write,
-    store: &Store,
-    title: &str,
-    table: &Table,
-    limit: usize,
-) -> Result<(), CliError> {
-    const KEY: usize = 4;
-    let columns: &[&str] = if table.name == ATTENTION_FOCUS.name {
-        &["scenario", "input", "task", "wording", "rank", "head", "position", "token", "weight"]
-    } else {
-        &["scenario", "input", "task", "wording", "rank", "token", "probability"]
-    };
-    // Only the mean over the heads, where single heads are kept too.
-    let is_first = |row: &[String]| {
-        row[KEY].parse::<u16>().is_ok_and(|rank| rank <= 5)
-            && (columns[KEY + 1] != "head" || row[KEY + 1] == "-1")
-    };
-    let ranks = preview(store, table, columns, &is_first, limit.saturating_mul(5))
-        .map_err(|error| CliError::failed(&error))?;
-    let skip = if columns[KEY + 1] == "head" { KEY + 2 } else { KEY + 1 };
-    let mut found = Preview { rows: Vec::new(), has_more: ranks.has_more };
-    for row in &ranks.rows {
-        // A token in quotes, so that its spaces are seen.
-        let parts = row.iter().zip(columns).skip(skip).map(|(part, column)| match *column {
-            "token" => format!("'{part}'"),
-            _ => part.clone(),
-        });
-        let cell = parts.collect::<Vec<_>>().join(" ");
-        match found.rows.last_mut() {
-            Some(line) if row[KEY] != "1" && line[..KEY] == row[..KEY] => line.push(cell),
-            _ => found.rows.push([&row[..KEY], &[cell]].concat()),
+struct Ranked<'a> {
+    title: &'a str,
+    table: &'a Table,
+    /// What is told of each rank.
+    cells: &'a [&'a str],
+    /// The columns that `keep` judges a row by.
+    filter: &'a [&'a str],
+    keep: &'a dyn Fn(&[String]) -> bool,
+}
+
+impl Ranked<'_> {
+    const KEY: [&'static str; 4] = ["scenario", "input", "task", "wording"];
+    const RANKS: usize = 5;
+
+    fn print(&self, out: &mut impl Write, store: &Store, limit: usize) -> Result<(), CliError> {
+        let n_key = Self::KEY.len();
+        let columns = [&Self::KEY[..], &["rank"], self.filter, self.cells].concat();
+        let first_cell = n_key + 1 + self.filter.len();
+        let keep = |row: &[String]| {
+            row[n_key].parse::<usize>().is_ok_and(|rank| rank <= Self::RANKS)
+                && (self.keep)(&row[n_key + 1..first_cell])
+        };
+        let most = limit.saturating_mul(Self::RANKS);
+        let ranks = preview(store, self.table, &columns, &keep, most)
+            .map_err(|error| CliError::failed(&error))?;
+        let mut found = Preview { rows: Vec::new(), has_more: ranks.has_more };
+        for row in &ranks.rows {
+            // A token in quotes, so that its spaces are seen.
+            let parts = row.iter().zip(&columns).skip(first_cell).map(|(part, column)| {
+                if *column == "token" { format!("'{part}'") } else { part.clone() }
+            });
+            let told = parts.collect::<Vec<_>>().join(" ");
+            match found.rows.last_mut() {
+                Some(line) if row[n_key] != "1" && line[..n_key] == row[..n_key] => line.push(told),
+                _ => found.rows.push([&row[..n_key], &[told]].concat()),
+            }
         }
+        // A prompt may have fewer ranks, and then more prompts were read than asked for.
+        found.has_more |= found.rows.len() > limit;
+        found.rows.truncate(limit);
+        if found.rows.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n{} (table {})", self.title, self.table.name)?;
+        let header = [&Self::KEY[..], &["1", "2", "3", "4", "5"]].concat();
+        let widest = found.rows.iter().map(Vec::len).max().unwrap_or(n_key);
+        print(out, &header[..widest], &found, self.table)
     }
-    if found.rows.is_empty() {
-        return Ok(());
-    }
-    writeln!(out, "\n{title} (table {})", table.name)?;
-    let header = ["scenario", "input", "task", "wording", "1", "2", "3", "4", "5"];
-    let widest = found.rows.iter().map(Vec::len).max().unwrap_or(KEY);
-    print(out, &header[..widest], &found, table)
 }
 
 fn whole_table(store: &Store, table: &'static Table, limit: usize) -> Result<(), CliError> {
@@ -221,6 +290,9 @@ fn print(
 ) -> Result<(), CliError> {
     let mut grid = Grid::new();
     grid.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(width) = told_width() {
+        grid.set_width(width);
+    }
     grid.set_header(columns);
     for row in &found.rows {
         grid.add_row(row);

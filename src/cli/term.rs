@@ -11,6 +11,7 @@ use serde_json::json;
 use super::args::LogArg;
 use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
+use crate::prompt::visible_lines;
 
 /// How seldom a plain log tells how far a long stage is.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -54,7 +55,7 @@ impl Shards {
 }
 
 fn finished_line(event: &Event<'_>, shards: &Shards) -> Option<String> {
-    match event {
+    let line = match event {
         Event::Note(text) => Some((*text).to_owned()),
         Event::StageFinished { stage, shard, total, unit, seconds } => {
             let rate = if *unit == "tokens" && *seconds > 0.0 {
@@ -69,7 +70,9 @@ fn finished_line(event: &Event<'_>, shards: &Shards) -> Option<String> {
         }
         Event::Skipped { key, reason } => Some(format!("skipped {key}: {reason}")),
         Event::RunStarted { .. } | Event::StageStarted { .. } | Event::Advanced { .. } => None,
-    }
+    };
+    // Notes and reasons quote names and files as they are.
+    line.map(|line| visible_lines(&line))
 }
 
 /// Plain lines: one when a stage ends, and one now and then while it works.

@@ -9,6 +9,7 @@ use crate::monitor::VoidMonitor;
 use crate::pipeline::config::RESOLVED_FILE;
 use crate::pipeline::lineage::State;
 use crate::pipeline::verify::{Finding, Verification, VerifyError, Wrong, verify};
+use crate::prompt::visible;
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
@@ -22,6 +23,7 @@ pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
 fn print(run: &Path, found: &Verification) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for Finding { file, wrong, why, run_repairs, .. } in &found.findings {
+        let (file, why) = (visible(file), visible(why));
         let repair = match wrong {
             _ if !run_repairs => "move or delete it by hand",
             Wrong::Foreign => "run --recheck deletes it",
@@ -29,7 +31,7 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
         };
         writeln!(out, "{:<10} {file}: {why}; {repair}", wrong.word())?;
     }
-    for file in &found.leftovers {
+    for file in found.leftovers.iter().map(|file| visible(file)) {
         writeln!(
             out,
             "{:<10} {file}: a stopped process left it; the next run deletes it",

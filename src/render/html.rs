@@ -12,6 +12,7 @@ use super::svg::number;
 use super::tables::{self, Grid};
 use super::token::{ends_line, visible};
 use super::{bars, curve, heatmap};
+use crate::prompt::visible_lines;
 
 const REPORT: &str = include_str!("templates/report.html");
 const TABLE: &str = include_str!("templates/table.html");
@@ -109,7 +110,8 @@ pub fn report(page: &Page) -> String {
         tables: &page.tables,
         colour_bar: heatmap::colour_bar(),
     };
-    pages.fill("report.html", &view)
+    // Once more over the whole page: a name may hold what would turn the text behind it.
+    visible_lines(&pages.fill("report.html", &view))
 }
 
 struct Templates {

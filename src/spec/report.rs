@@ -11,6 +11,7 @@ use miette::{
 use super::document::{Document, Source};
 use super::line_of;
 use super::problem::{Problem, Problems};
+use crate::prompt::{turns_text, visible, visible_lines};
 
 /// How many problems are shown: each costs a walk through the text.
 const SHOWN: usize = 50;
@@ -88,9 +89,12 @@ fn without_controls(text: &str) -> String {
     text.chars()
         .map(|c| match c {
             '\n' | '\r' | '\t' => c,
-            c if c.is_control() && c.len_utf8() == 1 => '?',
-            c if c.is_control() => '¿',
-            c => c,
+            c if !c.is_control() && !turns_text(c) => c,
+            c => match c.len_utf8() {
+                1 => '?',
+                2 => '¿',
+                _ => char::REPLACEMENT_CHARACTER,
+            },
         })
         .collect()
 }
@@ -168,13 +172,13 @@ impl std::error::Error for Shown<'_> {}
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.problem.message)
+        f.write_str(&visible_lines(&self.problem.message))
     }
 }
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.problem.help))
+        Some(Box::new(visible_lines(&self.problem.help)))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -184,7 +188,7 @@ impl Diagnostic for Shown<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let excerpt = self.excerpt.as_ref()?;
         let span = excerpt.span.clone();
-        let at = self.problem.at.to_string();
+        let at = visible(&self.problem.at.to_string());
         let label = if at.is_empty() { "here".to_owned() } else { at };
         let length = span.end - span.start;
         Some(Box::new(std::iter::once(LabeledSpan::new(Some(label), span.start, length))))

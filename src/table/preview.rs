@@ -11,6 +11,7 @@ use parquet::errors::ParquetError;
 
 use super::TableError;
 use super::schema::Table;
+use crate::prompt::visible;
 use crate::store::{Store, StoreError};
 
 /// Longest text of a cell, in characters: vectors and prompts are cut.
@@ -55,6 +56,22 @@ pub fn preview(
         }
     }
     Ok(found)
+}
+
+/// The largest value of a column of layers in the first part that has rows, which in every part is
+/// the same: the last layer that the table holds.
+pub fn last_layer(store: &Store, table: &Table) -> Result<Option<i16>, TableError> {
+    for file in files(store, table)? {
+        let mut last = None;
+        read(store, &file, &["layer"], &mut |row| {
+            last = last.max(row[0].parse().ok());
+            true
+        })?;
+        if last.is_some() {
+            return Ok(last);
+        }
+    }
+    Ok(None)
 }
 
 /// The parts of a table in order; of one that is split by layer, layer by layer.
@@ -117,7 +134,7 @@ fn cells(
             .map(|row| match (array.is_null(row), measure) {
                 (true, _) => String::new(),
                 (false, true) => four_digits(&formatter.value(row).to_string()),
-                (false, false) => cut(&formatter.value(row).to_string()),
+                (false, false) => cell(&formatter.value(row).to_string()),
             })
             .collect())
     };
@@ -128,18 +145,13 @@ fn four_digits(number: &str) -> String {
     number.parse::<f64>().map_or_else(|_| number.to_owned(), |value| format!("{value:.4}"))
 }
 
-fn cut(text: &str) -> String {
-    let clean: String = text.chars().flat_map(visible).collect();
+/// A text as a cell shows it.
+pub fn cell(text: &str) -> String {
+    let clean = visible(text);
     if clean.chars().count() <= WIDEST {
         return clean;
     }
     let mut head: String = clean.chars().take(WIDEST - 1).collect();
     head.push('…');
     head
-}
-
-/// Characters that steer a terminal (its cursor, the direction of its text) as escapes.
-fn visible(c: char) -> Vec<char> {
-    let turns_text = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c.is_control() || turns_text { c.escape_default().collect() } else { vec![c] }
 }

@@ -20,6 +20,7 @@ mod recheck;
 mod report;
 mod resume;
 mod self_proof;
+mod show;
 mod skipped;
 mod stage;
 mod tiny;
