@@ -99,8 +99,8 @@ impl Prompt {
     }
 }
 
-/// A text with every character as an escape that would steer a terminal: its cursor, its colours, or
-/// the direction of its text. Names come from people's files.
+/// A text with every character as an escape that would steer a terminal: its cursor, its colours
+/// or the direction of its text. Names come from people's files.
 pub fn visible(text: &str) -> String {
     escape(text, |_| false)
 }

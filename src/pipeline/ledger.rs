@@ -217,8 +217,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
-    /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone what `later` stages, which have not run yet,
-    /// are going to hold against their receipts.
+    /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone
+    /// what `later` stages, which have not run yet, are going to hold against their receipts.
     pub(super) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
         let is_later = |name: &str| {
             later.iter().any(|s| s.kind() == name || s.writes().iter().any(|t| t.name == name))

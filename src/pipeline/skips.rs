@@ -1,4 +1,5 @@
-//! Stops a run in which too many prompts have no numbers: what is left would answer another question.
+//! Stops a run in which too many prompts have no numbers: what is left would answer another
+//! question.
 
 use super::ledger::Ledger;
 use super::run::RunError;

@@ -1,7 +1,7 @@
 //! The tables of a run directory: the public contract, read with polars, DuckDB or pyarrow.
 //!
-//! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet, [`preview`] shows their first rows;
-//! [`receipt`] records which (stage, shard) is done.
+//! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet,
+//! [`preview`] shows their first rows; [`receipt`] records which (stage, shard) is done.
 
 pub mod preview;
 pub mod reader;

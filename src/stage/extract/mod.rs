@@ -11,8 +11,8 @@
 //!
 //! Some prompts run a second time, alone, and must give the same.
 //!
-//! Reads no table; writes `prompts`, `skipped`, `activations`, `attention`, `logits`. Cost: the model's own,
-//! and 4 bytes a number kept.
+//! Reads no table; writes `prompts`, `skipped`, `activations`, `attention`, `logits`. Cost: the
+//! model's own, and 4 bytes a number kept.
 
 mod columns;
 mod gather;
