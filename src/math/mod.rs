@@ -13,7 +13,9 @@ mod softmax;
 mod stats;
 mod top_k;
 
-pub use distribution::{Distribution, Divergences, MASS_FLOOR, jsd_contributions, overlap_at};
+pub use distribution::{
+    Distribution, Divergences, MASS_FLOOR, jsd_bits, jsd_contributions, overlap_at,
+};
 pub use dot::{NORM_FLOOR, cosine, dot, prefix_squared_norms, squared_norm};
 pub use geometry::{
     CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, debiased_cka,

@@ -134,6 +134,7 @@ pub struct Engine {
     backend: Mutex<Option<Box<dyn Backend>>>,
     calls: AtomicU64,
     head: Mutex<Option<Box<dyn HeadBackend>>>,
+    head_rows: usize,
     head_calls: AtomicU64,
 }
 
@@ -141,6 +142,7 @@ impl Engine {
     /// An engine for the model of `card`; opens nothing yet.
     pub fn new(card: ModelCard, options: EngineOptions) -> Self {
         Self {
+            head_rows: (HEAD_SCORES / card.vocab_size).max(1),
             card,
             options,
             facts: OnceLock::new(),
@@ -159,9 +161,11 @@ impl Engine {
         engine
     }
 
-    /// The same engine with `head` in place of the head graph; it is not probed.
+    /// The same engine with `head` in place of the head graph, to be given `rows` at a time; it is not
+    /// probed.
     #[must_use]
-    pub fn with_head(self, head: Box<dyn HeadBackend>) -> Self {
+    pub fn with_head(mut self, head: Box<dyn HeadBackend>, rows: usize) -> Self {
+        self.head_rows = rows;
         *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
         self
     }
@@ -253,7 +257,7 @@ impl Engine {
 
     /// How many rows to give the head at once, at least 1, so that memory stays small.
     pub fn head_rows(&self) -> usize {
-        (HEAD_SCORES / self.card.vocab_size).max(1)
+        self.head_rows
     }
 
     /// Loads and probes the head now, and the graph with it.

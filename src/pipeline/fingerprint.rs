@@ -22,6 +22,8 @@ pub(super) struct Ground {
     value: Value,
     layers: Vec<i16>,
     seed: u64,
+    /// SHA-256 of the model's head.
+    head: Option<String>,
     /// What the report shows of the run's origin.
     lineage: Value,
     shares: Shares,
@@ -53,6 +55,7 @@ impl Ground {
             }),
             layers: pipeline.layers.clone(),
             seed: pipeline.seed,
+            head: card.head_sha256(),
             lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
             shares,
         }
@@ -99,6 +102,7 @@ pub(super) fn fingerprint(
     let lineage = if stage.shows_lineage() { &ground.lineage } else { &Value::Null };
     let layers = stage.uses_layers().then_some(&ground.layers);
     let seed = stage.uses_seed().then_some(ground.seed);
+    let head = stage.uses_head().then_some(&ground.head);
     let all = json!({
         "stage": stage.kind(),
         "version": stage.version(),
@@ -106,6 +110,7 @@ pub(super) fn fingerprint(
         "ground": ground.value,
         "layers": layers,
         "seed": seed,
+        "head": head,
         "lineage": lineage,
         "writes": tables(stage.writes()),
         "prompts": prompts,

@@ -53,6 +53,9 @@ pub struct Lineage {
     pub model_revision: Option<String>,
     /// SHA-256 of the graph.
     pub model_sha256: String,
+    /// SHA-256 of the model's head, when a stage uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_sha256: Option<String>,
     /// SHA-256 of the tokenizer.
     pub tokenizer_sha256: String,
     /// SHA-256 over all prompts (keys and texts) in the order of the plan.
@@ -80,6 +83,9 @@ pub struct Counts {
     pub skipped: u64,
     /// Batches sent to the model by the last process that worked on the run.
     pub model_calls: u64,
+    /// Calls of the model's head by the last process that worked on the run.
+    #[serde(default)]
+    pub head_calls: u64,
     /// Threads of ONNX Runtime within an operation, of the last process that ran the model; another
     /// number may change the last digits of activations.
     pub model_threads: Option<usize>,
@@ -103,6 +109,12 @@ impl Lineage {
             model: card.source.name.clone(),
             model_revision: card.source.revision.clone(),
             model_sha256: card.graph_sha256(),
+            head_sha256: pipeline
+                .stages
+                .iter()
+                .any(|stage| stage.uses_head())
+                .then(|| card.head_sha256())
+                .flatten(),
             tokenizer_sha256: card.tokenizer_sha256(),
             prompts_sha256,
             aqlens: env!("CARGO_PKG_VERSION").to_owned(),

@@ -175,7 +175,8 @@ pub fn run(
     record.self_proof = executor.ledger.self_proof();
     record.counts.skipped = executor.ledger.skipped();
     record.counts.model_calls = engine.calls();
-    if engine.calls() > 0 {
+    record.counts.head_calls = engine.head_calls();
+    if engine.calls() + engine.head_calls() > 0 {
         record.counts.model_threads = Some(facts.threads);
     }
     record.counts.parts_written = executor.ledger.parts_written();
@@ -270,7 +271,8 @@ impl Executor<'_> {
             }
         }
         let all_hold = self.ledger.all_hold(&of(&self.pipeline.stages, Scope::Run), 0, &[]);
-        Ok(all_hold.then_some(Counts { model_calls: 0, parts_written: 0, ..before.counts }))
+        let counts = Counts { model_calls: 0, head_calls: 0, parts_written: 0, ..before.counts };
+        Ok(all_hold.then_some(counts))
     }
 
     fn sample(&self, plan: &Plan<'_>, stage: &dyn Stage) -> Result<Vec<Prompt>, PlanError> {

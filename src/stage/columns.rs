@@ -44,6 +44,27 @@ impl<'r, R> Columns<'r, R> {
         self
     }
 
+    /// A column of texts that may be null.
+    pub(super) fn maybe_texts<'t>(mut self, field: impl Fn(&'r R) -> Option<&'t str>) -> Self
+    where
+        'r: 't,
+    {
+        self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<StringArray>()));
+        self
+    }
+
+    /// A column of flags that may be null.
+    pub(super) fn maybe_int16s(mut self, field: impl Fn(&R) -> Option<i16>) -> Self {
+        self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Int16Array>()));
+        self
+    }
+
+    /// A column of ids or ranks that may be null.
+    pub(super) fn maybe_int32s(mut self, field: impl Fn(&R) -> Option<i32>) -> Self {
+        self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Int32Array>()));
+        self
+    }
+
     /// A column of measures; `None` becomes null.
     pub(super) fn float64s(mut self, field: impl Fn(&R) -> Option<f64>) -> Self {
         self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Float64Array>()));

@@ -23,12 +23,16 @@ pub enum Scope {
 }
 
 /// What validation of a stage's configuration may look at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Facts {
     /// The model's blocks; `None` when the model folder could not be read (its own problem).
     pub n_layer: Option<i16>,
     /// Longest prompt in tokens; `None` likewise.
     pub n_positions: Option<usize>,
+    /// Whether the model folder has the head as a graph of its own; `None` likewise.
+    pub has_head: Option<bool>,
+    /// Whether the model's last layer is captured; `None` when that is not known.
+    pub captures_last: Option<bool>,
     /// The threshold that stage `divergence` was given; `None` without that stage.
     pub threshold: Option<f64>,
 }
@@ -146,6 +150,11 @@ pub trait Stage: fmt::Debug + Send + Sync {
     /// Whether [`Context::seed`] can change its tables; likewise.
     fn uses_seed(&self) -> bool {
         true
+    }
+
+    /// Whether it runs the model's head, so that another head makes another result.
+    fn uses_head(&self) -> bool {
+        false
     }
 
     /// Whether it shows where the run comes from, so that another origin makes another result.

@@ -77,6 +77,10 @@ stages! {
     attention => Attention,
     /// Lists the most probable next tokens.
     tokens => Tokens,
+    /// Measures how surprising the input's tokens are under each task.
+    surprisal => Surprisal,
+    /// Reads off every layer what the model would say if it ended there.
+    lens => Lens,
     /// States the verdict.
     summary => Summary,
     /// Draws the report.
@@ -89,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_kind_is_written_and_named_the_same_everywhere() {
-        let facts = Facts { n_layer: Some(1), n_positions: None, threshold: None };
+        let facts = Facts { n_layer: Some(1), ..Facts::default() };
         for kind in KINDS {
             let config = StageConfig::default_of(kind).unwrap();
             let mut problems = Problems::default();

@@ -5,15 +5,18 @@ pub mod attention;
 pub mod divergence;
 pub mod extract;
 pub mod kinds;
+pub mod lens;
 pub mod measure;
 pub mod report;
 pub mod similarity;
 pub mod summary;
+pub mod surprisal;
 pub mod tokens;
 
 mod columns;
 mod context;
 mod frame;
+mod head;
 mod prompts;
 
 pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};

@@ -14,12 +14,25 @@ pub const TOO_LONG: &str = "too_long";
 /// The model gave a value that is no number, and the pipeline says `not_finite: skip`.
 pub const NOT_FINITE: &str = "not_finite";
 
+/// The token is the first of its prompt, so nothing predicts it.
+pub const NO_PREDECESSOR: &str = "no_predecessor";
+/// There is no control with the same tokens to hold the value against.
+pub const NO_REFERENCE: &str = "no_reference";
+/// The two outputs are as good as equal, so nowhere does a difference begin.
+pub const NO_DIVERGENCE: &str = "no_divergence";
+
 /// Every word and its meaning, for documentation.
-pub const ALL: [(&str, &str); 6] = [
+pub const ALL: [(&str, &str); 9] = [
     (OK, "the value was computed"),
     (ZERO_NORM, "a vector is zero everywhere, so it has no direction"),
     (SKIPPED, "one of the prompts was not run; see prompts.status"),
     (TOO_FEW_KEYS, "a prompt has at most k tokens, so its focus set is all of it"),
     (TOO_LONG, "the prompt has more tokens than the model has positions"),
     (NOT_FINITE, "the model gave a value that is no number (NaN or infinite) for the prompt"),
+    (NO_PREDECESSOR, "the token is the first of its prompt, so nothing predicts it"),
+    (
+        NO_REFERENCE,
+        "there is no control that ran with the same tokens of the input; what needs none is there",
+    ),
+    (NO_DIVERGENCE, "the outputs of the two tasks do not differ, so there is no onset"),
 ];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aqlens::stage::{Stage, attention, divergence, similarity, summary, tokens};
+use aqlens::stage::{Stage, attention, divergence, lens, similarity, summary, surprisal, tokens};
 use aqlens::store::hex_sha256;
 
 use crate::stage::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
@@ -39,6 +39,9 @@ fn shards() -> [Vec<FakePrompt>; 2] {
                 (0..5).map(move |t| {
                     let prompt =
                         prompt(&format!("input-{i}"), &format!("task-{t}"), 12 + i * 3 + t);
+                    let task = "t".repeat(3);
+                    let rest = "i".repeat(prompt.tokens.len() - 3);
+                    let prompt = prompt.segments(&format!("{task}{rest}"));
                     if (i, t) == (3, 2) { prompt.skipped() } else { prompt }
                 })
             })
@@ -51,6 +54,8 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
     let mut run = FakeRun::new();
     (run.card.d_model, run.card.vocab_size) = (D_MODEL, VOCAB);
     (run.card.n_layer, run.card.n_head) = (6, 4);
+    // Few rows at a time, so that several calls of the head make a part.
+    run = run.with_head(24);
     run.layers = vec![0, 2, 4, 5];
     run.shards = 2;
     let heads = attention::Config {
@@ -58,10 +63,12 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
         heads: attention::Heads::All,
         ..attention::Config::default()
     };
-    let by_shard: [Box<dyn Stage>; 3] = [
+    let by_shard: [Box<dyn Stage>; 5] = [
         Box::new(valid(|a, f, p| similarity::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| heads.validate(a, f, p))),
         Box::new(valid(|a, f, p| tokens::Config::default().validate(a, f, p))),
+        Box::new(valid(|a, f, p| surprisal::Config::default().validate(a, f, p))),
+        Box::new(valid(|a, f, p| lens::Config::default().validate(a, f, p))),
     ];
     let over_run: [Box<dyn Stage>; 2] = [
         Box::new(valid(|a, f, p| divergence::Config::default().validate(a, f, p))),
@@ -96,7 +103,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let one = analyse(1);
-    assert_eq!(one.len(), 2 * 4 + 2 + 1, "{:?}", one.keys());
+    assert_eq!(one.len(), 2 * 7 + 2 + 1, "{:?}", one.keys());
     for _ in 0..3 {
         assert_eq!(analyse(8), one);
     }

@@ -106,7 +106,17 @@ fn peers_that_must_not_know_each_other_do_not() {
 fn stages_do_not_know_each_other() {
     let files = all();
     let stage = |file: &str| file.strip_prefix("stage/").map(str::to_owned);
-    let kinds = ["extract", "similarity", "divergence", "attention", "tokens", "summary", "report"];
+    let kinds = [
+        "extract",
+        "similarity",
+        "divergence",
+        "attention",
+        "tokens",
+        "surprisal",
+        "lens",
+        "summary",
+        "report",
+    ];
     for (file, _, text) in &files {
         let Some(own) = stage(file) else { continue };
         if own == "mod.rs" || own == "kinds.rs" {

@@ -16,6 +16,7 @@ mod layers;
 mod model;
 mod parity;
 mod readers;
+mod readout;
 mod recheck;
 mod report;
 mod resume;

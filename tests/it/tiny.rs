@@ -151,7 +151,7 @@ impl Extraction {
         let facts = Facts {
             n_layer: Some(card.n_layer),
             n_positions: Some(card.n_positions),
-            threshold: None,
+            ..Facts::default()
         };
         let extract = config
             .validate(&aqlens::spec::Path::default(), &facts, &mut Problems::default())

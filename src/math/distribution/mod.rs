@@ -86,6 +86,18 @@ impl Distribution {
     pub fn entropy_bits(&self) -> f64 {
         self.entropy() / LN_2
     }
+
+    /// KL(self‖other) alone, as [`Divergences::kl_ab`]: nats.
+    ///
+    /// # Panics
+    ///
+    /// When the two do not have the same number of outcomes.
+    pub fn kl(&self, other: &Self) -> f64 {
+        assert_eq!(self.logs.len(), other.logs.len(), "both range over the same outcomes");
+        let logs = self.logs.iter().zip(&other.logs);
+        let terms = self.probabilities.iter().zip(logs).map(|(&p, (&a, &b))| kl_term(p, a, b));
+        terms.sum::<f64>().max(0.0)
+    }
 }
 
 /// How far two distributions over the same outcomes lie apart.
@@ -128,6 +140,18 @@ impl Divergences {
             hellinger: (0.5 * roots).sqrt().clamp(0.0, 1.0),
         }
     }
+}
+
+/// [`Divergences::jsd_bits`] alone, for those who compare many.
+///
+/// # Panics
+///
+/// When the two do not have the same number of outcomes.
+pub fn jsd_bits(a: &Distribution, b: &Distribution) -> f64 {
+    assert_eq!(a.logs.len(), b.logs.len(), "both range over the same outcomes");
+    let pairs = a.probabilities.iter().zip(&b.probabilities);
+    let nats: f64 = pairs.map(|(&p, &q)| jsd_term(p, q)).sum();
+    (nats / LN_2).clamp(0.0, 1.0)
 }
 
 /// What each outcome adds to [`Divergences::jsd_bits`], bits, none below 0: the outcomes that tell

@@ -146,6 +146,8 @@ proptest! {
         let (there, back) = (Divergences::between(&a, &b), Divergences::between(&b, &a));
         prop_assert_eq!(there.jsd_bits.to_bits(), back.jsd_bits.to_bits());
         prop_assert_eq!(there.kl_ab.to_bits(), back.kl_ba.to_bits());
+        prop_assert_eq!(jsd_bits(&a, &b).to_bits(), there.jsd_bits.to_bits());
+        prop_assert_eq!(a.kl(&b).to_bits(), there.kl_ab.to_bits());
         prop_assert!((0.0..=1.0).contains(&there.jsd_bits));
         prop_assert!(there.jsd_bits <= there.total_variation + 1e-14);
         // Hellinger² <= TV <= √2 Hellinger, and Pinsker's TV <= √(KL / 2).

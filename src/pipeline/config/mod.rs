@@ -124,7 +124,8 @@ impl Loader<'_> {
         let facts = Facts {
             n_layer: model.as_ref().map(|(_, card)| card.n_layer),
             n_positions: model.as_ref().map(|(_, card)| card.n_positions),
-            threshold: None,
+            has_head: model.as_ref().map(|(_, card)| card.head_path().is_some()),
+            ..Facts::default()
         };
         let stages = root.get("stages").and_then(|node| stages::check(node, facts, problems));
         let (model, card) = model?;

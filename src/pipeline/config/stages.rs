@@ -46,6 +46,12 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
         if let Some(StageConfig::Divergence(config)) = &entry.config {
             facts.threshold = Some(config.threshold);
         }
+        if let Some(StageConfig::Extract(config)) = &entry.config
+            && let Some(stage) =
+                config.clone().validate(&entry.at, &facts, &mut Problems::default())
+        {
+            facts.captures_last = facts.n_layer.map(|n| stage.layers().contains(&(n - 1)));
+        }
     }
     let mut valid = Stages { layers: Vec::new(), list: Vec::new(), configs: Vec::new() };
     for Entry { at, config, .. } in entries {
@@ -147,7 +153,7 @@ fn check_order(entries: &[Entry], problems: &mut Problems) {
 
 /// The stage of a kind with nothing set, to ask which tables it reads and writes.
 pub(in crate::pipeline) fn plain(kind: &str) -> Option<Box<dyn Stage>> {
-    let facts = Facts { n_layer: Some(1), n_positions: None, threshold: None };
+    let facts = Facts { n_layer: Some(1), ..Facts::default() };
     let config = StageConfig::default_of(kind)?;
     config.validate(&Path::default(), &facts, &mut Problems::default())
 }

@@ -280,7 +280,7 @@ mod tests {
     use super::*;
 
     fn validate(layers: Option<Vec<i64>>) -> (Option<Vec<i16>>, Vec<String>) {
-        let facts = Facts { n_layer: Some(12), n_positions: Some(64), threshold: None };
+        let facts = Facts { n_layer: Some(12), n_positions: Some(64), ..Facts::default() };
         let mut problems = Problems::default();
         let config = Config { layers, ..Config::default() };
         let valid = config.validate(&Path::default().key("stages").index(0), &facts, &mut problems);

@@ -69,11 +69,15 @@ pub const INPUT_SURPRISAL: Table = Table {
         column("span_index", Kind::Int32, "index", "place in the input's span, from 0"),
         column("position", Kind::Int32, "position", "place in the prompt"),
         TOKEN_ID,
-        value("surprisal_bits", "bits", "-log2 of its probability given all before it"),
+        value(
+            "surprisal_bits",
+            "bits",
+            "-log2 of its probability given all before it (Hale 2001); null on a prompt's first token",
+        ),
         value(
             "delta_neutral_bits",
             "bits",
-            "less the surprisal of the same token under the task's neutral control",
+            "less the surprisal of the same token under the task's neutral control; null without one",
         ),
         value("entropy_bits", "bits", "entropy of the distribution that predicts it"),
         STATUS,
@@ -147,8 +151,17 @@ pub const LOGIT_LENS: Table = Table {
         nullable("top_token", Kind::Utf8, "", "that token decoded alone, not stripped"),
         value("top_probability", "probability", "its probability"),
         value("entropy_bits", "bits", "entropy of the distribution"),
-        value("kl_to_final", "nats", "KL divergence of the model's own distribution from it"),
-        nullable("final_rank", Kind::Int32, "rank", "rank here of the model's own top token"),
+        value(
+            "kl_to_final",
+            "nats",
+            "KL(final, lens): what is lost by reading the model's own output off this layer",
+        ),
+        nullable(
+            "final_rank",
+            Kind::Int32,
+            "rank",
+            "rank here, from 1, of the token that the model itself puts first",
+        ),
         STATUS,
     ],
 };
@@ -170,7 +183,8 @@ pub const LOGIT_LENS_DIVERGENCE: Table = Table {
             "onset",
             Kind::Int16,
             "0 or 1",
-            "1 on the first captured layer from which on jsd_bits stays at half its last value",
+            "1 on the first captured layer from which on jsd_bits is at least half of the outputs' \
+             own divergence; 0 everywhere when that is after the last captured layer",
         ),
         STATUS,
     ],

@@ -51,7 +51,7 @@ fn run(scenarios: Vec<FakeScenario>) -> FakeRun {
 }
 
 fn stage(inputs: usize) -> report::Report {
-    let facts = Facts { n_layer: Some(12), n_positions: Some(64), threshold: None };
+    let facts = Facts { n_layer: Some(12), n_positions: Some(64), ..Facts::default() };
     let config = report::Config { inputs };
     config.validate(&At::default(), &facts, &mut Problems::default()).unwrap()
 }
@@ -312,7 +312,7 @@ fn equal_tables_give_equal_bytes() {
 
 #[test]
 fn too_many_inputs_are_refused_with_the_rule() {
-    let facts = Facts { n_layer: None, n_positions: None, threshold: None };
+    let facts = Facts::default();
     let mut problems = Problems::default();
     let config = report::Config { inputs: 101 };
     assert!(config.validate(&At::default(), &facts, &mut problems).is_none());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqlens::model::{Engine, EngineOptions, ModelCard, Tokenizer};
+use aqlens::model::{Engine, EngineOptions, HeadBackend, ModelCard, ModelError, Tokenizer};
 use aqlens::monitor::VoidMonitor;
 use aqlens::prompt::Role;
 use aqlens::spec;
@@ -53,7 +53,6 @@ impl FakePrompt {
     }
 
     /// Says what each token is part of, as column `segments`.
-    #[expect(dead_code, reason = "the tests of the coming measures use it")]
     pub(crate) fn segments(self, segments: &str) -> Self {
         assert_eq!(segments.len(), self.tokens.len());
         Self { segments: segments.to_owned(), ..self }
@@ -106,6 +105,15 @@ impl FakeRun {
             shares: BTreeMap::new(),
             shards: 1,
         }
+    }
+
+    /// The same with a head that takes `rows` at a time: a token's odds are 2 to the power of its
+    /// place in the activation, and even where the activation ends.
+    pub(crate) fn with_head(mut self, rows: usize) -> Self {
+        let engine = Engine::new(self.card.clone(), EngineOptions::default());
+        let powers = Powers { width: self.card.d_model, vocab: self.card.vocab_size };
+        self.engine = engine.with_head(Box::new(powers), rows);
+        self
     }
 
     pub(crate) fn tokenizer(&self) -> &Tokenizer {
@@ -209,9 +217,31 @@ impl FakeRun {
     }
 }
 
+struct Powers {
+    width: usize,
+    vocab: usize,
+}
+
+impl HeadBackend for Powers {
+    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+        let scores = |row: &[f32]| {
+            let mut scores: Vec<f32> = row.iter().map(|x| x * std::f32::consts::LN_2).collect();
+            scores.resize(self.vocab, 0.0);
+            scores
+        };
+        Ok(hidden.chunks(self.width).flat_map(scores).collect())
+    }
+}
+
 /// What a stage's configuration is held against in these tests.
 pub(crate) fn facts() -> Facts {
-    Facts { n_layer: Some(4), n_positions: Some(64), threshold: Some(0.9) }
+    Facts {
+        n_layer: Some(4),
+        n_positions: Some(64),
+        has_head: Some(true),
+        captures_last: Some(true),
+        threshold: Some(0.9),
+    }
 }
 
 /// The problems that a validation finds, one line each.

@@ -20,6 +20,18 @@ impl Monitor for After {
     }
 }
 
+/// Holds that the stage asks at least so often on part 0, and ends each time it is told to.
+pub(crate) fn asks(run: &FakeRun, stage: &dyn Stage, polls: u32) {
+    for before in 0..polls {
+        let monitor = After(AtomicU32::new(before));
+        let context = Context { monitor: &monitor, ..run.context(0) };
+        let ended = stage.run(&context);
+        let stage = stage.kind();
+        assert!(matches!(ended, Err(StageError::Interrupted)), "{stage} after {before}");
+    }
+    run.run(stage, 0).unwrap();
+}
+
 #[test]
 fn every_stage_asks_between_its_inputs_layers_or_parts() {
     let numbers = Numbers {
@@ -48,13 +60,6 @@ fn every_stage_asks_between_its_inputs_layers_or_parts() {
         }
     }
     for (stage, polls) in &stages {
-        for before in 0..*polls {
-            let monitor = After(AtomicU32::new(before));
-            let context = Context { monitor: &monitor, ..run.context(0) };
-            let ended = stage.run(&context);
-            let stage = stage.kind();
-            assert!(matches!(ended, Err(StageError::Interrupted)), "{stage} after {before}");
-        }
-        run.run(stage.as_ref(), 0).unwrap();
+        asks(&run, stage.as_ref(), *polls);
     }
 }

@@ -4,6 +4,8 @@ mod attention;
 mod divergence;
 pub(crate) mod fixture;
 mod interrupt;
+mod lens;
 mod similarity;
 mod summary;
+mod surprisal;
 mod tokens;
