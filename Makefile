@@ -10,10 +10,12 @@ RUNTIME := "onnxruntime==1.32.0; python_version >= '3.11'" "onnxruntime==1.23.2;
 READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '3.11'" \
 	"polars==2.1.0; python_version >= '3.11'" "polars; python_version < '3.11'" \
 	"pyarrow==26.0.1; python_version >= '3.11'" "pyarrow; python_version < '3.11'"
+ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.11'" \
+	"scipy==1.17.1; python_version >= '3.11'" "scipy; python_version < '3.11'" pytest==9.2.0
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-export test-browser check fmt deny bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-export test-browser check fmt deny bench fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -43,6 +45,14 @@ $(VENV)/.readers: $(VENV)/.runtime
 
 test: venv-test ## all tests that need no torch and no browser
 	$(CARGO) test --locked
+
+$(VENV)/.oracle: $(VENV)/.readers
+	@echo "== installing numpy, scipy and pytest into $(VENV) (for the oracle)"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(ORACLE)
+	@touch $@
+
+test-oracle: $(VENV)/.oracle build ## every measure again, by numpy and scipy over the dumped tables
+	AQLENS=$(AQLENS) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/oracle
 
 $(EXPORT_VENV)/.ready: export/pyproject.toml
 	@echo "== installing torch and transformers into $(EXPORT_VENV) (several GB)"

@@ -1,0 +1,137 @@
+"""Runs the program on `pipeline.yml` and opens its tables, for tests that compute every measure
+again with numpy and scipy.
+
+The program is the one that AQLENS names, or the release build; ONNX Runtime is that of the Python
+that runs the tests.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PIPELINE = Path(__file__).with_name("pipeline.yml")
+PROMPT = ["scenario", "input", "task", "wording"]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One row of table `prompts`."""
+
+    scenario: str
+    input: str
+    task: str
+    wording: int
+    role: str
+    token_ids: tuple
+    span: range
+    segments: str
+    status: str
+
+    @property
+    def key(self):
+        return (self.scenario, self.input, self.task, self.wording)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run directory."""
+
+    path: Path
+
+    def table(self, name: str) -> pl.DataFrame:
+        """All parts of a table, in their order; tables by layer have `layer` as a column."""
+        folder = self.path / "tables" / name
+        assert folder.is_dir(), f"the pipeline writes no table {name}"
+        return pl.scan_parquet(folder, hive_partitioning=True).collect()
+
+    @cache
+    def prompts(self) -> tuple:
+        """The prompts in the order of the plan."""
+        rows = self.table("prompts").iter_rows(named=True)
+        return tuple(
+            Prompt(
+                *(row[name] for name in PROMPT),
+                role=row["role"],
+                token_ids=tuple(row["token_ids"]),
+                span=range(row["input_start"] or 0, (row["input_start"] or 0) + row["input_tokens"]),
+                segments=row["segments"],
+                status=row["status"],
+            )
+            for row in rows
+        )
+
+    @cache
+    def inputs(self) -> dict:
+        """The prompts of each (scenario, input), in the order of the plan."""
+        groups = {}
+        for prompt in self.prompts():
+            groups.setdefault((prompt.scenario, prompt.input), []).append(prompt)
+        return groups
+
+    @cache
+    def layers(self) -> tuple:
+        """The captured layers, ascending."""
+        folder = self.path / "tables/activations"
+        return tuple(sorted(int(path.name.removeprefix("layer=")) for path in folder.iterdir()))
+
+    @cache
+    def activations(self, layer: int) -> dict:
+        """By prompt key: float64 `[tokens, d_model]`."""
+        return self._vectors("activations", layer)
+
+    @cache
+    def logits(self) -> dict:
+        """By prompt key: float64 `[vocab_size]`."""
+        return {key: rows[0] for key, rows in self._vectors("logits").items()}
+
+    def _vectors(self, table: str, layer: int | None = None) -> dict:
+        folder = self.path / "tables" / table
+        if layer is not None:
+            folder = folder / f"layer={layer}"
+        frame = pl.scan_parquet(folder, hive_partitioning=False).collect()
+        values = frame["values"].to_numpy().astype(np.float64)
+        keys = list(zip(*(frame[name].to_list() for name in PROMPT)))
+        starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
+        ends = [*starts[1:], len(keys)]
+        return {keys[start]: values[start:end] for start, end in zip(starts, ends)}
+
+
+def finish(folder: Path, *arguments: str) -> Run:
+    """Runs the pipeline, with further arguments of `aqlens run`, into a new folder."""
+    program = os.environ.get("AQLENS", ROOT / "target/release/aqlens")
+    command = [program, "run", PIPELINE, "--run-dir", folder, *arguments]
+    environment = {"PATH": os.environ["PATH"], "VIRTUAL_ENV": sys.prefix, "NO_COLOR": "1"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    return Run(folder)
+
+
+@pytest.fixture(scope="session")
+def run(tmp_path_factory) -> Run:
+    """The pipeline, run once for all tests."""
+    return finish(tmp_path_factory.mktemp("oracle") / "run")
+
+
+@pytest.fixture(scope="session")
+def input_first(tmp_path_factory) -> Run:
+    """The same with a template that puts the input in front of the task."""
+    folder = tmp_path_factory.mktemp("oracle") / "input-first"
+    return finish(folder, "--set", "prompt={input}\n\n{task}\n\nAnswer:")
+
+
+def by_row(frame: pl.DataFrame, keys: list[str]) -> dict:
+    """The rows of a table by their key columns; a key that stands twice is an error."""
+    rows = {}
+    for row in frame.iter_rows(named=True):
+        key = tuple(row[name] for name in keys)
+        assert key not in rows, key
+        rows[key] = row
+    return rows
