@@ -2,14 +2,15 @@
 //! with the very tables of an undisturbed one.
 
 use std::fs::File;
-use std::process::Stdio;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use aqlens::table::schema::ALL;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 
 use crate::common::{aqlens, aqlens_in, file};
-use crate::resume::tables;
+use crate::resume::{finished, tables};
 
 /// How many times the run is killed before it may end.
 const KILLS: u64 = 12;
@@ -49,6 +50,35 @@ fn a_run_killed_at_random_moments_ends_as_an_undisturbed_one() {
     for (name, bytes) in &ours {
         assert_eq!(bytes, &theirs[name], "{name} differs from the undisturbed run's");
     }
+}
+
+/// A scheduler asks first: the run ends soon where nothing is half done, and says how to go on.
+#[cfg(unix)]
+#[test]
+fn a_run_asked_to_stop_ends_with_130_and_goes_on_from_there() {
+    let pipeline = file("tests/fixtures/tiny.yml");
+    let args = ["run", pipeline.to_str().unwrap(), "--set", "shard_inputs=1", "--log", "json"];
+    let (folder, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(aqlens(whole.path(), &args).code, 0);
+
+    let mut command = aqlens_in(folder.path());
+    command.args(args).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.contains(r#""event":"finished""#)).unwrap();
+    let asked = Instant::now();
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    let last = lines.last().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert!(last.contains(r#""exit_code":130"#) && last.contains("same command"), "{last}");
+
+    let [ours, theirs] = [&folder, &whole].map(|folder| folder.path().join("runs/tiny"));
+    every_table_file_is_whole(&ours);
+    let stages = finished(&aqlens(folder.path(), &args).stderr);
+    assert!(!stages.contains(&"extract:0".to_owned()), "what was done stays done: {stages:?}");
+    assert!(tables(&ours) == tables(&theirs), "the tables differ from the undisturbed run's");
 }
 
 /// Seeded numbers in 0..1 (`SplitMix64`).
