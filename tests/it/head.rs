@@ -4,7 +4,8 @@ use std::fs;
 
 use aqlens::model::{Batch, Engine, ModelCard, Wanted};
 
-use crate::common::file;
+use crate::cli::{Folder, GOOD, refuses};
+use crate::common::{aqlens, file};
 use crate::model::assert_says;
 use crate::tiny::{self, Copy};
 
@@ -103,6 +104,20 @@ fn a_folder_without_a_head_serves_everything_else_and_says_how_to_get_one() {
     assert_eq!((card.head_path(), card.head_sha256()), (None, None));
     tiny::engine_of(card).open().unwrap();
     assert_says(&open_head(&copy), &["no head.onnx", "surprisal", "export/export.py"]);
+}
+
+#[test]
+fn a_pipeline_that_needs_the_head_or_the_last_layer_is_refused_before_it_runs() {
+    let (copy, folder) = (without_head(), Folder::new());
+    let stages = format!("{GOOD}  - kind: surprisal\n  - kind: lens\n");
+    folder.write(&stages.replace("layers: [0, 4]", "layers: [0, 3]"));
+    let model = format!("model={}", copy.path().display());
+    let check = |set: &[&str]| aqlens(folder.path(), &[&["check", "pipeline.yml"], set].concat());
+    let words = ["`surprisal` needs head.onnx", "`lens` needs head.onnx", "export/export.py"];
+    refuses(&check(&["--set", &model]), 2, &words);
+    let words = ["reads layer 4, the model's last, which is not captured", "add 4 to", "1 problem"];
+    refuses(&check(&[]), 2, &words);
+    assert_eq!(check(&["--set", "stages.extract.layers=[4]"]).code, 0);
 }
 
 #[test]
