@@ -6,12 +6,18 @@
 mod distribution;
 mod dot;
 mod geometry;
+mod inference;
 mod random;
+mod ranks;
 mod rbo;
 mod sets;
 mod softmax;
 mod stats;
 mod top_k;
+mod variance;
+
+#[cfg(test)]
+mod calibration;
 
 pub use distribution::{
     Distribution, Divergences, MASS_FLOOR, jsd_bits, jsd_contributions, overlap_at,
@@ -21,12 +27,17 @@ pub use geometry::{
     CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, debiased_cka,
     debiased_cka_error, mutual_neighbours, permuted_debiased_cka, rsa,
 };
+pub use inference::{
+    BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Interval, IntervalMethod, PERMUTATION_DRAWS,
+    PermutationTest, Reassignments, false_discovery, max_t, mean_interval, sign_flips,
+};
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
 pub use sets::jaccard;
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;
+pub use variance::{CentredCells, Design, Partition, Relabellings};
 
 /// Why a number cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 use super::super::Undefined;
 use super::super::dot::dot_wide;
+use super::super::ranks::average_ranks;
 use super::{LEAST_ROWS, Symmetric, wide};
 
 /// Dissimilarities of every pair of rows, with their ranks.
@@ -84,24 +85,6 @@ pub fn rsa(a: &Rdm, b: &Rdm) -> f64 {
     correlation(&a.ranks, &b.ranks)
 }
 
-/// Places of the values in ascending order, from 1; equal values share the mean of their places
-/// (`scipy.stats.rankdata`). No value is NaN.
-fn average_ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut place = 0.0;
-    // Ascending, so `>=` is equality.
-    for ties in order.chunk_by(|&a, &b| values[a] >= values[b]) {
-        let count = ties.len() as f64;
-        for &i in ties {
-            ranks[i] = place + f64::midpoint(count, 1.0);
-        }
-        place += count;
-    }
-    ranks
-}
-
 /// Pearson's correlation of two lists of one length that both vary.
 fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let centred = |values: &[f64]| {
@@ -125,12 +108,6 @@ mod tests {
         assert!((rsa(&of(&x), &of(&y)) - 0.306_068_892_388_991_8).abs() < 1e-14);
         let pearson = correlation(of(&x).values(), of(&y).values());
         assert!((pearson - 0.124_965_137_358_128_3).abs() < 1e-14);
-    }
-
-    #[test]
-    fn equal_values_share_the_mean_of_their_places() {
-        assert_eq!(average_ranks(&[3.0, 1.0, 3.0, 2.0, 3.0]), [4.0, 1.0, 4.0, 2.0, 4.0]);
-        assert_eq!(average_ranks(&[0.0, -0.0]), [1.5, 1.5]);
     }
 
     #[test]

@@ -1,0 +1,297 @@
+//! How much of what vectors vary by goes with the input, the task, the wording, and with input and
+//! task together.
+//!
+//! One vector `V_ikw` for each input i, task k and wording w (N x K x W, balanced), dots for means:
+//!
+//! ```text
+//! SS_input   = K W Σ_i  ‖V_i·· - V···‖²
+//! SS_task    = N W Σ_k  ‖V_·k· - V···‖²
+//! SS_wording = N   Σ_kw ‖V_·kw - V_·k·‖²                        W >= 2
+//! SS_inter   = W   Σ_ik ‖V_ik· - V_i·· - V_·k· + V···‖²
+//! SS_rest    =     Σ    ‖V_ikw - V_ik· - V_·kw + V_·k·‖²        W >= 2
+//! SS_total   = their sum
+//! ```
+//!
+//! A multivariate analysis of variance on distances (Anderson 2001), the marginalisation of demixed
+//! PCA (Kobak et al. 2016). The model is deterministic, so `SS_inter` is interaction and not noise:
+//! the input rearranged by the task. With one wording it and `SS_task` contain that wording.
+//!
+//! # What the permutation test exchanges
+//!
+//! [`CentredCells::task_test`] takes each input's own mean off, averages over wordings, and exchanges
+//! the K task labels within each input, each input by itself. Under the null hypothesis that a task's
+//! vector is, given the input, a draw from one and the same distribution for every task, all these
+//! labellings are equally likely. The statistic is the share `SS_task / (SS_task + SS_inter)`
+//! (partial η²), which rises with the blocked F = `[SS_task/(K-1)] / [SS_inter/((N-1)(K-1))]`; their
+//! sum is the same for every labelling, so only sums over inputs are needed.
+//!
+//! It asks whether these prompts move the vector the same way on every input. A single wording does
+//! so too, for any two different texts do; with W >= 2 the means over W wordings still carry them.
+//! Whether *tasks* differ more than wordings do is what `f_task` and the reassignment of
+//! [`CentredCells::wording_distances`] answer, and only they speak about tasks.
+
+mod relabel;
+
+pub use relabel::Relabellings;
+
+use super::Undefined;
+use super::inference::PermutationTest;
+
+/// A sum of squares below this part of the vectors' own squares is rounding.
+const ROUNDING: f64 = 1e-26;
+
+/// How many inputs, tasks and wordings there are; every combination has its vector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Design {
+    /// N.
+    pub inputs: usize,
+    /// K.
+    pub tasks: usize,
+    /// W, of every task.
+    pub wordings: usize,
+}
+
+/// The vectors of all inputs, each input's mean taken off. Built input by input.
+#[derive(Debug, Clone)]
+pub struct CentredCells {
+    tasks: usize,
+    wordings: usize,
+    width: usize,
+    /// Multiplied into each dimension; empty for none.
+    scale: Vec<f64>,
+    inputs: usize,
+    /// Input after input, task after task, wording after wording.
+    values: Vec<f64>,
+    /// Running mean of the inputs' means, and the sum of their squared distances from it (Welford).
+    centre: Vec<f64>,
+    squares: f64,
+    /// Σ ‖V‖²: what rounding is measured by.
+    magnitude: f64,
+}
+
+impl CentredCells {
+    /// For `tasks` x `wordings` vectors of `width` numbers an input. `scale`, when there is one, is
+    /// multiplied into each dimension: 1/σ of a reference set for the standardised space, 0 for a
+    /// dimension to leave out. (Taking a reference's mean off would change nothing here.)
+    ///
+    /// # Panics
+    ///
+    /// When `scale` is not of that width.
+    pub fn new(tasks: usize, wordings: usize, width: usize, scale: Option<&[f64]>) -> Self {
+        assert!(scale.is_none_or(|scale| scale.len() == width), "one factor for each dimension");
+        Self {
+            tasks,
+            wordings,
+            width,
+            scale: scale.unwrap_or_default().to_vec(),
+            inputs: 0,
+            values: Vec::new(),
+            centre: vec![0.0; width],
+            squares: 0.0,
+            magnitude: 0.0,
+        }
+    }
+
+    /// Takes in one input: its vectors, task after task and wording after wording.
+    ///
+    /// # Panics
+    ///
+    /// When they are not one for each task and wording, all of the width given.
+    pub fn push_input(&mut self, vectors: &[&[f32]]) {
+        assert_eq!(vectors.len(), self.tasks * self.wordings, "one vector for each prompt");
+        assert!(vectors.iter().all(|v| v.len() == self.width), "vectors have the width given");
+        let first = self.values.len();
+        let mut mean = vec![0.0; self.width];
+        for vector in vectors {
+            for (column, &x) in vector.iter().enumerate() {
+                let x = f64::from(x) * self.scale.get(column).copied().unwrap_or(1.0);
+                self.values.push(x);
+                self.magnitude += x * x;
+                mean[column] += x;
+            }
+        }
+        self.inputs += 1;
+        for (mean, centre) in mean.iter_mut().zip(&mut self.centre) {
+            *mean /= vectors.len() as f64;
+            let before = *mean - *centre;
+            *centre += before / self.inputs as f64;
+            self.squares += before * (*mean - *centre);
+        }
+        for vector in self.values[first..].chunks_exact_mut(self.width.max(1)) {
+            for (x, mean) in vector.iter_mut().zip(&mean) {
+                *x -= mean;
+            }
+        }
+    }
+
+    /// How many inputs, tasks and wordings there are by now.
+    pub fn design(&self) -> Design {
+        Design { inputs: self.inputs, tasks: self.tasks, wordings: self.wordings }
+    }
+
+    /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
+    /// [`Undefined::Constant`] when nothing varies with the task on any input.
+    pub fn partition(&self) -> Result<Partition, Undefined> {
+        if self.inputs < 2 || self.tasks < 2 {
+            return Err(Undefined::TooFew);
+        }
+        let (n, k, w, d) = (self.inputs, self.tasks, self.wordings, self.width);
+        let wording_means = self.wording_means();
+        let task_means = means_of_groups(&wording_means, w, d);
+        let cells = means_of_groups(&self.values, w, d);
+        let mut interaction = 0.0;
+        for input in cells.chunks_exact(k * d) {
+            interaction += squared_distance(input, &task_means);
+        }
+        let (mut wording, mut rest) = (0.0, 0.0);
+        for (i, means) in wording_means.chunks_exact(d).enumerate() {
+            wording += squared_distance(means, &task_means[i / w * d..][..d]);
+        }
+        for (i, vector) in self.values.chunks_exact(d).enumerate() {
+            let (cell, prompt) = (i / w, i % (k * w));
+            let expected = (&cells[cell * d..][..d], &wording_means[prompt * d..][..d]);
+            let task = &task_means[prompt / w * d..][..d];
+            for column in 0..d {
+                let left = vector[column] - expected.0[column] - expected.1[column] + task[column];
+                rest += left * left;
+            }
+        }
+        let nothing = self.magnitude * ROUNDING;
+        let sum = |squares: f64| if squares > nothing { squares } else { 0.0 };
+        let task: f64 = task_means.iter().map(|x| x * x).sum();
+        let partition = Partition {
+            design: self.design(),
+            input: sum((k * w) as f64 * self.squares),
+            task: sum((n * w) as f64 * task),
+            interaction: sum(w as f64 * interaction),
+            wording: (w > 1).then(|| sum(n as f64 * wording)),
+            rest: (w > 1).then(|| sum(rest)),
+        };
+        let varies = partition.task + partition.interaction > 0.0;
+        if varies { Ok(partition) } else { Err(Undefined::Constant) }
+    }
+
+    /// The within-input permutation test of the task, upper tail; its statistic is partial η². Errors
+    /// as [`Self::partition`], and [`Undefined::Constant`] also without any interaction: then every
+    /// input moves exactly alike and there is nothing to hold the task against.
+    ///
+    /// # Panics
+    ///
+    /// When `relabellings` were made for other numbers of inputs and tasks.
+    pub fn task_test(&self, relabellings: &Relabellings) -> Result<PermutationTest, Undefined> {
+        let partition = self.partition()?;
+        if partition.interaction <= 0.0 {
+            return Err(Undefined::Constant);
+        }
+        assert!(relabellings.fits(self.inputs, self.tasks), "relabellings fit the design");
+        let cells = means_of_groups(&self.values, self.wordings, self.width);
+        let sums = relabel::squared_sums(relabellings, &cells, self.width);
+        // Σ_k ‖N mean_k‖² to the share of N Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
+        let all = self.inputs as f64 * cells.iter().map(|x| x * x).sum::<f64>();
+        let draws = sums.into_iter().map(|sum| sum / all).collect();
+        let observed = partition.task / (partition.task + partition.interaction);
+        Ok(PermutationTest::new(observed, draws, relabellings.is_exact()))
+    }
+
+    /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
+    /// [`Reassignments`](super::Reassignments) sorts anew. Its statistic rises with `f_task`.
+    pub fn wording_distances(&self) -> Vec<f64> {
+        let means = self.wording_means();
+        let vectors: Vec<&[f64]> = means.chunks_exact(self.width.max(1)).collect();
+        let row = |a: &&[f64]| vectors.iter().map(|b| squared_distance(a, b)).collect::<Vec<_>>();
+        vectors.iter().flat_map(row).collect()
+    }
+
+    /// Mean over inputs of every (task, wording).
+    fn wording_means(&self) -> Vec<f64> {
+        let mut means = vec![0.0; self.tasks * self.wordings * self.width];
+        for input in self.values.chunks_exact(means.len().max(1)) {
+            for (mean, x) in means.iter_mut().zip(input) {
+                *mean += x;
+            }
+        }
+        for mean in &mut means {
+            *mean /= self.inputs as f64;
+        }
+        means
+    }
+}
+
+/// The mean of every `group` vectors of `width` numbers that stand together.
+fn means_of_groups(vectors: &[f64], group: usize, width: usize) -> Vec<f64> {
+    if group == 1 {
+        return vectors.to_vec();
+    }
+    let mean = |vectors: &[f64]| {
+        let sum = |column: usize| vectors[column..].iter().step_by(width).sum::<f64>();
+        (0..width).map(|column| sum(column) / group as f64).collect::<Vec<_>>()
+    };
+    vectors.chunks_exact((group * width).max(1)).flat_map(mean).collect()
+}
+
+fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum()
+}
+
+/// The sums of squares of a design, which add up to [`Self::total`]. Where a quotient would divide
+/// by 0 it is `None`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Partition {
+    /// What it was computed from.
+    pub design: Design,
+    /// `SS_input`.
+    pub input: f64,
+    /// `SS_task`.
+    pub task: f64,
+    /// `SS_inter`: input and task together.
+    pub interaction: f64,
+    /// `SS_wording`; `None` with one wording.
+    pub wording: Option<f64>,
+    /// `SS_rest`: input and wording together; `None` with one wording.
+    pub rest: Option<f64>,
+}
+
+impl Partition {
+    /// `SS_total`.
+    pub fn total(&self) -> f64 {
+        let nested = self.wording.unwrap_or(0.0) + self.rest.unwrap_or(0.0);
+        self.input + self.task + self.interaction + nested
+    }
+
+    /// R²: the share of the total that `part` is.
+    pub fn share(&self, part: f64) -> Option<f64> {
+        ratio(part, self.total())
+    }
+
+    /// `SS_task / (SS_task + SS_inter)`: the task's share of what is not the input's.
+    pub fn partial_eta2(&self) -> Option<f64> {
+        ratio(self.task, self.task + self.interaction)
+    }
+
+    /// `[SS_task/(K-1)] / [SS_inter/((N-1)(K-1))]`: the F of [`CentredCells::task_test`].
+    pub fn f_blocked(&self) -> Option<f64> {
+        ratio(self.task * (self.design.inputs as f64 - 1.0), self.interaction)
+    }
+
+    /// The task against its wordings, `[SS_task/(K-1)] / [SS_wording/(K(W-1))]`; with one wording
+    /// [`Self::f_blocked`], the only one there is.
+    pub fn f_task(&self) -> Option<f64> {
+        let Some(wording) = self.wording else { return self.f_blocked() };
+        let (k, w) = (self.design.tasks as f64, self.design.wordings as f64);
+        ratio(self.task * k * (w - 1.0), wording * (k - 1.0))
+    }
+
+    /// The interaction against that of input and wording, `[SS_inter/((N-1)(K-1))] /
+    /// [SS_rest/((N-1)K(W-1))]`; `None` with one wording.
+    pub fn f_interaction(&self) -> Option<f64> {
+        let (k, w) = (self.design.tasks as f64, self.design.wordings as f64);
+        ratio(self.interaction * k * (w - 1.0), self.rest? * (k - 1.0))
+    }
+}
+
+fn ratio(above: f64, below: f64) -> Option<f64> {
+    (below > 0.0).then(|| above / below)
+}
+
+#[cfg(test)]
+mod tests;
