@@ -9,6 +9,7 @@ mod config_errors;
 mod damage;
 mod determinism;
 mod fake_model;
+mod full_disk;
 mod head;
 mod invariance;
 mod kill;
