@@ -11,8 +11,8 @@ use crate::prompt::Role;
 use crate::store::hex_sha256;
 
 /// What a neutral prefix is made of: words that ask for nothing.
-const FILLER: &str = "Here is some text. It is given as it is, and that is all there is to it. \
-    There is no more to say about it here, so it goes on for a while in the same way.";
+const FILLER: &str = "Here is a short text about a few things. It is given as it is, and that is \
+    all there is to it. There is no more to say about it here, so it goes on in the same way.";
 
 /// Words tried one by one to make a neutral prefix exactly as long as a task.
 const PADS: [&str; 8] = [" it", " is", " so", " and", " the", ".", ",", " a"];
