@@ -18,6 +18,22 @@ impl Softmax {
         Some(Self { max, sum })
     }
 
+    /// The same with the entropy of the distribution in nats, in one pass: ln Σ - Σ e·(score - max)/Σ
+    /// with e = exp(score - max). `None` also when a score is NaN or plus infinity.
+    pub fn with_entropy(scores: &[f32]) -> Option<(Self, f64)> {
+        let max = f64::from(scores.iter().copied().reduce(f32::max)?);
+        let (mut sum, mut weighted) = (0.0, 0.0);
+        for &score in scores {
+            let below = f64::from(score) - max;
+            let e = below.exp();
+            sum += e;
+            // A token that is ruled out adds nothing: 0 times minus infinity is no number.
+            weighted += if e == 0.0 { 0.0 } else { e * below };
+        }
+        let entropy = sum.ln() - weighted / sum;
+        (sum.is_finite() && entropy.is_finite()).then(|| (Self { max, sum }, entropy.max(0.0)))
+    }
+
     /// Probability of a score, 0..1.
     pub fn probability(&self, score: f32) -> f64 {
         (f64::from(score) - self.max).exp() / self.sum
@@ -35,6 +51,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::math::Distribution;
 
     proptest! {
         #[test]
@@ -45,6 +62,18 @@ mod tests {
             for &score in &scores {
                 let (p, log) = (softmax.probability(score), softmax.logprob(score));
                 prop_assert!((p.ln() - log).abs() < 1e-12 * log.abs().max(1.0));
+            }
+        }
+
+        #[test]
+        fn one_pass_gives_the_entropy_that_the_whole_distribution_has(
+            scores in prop::collection::vec(-80.0_f32..80.0, 1..300),
+        ) {
+            let (softmax, entropy) = Softmax::with_entropy(&scores).unwrap();
+            let whole = Distribution::from_logits(&scores).unwrap();
+            prop_assert!((entropy - whole.entropy()).abs() < 1e-12 * whole.entropy().max(1.0));
+            for (&score, log) in scores.iter().zip(whole.logs()) {
+                prop_assert_eq!(softmax.logprob(score).to_bits(), log.to_bits());
             }
         }
 
@@ -63,6 +92,17 @@ mod tests {
         let both = |score| Some((softmax.probability(score), softmax.logprob(score)));
         assert_eq!(both(1000.0), Some((1.0, 0.0)));
         assert_eq!(both(-1000.0), Some((0.0, -2000.0)));
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_have_no_entropy_and_ruled_out_tokens_have_none() {
+        let entropy = |scores: &[f32]| Softmax::with_entropy(scores).map(|(_, entropy)| entropy);
+        assert_eq!(entropy(&[0.0, f32::NAN]), None);
+        assert_eq!(entropy(&[0.0, f32::INFINITY]), None);
+        assert_eq!(entropy(&[f32::NEG_INFINITY; 2]), None);
+        assert_eq!(entropy(&[]), None);
+        assert_eq!(entropy(&[7.0, f32::NEG_INFINITY, -1000.0]), Some(0.0));
+        assert_eq!(entropy(&[3.0, 3.0]), Some(2.0_f64.ln()));
     }
 
     #[test]

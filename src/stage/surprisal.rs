@@ -27,7 +27,7 @@ use super::columns::Columns;
 use super::head;
 use super::prompts::{InputGroup, PromptRow, ShardPrompts};
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
-use crate::math::Distribution;
+use crate::math::Softmax;
 use crate::monitor::Event;
 use crate::prompt::Role;
 use crate::spec::{Path, Problems};
@@ -223,10 +223,10 @@ fn read_off(
 
 /// The reading of one token from the scores of all; `None` when one is no number.
 fn read_scores(scores: &[f32], token_id: usize) -> Option<Reading> {
-    let next = Distribution::from_logits(scores).ok()?;
+    let (softmax, entropy) = Softmax::with_entropy(scores)?;
     // `0 -`, so that a certain token has the surprisal 0 and not -0.
-    let surprisal = 0.0 - next.logs().get(token_id)? / LN_2;
-    surprisal.is_finite().then(|| Reading { surprisal, entropy: next.entropy_bits() })
+    let surprisal = 0.0 - softmax.logprob(*scores.get(token_id)?) / LN_2;
+    surprisal.is_finite().then(|| Reading { surprisal, entropy: entropy / LN_2 })
 }
 
 /// The rows of one input: its prompts in the order of the plan, then its tokens.
