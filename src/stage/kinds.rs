@@ -75,8 +75,12 @@ stages! {
     divergence => Divergence,
     /// Finds where the last token looks, and how far tasks agree on it.
     attention => Attention,
+    /// Measures how attention falls on task, template, input and first token.
+    segments => Segments,
     /// Lists the most probable next tokens.
     tokens => Tokens,
+    /// Compares what the model says next under every pair of tasks.
+    outputs => Outputs,
     /// Measures how surprising the input's tokens are under each task.
     surprisal => Surprisal,
     /// Reads off every layer what the model would say if it ended there.

@@ -5,6 +5,13 @@
 pub const FLAT: &str = "flat";
 /// The notebook's overlap of two focus sets: shared over all, on absolute positions.
 pub const JACCARD: &str = "jaccard";
+/// How far two distributions lie apart: Jensen-Shannon divergence, 0 = equal.
+pub const JSD_BITS: &str = "jsd_bits";
+
+/// In column `contrast`: prompts of different tasks.
+pub const BETWEEN: &str = "between";
+/// In column `contrast`: wordings of one task. The others are the names of the controls.
+pub const PARAPHRASE: &str = "paraphrase";
 
 /// In column `head`: the mean over all heads, as the notebook.
 pub const MEAN_HEAD: i16 = -1;

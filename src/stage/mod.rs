@@ -7,7 +7,9 @@ pub mod extract;
 pub mod kinds;
 pub mod lens;
 pub mod measure;
+pub mod outputs;
 pub mod report;
+pub mod segments;
 pub mod similarity;
 pub mod summary;
 pub mod surprisal;
@@ -18,6 +20,7 @@ mod context;
 mod frame;
 mod head;
 mod prompts;
+mod weights;
 
 pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};
 pub use kinds::{KINDS, StageConfig};

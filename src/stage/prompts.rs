@@ -58,6 +58,11 @@ impl PromptRow {
     pub(super) fn role(&self) -> Role {
         Role::of_wording(self.key.wording)
     }
+
+    /// Whether it is one of those that the notebook's measures compare.
+    pub(super) fn is_first_wording(&self) -> bool {
+        self.key.wording == FIRST_WORDING
+    }
 }
 
 /// All prompts of one input.
@@ -175,7 +180,7 @@ impl<'a> InputGroup<'a> {
 
     /// The prompts of every task's first wording: those that the notebook's measures compare.
     pub(super) fn first_wordings(self) -> Vec<&'a PromptRow> {
-        self.prompts.iter().filter(|prompt| prompt.key.wording == FIRST_WORDING).collect()
+        self.prompts.iter().filter(|prompt| prompt.is_first_wording()).collect()
     }
 }
 

@@ -20,9 +20,15 @@ pub const NO_PREDECESSOR: &str = "no_predecessor";
 pub const NO_REFERENCE: &str = "no_reference";
 /// The two outputs are as good as equal, so nowhere does a difference begin.
 pub const NO_DIVERGENCE: &str = "no_divergence";
+/// The prompts do not hold the same tokens of the input, so none stands for another.
+pub const NO_ALIGNMENT: &str = "no_alignment";
+/// Less than a thousandth of the attention is left: what is there is rounding.
+pub const LOW_MASS: &str = "low_mass";
+/// The scenario has no two prompts for this contrast: no second wording, or no such control.
+pub const NO_PAIRS: &str = "no_pairs";
 
 /// Every word and its meaning, for documentation.
-pub const ALL: [(&str, &str); 9] = [
+pub const ALL: [(&str, &str); 12] = [
     (OK, "the value was computed"),
     (ZERO_NORM, "a vector is zero everywhere, so it has no direction"),
     (SKIPPED, "one of the prompts was not run; see prompts.status"),
@@ -35,4 +41,7 @@ pub const ALL: [(&str, &str); 9] = [
         "there is no control that ran with the same tokens of the input; what needs none is there",
     ),
     (NO_DIVERGENCE, "the outputs of the two tasks do not differ, so there is no onset"),
+    (NO_ALIGNMENT, "the prompts do not hold the same tokens of the input"),
+    (LOW_MASS, "less than 0.001 of the attention is left: what is there is rounding"),
+    (NO_PAIRS, "the scenario has no two prompts for it: no second wording, or no such control"),
 ];

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aqlens::stage::{Stage, attention, divergence, lens, similarity, summary, surprisal, tokens};
+use aqlens::stage::{
+    Stage, attention, divergence, lens, outputs, segments, similarity, summary, surprisal, tokens,
+};
 use aqlens::store::hex_sha256;
 
 use crate::stage::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
@@ -39,9 +41,12 @@ fn shards() -> [Vec<FakePrompt>; 2] {
                 (0..5).map(move |t| {
                     let prompt =
                         prompt(&format!("input-{i}"), &format!("task-{t}"), 12 + i * 3 + t);
-                    let task = "t".repeat(3);
-                    let rest = "i".repeat(prompt.tokens.len() - 3);
-                    let prompt = prompt.segments(&format!("{task}{rest}"));
+                    // All inputs have six tokens, so that they can be compared.
+                    let rest = "e".repeat(prompt.tokens.len() - 9);
+                    let mut prompt = prompt.segments(&format!("tffiiiiii{rest}"));
+                    if t == 1 {
+                        prompt.tokens[4] = 9;
+                    }
                     if (i, t) == (3, 2) { prompt.skipped() } else { prompt }
                 })
             })
@@ -63,12 +68,14 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
         heads: attention::Heads::All,
         ..attention::Config::default()
     };
-    let by_shard: [Box<dyn Stage>; 5] = [
+    let by_shard: [Box<dyn Stage>; 7] = [
         Box::new(valid(|a, f, p| similarity::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| heads.validate(a, f, p))),
         Box::new(valid(|a, f, p| tokens::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| surprisal::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| lens::Config::default().validate(a, f, p))),
+        Box::new(valid(|a, f, p| outputs::Config::default().validate(a, f, p))),
+        Box::new(valid(|a, f, p| segments::Config::default().validate(a, f, p))),
     ];
     let over_run: [Box<dyn Stage>; 2] = [
         Box::new(valid(|a, f, p| divergence::Config::default().validate(a, f, p))),
@@ -103,7 +110,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let one = analyse(1);
-    assert_eq!(one.len(), 2 * 7 + 2 + 1, "{:?}", one.keys());
+    assert_eq!(one.len(), 2 * 12 + 2 + 1, "{:?}", one.keys());
     for _ in 0..3 {
         assert_eq!(analyse(8), one);
     }

@@ -114,6 +114,8 @@ fn stages_do_not_know_each_other() {
         "tokens",
         "surprisal",
         "lens",
+        "outputs",
+        "segments",
         "summary",
         "report",
     ];

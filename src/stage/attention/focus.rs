@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::Float32Type;
 use rayon::prelude::*;
 
-use super::super::prompts::{InputGroup, Keys, PromptRow, ShardPrompts, pairs};
+use super::super::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
+use super::super::weights::{self, Weights};
 use super::super::{Context, StageError};
 use crate::math;
-use crate::table::reader::{Part, read_part};
-use crate::table::schema::ATTENTION;
-use crate::table::writer::PartAddress;
 use crate::table::{TableError, status};
 
 /// What is looked at.
@@ -61,10 +57,8 @@ impl Scheme {
         context: &Context<'_>,
         prompts: &ShardPrompts,
     ) -> Result<Vec<Vec<Focus>>, StageError> {
-        let columns = ["scenario", "input", "task", "wording", "layer", "head", "weights"];
-        let address = PartAddress::new(&ATTENTION, context.part);
-        let part = read_part(context.store, address, &columns)?;
-        let table = Rows::of(&part)?;
+        let part = weights::read(context)?;
+        let table = Weights::of(&part, self.n_head)?;
         let spans = table.spans(prompts)?;
         let ran: Vec<&PromptRow> = prompts.ran().collect();
         ran.par_iter()
@@ -72,7 +66,7 @@ impl Scheme {
             .map(|(prompt, rows)| {
                 context.go_on()?;
                 let by_layer = self.layers.iter().map(|&layer| {
-                    let weights = table.of_layer(rows.clone(), layer, self.n_head, prompt)?;
+                    let weights = table.of_layer(rows.clone(), layer, prompt)?;
                     Ok(self.heads.iter().map(|&head| self.focus(layer, head, &weights)).collect())
                 });
                 let by_layer: Vec<Vec<Focus>> = by_layer.collect::<Result<_, TableError>>()?;
@@ -155,87 +149,4 @@ fn mean(heads: &[&[f32]]) -> Vec<f64> {
         }
     }
     sums.into_iter().map(|sum| sum / heads.len() as f64).collect()
-}
-
-/// The rows of table `attention`.
-#[derive(Debug)]
-struct Rows<'p> {
-    part: &'p Part,
-    keys: Keys<'p>,
-    layers: &'p [i16],
-    heads: &'p [i16],
-    offsets: &'p [i32],
-    weights: &'p [f32],
-}
-
-impl<'p> Rows<'p> {
-    fn of(part: &'p Part) -> Result<Self, TableError> {
-        let lists = part.lists("weights")?;
-        let weights = lists.values().as_primitive_opt::<Float32Type>();
-        let weights =
-            weights.ok_or_else(|| part.problem("has weights of another type than float32"))?;
-        Ok(Self {
-            part,
-            keys: Keys::of(part)?,
-            layers: part.int16s("layer")?.values(),
-            heads: part.int16s("head")?.values(),
-            offsets: lists.value_offsets(),
-            weights: weights.values(),
-        })
-    }
-
-    /// The rows of each prompt that ran: they stand together, in the order of the plan.
-    fn spans(&self, prompts: &ShardPrompts) -> Result<Vec<std::ops::Range<usize>>, TableError> {
-        let mut spans = Vec::new();
-        let mut row = 0;
-        for prompt in prompts.ran() {
-            let first = row;
-            while row < self.layers.len() && self.keys.is(row, &prompt.key) {
-                row += 1;
-            }
-            if first == row {
-                return Err(
-                    self.problem(format!("does not have prompt {} in row {row}", prompt.key))
-                );
-            }
-            spans.push(first..row);
-        }
-        if row < self.layers.len() {
-            return Err(self.problem(format!("has a prompt in row {row} that did not run")));
-        }
-        Ok(spans)
-    }
-
-    /// The weights of a prompt's heads on one layer, in their order.
-    fn of_layer(
-        &self,
-        rows: std::ops::Range<usize>,
-        layer: i16,
-        n_head: i16,
-        prompt: &PromptRow,
-    ) -> Result<Vec<&'p [f32]>, TableError> {
-        let rows: Vec<usize> = rows.filter(|&row| self.layers[row] == layer).collect();
-        if !rows.iter().map(|&row| self.heads[row]).eq(0..n_head) {
-            return Err(self.problem(format!(
-                "does not have heads 0 to {} of layer {layer} of prompt {}",
-                n_head - 1,
-                prompt.key
-            )));
-        }
-        let weights =
-            |row: usize| &self.weights[self.offsets[row] as usize..self.offsets[row + 1] as usize];
-        let weights: Vec<&[f32]> = rows.into_iter().map(weights).collect();
-        let n = prompt.token_ids.len();
-        if weights.iter().any(|w| w.len() != n || w.iter().any(|weight| !weight.is_finite())) {
-            return Err(self.problem(format!(
-                "does not have {n} finite weights on layer {layer} of prompt {}",
-                prompt.key
-            )));
-        }
-        Ok(weights)
-    }
-
-    fn problem(&self, problem: String) -> TableError {
-        self.part.problem(problem)
-    }
 }

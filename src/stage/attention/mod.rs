@@ -20,6 +20,8 @@ use self::focus::{Focus, OverlapRow, Scheme};
 use super::columns::Columns;
 use super::measure::{JACCARD, MEAN_HEAD};
 use super::prompts::{PromptRow, ShardPrompts};
+use super::weights;
+pub use super::weights::Heads;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
@@ -49,17 +51,6 @@ pub enum Layers {
     Last,
     /// Every captured layer and the model's last.
     Captured,
-}
-
-/// Heads of stage `attention`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Heads {
-    /// The mean over all heads (`head` is -1 in the tables), as the notebook.
-    #[default]
-    Mean,
-    /// The mean, and every head by itself.
-    All,
 }
 
 impl Default for Config {
@@ -158,14 +149,10 @@ impl Stage for Attention {
 
 impl Attention {
     fn scheme(&self, captured: &[i16], n_layer: i16, n_head: i16) -> Scheme {
-        let last = n_layer - 1;
-        let mut layers = match self.layers {
-            Layers::Last => Vec::new(),
-            Layers::Captured => captured.to_vec(),
+        let layers = match self.layers {
+            Layers::Last => vec![n_layer - 1],
+            Layers::Captured => weights::layers(captured, n_layer),
         };
-        if layers.last() != Some(&last) {
-            layers.push(last);
-        }
         let each = match self.heads {
             Heads::Mean => 0,
             Heads::All => n_head,

@@ -17,7 +17,7 @@ pub use evidence::{
 };
 pub use readouts::{
     ATTENTION_DIVERGENCE, ATTENTION_MASS, INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE,
-    OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN,
+    OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN,
 };
 pub use tables::{
     ACTIVATIONS, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, LOGITS, NEXT_TOKENS,
@@ -49,6 +49,7 @@ pub const ALL: &[&Table] = &[
     &NEXT_TOKENS,
     &OUTPUT_DIVERGENCE,
     &OUTPUT_DIVERGENCE_TOKEN,
+    &OUTPUT_CONTRAST,
     &INPUT_SURPRISAL,
     &LOGIT_LENS,
     &LOGIT_LENS_DIVERGENCE,
@@ -204,6 +205,23 @@ impl Kind {
             Self::ListFloat64 => "list<float64>",
             Self::ModelVector => "fixed_size_list<float32>[d_model]",
             Self::VocabVector => "fixed_size_list<float32>[vocab_size]",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_name_stands_for_two_tables_or_two_columns_of_one() {
+        let names: BTreeSet<&str> = ALL.iter().map(|table| table.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for table in ALL {
+            let names: BTreeSet<&str> = table.columns.iter().map(|column| column.name).collect();
+            assert_eq!(names.len(), table.columns.len(), "{}", table.name);
         }
     }
 }

@@ -55,6 +55,30 @@ pub const OUTPUT_DIVERGENCE_TOKEN: Table = Table {
     ],
 };
 
+/// One row per input, measure and contrast: how far the input's outputs differ in it.
+pub const OUTPUT_CONTRAST: Table = Table {
+    name: "output_contrast",
+    version: 1,
+    row: "scenario, input, measure, contrast",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        column("measure", Kind::Utf8, "", "jsd_bits, as in output_divergence: 0 = equal outputs"),
+        column(
+            "contrast",
+            Kind::Utf8,
+            "",
+            "between = prompts of different tasks, in all wordings; paraphrase = wordings of one \
+             task; neutral, scrambled, other_input = each task's first wording against that \
+             control of its own",
+        ),
+        value("value", "the measure's", "mean over the pairs"),
+        column("n_pairs", Kind::Int64, "pairs", "pairs that could be compared"),
+        STATUS,
+    ],
+};
+
 /// One row per prompt and token of the input: how surprising it is under the task.
 pub const INPUT_SURPRISAL: Table = Table {
     name: "input_surprisal",
@@ -97,13 +121,17 @@ pub const ATTENTION_MASS: Table = Table {
         WORDING,
         LAYER,
         HEAD,
-        value("sink", "share, 0..1", "attention to position 0"),
-        value("task", "share, 0..1", "to the task's tokens"),
-        value("template", "share, 0..1", "to the template's tokens before the input's end"),
-        value("input", "share, 0..1", "to the input's tokens"),
-        value("tail", "share, 0..1", "to the template's tokens after the input"),
-        value("entropy_bits", "bits", "of the weights over all positions"),
-        nullable("is_sink", Kind::Int16, "0 or 1", "1 where the sink takes more than 0.3"),
+        value("sink_mass", "share, 0..1", "attention to position 0, whatever stands there"),
+        value("task_mass", "share, 0..1", "to the task's tokens; position 0 counts nowhere else"),
+        value("template_mass", "share, 0..1", "to the template's tokens before the input's end"),
+        value("input_mass", "share, 0..1", "to the input's tokens"),
+        value("tail_mass", "share, 0..1", "to the template's tokens after the input"),
+        value(
+            "entropy_bits",
+            "bits",
+            "of the weights over all positions; head -1 = mean of the heads' entropies",
+        ),
+        nullable("is_sink", Kind::Int16, "0 or 1", "1 where position 0 takes more than 0.3"),
         STATUS,
     ],
 };
@@ -125,12 +153,18 @@ pub const ATTENTION_DIVERGENCE: Table = Table {
             "measure",
             Kind::Utf8,
             "",
-            "jsd_full, jsd_no_sink, jsd_input: over segments and aligned input tokens, without \
-             the sink, over the input's tokens only; overlap = 1 - total variation of the first",
+            "jsd_full, jsd_no_sink, jsd_input (bits, 0 = alike): over position 0, task, template, \
+             tail and each token of the input; without position 0; over the input's tokens only. \
+             overlap (0..1, 1 = alike) = 1 - total variation of the first",
         ),
-        value("value", "bits, 0..1", "head -1 = mean of the heads' values, not of the weights"),
+        value(
+            "value",
+            "the measure's",
+            "of what is left, made to sum to 1; head -1 = mean of the heads' values, not of weights",
+        ),
         value("mass_a", "share, 0..1", "attention of task_a that the measure covers"),
         value("mass_b", "share, 0..1", "attention of task_b that it covers"),
+        column("n_heads", Kind::Int16, "heads", "heads with a value: 1 or 0; head -1: how many"),
         STATUS,
     ],
 };

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aqlens::monitor::{Event, Monitor};
 use aqlens::stage::{
-    Context, Stage, StageError, attention, divergence, report, similarity, summary, tokens,
+    Context, Stage, StageError, attention, divergence, outputs, report, segments, similarity,
+    summary, tokens,
 };
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, prompt, valid};
@@ -45,17 +46,19 @@ fn every_stage_asks_between_its_inputs_layers_or_parts() {
     let mut run = FakeRun::new();
     run.shards = 2;
     // How often each asks at least: layers and inputs of each, prompts, parts.
-    let stages: [(Box<dyn Stage>, u32); 6] = [
+    let stages: [(Box<dyn Stage>, u32); 8] = [
         (Box::new(valid(|a, f, p| similarity::Config::default().validate(a, f, p))), 8),
         (Box::new(valid(|a, f, p| attention::Config::default().validate(a, f, p))), 6),
         (Box::new(valid(|a, f, p| tokens::Config::default().validate(a, f, p))), 6),
+        (Box::new(valid(|a, f, p| outputs::Config::default().validate(a, f, p))), 3),
+        (Box::new(valid(|a, f, p| segments::Config::default().validate(a, f, p))), 3),
         (Box::new(valid(|a, f, p| divergence::Config::default().validate(a, f, p))), 2),
         (Box::new(valid(|a, f, p| summary::Config::default().validate(a, f, p))), 2),
         (Box::new(valid(|a, f, p| report::Config::default().validate(a, f, p))), 8),
     ];
     for part in 0..2 {
         run.write_shard(part, &prompts, &numbers);
-        for (stage, _) in &stages[..3] {
+        for (stage, _) in &stages[..5] {
             run.run(stage.as_ref(), part).unwrap();
         }
     }

@@ -5,6 +5,8 @@ mod divergence;
 pub(crate) mod fixture;
 mod interrupt;
 mod lens;
+mod outputs;
+mod segments;
 mod similarity;
 mod summary;
 mod surprisal;
