@@ -48,7 +48,7 @@ pub(super) struct Weights<'p> {
     layers: &'p [i16],
     heads: &'p [i16],
     offsets: &'p [i32],
-    weights: &'p [f32],
+    values: &'p [f32],
     /// How many heads each layer has.
     n_head: i16,
 }
@@ -65,7 +65,7 @@ impl<'p> Weights<'p> {
             layers: part.int16s("layer")?.values(),
             heads: part.int16s("head")?.values(),
             offsets: lists.value_offsets(),
-            weights: weights.values(),
+            values: weights.values(),
             n_head,
         })
     }
@@ -108,7 +108,7 @@ impl<'p> Weights<'p> {
             )));
         }
         let weights =
-            |row: usize| &self.weights[self.offsets[row] as usize..self.offsets[row + 1] as usize];
+            |row: usize| &self.values[self.offsets[row] as usize..self.offsets[row + 1] as usize];
         let weights: Vec<&[f32]> = rows.into_iter().map(weights).collect();
         let n = prompt.token_ids.len();
         if weights.iter().any(|w| w.len() != n || w.iter().any(|weight| !weight.is_finite())) {

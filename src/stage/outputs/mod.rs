@@ -60,7 +60,7 @@ impl Config {
     /// Valid when `top_tokens` can be a rank; 0 lists none.
     pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Outputs> {
         let top_tokens = self.top_tokens;
-        if top_tokens <= i16::MAX as usize {
+        if i16::try_from(top_tokens).is_ok() {
             return Some(Outputs { top_tokens });
         }
         problems.push(

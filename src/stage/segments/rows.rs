@@ -64,12 +64,11 @@ impl Scheme<'_> {
         let mut masses = Vec::new();
         let mut tasks = Vec::new();
         for prompt in input.prompts {
-            let read = match prompt.ran {
-                true => Some(self.read(prompt, &mut masses)?),
-                false => {
-                    self.skip(prompt, &mut masses);
-                    None
-                }
+            let read = if prompt.ran {
+                Some(self.read(prompt, &mut masses)?)
+            } else {
+                self.skip(prompt, &mut masses);
+                None
             };
             if prompt.is_first_wording() {
                 tasks.push(Task { prompt, read });
