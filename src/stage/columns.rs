@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, StringArray};
+use arrow::array::{
+    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
+};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::Field;
 
 /// Takes column after column out of a list of rows, in the table's order.
 #[derive(Debug)]
@@ -70,4 +74,33 @@ impl<'r, R> Columns<'r, R> {
         self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Float64Array>()));
         self
     }
+
+    /// A column of lists of ids or places.
+    pub(super) fn int32_lists(mut self, field: impl Fn(&R) -> &[i32]) -> Self {
+        let lists = || self.rows.iter().map(&field);
+        let values = Int32Array::from_iter_values(lists().flatten().copied());
+        let array = list(Arc::new(values), lists().map(<[_]>::len), None);
+        self.arrays.push(array);
+        self
+    }
+
+    /// A column of lists of measures; `None` becomes null.
+    pub(super) fn maybe_float64_lists(mut self, field: impl Fn(&R) -> Option<&[f64]>) -> Self {
+        let lists = || self.rows.iter().map(&field);
+        let values = Float64Array::from_iter_values(lists().flatten().flatten().copied());
+        let lengths = lists().map(|list| list.map_or(0, <[_]>::len));
+        let nulls = lists().map(|list| list.is_some()).collect();
+        let array = list(Arc::new(values), lengths, Some(nulls));
+        self.arrays.push(array);
+        self
+    }
+}
+
+fn list(
+    values: ArrayRef,
+    lengths: impl Iterator<Item = usize>,
+    nulls: Option<NullBuffer>,
+) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls))
 }

@@ -5,6 +5,10 @@
 pub const FLAT: &str = "flat";
 /// The notebook's overlap of two focus sets: shared over all, on absolute positions.
 pub const JACCARD: &str = "jaccard";
+/// The same on positions that are named by what stands there.
+pub const JACCARD_ALIGNED: &str = "jaccard_aligned";
+/// The same again for the sets of the most attended positions but the first.
+pub const JACCARD_NO_SINK: &str = "jaccard_no_sink";
 /// How far two distributions lie apart: Jensen-Shannon divergence, 0 = equal.
 pub const JSD_BITS: &str = "jsd_bits";
 

@@ -59,6 +59,13 @@ impl PromptRow {
         Role::of_wording(self.key.wording)
     }
 
+    /// The input's tokens but one at position 0: where they are equal in two prompts, one stands for
+    /// the other.
+    pub(super) fn aligned_input(&self) -> Vec<i32> {
+        let tokens = self.segments.bytes().zip(&self.token_ids).skip(1);
+        tokens.filter(|(letter, _)| *letter == b'i').map(|(_, id)| *id).collect()
+    }
+
     /// Whether it is one of those that the notebook's measures compare.
     pub(super) fn is_first_wording(&self) -> bool {
         self.key.wording == FIRST_WORDING

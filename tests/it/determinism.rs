@@ -66,6 +66,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
     let heads = attention::Config {
         layers: attention::Layers::Captured,
         heads: attention::Heads::All,
+        aligned: true,
         ..attention::Config::default()
     };
     let by_shard: [Box<dyn Stage>; 7] = [
@@ -110,7 +111,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let one = analyse(1);
-    assert_eq!(one.len(), 2 * 12 + 2 + 1, "{:?}", one.keys());
+    assert_eq!(one.len(), 2 * 13 + 2 + 1, "{:?}", one.keys());
     for _ in 0..3 {
         assert_eq!(analyse(8), one);
     }

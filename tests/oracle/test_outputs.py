@@ -112,6 +112,7 @@ def test_the_tokens_that_tell_two_tasks_apart(run):
 
 def test_every_contrast_is_the_mean_of_its_pairs(run):
     rows = by_row(run.table("output_contrast"), ["scenario", "input", "measure", "contrast"])
+    of_wordings = by_row(run.table("output_wording_pairs"), ["scenario", "input", "measure"])
     for (scenario, name), prompts in run.inputs().items():
         tasks = [prompt for prompt in prompts if prompt.role == "task"]
         pairs = {"between": [], "paraphrase": []}
@@ -123,9 +124,14 @@ def test_every_contrast_is_the_mean_of_its_pairs(run):
                 for a, b in permutations(prompts, 2)
                 if a.wording == 0 and b.wording == wording and a.task == b.task
             ]
+        wordings = of_wordings.pop((scenario, name, "jsd_bits"))
+        names = list(dict.fromkeys(prompt.task for prompt in tasks))
+        assert wordings["tasks"] == [names.index(prompt.task) for prompt in tasks]
+        every = [jsd(said(run, a), said(run, b)) for a, b in combinations(tasks, 2)]
+        assert np.abs(np.array(wordings["values"]) - every).max() < TOLERANCE
         for contrast, of_contrast in pairs.items():
             row = rows.pop((scenario, name, "jsd_bits", contrast))
             values = [jsd(said(run, a), said(run, b)) for a, b in of_contrast]
             assert row["n_pairs"] == len(values) > 0 and row["status"] == "ok"
             assert abs(row["value"] - np.mean(values)) < TOLERANCE
-    assert not rows
+    assert not rows and not of_wordings

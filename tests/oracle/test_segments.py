@@ -1,4 +1,4 @@
-"""Attention by segment, from the stored weights."""
+"""Attention by segment and on aligned positions, from the stored weights."""
 
 from itertools import combinations
 
@@ -113,3 +113,32 @@ def test_every_pair_of_tasks_head_by_head(run):
                     )
     assert not rows
     assert largest < TOLERANCE, largest
+
+
+def named(prompt) -> list:
+    """What each position is called in every prompt: places from the end but in the input."""
+    names = [("first", 0)]
+    for at, letter in list(enumerate(prompt.segments))[1:]:
+        before = prompt.segments[1:at].count(letter)
+        after = prompt.segments[at + 1 :].count(letter)
+        names.append((letter, before if letter == "i" else after))
+    return names
+
+
+def test_focus_sets_on_aligned_positions(run):
+    rows = run.table("attention_overlap").filter(pl.col("measure") != "jaccard")
+    rows = by_row(rows, ["scenario", "input", "layer", "head", "task_a", "task_b", "measure"])
+    by_key, values = weights(run), set()
+    for (scenario, name, layer, head, task_a, task_b, measure), row in rows.items():
+        assert head == -1 and row["status"] == "ok" and row["k"] == 5
+        skip = 1 if measure == "jaccard_no_sink" else 0
+        sets = []
+        for prompt in run.inputs()[scenario, name]:
+            if prompt.wording == 0 and prompt.task in (task_a, task_b):
+                mean = by_key[*prompt.key, layer].mean(axis=0)[skip:]
+                top = np.lexsort((np.arange(mean.size), -mean))[:5] + skip
+                sets.append({named(prompt)[at] for at in top})
+        assert abs(row["value"] - len(sets[0] & sets[1]) / len(sets[0] | sets[1])) < 1e-15
+        values.add(row["value"])
+    # Of 6 inputs and 3 pairs of tasks; not always the same value.
+    assert len(rows) == 2 * 6 * 3 and len(values) > 2

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use super::super::measure::{JACCARD, JACCARD_ALIGNED, JACCARD_NO_SINK};
 use super::super::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use super::super::weights::{self, Weights};
 use super::super::{Context, StageError};
+use super::aligned::{Name, names};
 use crate::math;
 use crate::table::{TableError, status};
 
@@ -21,6 +23,8 @@ pub(super) struct Scheme {
     pub(super) heads: Vec<i16>,
     /// How many heads each layer has.
     pub(super) n_head: i16,
+    /// Whether to compare on aligned positions too.
+    pub(super) aligned: bool,
 }
 
 /// The focus set of one prompt on one layer and head.
@@ -34,6 +38,8 @@ pub(super) struct Focus {
     pub(super) weights: Vec<f64>,
     /// The last weight in the set less the largest one outside; `None` when nothing is outside.
     pub(super) gap: Option<f64>,
+    /// The focus set without position 0; empty when nothing but that would be left outside.
+    without_sink: Vec<i32>,
 }
 
 /// One row of table `attention_overlap`.
@@ -45,6 +51,7 @@ pub(super) struct OverlapRow<'a> {
     pub(super) head: i16,
     pub(super) task_a: &'a str,
     pub(super) task_b: &'a str,
+    pub(super) measure: &'static str,
     pub(super) value: Option<f64>,
     pub(super) k: i32,
     pub(super) status: &'static str,
@@ -91,7 +98,16 @@ impl Scheme {
             gap: last.zip(next).map(|(last, next)| weights[last] - weights[next]),
             weights: ranked.iter().map(|&position| weights[position]).collect(),
             positions: ranked.iter().map(|&position| position as i32).collect(),
+            without_sink: if self.aligned { self.without_sink(&weights) } else { Vec::new() },
         }
+    }
+
+    fn without_sink(&self, weights: &[f64]) -> Vec<i32> {
+        let rest = weights.get(1..).unwrap_or_default();
+        if rest.len() <= self.top_k {
+            return Vec::new();
+        }
+        math::top_k(rest, self.top_k).into_iter().map(|place| place as i32 + 1).collect()
     }
 
     /// The overlap of every pair of tasks (first wordings): inputs in the order of the plan, then
@@ -106,38 +122,80 @@ impl Scheme {
     }
 
     fn overlap_input<'p>(&self, input: InputGroup<'p>, foci: &[Vec<Focus>]) -> Vec<OverlapRow<'p>> {
-        let tasks = input.first_wordings();
+        let tasks: Vec<Task<'p>> = input.first_wordings().into_iter().map(Task::of).collect();
+        let measures: &[&str] =
+            if self.aligned { &[JACCARD, JACCARD_ALIGNED, JACCARD_NO_SINK] } else { &[JACCARD] };
         let mut rows = Vec::new();
         let places = self.layers.iter().flat_map(|l| self.heads.iter().map(move |h| (*l, *h)));
         for (place, (layer, head)) in places.enumerate() {
             for (a, b) in pairs(tasks.len()) {
-                let focus =
-                    |task: usize| tasks[task].ran.then(|| &foci[tasks[task].run_index][place]);
-                let (value, status) = overlap(focus(a), focus(b));
-                rows.push(OverlapRow {
-                    scenario: input.scenario(),
-                    input: input.input(),
-                    layer,
-                    head,
-                    task_a: &tasks[a].key.task,
-                    task_b: &tasks[b].key.task,
-                    value,
-                    k: self.top_k as i32,
-                    status,
-                });
+                for measure in measures {
+                    let (value, status) = overlap(measure, place, foci, [&tasks[a], &tasks[b]]);
+                    rows.push(OverlapRow {
+                        scenario: input.scenario(),
+                        input: input.input(),
+                        layer,
+                        head,
+                        task_a: &tasks[a].prompt.key.task,
+                        task_b: &tasks[b].prompt.key.task,
+                        measure,
+                        value,
+                        k: self.top_k as i32,
+                        status,
+                    });
+                }
             }
         }
         rows
     }
 }
 
-fn overlap(a: Option<&Focus>, b: Option<&Focus>) -> (Option<f64>, &'static str) {
-    let (Some(a), Some(b)) = (a, b) else { return (None, status::SKIPPED) };
-    if a.gap.is_none() || b.gap.is_none() {
+/// A task's prompt, and what its positions are called.
+struct Task<'p> {
+    prompt: &'p PromptRow,
+    names: Vec<Name>,
+    input: Vec<i32>,
+}
+
+impl<'p> Task<'p> {
+    fn of(prompt: &'p PromptRow) -> Self {
+        Self { prompt, names: names(prompt), input: prompt.aligned_input() }
+    }
+}
+
+/// A measure of two tasks on the `place`-th layer and head.
+fn overlap(
+    measure: &str,
+    place: usize,
+    foci: &[Vec<Focus>],
+    tasks: [&Task<'_>; 2],
+) -> (Option<f64>, &'static str) {
+    if tasks.iter().any(|task| !task.prompt.ran) {
+        return (None, status::SKIPPED);
+    }
+    let both = tasks.map(|task| &foci[task.prompt.run_index][place]);
+    let too_few = |focus: &&Focus| match measure {
+        JACCARD_NO_SINK => focus.without_sink.is_empty(),
+        _ => focus.gap.is_none(),
+    };
+    if both.iter().any(too_few) {
         return (None, status::TOO_FEW_KEYS);
     }
-    let set = |focus: &Focus| focus.positions.iter().copied().collect::<BTreeSet<i32>>();
-    (math::jaccard(&set(a), &set(b)), status::OK)
+    if measure == JACCARD {
+        let [a, b] = both.map(|focus| focus.positions.iter().copied().collect::<BTreeSet<_>>());
+        return (math::jaccard(&a, &b), status::OK);
+    }
+    if tasks[0].input != tasks[1].input || tasks[0].input.is_empty() {
+        return (None, status::NO_ALIGNMENT);
+    }
+    let set = |side: usize| -> BTreeSet<Name> {
+        let positions = match measure {
+            JACCARD_NO_SINK => &both[side].without_sink,
+            _ => &both[side].positions,
+        };
+        positions.iter().map(|&position| tasks[side].names[position as usize]).collect()
+    };
+    (math::jaccard(&set(0), &set(1)), status::OK)
 }
 
 /// Position by position over the heads, in their order.

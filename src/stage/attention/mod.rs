@@ -8,9 +8,17 @@
 //!
 //! in float64 from the stored float32. With `layers: last` and `heads: mean` these are the numbers
 //! of the notebook's section 6. A prompt of at most `top_k` tokens has all its positions in its
-//! focus set, so an overlap with it says nothing: it is null, with status `too_few_keys`. Reads
-//! `prompts` and `attention`, writes `attention_focus` and `attention_overlap`.
+//! focus set, so an overlap with it says nothing: it is null, with status `too_few_keys`.
+//!
+//! Absolute positions hold other words as soon as two prompts differ in length, and position 0 is in
+//! nearly every set. With `aligned: true` two measures stand beside it: `jaccard_aligned` names a
+//! position by what stands there (position 0; the n-th token of the input; the n-th before the end
+//! of task, template or tail), `jaccard_no_sink` takes the `top_k` positions but position 0 and names
+//! them so. Both need the same tokens of the input (else `no_alignment`).
+//!
+//! Reads `prompts` and `attention`, writes `attention_focus` and `attention_overlap`.
 
+mod aligned;
 mod focus;
 
 use schemars::JsonSchema;
@@ -18,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use self::focus::{Focus, OverlapRow, Scheme};
 use super::columns::Columns;
-use super::measure::{JACCARD, MEAN_HEAD};
+use super::measure::MEAN_HEAD;
 use super::prompts::{PromptRow, ShardPrompts};
 use super::weights;
 pub use super::weights::Heads;
@@ -40,6 +48,9 @@ pub struct Config {
     pub layers: Layers,
     /// Which heads to look at.
     pub heads: Heads,
+    /// Whether to compare focus sets also by what stands at their positions, with position 0 and
+    /// without it.
+    pub aligned: bool,
 }
 
 /// Layers of stage `attention`.
@@ -55,7 +66,7 @@ pub enum Layers {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { top_k: 5, layers: Layers::default(), heads: Heads::default() }
+        Self { top_k: 5, layers: Layers::default(), heads: Heads::default(), aligned: false }
     }
 }
 
@@ -82,7 +93,7 @@ impl Config {
             );
             return None;
         }
-        Some(Attention { top_k, layers: self.layers, heads: self.heads })
+        Some(Attention { top_k, layers: self.layers, heads: self.heads, aligned: self.aligned })
     }
 }
 
@@ -92,6 +103,7 @@ pub struct Attention {
     top_k: usize,
     layers: Layers,
     heads: Heads,
+    aligned: bool,
 }
 
 impl Stage for Attention {
@@ -120,7 +132,12 @@ impl Stage for Attention {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::json!({ "top_k": self.top_k, "layers": self.layers, "heads": self.heads })
+        serde_json::json!({
+            "top_k": self.top_k,
+            "layers": self.layers,
+            "heads": self.heads,
+            "aligned": self.aligned,
+        })
     }
 
     fn uses_layers(&self) -> bool {
@@ -157,7 +174,8 @@ impl Attention {
             Heads::Mean => 0,
             Heads::All => n_head,
         };
-        Scheme { top_k: self.top_k, layers, heads: (MEAN_HEAD..each).collect(), n_head }
+        let (top_k, aligned) = (self.top_k, self.aligned);
+        Scheme { top_k, layers, heads: (MEAN_HEAD..each).collect(), n_head, aligned }
     }
 }
 
@@ -212,7 +230,7 @@ fn write_overlap(context: &Context<'_>, rows: &[OverlapRow<'_>]) -> Result<PartS
         .int16s(|row| row.head)
         .texts(|row| row.task_a)
         .texts(|row| row.task_b)
-        .texts(|_| JACCARD)
+        .texts(|row| row.measure)
         .float64s(|row| row.value)
         .int32s(|row| row.k)
         .texts(|row| row.status);

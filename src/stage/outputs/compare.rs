@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::super::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use super::super::{Context, StageError};
-use super::contrast::{self, ContrastRow};
+use super::contrast::{self, ContrastRow, WordingRow};
 use crate::math::{
     Distribution, Divergences, RBO_DEPTH, RBO_PERSISTENCE, RankBiasedOverlap, jsd_bits,
     jsd_contributions, overlap_at, top_k,
@@ -75,6 +75,7 @@ pub(super) struct OfInput<'p> {
     pub(super) pairs: Vec<PairRow<'p>>,
     pub(super) tokens: Vec<TokenRow<'p>>,
     pub(super) contrasts: Vec<ContrastRow<'p>>,
+    pub(super) wordings: WordingRow<'p>,
 }
 
 impl<'p> Pair<'p> {
@@ -126,8 +127,9 @@ impl<'a> Reader<'a> {
         let jsd = |a: usize, b: usize| {
             Some(jsd_bits(&said[a].as_ref()?.distribution, &said[b].as_ref()?.distribution))
         };
-        let contrasts = contrast::rows(input, &known.collect(), &jsd);
-        Ok(OfInput { pairs, tokens: tokens.into_iter().flatten().collect(), contrasts })
+        let (contrasts, wordings) = contrast::rows(input, &known.collect(), &jsd);
+        let tokens = tokens.into_iter().flatten().collect();
+        Ok(OfInput { pairs, tokens, contrasts, wordings })
     }
 
     fn read(&self, prompt: &PromptRow) -> Result<Option<Said>, StageError> {

@@ -15,7 +15,9 @@
 //! in float64 from float32 logits; equally probable tokens rank by id. The pairs are those of the
 //! tasks' first wordings (`output_divergence`, `output_divergence_token`). Whether a divergence is
 //! the task's doing shows beside others of the same input: table `output_contrast` has the mean JSD
-//! of prompts of different tasks, of wordings of one task, and of each task against its controls.
+//! of prompts of different tasks, of wordings of one task, and of each task against its controls;
+//! `output_wording_pairs` has that of all pairs of the tasks' prompts one by one, for the test that
+//! deals the wordings out to the tasks anew.
 //!
 //! Reads `prompts` and `logits`. Each prompt's softmax and ranking are made once for all its pairs;
 //! one input's are in memory at a time. Lin 1991 (JSD); Webber, Moffat and Zobel 2010 (rank-biased
@@ -28,7 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::compare::{PairRow, Reader, TokenRow};
-use self::contrast::ContrastRow;
+use self::contrast::{ContrastRow, WordingRow};
 use super::columns::Columns;
 use super::measure::JSD_BITS;
 use super::prompts::ShardPrompts;
@@ -38,7 +40,8 @@ use crate::spec::{Path, Problems};
 use crate::table::TableError;
 use crate::table::receipt::PartStats;
 use crate::table::schema::{
-    LOGITS, OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, PROMPTS, Table,
+    LOGITS, OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, OUTPUT_WORDING_PAIRS,
+    PROMPTS, Table,
 };
 use crate::table::writer::{PartAddress, write_part};
 
@@ -100,7 +103,7 @@ impl Stage for Outputs {
     }
 
     fn writes(&self) -> &'static [&'static Table] {
-        &[&OUTPUT_DIVERGENCE, &OUTPUT_DIVERGENCE_TOKEN, &OUTPUT_CONTRAST]
+        &[&OUTPUT_DIVERGENCE, &OUTPUT_DIVERGENCE_TOKEN, &OUTPUT_CONTRAST, &OUTPUT_WORDING_PAIRS]
     }
 
     fn settings(&self) -> serde_json::Value {
@@ -122,19 +125,22 @@ impl Stage for Outputs {
         let (stage, unit, shard) = (self.kind(), self.unit(), Some(context.part));
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
         let reader = Reader::open(context, &prompts, self.top_tokens)?;
-        let (mut pairs, mut tokens, mut contrasts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pairs, mut tokens) = (Vec::new(), Vec::new());
+        let (mut contrasts, mut wordings) = (Vec::new(), Vec::new());
         for input in inputs {
             context.go_on()?;
             let of_input = reader.compare(input)?;
             pairs.extend(of_input.pairs);
             tokens.extend(of_input.tokens);
             contrasts.extend(of_input.contrasts);
+            wordings.push(of_input.wordings);
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }
         let parts = vec![
             write_pairs(context, &pairs)?,
             write_tokens(context, &tokens)?,
             write_contrasts(context, &contrasts)?,
+            write_wordings(context, &wordings)?,
         ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
@@ -193,5 +199,17 @@ fn write_contrasts(
         .int64s(|row| row.n_pairs)
         .texts(|row| row.status);
     let address = PartAddress::new(&OUTPUT_CONTRAST, context.part);
+    write_part(context.store, address, context.dims(), columns.finish())
+}
+
+fn write_wordings(context: &Context<'_>, rows: &[WordingRow<'_>]) -> Result<PartStats, TableError> {
+    let columns = Columns::of(rows)
+        .texts(|row| row.input.scenario())
+        .texts(|row| row.input.input())
+        .texts(|_| JSD_BITS)
+        .int32_lists(|row| &row.tasks)
+        .maybe_float64_lists(|row| row.values.as_deref())
+        .texts(|row| row.status);
+    let address = PartAddress::new(&OUTPUT_WORDING_PAIRS, context.part);
     write_part(context.store, address, context.dims(), columns.finish())
 }

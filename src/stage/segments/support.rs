@@ -18,7 +18,7 @@ pub(super) const MEASURES: [&str; 4] = ["jsd_full", "jsd_no_sink", "jsd_input", 
 #[derive(Debug)]
 pub(super) struct Support {
     places: Vec<usize>,
-    /// The input's tokens but one at position 0: equal ones of two prompts stand for each other.
+    /// As [`PromptRow::aligned_input`].
     pub(super) input: Vec<i32>,
 }
 
@@ -53,19 +53,19 @@ pub(super) struct Found {
 
 impl Support {
     pub(super) fn of(prompt: &PromptRow) -> Self {
-        let mut input = Vec::new();
-        let tokens = prompt.segments.bytes().zip(&prompt.token_ids).enumerate();
-        let places = tokens.map(|(position, (letter, &id))| match letter {
+        let mut next = INPUT;
+        let letters = prompt.segments.bytes().enumerate();
+        let places = letters.map(|(position, letter)| match letter {
             _ if position == 0 => SINK,
             b'i' => {
-                input.push(id);
-                INPUT + input.len() - 1
+                next += 1;
+                next - 1
             }
             b't' => TASK,
             b'f' => TEMPLATE,
             _ => TAIL,
         });
-        Self { places: places.collect(), input }
+        Self { places: places.collect(), input: prompt.aligned_input() }
     }
 
     /// One head's weights, summed place by place.

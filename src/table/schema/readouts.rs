@@ -79,6 +79,32 @@ pub const OUTPUT_CONTRAST: Table = Table {
     ],
 };
 
+/// One row per input and measure: all pairs of (task, wording), for the wording test.
+pub const OUTPUT_WORDING_PAIRS: Table = Table {
+    name: "output_wording_pairs",
+    version: 1,
+    row: "scenario, input, measure",
+    by_layer: false,
+    columns: &[
+        SCENARIO,
+        INPUT,
+        column("measure", Kind::Utf8, "", "jsd_bits, as in output_divergence: 0 = equal outputs"),
+        column(
+            "tasks",
+            Kind::ListInt32,
+            "index",
+            "for each prompt of the input in the plan's order, controls left out: its task's place",
+        ),
+        nullable(
+            "values",
+            Kind::ListFloat64,
+            "the measure's",
+            "the measure of all pairs of these prompts: (0,1), (0,2), ..., (1,2), ...",
+        ),
+        STATUS,
+    ],
+};
+
 /// One row per prompt and token of the input: how surprising it is under the task.
 pub const INPUT_SURPRISAL: Table = Table {
     name: "input_surprisal",

@@ -219,7 +219,7 @@ pub const ATTENTION_FOCUS: Table = Table {
 /// One row per pair of tasks: how far two focus sets agree.
 pub const ATTENTION_OVERLAP: Table = Table {
     name: "attention_overlap",
-    version: 1,
+    version: 2,
     row: "scenario, input, layer, head, task_a, task_b, measure",
     by_layer: false,
     columns: &[
@@ -233,7 +233,9 @@ pub const ATTENTION_OVERLAP: Table = Table {
             "measure",
             Kind::Utf8,
             "",
-            "jaccard = the notebook's: shared over all of the two focus sets, absolute positions",
+            "jaccard = the notebook's: shared over all of the two focus sets, absolute positions; \
+             jaccard_aligned = positions named by what stands there; jaccard_no_sink = so named, \
+             the sets without position 0",
         ),
         nullable("value", Kind::Float64, "0..1", "the overlap"),
         column("k", Kind::Int32, "positions", "size of a focus set"),

@@ -56,9 +56,9 @@ fn overlap(run: &FakeRun) -> Vec<String> {
     let values: Vec<Option<f64>> = part.float64s("value").unwrap().iter().collect();
     (0..part.rows())
         .map(|row| {
-            assert_eq!(part.texts("measure").unwrap().value(row), "jaccard");
+            let measure = part.texts("measure").unwrap().value(row).trim_start_matches("jaccard");
             format!(
-                "{} {} {} {} {} {} {}",
+                "{} {} {} {} {} {} {}{measure}",
                 part.int16s("layer").unwrap().value(row),
                 part.int16s("head").unwrap().value(row),
                 part.texts("task_a").unwrap().value(row),
@@ -139,9 +139,66 @@ fn a_prompt_that_is_all_focus_or_skipped_has_no_overlap() {
     assert!(focus(&run).iter().all(|row| !row.starts_with('c')));
 }
 
+/// The input stands behind tasks of one and of three tokens; the last token looks at position 0, at
+/// the input's second token, at the token before the input and at itself, in this order.
+#[test]
+fn aligned_positions_are_those_of_the_same_tokens() {
+    let config = Config { top_k: 3, aligned: true, ..Config::default() };
+    let of = |task: &str, segments: &str| {
+        let mut prompt = prompt("i", task, segments.len() as i32).segments(segments);
+        let first = segments.find('i').unwrap();
+        prompt.tokens[first..first + 2].copy_from_slice(&[300, 301]);
+        prompt
+    };
+    let looks = |prompt: &FakePrompt, _: i16, _: i16| {
+        let (first, last) = (prompt.segments.find('i').unwrap(), prompt.tokens.len() - 1);
+        let mut weights = vec![0.01; prompt.tokens.len()];
+        (weights[0], weights[first + 1], weights[first - 1]) = (0.5, 0.2, 0.15);
+        weights[last] = 0.1;
+        weights
+    };
+    let prompts = [of("a", "tffiiee"), of("b", "tttffiiee")];
+    let expected = [
+        // Position 0, and position 4: the input in one, the template in the other.
+        "3 -1 a b 0.500 3 ok",
+        "3 -1 a b 1.000 3 ok_aligned",
+        "3 -1 a b 1.000 3 ok_no_sink",
+    ];
+    assert_eq!(overlap(&run_on(&prompts, &config, &looks)), expected);
+
+    // Other tokens of the input cannot stand for these.
+    let mut other = of("c", "tttffiiee");
+    other.tokens[6] = 9;
+    let expected = [
+        "3 -1 a c 0.500 3 ok",
+        "3 -1 a c null 3 no_alignment_aligned",
+        "3 -1 a c null 3 no_alignment_no_sink",
+    ];
+    assert_eq!(overlap(&run_on(&[of("a", "tffiiee"), other], &config, &looks)), expected);
+
+    // Four tokens leave one outside a set of three, but none outside one without position 0.
+    let short = [of("a", "tiie"), of("b", "tiie")];
+    let rows = overlap(&run_on(&short, &config, &looks));
+    assert_eq!(rows[1..], ["3 -1 a b 1.000 3 ok_aligned", "3 -1 a b null 3 too_few_keys_no_sink"]);
+}
+
+#[test]
+fn the_first_token_does_not_make_sets_alike_without_it() {
+    let config = Config { top_k: 1, aligned: true, ..Config::default() };
+    let looks = |prompt: &FakePrompt, _: i16, _: i16| match prompt.task.as_str() {
+        "a" => vec![0.7, 0.3, 0.0],
+        _ => vec![0.7, 0.0, 0.3],
+    };
+    let prompts = ["a", "b"].map(|task| prompt("i", task, 3).segments("tii"));
+    let expected =
+        ["3 -1 a b 1.000 1 ok", "3 -1 a b 1.000 1 ok_aligned", "3 -1 a b 0.000 1 ok_no_sink"];
+    assert_eq!(overlap(&run_on(&prompts, &config, &looks)), expected);
+}
+
 #[test]
 fn every_head_and_layer_is_there_when_asked_for() {
-    let config = Config { top_k: 1, layers: Layers::Captured, heads: Heads::All };
+    let (layers, heads) = (Layers::Captured, Heads::All);
+    let config = Config { top_k: 1, layers, heads, aligned: false };
     let weights = |_: &FakePrompt, layer: i16, head: i16| {
         let mut weights = vec![0.0; 8];
         weights[(layer * 2 + head) as usize] = 1.0;
@@ -211,6 +268,6 @@ fn a_focus_set_that_leaves_nothing_out_is_a_problem() {
 fn every_setting_is_part_of_the_fingerprint() {
     let settings = |config: &Config| attention(config).settings().to_string();
     let default = settings(&Config::default());
-    assert_eq!(default, r#"{"heads":"mean","layers":"last","top_k":5}"#);
+    assert_eq!(default, r#"{"aligned":false,"heads":"mean","layers":"last","top_k":5}"#);
     assert_ne!(default, settings(&top_2()));
 }

@@ -1,7 +1,11 @@
 use aqlens::stage::Stage as _;
 use aqlens::stage::outputs::{Config, Outputs};
 use aqlens::table::reader::Part;
-use aqlens::table::schema::{OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN};
+use aqlens::table::schema::{
+    OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, OUTPUT_WORDING_PAIRS,
+};
+use arrow::array::{Array as _, AsArray as _};
+use arrow::datatypes::{Float64Type, Int32Type};
 use proptest::prelude::*;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, noise, problems_of, prompt, valid};
@@ -73,6 +77,22 @@ fn contrasts(run: &FakeRun) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// The rows of `output_wording_pairs` as `input tasks values status`.
+fn wording_pairs(run: &FakeRun) -> Vec<String> {
+    let part = run.read(&OUTPUT_WORDING_PAIRS, 0, &["input", "tasks", "values", "status"]);
+    let (tasks, values) = (part.lists("tasks").unwrap(), part.lists("values").unwrap());
+    let row = |row: usize| {
+        let tasks = tasks.value(row).as_primitive::<Int32Type>().values().to_vec();
+        let of_row = values.value(row);
+        let found = of_row.as_primitive::<Float64Type>().values().iter();
+        let found: Vec<String> = found.map(|value| format!("{value:.0}")).collect();
+        let found = if values.is_null(row) { "null".to_owned() } else { found.join(" ") };
+        let (input, status) = (texts(&part, "input")[row], texts(&part, "status")[row]);
+        format!("{input} {tasks:?} {found} {status}")
+    };
+    (0..part.rows()).map(row).collect()
 }
 
 fn near(value: Option<f64>, expected: f64, tolerance: f64) {
@@ -185,6 +205,7 @@ fn contrasts_are_means_over_their_own_pairs() {
         "i other_input null 0 no_pairs",
     ];
     assert_eq!(contrasts(&run), expected);
+    assert_eq!(wording_pairs(&run), ["i [0, 0, 1, 1] 0 1 1 1 1 1 ok"]);
     // Only first wordings are compared pair by pair.
     assert_eq!(column(&run, "jsd_bits").len(), 1);
 }
@@ -208,6 +229,7 @@ fn a_skipped_prompt_takes_its_values_with_it_and_no_others() {
     let expected =
         ["i between 1.0000 1 ok", "i paraphrase null 0 no_pairs", "i neutral null 0 skipped"];
     assert_eq!(contrasts(&run)[..3], expected);
+    assert_eq!(wording_pairs(&run), ["i [0, 1, 2] null skipped"]);
 }
 
 #[test]

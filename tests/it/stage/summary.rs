@@ -218,6 +218,7 @@ fn headlines_are_of_first_wordings_and_of_the_mean_head_on_the_last_layer() {
         top_k: 1,
         layers: attention::Layers::Captured,
         heads: attention::Heads::All,
+        aligned: true,
     };
     // The tasks look alike only on the last layer and only in the mean over heads.
     let weights = |p: &FakePrompt, layer: i16, head: i16| match (layer, p.task == "b", head) {
