@@ -24,11 +24,11 @@ pub use distribution::{
 };
 pub use dot::{NORM_FLOOR, cosine, dot, prefix_squared_norms, squared_norm};
 pub use geometry::{
-    CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, debiased_cka,
-    debiased_cka_error, mutual_neighbours, permuted_debiased_cka, rsa,
+    CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, biased_cka_by_chance,
+    debiased_cka, debiased_cka_error, debiased_cka_test, mutual_neighbours, rsa, rsa_test,
 };
 pub use inference::{
-    BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Interval, IntervalMethod, PERMUTATION_DRAWS,
+    BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Family, Interval, IntervalMethod, PERMUTATION_DRAWS,
     PermutationTest, Reassignments, false_discovery, max_t, mean_interval, sign_flips,
 };
 pub use random::Stream;

@@ -85,6 +85,12 @@ stages! {
     surprisal => Surprisal,
     /// Reads off every layer what the model would say if it ended there.
     lens => Lens,
+    /// Partitions what the vectors vary by into input, task, wording and interaction.
+    variance => Variance,
+    /// Holds the difference between tasks against baselines, over inputs.
+    effect => Effect,
+    /// Compares how tasks arrange the inputs.
+    geometry => Geometry,
     /// States the verdict.
     summary => Summary,
     /// Draws the report.

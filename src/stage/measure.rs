@@ -17,6 +17,9 @@ pub const BETWEEN: &str = "between";
 /// In column `contrast`: wordings of one task. The others are the names of the controls.
 pub const PARAPHRASE: &str = "paraphrase";
 
+/// In column `layer` of table `effect`: what the model says in the end, after all layers.
+pub const OUTPUT_LAYER: i16 = -1;
+
 /// In column `head`: the mean over all heads, as the notebook.
 pub const MEAN_HEAD: i16 = -1;
 /// In column `wording`: the task's first wording, which the notebook's measures use.

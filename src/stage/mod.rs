@@ -3,7 +3,9 @@
 
 pub mod attention;
 pub mod divergence;
+pub mod effect;
 pub mod extract;
+pub mod geometry;
 pub mod kinds;
 pub mod lens;
 pub mod measure;
@@ -14,13 +16,16 @@ pub mod similarity;
 pub mod summary;
 pub mod surprisal;
 pub mod tokens;
+pub mod variance;
 
 mod columns;
 mod context;
+mod designs;
+mod draws;
 mod frame;
 mod head;
 mod prompts;
 mod weights;
 
-pub use context::{Compute, Context, Facts, Finish, Outcome, Scope, Stage, StageError};
+pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};
 pub use kinds::{KINDS, StageConfig};

@@ -1,5 +1,7 @@
 //! Why a value is there or is null: the words of every `status` column.
 
+use crate::math::Undefined;
+
 /// The value was computed.
 pub const OK: &str = "ok";
 /// A vector is zero everywhere, so it has no direction.
@@ -26,9 +28,13 @@ pub const NO_ALIGNMENT: &str = "no_alignment";
 pub const LOW_MASS: &str = "low_mass";
 /// The scenario has no two prompts for this contrast: no second wording, or no such control.
 pub const NO_PAIRS: &str = "no_pairs";
+/// What is compared does not vary, so nothing can vary with it.
+pub const CONSTANT: &str = "constant";
+/// There are fewer of what is counted than the value can be computed from.
+pub const N_TOO_SMALL: &str = "n_too_small";
 
 /// Every word and its meaning, for documentation.
-pub const ALL: [(&str, &str); 12] = [
+pub const ALL: &[(&str, &str)] = &[
     (OK, "the value was computed"),
     (ZERO_NORM, "a vector is zero everywhere, so it has no direction"),
     (SKIPPED, "one of the prompts was not run; see prompts.status"),
@@ -44,4 +50,17 @@ pub const ALL: [(&str, &str); 12] = [
     (NO_ALIGNMENT, "the prompts do not hold the same tokens of the input"),
     (LOW_MASS, "less than 0.001 of the attention is left: what is there is rounding"),
     (NO_PAIRS, "the scenario has no two prompts for it: no second wording, or no such control"),
+    (N_TOO_SMALL, "there are too few inputs, prompts or tokens to compute it from"),
+    (CONSTANT, "what is compared does not vary (identical prompts), so there is nothing to test"),
 ];
+
+/// The word for a number that could not be computed.
+pub fn of(reason: Undefined) -> &'static str {
+    match reason {
+        Undefined::TooFew => N_TOO_SMALL,
+        Undefined::Constant => CONSTANT,
+        Undefined::ZeroNorm => ZERO_NORM,
+        Undefined::LowMass => LOW_MASS,
+        Undefined::NotFinite => NOT_FINITE,
+    }
+}

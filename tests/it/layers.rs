@@ -116,6 +116,9 @@ fn stages_do_not_know_each_other() {
         "lens",
         "outputs",
         "segments",
+        "variance",
+        "effect",
+        "geometry",
         "summary",
         "report",
     ];

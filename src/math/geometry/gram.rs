@@ -12,11 +12,10 @@
 //! Rizzo 2014). With fewer rows than dimensions the biased one is near 1 for pure noise (Murphy et
 //! al. 2024): report it only beside the debiased.
 
-use rayon::prelude::*;
-
+use super::super::Undefined;
 use super::super::dot::dot_wide;
-use super::super::{Stream, Undefined};
-use super::{LEAST_ROWS, Symmetric, wide};
+use super::super::inference::PermutationTest;
+use super::{LEAST_ROWS, Symmetric, permuted_products, wide};
 
 /// A sum of squares below this part of the sum it was cancelled from is rounding.
 const ROUNDING: f64 = 1e-20;
@@ -95,6 +94,17 @@ pub fn biased_cka(a: &Gram, b: &Gram) -> Result<f64, Undefined> {
     if norms > 0.0 { Ok(dot(a, b) / norms) } else { Err(Undefined::Constant) }
 }
 
+/// What [`biased_cka`] is on average when the rows of one side are given to other inputs at random:
+/// `tr K tr L / ((n-1) ‖K‖ ‖L‖)`, exact. Errors as there.
+pub fn biased_cka_by_chance(a: &Gram, b: &Gram) -> Result<f64, Undefined> {
+    assert_eq!(a.n(), b.n(), "both sides have the same rows");
+    let trace = |gram: &Gram| (0..gram.n()).map(|i| gram.products.at(i, i)).sum::<f64>();
+    let norm = |gram: &Gram| dot_wide(&gram.products.values, &gram.products.values).sqrt();
+    let norms = norm(a) * norm(b);
+    let by_chance = trace(a) * trace(b) / ((a.n() as f64 - 1.0) * norms);
+    if norms > 0.0 { Ok(by_chance) } else { Err(Undefined::Constant) }
+}
+
 /// Debiased CKA, -1..1; around 0 for sides that have nothing to do with each other.
 pub fn debiased_cka(a: &CentredGram, b: &CentredGram) -> f64 {
     assert_eq!(a.n(), b.n(), "both sides have the same rows");
@@ -134,27 +144,19 @@ pub fn debiased_cka_error(a: &CentredGram, b: &CentredGram) -> Result<f64, Undef
     Ok((squares * (n as f64 - 1.0) / n as f64).sqrt())
 }
 
-/// [`debiased_cka`] after giving the rows of `b` to other inputs at random, `draws` times: what it
-/// would be if the two sides arranged the inputs independently of each other. Draw m depends on
-/// (`seed`, `purpose`, m) alone, so layers that use the same purpose use the same permutations.
-pub fn permuted_debiased_cka(
+/// The permutation test of [`debiased_cka`], upper tail: the rows of `b` are given to other inputs,
+/// `draws` times, as if the two sides arranged the inputs independently of each other. Draw m depends
+/// on (`seed`, `purpose`, m) and n alone.
+pub fn debiased_cka_test(
     a: &CentredGram,
     b: &CentredGram,
     draws: usize,
     seed: u64,
     purpose: &str,
-) -> Vec<f64> {
+) -> PermutationTest {
     assert_eq!(a.n(), b.n(), "both sides have the same rows");
-    let n = a.n();
-    let value = |draw: usize| {
-        let mut order: Vec<usize> = (0..n).collect();
-        Stream::new(seed, purpose, draw as u64).shuffle(&mut order);
-        let mut sum = 0.0;
-        for i in 1..n {
-            let (a, b) = (&a.products.row(i)[..i], b.products.row(order[i]));
-            sum += a.iter().zip(&order).map(|(a, &j)| a * b[j]).sum::<f64>();
-        }
-        2.0 * sum / (a.norm * b.norm)
-    };
-    (0..draws).into_par_iter().map(value).collect()
+    let scale = |product: f64| 2.0 * product / (a.norm * b.norm);
+    let products = permuted_products(&a.products, &b.products, draws, seed, purpose);
+    let observed = scale(a.products.product(&b.products));
+    PermutationTest::new(observed, products.into_iter().map(scale).collect(), false)
 }

@@ -7,16 +7,22 @@
 
 use super::super::Undefined;
 use super::super::dot::dot_wide;
+use super::super::inference::PermutationTest;
 use super::super::ranks::average_ranks;
-use super::{LEAST_ROWS, Symmetric, wide};
+use super::{LEAST_ROWS, Symmetric, permuted_products, wide};
+
+/// Correlations this near to each other (2⁻⁴⁰, about 1e-12) count as equal.
+const TIE: f64 = 1.0 / (1_u64 << 40) as f64;
 
 /// Dissimilarities of every pair of rows, with their ranks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rdm {
-    n: usize,
-    /// Pairs (0,1), (0,2), (1,2), (0,3), ...
+    /// Pairs (1,0), (2,0), (2,1), (3,0), ...
     values: Vec<f64>,
-    ranks: Vec<f64>,
+    /// The rank of each pair, less the mean rank.
+    ranks: Symmetric,
+    /// Root of the sum of the squared ranks, each pair once.
+    norm: f64,
 }
 
 impl Rdm {
@@ -38,7 +44,10 @@ impl Rdm {
                 *x /= norm;
             }
         }
-        Self::of(&Symmetric::from_entries(rows.len(), |i, j| 1.0 - dot_wide(&rows[i], &rows[j])))
+        // Distances that only rounding tells apart are ties.
+        let distance =
+            |i: usize, j: usize| ((1.0 - dot_wide(&rows[i], &rows[j])) / TIE).round() * TIE;
+        Self::of(&Symmetric::from_entries(rows.len(), distance))
     }
 
     /// Squared Euclidean distance of every pair of rows.
@@ -66,10 +75,16 @@ impl Rdm {
             return Err(Undefined::Constant);
         }
         let ranks = average_ranks(&values);
-        Ok(Self { n, values, ranks })
+        // Ties share their places, so the mean is that of 1, 2, ...
+        let mean = f64::midpoint(ranks.len() as f64, 1.0);
+        let ranks = Symmetric::from_entries(n, |i, j| {
+            if i == j { 0.0 } else { ranks[i * (i - 1) / 2 + j] - mean }
+        });
+        let norm = ranks.product(&ranks).sqrt();
+        Ok(Self { values, ranks, norm })
     }
 
-    /// Dissimilarities of the pairs (0,1), (0,2), (1,2), (0,3), ...
+    /// Dissimilarities of the pairs (1,0), (2,0), (2,1), (3,0), ...
     pub fn values(&self) -> &[f64] {
         &self.values
     }
@@ -81,22 +96,21 @@ impl Rdm {
 ///
 /// When the two do not have the same number of rows.
 pub fn rsa(a: &Rdm, b: &Rdm) -> f64 {
-    assert_eq!(a.n, b.n, "both sides have the same rows");
-    correlation(&a.ranks, &b.ranks)
+    assert_eq!(a.ranks.n, b.ranks.n, "both sides have the same rows");
+    a.ranks.product(&b.ranks) / (a.norm * b.norm)
 }
 
-/// Pearson's correlation of two lists of one length that both vary.
-fn correlation(a: &[f64], b: &[f64]) -> f64 {
-    let centred = |values: &[f64]| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter().map(|value| value - mean).collect::<Vec<f64>>()
-    };
-    let (a, b) = (centred(a), centred(b));
-    dot_wide(&a, &b) / (dot_wide(&a, &a) * dot_wide(&b, &b)).sqrt()
+/// The permutation test of [`rsa`], upper tail: the rows of `b` are given to other inputs, `draws`
+/// times (a Mantel test). Draw m depends on (`seed`, `purpose`, m) and the number of rows alone.
+pub fn rsa_test(a: &Rdm, b: &Rdm, draws: usize, seed: u64, purpose: &str) -> PermutationTest {
+    let products = permuted_products(&a.ranks, &b.ranks, draws, seed, purpose);
+    let draws = products.into_iter().map(|product| product / (a.norm * b.norm)).collect();
+    PermutationTest::new(rsa(a, b), draws, false)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Stream;
     use super::super::tests::{GOLDEN_X, GOLDEN_Y, rows};
     use super::*;
 
@@ -106,8 +120,19 @@ mod tests {
         let (x, y) = (GOLDEN_X.map(|row| row.to_vec()), GOLDEN_Y.map(|row| row.to_vec()));
         let of = |x: &[Vec<f32>]| Rdm::squared_euclid(&rows(x)).unwrap();
         assert!((rsa(&of(&x), &of(&y)) - 0.306_068_892_388_991_8).abs() < 1e-14);
-        let pearson = correlation(of(&x).values(), of(&y).values());
-        assert!((pearson - 0.124_965_137_358_128_3).abs() < 1e-14);
+    }
+
+    #[test]
+    fn the_test_permutes_rows_of_one_side() {
+        let (x, y) = (GOLDEN_X.map(|row| row.to_vec()), GOLDEN_Y.map(|row| row.to_vec()));
+        let of = |x: &[Vec<f32>]| Rdm::squared_euclid(&rows(x)).unwrap();
+        let test = rsa_test(&of(&x), &of(&y), 12, 37, "rsa");
+        for (draw, &value) in test.draws().iter().enumerate() {
+            let mut order: Vec<usize> = (0..6).collect();
+            Stream::new(37, "rsa", draw as u64).shuffle(&mut order);
+            let other: Vec<Vec<f32>> = order.iter().map(|&i| y[i].clone()).collect();
+            assert!((value - rsa(&of(&x), &of(&other))).abs() < 1e-14);
+        }
     }
 
     #[test]

@@ -69,9 +69,14 @@ impl PermutationTest {
         share_at_least(self.observed, &self.draws, self.exact)
     }
 
+    /// How many exchanges are counted, the identity among them.
+    pub fn count(&self) -> usize {
+        self.draws.len() + usize::from(!self.exact)
+    }
+
     /// The smallest p that these exchanges can give: at 0.05 or above nothing can be shown.
     pub fn least_p(&self) -> f64 {
-        1.0 / (self.draws.len() + usize::from(!self.exact)) as f64
+        1.0 / self.count() as f64
     }
 
     /// The same test on the scale of its own chance distribution (mean 0, standard deviation 1),
@@ -100,24 +105,51 @@ fn share_at_least(observed: f64, draws: &[f64], exact: bool) -> f64 {
     (count + identity) as f64 / (draws.len() + identity) as f64
 }
 
-/// p of each test, corrected for having made them all: how often the *largest* of all statistics
-/// does as well under the same exchange (single-step max-T, Westfall and Young 1993; over layers and
-/// heads as in Nichols and Holmes 2002). Controls the probability of any false finding, whatever the
-/// dependence between the tests, for draw m of each was made by the same exchange. The statistics
-/// are on one scale: shares, t values, or [`PermutationTest::standardised`].
+/// Tests made together, of which only the largest statistic under each exchange is kept: single-step
+/// max-T (Westfall and Young 1993; over layers and heads as in Nichols and Holmes 2002).
 ///
-/// # Panics
-///
-/// When the tests do not have the same exchanges.
+/// The corrected p of a test says how often the *largest* of all statistics does as well under the
+/// same exchange, and controls the probability of any false finding whatever the dependence between
+/// the tests, because draw m of each was made by the same exchange. The statistics are on one scale:
+/// shares, t values, or [`PermutationTest::standardised`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Family {
+    maxima: Vec<f64>,
+    exact: bool,
+    n: usize,
+}
+
+impl Family {
+    /// Takes in one more test.
+    ///
+    /// # Panics
+    ///
+    /// When it does not have the exchanges of the others.
+    pub fn add(&mut self, test: &PermutationTest) {
+        if self.n == 0 {
+            (self.maxima, self.exact) = (test.draws.clone(), test.exact);
+        }
+        let shape = (test.draws.len(), test.exact);
+        assert_eq!(shape, (self.maxima.len(), self.exact), "all tests have the same exchanges");
+        for (max, draw) in self.maxima.iter_mut().zip(&test.draws) {
+            *max = max.max(*draw);
+        }
+        self.n += 1;
+    }
+
+    /// The corrected p of a test that was taken in, by what it observed.
+    pub fn p(&self, observed: f64) -> f64 {
+        share_at_least(observed, &self.maxima, self.exact)
+    }
+}
+
+/// The corrected p of each of some tests, as [`Family`] gives them.
 pub fn max_t(tests: &[&PermutationTest]) -> Vec<f64> {
-    let Some(first) = tests.first() else { return Vec::new() };
-    let same = |test: &&&PermutationTest| {
-        test.draws.len() == first.draws.len() && test.exact == first.exact
-    };
-    assert!(tests.iter().all(|test| same(&test)), "all tests have the same exchanges");
-    let largest = |draw: usize| tests.iter().map(|test| test.draws[draw]).fold(f64::MIN, f64::max);
-    let maxima: Vec<f64> = (0..first.draws.len()).map(largest).collect();
-    tests.iter().map(|test| share_at_least(test.observed, &maxima, test.exact)).collect()
+    let mut family = Family::default();
+    for test in tests {
+        family.add(test);
+    }
+    tests.iter().map(|test| family.p(test.observed)).collect()
 }
 
 /// Benjamini and Hochberg's q of every p, in the order given: the expected share of false findings

@@ -269,7 +269,7 @@ pub(crate) fn noise(seed: u64) -> f32 {
     ((x ^ (x >> 31)) >> 40) as f32 / (1 << 23) as f32 - 1.0
 }
 
-fn keys(prompts: &[&FakePrompt]) -> Vec<ArrayRef> {
+pub(crate) fn keys(prompts: &[&FakePrompt]) -> Vec<ArrayRef> {
     vec![
         texts(prompts.iter().map(|p| p.scenario)),
         texts(prompts.iter().map(|p| p.input.as_str())),
@@ -286,16 +286,16 @@ pub(crate) fn int16s(values: impl Iterator<Item = i16>) -> ArrayRef {
     Arc::new(Int16Array::from_iter_values(values))
 }
 
-fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
+pub(crate) fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
     Arc::new(Int32Array::from_iter_values(values))
 }
 
-fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
+pub(crate) fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, None))
 }
 
-fn vectors(values: Vec<f32>, width: usize) -> ArrayRef {
+pub(crate) fn vectors(values: Vec<f32>, width: usize) -> ArrayRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let values = Arc::new(Float32Array::from(values));
     Arc::new(FixedSizeListArray::new(item, width as i32, values, None))

@@ -2,7 +2,10 @@
 
 mod attention;
 mod divergence;
+mod effect;
+mod evidence;
 pub(crate) mod fixture;
+mod geometry;
 mod interrupt;
 mod lens;
 mod outputs;
@@ -11,3 +14,4 @@ mod similarity;
 mod summary;
 mod surprisal;
 mod tokens;
+mod variance;

@@ -1,0 +1,154 @@
+//! Made-up tables of vectors and contrasts, for the stages that reduce them.
+
+use std::sync::Arc;
+
+use aqlens::table::schema::{CONTRAST, REFERENCE, VECTORS, WORDING_PAIRS};
+use aqlens::table::status;
+use aqlens::table::writer::PartAddress;
+use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
+
+use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, texts, vectors};
+
+/// A vector of a prompt at a site of a layer; `None` where the prompt cannot be compared there.
+pub(crate) type Vectors<'a> = &'a dyn Fn(&FakePrompt, i16, &str) -> Option<Vec<f32>>;
+
+/// Writes a shard's vectors as stage `vectors` does.
+pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of: Vectors<'_>) {
+    for &layer in &run.layers {
+        let rows: Vec<(&FakePrompt, &str)> =
+            prompts.iter().flat_map(|p| [(p, "span"), (p, "last")]).collect();
+        let of_row = |(p, site): &(&FakePrompt, &str)| of(p, layer, site);
+        let width = run.card.d_model;
+        let values = rows.iter().flat_map(|row| of_row(row).unwrap_or_else(|| vec![0.0; width]));
+        let word = |row| if of_row(row).is_some() { status::OK } else { status::NO_ALIGNMENT };
+        let mut columns = keys(&rows.iter().map(|(p, _)| *p).collect::<Vec<_>>());
+        columns.extend([
+            texts(rows.iter().map(|(_, site)| *site)),
+            vectors(values.collect(), width),
+            texts(rows.iter().map(word)),
+        ]);
+        run.write(PartAddress { table: &VECTORS, layer: Some(layer), part }, columns);
+    }
+}
+
+/// Writes a reference set with these standard deviations on every layer.
+pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
+    let rows: Vec<(i16, usize)> =
+        run.layers.iter().flat_map(|layer| (0..sd.len()).map(move |d| (*layer, d))).collect();
+    let n = rows.len();
+    let counts = |count: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![count; n])) };
+    let mut columns = vec![
+        int16s(rows.iter().map(|(layer, _)| *layer)),
+        int32s(rows.iter().map(|(_, dimension)| *dimension as i32)),
+        floats(rows.iter().map(|_| Some(0.5))),
+        floats(rows.iter().map(|(_, dimension)| Some(sd[*dimension]))),
+        counts(300),
+        counts(20),
+        texts(rows.iter().map(|_| status::OK)),
+    ];
+    columns.truncate(REFERENCE.columns.len());
+    run.write(PartAddress::new(&REFERENCE, 0), columns);
+}
+
+/// The cosine of two prompts of an input, on a layer.
+pub(crate) type Cosine<'a> = &'a dyn Fn(&str, i16, (usize, usize), (usize, usize)) -> f64;
+
+/// The kinds of pairs that [`write_contrasts`] knows.
+const KINDS: [&str; 3] = ["between", "paraphrase", "neutral"];
+
+/// Writes a shard's contrasts and pairs of one measure as stage `contrast` does, from the cosines of
+/// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9.
+pub(crate) fn write_contrasts(
+    run: &FakeRun,
+    part: u32,
+    inputs: &[String],
+    (tasks, wordings): (usize, usize),
+    cosine: Cosine<'_>,
+) {
+    let cells: Vec<(usize, usize)> =
+        (0..tasks).flat_map(|task| (0..wordings).map(move |wording| (task, wording))).collect();
+    let pairs: Vec<((usize, usize), (usize, usize))> = (0..cells.len())
+        .flat_map(|a| (a + 1..cells.len()).map(move |b| (a, b)))
+        .map(|(a, b)| (cells[a], cells[b]))
+        .collect();
+    let rows: Vec<(&str, i16)> = inputs
+        .iter()
+        .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
+        .collect();
+    let values = |(input, layer): (&str, i16), kind: &str| -> Vec<f64> {
+        let of = |(a, b): ((usize, usize), (usize, usize))| cosine(input, layer, a, b);
+        match kind {
+            "between" => pairs.iter().copied().filter(|(a, b)| a.0 != b.0).map(of).collect(),
+            "paraphrase" => pairs.iter().copied().filter(|(a, b)| a.0 == b.0).map(of).collect(),
+            _ => (0..tasks).map(|task| of(((task, 0), (9, 0)))).collect(),
+        }
+    };
+    let mean = |values: &[f64]| {
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let long: Vec<(&str, i16, &str, Vec<f64>)> = rows
+        .iter()
+        .flat_map(|row| KINDS.map(|kind| (row.0, row.1, kind, values(*row, kind))))
+        .collect();
+    let counts = long.iter().map(|(.., values)| values.len() as i64);
+    let counts: ArrayRef = Arc::new(Int64Array::from_iter_values(counts));
+    let word = |values: &[f64]| if values.is_empty() { status::NO_PAIRS } else { status::OK };
+    let columns = vec![
+        texts(long.iter().map(|_| "s")),
+        texts(long.iter().map(|(input, ..)| *input)),
+        int16s(long.iter().map(|(_, layer, ..)| *layer)),
+        texts(long.iter().map(|_| "span")),
+        texts(long.iter().map(|(_, _, kind, _)| *kind)),
+        floats(long.iter().map(|(.., values)| mean(values))),
+        counts,
+        texts(long.iter().map(|(.., values)| word(values))),
+    ];
+    run.write(PartAddress::new(&CONTRAST, part), columns);
+    let all = rows.iter().flat_map(|(input, layer)| {
+        pairs.iter().map(|(a, b)| cosine(input, *layer, *a, *b)).collect::<Vec<_>>()
+    });
+    let all: ArrayRef = Arc::new(Float64Array::from_iter_values(all));
+    let tasks = rows.iter().flat_map(|_| cells.iter().map(|(task, _)| *task as i32));
+    let columns = vec![
+        texts(rows.iter().map(|_| "s")),
+        texts(rows.iter().map(|(input, _)| *input)),
+        int16s(rows.iter().map(|(_, layer)| *layer)),
+        texts(rows.iter().map(|_| "span")),
+        list(int32s(tasks), rows.iter().map(|_| cells.len())),
+        list(all, rows.iter().map(|_| pairs.len())),
+        texts(rows.iter().map(|_| status::OK)),
+    ];
+    run.write(PartAddress::new(&WORDING_PAIRS, part), columns);
+}
+
+pub(crate) fn floats(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
+    Arc::new(values.collect::<Float64Array>())
+}
+
+/// A part of a reduced table, read by column and row.
+pub(crate) struct Rows(pub(crate) aqlens::table::reader::Part);
+
+impl Rows {
+    pub(crate) fn text(&self, column: &str, row: usize) -> String {
+        self.0.texts(column).unwrap().value(row).to_owned()
+    }
+
+    pub(crate) fn number(&self, column: &str, row: usize) -> Option<f64> {
+        let column = self.0.float64s(column).unwrap();
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    pub(crate) fn count(&self, column: &str, row: usize) -> i64 {
+        self.0.int64s(column).unwrap().value(row)
+    }
+
+    pub(crate) fn layer(&self, row: usize) -> i16 {
+        self.0.int16s("layer").unwrap().value(row)
+    }
+
+    pub(crate) fn near(&self, column: &str, row: usize, expected: f64) {
+        let value = self.number(column, row).unwrap();
+        let close = (value - expected).abs() < 1e-9 * expected.abs().max(1.0);
+        assert!(close, "{column} is {value} and not {expected}");
+    }
+}
