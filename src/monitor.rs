@@ -7,12 +7,24 @@ use crate::prompt::PromptKey;
 pub enum Event<'a> {
     /// A fact about the run, as one line of text (which model, which provider).
     Note(&'a str),
-    /// The run begins; it has this many shards.
+    /// The run begins.
     RunStarted {
-        /// How many shards.
+        /// How many shards it has, those of other processes among them.
         shards: u32,
+        /// How many of them this process goes through.
+        todo: u32,
+        /// About how many prompts these have.
+        prompts: u64,
     },
-    /// A stage begins on a shard (`None`: on the whole run) and has `total` units to do.
+    /// Every stage is done on a shard.
+    ShardFinished {
+        /// Which shard, counted from 0.
+        shard: u32,
+        /// How many prompts it has.
+        prompts: u64,
+    },
+    /// A stage begins on a shard (`None`: on the whole run) and has `total` units to do. Another
+    /// stage may still be at work on the shard before.
     StageStarted {
         /// Kind of the stage.
         stage: &'static str,
@@ -40,7 +52,8 @@ pub enum Event<'a> {
         total: u64,
         /// What a unit is.
         unit: &'static str,
-        /// Wall time it took.
+        /// Time it took, without waiting for other work: stages that work side by side take more
+        /// together than the clock says.
         seconds: f64,
     },
     /// A stage had nothing to do on a shard: its receipt still holds.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::share::Share;
+
 /// Does the same input become something else inside a language model when the task around it
 /// changes?
 #[derive(Debug, Parser)]
@@ -72,6 +74,16 @@ pub(super) struct RunArgs {
     /// How progress is told on standard error
     #[arg(long, value_enum, default_value_t = LogArg::Auto)]
     pub(super) log: LogArg,
+
+    /// Do only a share of the shards, those whose number leaves K when divided by N (K from 0 to
+    /// N-1), and no stage over the whole run: N processes, also on several machines with one run
+    /// directory, then do the run together, and --finish ends it
+    #[arg(long, value_name = "K/N", conflicts_with_all = ["finish", "recheck"])]
+    pub(super) shard: Option<Share>,
+
+    /// Do only the stages over the whole run; fails when a shard is not done
+    #[arg(long)]
+    pub(super) finish: bool,
 
     /// Hash every file of the run first and make anew what was altered; without this, a file of
     /// the right size is trusted

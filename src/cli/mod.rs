@@ -5,6 +5,7 @@ mod check;
 mod doctor;
 mod exit;
 mod interrupt;
+mod progress;
 mod run;
 mod schema;
 mod show;
@@ -80,8 +81,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if wrong { Exit::Wrong } else { Exit::Done };
         }
     };
+    let mut summary = None;
     let result = match &cli.command {
-        Command::Run(args) => run::main(args),
+        Command::Run(args) => run::main(args, &mut summary),
         Command::Check(args) => check::main(args),
         Command::Show(args) => show::main(args),
         Command::Verify(args) => verify::main(args),
@@ -96,7 +98,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Err(CliError::Interrupted(text)) => (Exit::Interrupted, Some(text)),
     };
     if matches!(&cli.command, Command::Run(args) if args.log == LogArg::Json) {
-        term::say_end(exit, text.as_deref());
+        term::say_end(exit, text.as_deref(), summary.as_ref());
     } else if let Some(text) = text {
         // Standard error is the last place to complain: when it is closed too, the exit code
         // remains.

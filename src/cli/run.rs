@@ -7,9 +7,10 @@ use super::{CliError, Exit, interrupt, show, term};
 use crate::cli::check::load;
 use crate::model::EngineOptions;
 use crate::pipeline::Pipeline;
-use crate::pipeline::run::{self, RunError, RunOptions};
+use crate::pipeline::run::{self, Portion, RunError, RunOptions, RunSummary};
 
-pub(super) fn main(args: &RunArgs) -> Result<Exit, CliError> {
+/// Runs the pipeline; leaves what was done in `done`, when all went well.
+pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit, CliError> {
     let pipeline = load(&args.pipeline)?;
     interrupt::listen();
     let threads = args.runtime.threads.map(usize::from);
@@ -18,6 +19,11 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, CliError> {
         run_dir: args.run_dir.clone().unwrap_or_else(|| default_dir(&pipeline)),
         engine: engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads),
         recheck: args.recheck,
+        portion: match args.shard {
+            Some(share) => Portion::Share(share),
+            None if args.finish => Portion::Finish,
+            None => Portion::Whole,
+        },
     };
     let monitor = term::monitor(args.log);
     let summary = run::run(&pipeline, &options, monitor.as_ref()).map_err(|error| match error {
@@ -25,7 +31,9 @@ pub(super) fn main(args: &RunArgs) -> Result<Exit, CliError> {
         RunError::ForeignFolder { .. } => CliError::Wrong(format!("error: {error}")),
         _ => CliError::failed(&error),
     })?;
-    if !args.quiet {
+    let summary = done.insert(summary);
+    // A share has nothing to show until the run is finished.
+    if !args.quiet && (args.shard.is_none() || summary.was_finished) {
         show::summary(&options.run_dir, show::DEFAULT_ROWS)?;
     }
     Ok(if summary.counts.skipped > 0 { Exit::Skipped } else { Exit::Done })

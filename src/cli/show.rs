@@ -29,8 +29,8 @@ pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
     let limit = if args.rows == 0 { usize::MAX } else { args.rows };
     match &args.table {
         Some(name) => {
-            let (store, state) = opened(&args.run)?;
-            if state == State::Running {
+            let (store, record) = opened(&args.run)?;
+            if record.state == State::Running {
                 // On standard error, so that the table alone can be piped.
                 let run = args.run.display();
                 writeln!(
@@ -45,10 +45,10 @@ pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn opened(run: &Path) -> Result<(Store, State), CliError> {
+fn opened(run: &Path) -> Result<(Store, RunRecord), CliError> {
     let store = Store::open(run);
     let problem = match RunRecord::read(&store) {
-        Some(record) => return Ok((store, record.state)),
+        Some(record) => return Ok((store, record)),
         None if run.is_dir() => "holds no run: it has no readable run.json",
         None => "does not exist; runs are in runs/NAME unless --run-dir said otherwise",
     };
@@ -57,11 +57,15 @@ fn opened(run: &Path) -> Result<(Store, State), CliError> {
 
 /// Prints the verdict, the result tables and where the report is.
 pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
-    let (store, state) = opened(run)?;
-    if state == State::Running {
+    let (store, record) = opened(run)?;
+    if record.state == State::Running {
+        let go_on = match record.shares {
+            Some(_) => "with --finish once every --shard is done",
+            None => "again to go on from where it stopped",
+        };
         return Err(CliError::Wrong(format!(
-            "error: {} is not finished: run its pipeline again to go on from where it stopped, or \
-             look at what is there with --table NAME",
+            "error: {} is not finished: run its pipeline {go_on}, or look at what is there with \
+             --table NAME",
             run.display()
         )));
     }

@@ -2,132 +2,104 @@
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::args::LogArg;
+use super::progress::Progress;
 use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
+use crate::pipeline::run::RunSummary;
 use crate::prompt::visible_lines;
 
-/// How seldom a plain log tells how far a long stage is.
+/// How seldom a plain log tells how far a long run is.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// The listener for `--log`.
 pub(super) fn monitor(log: LogArg) -> Box<dyn Monitor> {
     match log {
         LogArg::Json => Box::new(JsonMonitor),
-        LogArg::Auto if std::io::stderr().is_terminal() => Box::new(BarMonitor::default()),
-        LogArg::Auto | LogArg::Plain => Box::new(PlainMonitor::default()),
+        LogArg::Auto if std::io::stderr().is_terminal() => Box::new(BarMonitor::new()),
+        LogArg::Auto | LogArg::Plain => Box::new(PlainMonitor::new()),
     }
 }
 
-/// The last line of a log in JSON: how the command ended.
-pub(super) fn say_end(exit: Exit, error: Option<&str>) {
-    let code = exit.code();
-    say(&json!({"event": "end", "exit_code": code, "error": error}).to_string());
+/// The last line of a log in JSON: how the command ended, and, when all went well, what this process
+/// did.
+pub(super) fn say_end(exit: Exit, error: Option<&str>, summary: Option<&RunSummary>) {
+    let mut end = json!({"event": "end", "exit_code": exit.code(), "error": error});
+    if let Some(summary) = summary {
+        end["was_finished"] = summary.was_finished.into();
+        end["model_calls"] = summary.model_calls.into();
+        end["head_calls"] = summary.head_calls.into();
+        end["parts_written"] = summary.parts_written.into();
+        end["skipped"] = summary.counts.skipped.into();
+        end["seconds"] = summary.seconds.into();
+    }
+    say(&end.to_string());
 }
 
 fn say(line: &str) {
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 
-/// How many shards the run has, for "shard 5/118"; people count from 1.
-#[derive(Debug, Default)]
-struct Shards(AtomicU32);
-
-impl Shards {
-    fn hear(&self, event: &Event<'_>) {
-        if let Event::RunStarted { shards } = event {
-            self.0.store(*shards, Ordering::Relaxed);
-        }
-    }
-
-    fn place(&self, shard: Option<u32>) -> String {
-        match (shard, self.0.load(Ordering::Relaxed)) {
-            (Some(_), 0 | 1) | (None, _) => String::new(),
-            (Some(shard), all) => format!(" [shard {}/{all}]", shard + 1),
-        }
-    }
-}
-
-fn finished_line(event: &Event<'_>, shards: &Shards) -> Option<String> {
+/// The line about an event; those about single shards only where they are wanted.
+fn line(event: &Event<'_>, progress: &Progress, each_shard: bool) -> Option<String> {
     let line = match event {
         Event::Note(text) => Some((*text).to_owned()),
+        Event::StageFinished { shard: Some(_), .. } | Event::StageReused { shard: Some(_), .. }
+            if !each_shard =>
+        {
+            None
+        }
         Event::StageFinished { stage, shard, total, unit, seconds } => {
             let rate = if *unit == "tokens" && *seconds > 0.0 {
                 format!(", {:.0} tokens/s", *total as f64 / seconds)
             } else {
                 String::new()
             };
-            Some(format!("{stage}{}: {total} {unit} in {seconds:.2} s{rate}", shards.place(*shard)))
+            let place = progress.place(*shard);
+            Some(format!("{stage}{place}: {total} {unit} in {seconds:.2} s{rate}"))
         }
         Event::StageReused { stage, shard } => {
-            Some(format!("{stage}{}: done before", shards.place(*shard)))
+            Some(format!("{stage}{}: done before", progress.place(*shard)))
         }
         Event::Skipped { key, reason } => Some(format!("skipped {key}: {reason}")),
-        Event::RunStarted { .. } | Event::StageStarted { .. } | Event::Advanced { .. } => None,
+        Event::RunStarted { .. }
+        | Event::ShardFinished { .. }
+        | Event::StageStarted { .. }
+        | Event::Advanced { .. } => None,
     };
     // Notes and reasons quote names and files as they are.
     line.map(|line| visible_lines(&line))
 }
 
-/// Plain lines: one when a stage ends, and one now and then while it works.
-#[derive(Debug, Default)]
-struct PlainMonitor {
-    shards: Shards,
-    running: Mutex<Option<Running>>,
-}
-
+/// Plain lines: one when a stage ends, and one now and then about the whole run.
 #[derive(Debug)]
-struct Running {
-    done: u64,
-    total: u64,
-    unit: &'static str,
-    started: Instant,
-    told: Instant,
+struct PlainMonitor {
+    state: Mutex<(Progress, Instant)>,
 }
 
 impl PlainMonitor {
-    fn progress(&self, event: &Event<'_>) {
-        let mut running = self.running.lock().expect("no thread panics while it holds this");
-        match event {
-            Event::StageStarted { total, unit, .. } => {
-                let now = Instant::now();
-                *running = Some(Running { done: 0, total: *total, unit, started: now, told: now });
-            }
-            Event::Advanced { stage, amount } => {
-                let Some(running) = running.as_mut() else { return };
-                running.done += amount;
-                if running.told.elapsed() >= PLAIN_EVERY && running.done < running.total {
-                    running.told = Instant::now();
-                    say(&running.line(stage));
-                }
-            }
-            Event::StageFinished { .. } => *running = None,
-            _ => {}
-        }
-    }
-}
-
-impl Running {
-    fn line(&self, stage: &str) -> String {
-        let rate = self.done as f64 / self.started.elapsed().as_secs_f64();
-        let left = (self.total - self.done) as f64 / rate.max(f64::MIN_POSITIVE);
-        let Self { done, total, unit, .. } = self;
-        format!("{stage}: {done} of {total} {unit}, {rate:.0} {unit}/s, about {left:.0} s left")
+    fn new() -> Self {
+        Self { state: Mutex::new((Progress::new(), Instant::now())) }
     }
 }
 
 impl Monitor for PlainMonitor {
     fn event(&self, event: &Event<'_>) {
-        self.shards.hear(event);
-        self.progress(event);
-        if let Some(line) = finished_line(event, &self.shards) {
+        let mut state = self.state.lock().expect("no thread panics while it holds this");
+        let (progress, told) = &mut *state;
+        progress.hear(event);
+        if let Some(line) = line(event, progress, true) {
             say(&line);
+        }
+        let (position, total) = (progress.position(), progress.total());
+        if told.elapsed() >= PLAIN_EVERY && position < total {
+            *told = Instant::now();
+            say(&format!("run: {position} of {total} prompts, {}", progress.speed()));
         }
     }
 
@@ -136,49 +108,52 @@ impl Monitor for PlainMonitor {
     }
 }
 
-/// A bar for the running stage, a line for each that ended.
-#[derive(Debug, Default)]
+/// A bar for the whole run, and a line for each stage that ended where there is but one shard.
+#[derive(Debug)]
 struct BarMonitor {
-    shards: Shards,
-    bar: Mutex<Option<ProgressBar>>,
+    state: Mutex<(Progress, Option<ProgressBar>)>,
 }
 
-fn bar(stage: &str, place: &str, total: u64, unit: &'static str) -> ProgressBar {
-    let rate = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _never_fails = write!(out, "{:.0} {unit}/s", state.per_sec());
-    };
-    let template = "{msg:<26} [{bar:30}] {pos}/{len} {rate}, {eta} left";
-    let style = ProgressStyle::with_template(template)
+impl BarMonitor {
+    fn new() -> Self {
+        Self { state: Mutex::new((Progress::new(), None)) }
+    }
+}
+
+fn bar(total: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("[{bar:30}] {pos}/{len} prompts{msg}")
         .expect("the template is well-formed")
-        .with_key("rate", rate)
         .progress_chars("=> ");
-    ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr())
-        .with_style(style)
-        .with_message(format!("{stage}{place}"))
+    ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr()).with_style(style)
 }
 
 impl Monitor for BarMonitor {
     fn event(&self, event: &Event<'_>) {
-        self.shards.hear(event);
-        let mut current = self.bar.lock().expect("no thread panics while it holds this");
-        match event {
-            Event::StageStarted { stage, shard, total, unit } => {
-                *current = Some(bar(stage, &self.shards.place(*shard), *total, unit));
-            }
-            Event::Advanced { amount, .. } => {
-                if let Some(bar) = current.as_ref() {
-                    bar.inc(*amount);
+        let mut state = self.state.lock().expect("no thread panics while it holds this");
+        let (progress, current) = &mut *state;
+        progress.hear(event);
+        if matches!(event, Event::RunStarted { .. }) {
+            *current = Some(bar(progress.total()));
+        }
+        if let Some(bar) = current {
+            bar.set_position(progress.position());
+            match event {
+                Event::StageStarted { stage, shard, .. } => {
+                    let place = progress.place(*shard);
+                    bar.set_message(format!(", {}: {stage}{place}", progress.speed()));
                 }
-            }
-            Event::StageFinished { .. } => {
-                if let Some(bar) = current.take() {
+                Event::Advanced { .. } => {
+                    bar.set_message(format!(", {}", progress.speed()));
+                }
+                // Behind the last shard only the stages over the whole run are left.
+                Event::ShardFinished { .. } if progress.position() == progress.total() => {
                     bar.finish_and_clear();
                 }
+                _ => {}
             }
-            _ => {}
         }
-        if let Some(line) = finished_line(event, &self.shards) {
-            match current.as_ref() {
+        if let Some(line) = line(event, progress, !progress.is_long()) {
+            match current {
                 Some(bar) => bar.suspend(|| say(&line)),
                 None => say(&line),
             }
@@ -198,7 +173,12 @@ impl Monitor for JsonMonitor {
     fn event(&self, event: &Event<'_>) {
         let line = match event {
             Event::Note(text) => json!({"event": "note", "text": text}),
-            Event::RunStarted { shards } => json!({"event": "run", "shards": shards}),
+            Event::RunStarted { shards, todo, prompts } => {
+                json!({"event": "run", "shards": shards, "todo": todo, "prompts": prompts})
+            }
+            Event::ShardFinished { shard, prompts } => {
+                json!({"event": "shard", "shard": shard, "prompts": prompts})
+            }
             Event::StageStarted { stage, shard, total, unit } => json!({
                 "event": "started", "stage": stage, "shard": shard, "total": total, "unit": unit,
             }),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{Batch, ModelCard, ModelError, batch, onnx, probe};
 
@@ -128,45 +128,60 @@ const HEAD_SCORES: usize = 1 << 24;
 /// The model, ready to run: finds the runtime when its facts are asked for, loads and probes the
 /// graph when the first batch comes.
 pub struct Engine {
+    model: Arc<Model>,
+    calls: AtomicU64,
+    head_calls: AtomicU64,
+}
+
+/// What engines that count for themselves share.
+struct Model {
     card: ModelCard,
     options: EngineOptions,
     facts: OnceLock<EngineFacts>,
     backend: Mutex<Option<Box<dyn Backend>>>,
-    calls: AtomicU64,
     head: Mutex<Option<Box<dyn HeadBackend>>>,
-    head_rows: usize,
-    head_calls: AtomicU64,
+    head_rows: AtomicUsize,
 }
 
 impl Engine {
     /// An engine for the model of `card`; opens nothing yet.
     pub fn new(card: ModelCard, options: EngineOptions) -> Self {
-        Self {
-            head_rows: (HEAD_SCORES / card.vocab_size).max(1),
+        let head_rows = (HEAD_SCORES / card.vocab_size).max(1).into();
+        Self::of(Arc::new(Model {
             card,
             options,
             facts: OnceLock::new(),
             backend: Mutex::new(None),
-            calls: AtomicU64::new(0),
             head: Mutex::new(None),
-            head_calls: AtomicU64::new(0),
-        }
+            head_rows,
+        }))
+    }
+
+    fn of(model: Arc<Model>) -> Self {
+        Self { model, calls: AtomicU64::new(0), head_calls: AtomicU64::new(0) }
+    }
+
+    /// The same open model under a count of its own, which begins at zero: tells what one piece of
+    /// work asked of the model while others use it too.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        Self::of(Arc::clone(&self.model))
     }
 
     /// An engine that runs on `backend`, which stands in for ONNX Runtime and is not probed.
     pub fn with_backend(card: ModelCard, facts: EngineFacts, backend: Box<dyn Backend>) -> Self {
         let engine = Self::new(card, EngineOptions::default());
-        let _ = engine.facts.set(facts);
-        *engine.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
+        let _ = engine.model.facts.set(facts);
+        *engine.model.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
         engine
     }
 
     /// The same engine with `head` in place of the head graph, to be given `rows` at a time; it is not
     /// probed.
     #[must_use]
-    pub fn with_head(mut self, head: Box<dyn HeadBackend>, rows: usize) -> Self {
-        self.head_rows = rows;
-        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    pub fn with_head(self, head: Box<dyn HeadBackend>, rows: usize) -> Self {
+        self.model.head_rows.store(rows, Ordering::Relaxed);
+        *self.model.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
         self
     }
 
@@ -175,11 +190,11 @@ impl Engine {
     /// # Errors
     /// When there is no usable ONNX Runtime, or the GPU that was asked for cannot be had.
     pub fn facts(&self) -> Result<&EngineFacts, ModelError> {
-        if let Some(facts) = self.facts.get() {
+        if let Some(facts) = self.model.facts.get() {
             return Ok(facts);
         }
-        let facts = onnx::facts(&self.options)?;
-        Ok(self.facts.get_or_init(|| facts))
+        let facts = onnx::facts(&self.model.options)?;
+        Ok(self.model.facts.get_or_init(|| facts))
     }
 
     /// Padded tokens a batch should hold on this engine's provider.
@@ -198,7 +213,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::facts`].
     pub fn tolerance(&self) -> Result<probe::Tolerance, ModelError> {
-        Ok(probe::Tolerance::of(&self.card, self.facts()?))
+        Ok(probe::Tolerance::of(&self.model.card, self.facts()?))
     }
 
     /// Computes one batch and hands the wanted outputs to `take`, once. The first call loads the
@@ -212,11 +227,9 @@ impl Engine {
         wanted: &Wanted,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        let backend = match &mut *guard {
-            Some(backend) => backend,
-            none => none.insert(self.load()?),
-        };
+        self.open()?;
+        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let backend = guard.as_mut().expect("the graph was opened above, and is never closed");
         self.calls.fetch_add(1, Ordering::Relaxed);
         backend.run(batch, wanted, take)
     }
@@ -226,9 +239,19 @@ impl Engine {
     /// # Errors
     /// When the model cannot be used.
     pub fn open(&self) -> Result<(), ModelError> {
-        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_open =
+            || self.model.backend.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_open() {
+            return Ok(());
+        }
+        let facts = self.facts()?;
+        // Hashed without the lock: that work is rayon's, whose threads may be waiting for the lock.
+        self.model.card.verify_files()?;
+        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
-            *guard = Some(self.load()?);
+            let mut session = onnx::OnnxSession::open(&self.model.card, facts)?;
+            probe::check(&self.model.card, facts, &mut session)?;
+            *guard = Some(Box::new(session));
         }
         Ok(())
     }
@@ -249,7 +272,7 @@ impl Engine {
     /// When the model folder has no head, the head cannot be used, or it fails.
     pub fn run_head(&self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
         self.open_head()?;
-        let mut guard = self.head.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.model.head.lock().unwrap_or_else(PoisonError::into_inner);
         let head = guard.as_mut().expect("the head was opened above, and is never closed");
         self.head_calls.fetch_add(1, Ordering::Relaxed);
         head.run(hidden)
@@ -257,7 +280,7 @@ impl Engine {
 
     /// How many rows to give the head at once, at least 1, so that memory stays small.
     pub fn head_rows(&self) -> usize {
-        self.head_rows
+        self.model.head_rows.load(Ordering::Relaxed)
     }
 
     /// Loads and probes the head now, and the graph with it.
@@ -265,14 +288,14 @@ impl Engine {
     /// # Errors
     /// When the model folder has no head, or the head cannot be used.
     pub fn open_head(&self) -> Result<(), ModelError> {
-        let is_open = || self.head.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let is_open = || self.model.head.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if is_open() {
             return Ok(());
         }
         // Loaded without the lock: hashing works in parallel, and a thread that waits for it may
         // meanwhile be given other work that needs the head.
         let head = self.load_head()?;
-        self.head.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(head);
+        self.model.head.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(head);
         Ok(())
     }
 
@@ -283,33 +306,22 @@ impl Engine {
 
     fn load_head(&self) -> Result<Box<dyn HeadBackend>, ModelError> {
         let facts = self.facts()?;
-        self.card.verify_files()?;
-        let mut head = onnx::HeadSession::open(&self.card, facts)?;
+        self.model.card.verify_files()?;
+        let mut head = onnx::HeadSession::open(&self.model.card, facts)?;
         self.open()?;
-        let mut guard = self.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
         let graph = guard.as_mut().expect("the graph was opened above, and is never closed");
-        probe::check_head(&self.card, facts, graph.as_mut(), &mut head)?;
+        probe::check_head(&self.model.card, facts, graph.as_mut(), &mut head)?;
         Ok(Box::new(head))
-    }
-
-    fn load(&self) -> Result<Box<dyn Backend>, ModelError> {
-        let facts = self.facts()?;
-        // Hashing a large graph takes a while, and so does loading it: both at once.
-        let (verified, session) =
-            rayon::join(|| self.card.verify_files(), || onnx::OnnxSession::open(&self.card, facts));
-        verified?;
-        let mut session = session?;
-        probe::check(&self.card, facts, &mut session)?;
-        Ok(Box::new(session))
     }
 }
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Engine")
-            .field("model", &self.card.folder)
-            .field("options", &self.options)
-            .field("facts", &self.facts.get())
+            .field("model", &self.model.card.folder)
+            .field("options", &self.model.options)
+            .field("facts", &self.model.facts.get())
             .finish_non_exhaustive()
     }
 }

@@ -1,13 +1,14 @@
 //! What is done: receipts held against the fingerprints of the present plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
 use crate::stage::{Outcome, Scope, Stage};
 use crate::store::{Store, StoreError};
 use crate::table::TableError;
-use crate::table::receipt::{PartStats, Receipt, SelfProof};
+use crate::table::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::table::schema::{ACTIVATIONS, ALL, ATTENTION, LOGITS, Table};
 
 /// The raw tables: large, and deleted when read unless the pipeline retains them.
@@ -17,7 +18,7 @@ pub const RAW: [&Table; 3] = [&ACTIVATIONS, &ATTENTION, &LOGITS];
 #[derive(Debug)]
 pub(super) struct Ledger<'a> {
     store: &'a Store,
-    ground: Ground,
+    ground: Arc<Ground>,
     retain: &'a BTreeSet<String>,
     /// Parts by table, from receipts that hold.
     parts: BTreeMap<(&'static str, u32), Vec<PartStats>>,
@@ -25,23 +26,65 @@ pub(super) struct Ledger<'a> {
     known: BTreeSet<String>,
     /// Tables that were written before all shards: every shard reads their one part.
     whole: BTreeSet<&'static str>,
-    skipped: u64,
-    self_proof: Option<SelfProof>,
-    parts_written: u64,
+    total: Total,
+    /// Likewise, of what this process did.
+    done: Total,
+}
+
+/// What receipts say, summed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Total {
+    pub(super) skipped: u64,
+    pub(super) self_proof: Option<SelfProof>,
+    pub(super) model_calls: u64,
+    pub(super) head_calls: u64,
+    pub(super) model_threads: BTreeSet<usize>,
+    pub(super) parts: u64,
+    pub(super) seconds: f64,
+}
+
+impl Total {
+    fn add(&mut self, receipt: &Receipt) {
+        self.skipped += receipt.skipped;
+        self.self_proof = match (self.self_proof, receipt.self_proof) {
+            (Some(a), Some(b)) => Some(a.and(b)),
+            (a, b) => a.or(b),
+        };
+        self.model_calls += receipt.effort.model_calls;
+        self.head_calls += receipt.effort.head_calls;
+        self.model_threads.extend(receipt.effort.model_threads);
+        self.parts += receipt.parts.len() as u64;
+        self.seconds += receipt.effort.seconds;
+    }
 }
 
 impl<'a> Ledger<'a> {
     pub(super) fn new(store: &'a Store, ground: Ground, retain: &'a BTreeSet<String>) -> Self {
         Self {
             store,
-            ground,
+            ground: Arc::new(ground),
             retain,
             parts: BTreeMap::new(),
             known: BTreeSet::new(),
             whole: BTreeSet::new(),
-            skipped: 0,
-            self_proof: None,
-            parts_written: 0,
+            total: Total::default(),
+            done: Total::default(),
+        }
+    }
+
+    /// A ledger that knows what was made before all shards, and nothing of any shard.
+    pub(super) fn look(&self) -> Self {
+        let is_whole = |(key, _): &(&(&'static str, u32), _)| self.whole.contains(key.0);
+        let whole = self.parts.iter().filter(is_whole);
+        Self {
+            store: self.store,
+            ground: Arc::clone(&self.ground),
+            retain: self.retain,
+            parts: whole.map(|(key, parts)| (*key, parts.clone())).collect(),
+            known: BTreeSet::new(),
+            whole: self.whole.clone(),
+            total: Total::default(),
+            done: Total::default(),
         }
     }
 
@@ -50,21 +93,17 @@ impl<'a> Ledger<'a> {
         self.parts.clear();
         self.known.clear();
         self.whole.clear();
-        self.skipped = 0;
-        self.self_proof = None;
+        self.total = Total::default();
     }
 
-    /// What all receipts together prove of the run's numbers.
-    pub(super) fn self_proof(&self) -> Option<SelfProof> {
-        self.self_proof
+    /// What all receipts that hold say together.
+    pub(super) fn total(&self) -> &Total {
+        &self.total
     }
 
-    fn count(&mut self, receipt: &Receipt) {
-        self.skipped += receipt.skipped;
-        self.self_proof = match (self.self_proof, receipt.self_proof) {
-            (Some(a), Some(b)) => Some(a.and(b)),
-            (a, b) => a.or(b),
-        };
+    /// What the receipts say together that this process wrote.
+    pub(super) fn done(&self) -> &Total {
+        &self.done
     }
 
     /// The share of each scenario's inputs that the stage takes in.
@@ -72,19 +111,11 @@ impl<'a> Ledger<'a> {
         self.ground.shares_of(stage)
     }
 
-    pub(super) fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
     /// Numbers of the parts of a table with one part a shard that hold rows, ascending.
     pub(super) fn parts_with_rows(&self, table: &Table) -> Vec<u32> {
         let of_table = self.parts.iter().filter(|((name, _), _)| *name == table.name);
         let with_rows = of_table.filter(|(_, parts)| parts.iter().any(|part| part.rows > 0));
         with_rows.map(|((_, part), _)| *part).collect()
-    }
-
-    pub(super) fn parts_written(&self) -> u64 {
-        self.parts_written
     }
 
     /// The stage's fingerprint, from the parts that earlier stages are known to have written.
@@ -126,7 +157,7 @@ impl<'a> Ledger<'a> {
         {
             return false;
         }
-        self.count(&receipt);
+        self.total.add(&receipt);
         self.remember(stage, part, receipt.parts);
         true
     }
@@ -149,15 +180,12 @@ impl<'a> Ledger<'a> {
 
     /// The stages that hold by receipt but whose released tables some other stage needs again.
     pub(super) fn needs_released_tables(
-        &mut self,
+        &self,
         stages: &[&dyn Stage],
         part: u32,
         prompts: &[Prompt],
     ) -> BTreeSet<&'static str> {
-        let mut look = Self::new(self.store, self.ground.clone(), self.retain);
-        look.whole.clone_from(&self.whole);
-        let of_all = self.parts.iter().filter(|((name, _), _)| self.whole.contains(name));
-        look.parts = of_all.map(|(key, parts)| (*key, parts.clone())).collect();
+        let mut look = self.look();
         let mut needed: BTreeSet<&str> = BTreeSet::new();
         for stage in stages {
             let fingerprint = look.fingerprint(*stage, part, prompts);
@@ -177,7 +205,7 @@ impl<'a> Ledger<'a> {
 
     /// Removes a stage's receipt before its parts are written anew, so that a crash in between
     /// leaves no receipt beside parts that it does not describe.
-    pub(super) fn withdraw(&mut self, stage: &dyn Stage, part: u32) -> Result<(), StoreError> {
+    pub(super) fn withdraw(&self, stage: &dyn Stage, part: u32) -> Result<(), StoreError> {
         self.store.remove(&Receipt::file(stage.kind(), part))
     }
 
@@ -188,6 +216,7 @@ impl<'a> Ledger<'a> {
         part: u32,
         fingerprint: String,
         outcome: Outcome,
+        effort: Effort,
     ) -> Result<(), TableError> {
         let receipt = Receipt {
             stage: stage.kind().to_owned(),
@@ -196,11 +225,12 @@ impl<'a> Ledger<'a> {
             fingerprint,
             skipped: outcome.skipped,
             self_proof: outcome.self_proof,
+            effort,
             parts: outcome.parts,
         };
         receipt.write(self.store)?;
-        self.count(&receipt);
-        self.parts_written += receipt.parts.len() as u64;
+        self.total.add(&receipt);
+        self.done.add(&receipt);
         self.remember(stage, part, receipt.parts);
         Ok(())
     }

@@ -23,6 +23,10 @@ pub struct RunRecord {
     pub lineage: Lineage,
     /// Raw tables that stay; the others are deleted once they are read.
     pub retain: BTreeSet<String>,
+    /// Into how many shares the last process that did one of them divided the run; only while
+    /// running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<u32>,
     /// What was done; zero while running.
     pub counts: Counts,
     /// How far prompts that ran a second time, alone, were from what the batches gave.
@@ -72,8 +76,8 @@ pub struct Lineage {
     pub tf32: bool,
 }
 
-/// What a run did, counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+/// What made the tables of a run, counted over all processes that worked on it, from their receipts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
     /// Shards of the plan.
     pub shards: u32,
@@ -81,17 +85,19 @@ pub struct Counts {
     pub prompts: u64,
     /// Prompts that could not be run.
     pub skipped: u64,
-    /// Batches sent to the model by the last process that worked on the run.
+    /// Times the model ran, for a batch or for a prompt alone.
     pub model_calls: u64,
-    /// Calls of the model's head by the last process that worked on the run.
+    /// Calls of the model's head.
     #[serde(default)]
     pub head_calls: u64,
-    /// Threads of ONNX Runtime within an operation, of the last process that ran the model; another
-    /// number may change the last digits of activations.
-    pub model_threads: Option<usize>,
-    /// Parts of tables written by the last process that worked on the run.
+    /// Numbers of threads of ONNX Runtime within an operation that parts were made with, ascending;
+    /// another number may change the last digits of activations.
+    pub model_threads: BTreeSet<usize>,
+    /// Parts of tables written.
     pub parts_written: u64,
-    /// Wall time of that process up to the end of the last stage.
+    /// Time that the stages took, summed: more than the clock's where they worked side by side.
+    pub stage_seconds: f64,
+    /// Wall time of the last process up to the end of the last stage.
     pub seconds: f64,
 }
 
@@ -123,6 +129,24 @@ impl Lineage {
             precision: "float32".to_owned(),
             tf32: facts.tf32,
         }
+    }
+}
+
+impl Lineage {
+    /// In what a run differs from another: name of the field, its own value, the other's.
+    pub(super) fn differences(&self, other: &Self) -> Vec<(String, String, String)> {
+        let fields = |lineage: &Self| match serde_json::to_value(lineage) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => unreachable!("a lineage serialises to an object"),
+        };
+        let (ours, theirs) = (fields(self), fields(other));
+        let differ = ours.into_iter().filter(|(name, value)| theirs.get(name) != Some(value));
+        differ
+            .map(|(name, value)| {
+                let there = theirs.get(&name).unwrap_or(&serde_json::Value::Null).to_string();
+                (name, value.to_string(), there)
+            })
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ mod ledger;
 pub mod lineage;
 pub mod plan;
 pub mod run;
+pub mod share;
 pub mod skips;
 pub mod template;
 pub mod verify;

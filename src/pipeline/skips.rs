@@ -25,7 +25,7 @@ pub(super) fn check(
     prompts: u64,
     max_skipped: f64,
 ) -> Result<(), RunError> {
-    let skipped = ledger.skipped();
+    let skipped = ledger.total().skipped;
     if !are_too_many(skipped, prompts, max_skipped) {
         return Ok(());
     }

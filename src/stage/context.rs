@@ -103,6 +103,12 @@ pub struct Outcome {
     pub units: u64,
 }
 
+/// The part of a stage's work that runs the model, ready to go: what it gives is the last part.
+pub type Compute<'s> = Box<dyn FnOnce(&Context<'_>) -> Result<Finish<'s>, StageError> + Send + 's>;
+
+/// The part of a stage's work that comes after the model: encoding tables and writing them.
+pub type Finish<'s> = Box<dyn FnOnce(&Context<'_>) -> Result<Outcome, StageError> + Send + 's>;
+
 /// One step of the pipeline, configured.
 pub trait Stage: fmt::Debug + Send + Sync {
     /// Its kind, as in the pipeline file.
@@ -160,6 +166,16 @@ pub trait Stage: fmt::Debug + Send + Sync {
     /// Whether it shows where the run comes from, so that another origin makes another result.
     fn shows_lineage(&self) -> bool {
         false
+    }
+
+    /// Makes the work on `context.part` ready for the model, where a stage's work can be cut into
+    /// what comes before the model, the model, and what comes after it: each part then runs beside
+    /// the others' of the shards before and behind. A stage that reads tables cannot be cut so.
+    ///
+    /// # Errors
+    /// As [`Stage::run`], which does the same and gives the same.
+    fn prepare<'s>(&'s self, _context: &Context<'_>) -> Result<Option<Compute<'s>>, StageError> {
+        Ok(None)
     }
 
     /// Does the work on `context.part`.

@@ -27,5 +27,5 @@ mod head;
 mod prompts;
 mod weights;
 
-pub use context::{Context, Facts, Outcome, Scope, Stage, StageError};
+pub use context::{Compute, Context, Facts, Finish, Outcome, Scope, Stage, StageError};
 pub use kinds::{KINDS, StageConfig};

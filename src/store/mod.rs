@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-pub use lock::RunLock;
+pub use lock::{PieceLock, Presence, RunLock};
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 
@@ -186,13 +186,35 @@ impl Store {
         lock::check_free(&self.root)
     }
 
-    /// Takes the run directory for this process, and clears what a killed process left pending.
+    /// Takes the run directory for this process alone, and clears what killed processes left.
     pub fn lock(&self) -> Result<RunLock, StoreError> {
         let lock = RunLock::take(&self.root)?;
         for name in self.pending()? {
             self.remove(&name)?;
         }
+        lock::clear(&self.root)?;
         Ok(lock)
+    }
+
+    /// Takes the run directory beside other processes that take it so; each then takes the pieces
+    /// that it works on with [`Self::try_lock_piece`].
+    pub fn lock_shared(&self) -> Result<RunLock, StoreError> {
+        RunLock::share(&self.root)
+    }
+
+    /// Takes a piece of the work on a shared run; `None` when another process has it.
+    pub fn try_lock_piece(&self, piece: &str) -> Result<Option<PieceLock>, StoreError> {
+        PieceLock::try_take(&self.root, piece)
+    }
+
+    /// Tells other processes that this one shares the run and `what` it does.
+    pub fn tell_presence(&self, what: &str) -> Result<Presence, StoreError> {
+        Presence::tell(&self.root, what)
+    }
+
+    /// The processes that share the run, as they told of themselves.
+    pub fn present(&self) -> Vec<String> {
+        lock::present(&self.root)
     }
 }
 

@@ -63,6 +63,21 @@ impl SelfProof {
     }
 }
 
+/// What it took to do a stage on a shard. Proves nothing: work done again takes another time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Effort {
+    /// How many times the model ran.
+    pub model_calls: u64,
+    /// How many times its head ran alone.
+    pub head_calls: u64,
+    /// Threads of ONNX Runtime within an operation, where the model ran; another number may change
+    /// the last digits of activations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_threads: Option<usize>,
+    /// Time spent at work, without waiting for other work.
+    pub seconds: f64,
+}
+
 /// Proof that a stage is done on a shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -79,6 +94,9 @@ pub struct Receipt {
     /// What it proved of its numbers, if it made any with the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_proof: Option<SelfProof>,
+    /// What it took.
+    #[serde(default)]
+    pub effort: Effort,
     /// The files it wrote.
     pub parts: Vec<PartStats>,
 }

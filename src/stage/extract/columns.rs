@@ -20,12 +20,12 @@ use crate::table::writer::{PartAddress, write_part};
 /// Writes the five tables of a shard; files are encoded side by side.
 pub(super) fn write_tables(
     context: &Context<'_>,
-    rows: &[Row<'_>],
+    rows: &[Row],
     wanted: &Wanted,
     gathered: Gathered,
 ) -> Result<Vec<PartStats>, StageError> {
     let heads = context.card.n_head;
-    let kept: Vec<&Row<'_>> = rows.iter().filter(|row| row.refusal.is_none()).collect();
+    let kept: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_none()).collect();
     let mut parts = vec![
         (PartAddress::new(&PROMPTS, context.part), prompts(rows)),
         (PartAddress::new(&SKIPPED, context.part), skipped(rows)),
@@ -52,10 +52,10 @@ pub(super) fn write_tables(
 }
 
 /// `scenario, input, task, wording`, each prompt's as often as `times` says.
-fn keys(rows: &[&Row<'_>], times: impl Fn(&Row<'_>) -> usize) -> Vec<ArrayRef> {
+fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
     let times: Vec<usize> = rows.iter().map(|row| times(row)).collect();
     let total = times.iter().sum();
-    let text = |of: fn(&Row<'_>) -> Arc<str>| -> ArrayRef {
+    let text = |of: fn(&Row) -> Arc<str>| -> ArrayRef {
         let names: Vec<Arc<str>> = rows.iter().map(|row| of(row)).collect();
         let repeated = names.iter().zip(&times).flat_map(|(name, n)| std::iter::repeat_n(name, *n));
         Arc::new(StringArray::from_iter_values(repeated))
@@ -72,10 +72,10 @@ fn keys(rows: &[&Row<'_>], times: impl Fn(&Row<'_>) -> usize) -> Vec<ArrayRef> {
     ]
 }
 
-fn prompts(rows: &[Row<'_>]) -> Vec<ArrayRef> {
-    let all: Vec<&Row<'_>> = rows.iter().collect();
+fn prompts(rows: &[Row]) -> Vec<ArrayRef> {
+    let all: Vec<&Row> = rows.iter().collect();
     let mut columns = keys(&all, |_| 1);
-    let text = |of: fn(&Row<'_>) -> String| -> ArrayRef {
+    let text = |of: fn(&Row) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
     };
     let ids = rows.iter().flat_map(|row| row.encoded.ids.iter().copied());
@@ -83,8 +83,8 @@ fn prompts(rows: &[Row<'_>]) -> Vec<ArrayRef> {
         Arc::new(Int32Array::from_iter_values(ids)),
         rows.iter().map(|row| row.encoded.ids.len()),
     );
-    let start = |row: &Row<'_>| row.encoded.input.as_ref().map(|span| span.start as i32);
-    let count = |row: &Row<'_>| row.encoded.input.as_ref().map_or(0, |span| span.len() as i32);
+    let start = |row: &Row| row.encoded.input.as_ref().map(|span| span.start as i32);
+    let count = |row: &Row| row.encoded.input.as_ref().map_or(0, |span| span.len() as i32);
     columns.extend([
         text(|row| row.prompt.role().name().to_owned()),
         text(|row| row.prompt.source_input.to_string()),
@@ -101,8 +101,8 @@ fn prompts(rows: &[Row<'_>]) -> Vec<ArrayRef> {
 }
 
 /// The prompts that have no numbers, and why.
-fn skipped(rows: &[Row<'_>]) -> Vec<ArrayRef> {
-    let refused: Vec<&Row<'_>> = rows.iter().filter(|row| row.refusal.is_some()).collect();
+fn skipped(rows: &[Row]) -> Vec<ArrayRef> {
+    let refused: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_some()).collect();
     let mut columns = keys(&refused, |_| 1);
     let text = |of: fn(&Refusal) -> &str| -> ArrayRef {
         let refusals = refused.iter().filter_map(|row| row.refusal.as_ref());
@@ -113,14 +113,14 @@ fn skipped(rows: &[Row<'_>]) -> Vec<ArrayRef> {
 }
 
 /// Keys, `position` and `token_id` of every token: the same for every layer.
-fn tokens(kept: &[&Row<'_>]) -> Vec<ArrayRef> {
+fn tokens(kept: &[&Row]) -> Vec<ArrayRef> {
     let mut columns = keys(kept, |row| row.encoded.ids.len());
     columns.push(int32s(kept.iter().flat_map(|row| 0..row.encoded.ids.len() as i32)));
     columns.push(int32s(kept.iter().flat_map(|row| row.encoded.ids.iter().copied())));
     columns
 }
 
-fn attention(kept: &[&Row<'_>], layers: &[i16], heads: i16, weights: Vec<f32>) -> Vec<ArrayRef> {
+fn attention(kept: &[&Row], layers: &[i16], heads: i16, weights: Vec<f32>) -> Vec<ArrayRef> {
     let rows = layers.len() * heads as usize;
     let mut columns = keys(kept, |_| rows);
     let of_prompt = || layers.iter().flat_map(|layer| (0..heads).map(move |head| (*layer, head)));

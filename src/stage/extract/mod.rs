@@ -24,7 +24,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Facts, Outcome, Scope, Stage, StageError};
+use super::{Compute, Context, Facts, Finish, Outcome, Scope, Stage, StageError};
 use crate::model::{Batch, Wanted, plan_batches};
 use crate::monitor::Event;
 use crate::prompt::PromptKey;
@@ -33,6 +33,7 @@ use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED, Tab
 use crate::table::status;
 use columns::write_tables;
 use gather::{Flaw, Gathered};
+use rows::Row;
 
 /// Kind of this stage, as in the pipeline file.
 pub const KIND: &str = "extract";
@@ -204,8 +205,24 @@ impl Stage for Extract {
         false
     }
 
+    fn prepare<'s>(&'s self, context: &Context<'_>) -> Result<Option<Compute<'s>>, StageError> {
+        let rows = self.tokenise(context)?;
+        Ok(Some(Box::new(move |context| self.gather(rows, context))))
+    }
+
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
-        let mut rows = self.tokenise(context)?;
+        let rows = self.tokenise(context)?;
+        self.gather(rows, context)?(context)
+    }
+}
+
+impl Extract {
+    /// Runs the tokenised prompts through the model and holds what their tables are made of.
+    fn gather(
+        &self,
+        mut rows: Vec<Row>,
+        context: &Context<'_>,
+    ) -> Result<Finish<'static>, StageError> {
         let run: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].refusal.is_none()).collect();
         let wanted = Wanted {
             hidden: self.layers.clone(),
@@ -223,12 +240,12 @@ impl Stage for Extract {
             rows[run[row]].refuse(context.monitor, status::NOT_FINITE, problem);
         }
         let skipped = rows.iter().filter(|row| row.refusal.is_some()).count() as u64;
-        let parts = write_tables(context, &rows, &wanted, gathered)?;
-        Ok(Outcome { parts, skipped, self_proof, units })
+        Ok(Box::new(move |context| {
+            let parts = write_tables(context, &rows, &wanted, gathered)?;
+            Ok(Outcome { parts, skipped, self_proof, units })
+        }))
     }
-}
 
-impl Extract {
     /// Runs prompts with these tokens, which `key` names; gives what they gave, and the ones with a
     /// value that is no number, in order, when the pipeline says to go on without them.
     fn compute<'k>(

@@ -9,8 +9,8 @@ use crate::prompt::Prompt;
 use crate::table::status;
 
 /// A prompt with its tokens.
-pub(super) struct Row<'a> {
-    pub(super) prompt: &'a Prompt,
+pub(super) struct Row {
+    pub(super) prompt: Prompt,
     pub(super) encoded: Encoded,
     /// Why it has no numbers; `None` when it has.
     pub(super) refusal: Option<Refusal>,
@@ -24,7 +24,7 @@ pub(super) struct Refusal {
     pub(super) detail: String,
 }
 
-impl Row<'_> {
+impl Row {
     /// `ok`, or why it has no numbers.
     pub(super) fn status(&self) -> &'static str {
         self.refusal.as_ref().map_or(status::OK, |refusal| refusal.reason)
@@ -39,15 +39,15 @@ impl Row<'_> {
 
 impl Extract {
     /// Tokenises the shard's prompts; those that are too long are left out, or the error.
-    pub(super) fn tokenise<'a>(&self, context: &Context<'a>) -> Result<Vec<Row<'a>>, StageError> {
-        let row = |prompt: &'a Prompt| -> Result<Row<'a>, StageError> {
+    pub(super) fn tokenise(&self, context: &Context<'_>) -> Result<Vec<Row>, StageError> {
+        let row = |prompt: &Prompt| -> Result<Row, StageError> {
             let encoded = context.tokenizer.encode_prompt(prompt)?;
             self.check_length(prompt, encoded.ids.len(), context.card.n_positions)?;
-            Ok(Row { prompt, encoded, refusal: None })
+            Ok(Row { prompt: prompt.clone(), encoded, refusal: None })
         };
         // Collected before the first error is taken, so that it is always the plan's first one.
-        let rows: Vec<Result<Row<'a>, StageError>> = context.prompts.par_iter().map(row).collect();
-        let mut rows: Vec<Row<'a>> = rows.into_iter().collect::<Result<_, _>>()?;
+        let rows: Vec<Result<Row, StageError>> = context.prompts.par_iter().map(row).collect();
+        let mut rows: Vec<Row> = rows.into_iter().collect::<Result<_, _>>()?;
         let limit = context.card.n_positions;
         for row in &mut rows {
             let tokens = row.encoded.ids.len();

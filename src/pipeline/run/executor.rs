@@ -1,0 +1,264 @@
+//! Does the stages that no receipt proves done, scope by scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use super::RunError;
+use super::relay::Load;
+use crate::model::{Engine, Tokenizer};
+use crate::monitor::{Event, Monitor};
+use crate::pipeline::ledger::Ledger;
+use crate::pipeline::lineage::{Counts, RunRecord, State};
+use crate::pipeline::plan::{Plan, PlanError};
+use crate::pipeline::share::Share;
+use crate::pipeline::{Pipeline, skips};
+use crate::prompt::Prompt;
+use crate::stage::{Context, Finish, Outcome, Scope, Stage, StageError};
+use crate::store::Store;
+use crate::table::receipt::Effort;
+
+/// What all work on a run has alike.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) store: &'a Store,
+    pub(super) engine: &'a Engine,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) shards: u32,
+    pub(super) prompts: u64,
+}
+
+impl<'a> Work<'a> {
+    /// What a stage gets to work on `part` with.
+    pub(super) fn context<'c>(
+        &self,
+        part: u32,
+        prompts: &'c [Prompt],
+        shares: &'c BTreeMap<String, f64>,
+        engine: &'c Engine,
+    ) -> Context<'c>
+    where
+        'a: 'c,
+    {
+        Context {
+            store: self.store,
+            part,
+            shards: self.shards,
+            prompts,
+            shares,
+            layers: &self.pipeline.layers,
+            seed: self.pipeline.seed,
+            card: &self.pipeline.card,
+            tokenizer: self.tokenizer,
+            engine,
+            monitor: self.monitor,
+        }
+    }
+
+    pub(super) fn stages(&self, scope: Scope) -> Vec<&'a dyn Stage> {
+        of(&self.pipeline.stages, scope)
+    }
+
+    /// What `step`, some part of a stage's work, took beside what was taken before it.
+    pub(super) fn measure<T>(
+        &self,
+        mut effort: Effort,
+        step: impl FnOnce(&Engine) -> Result<T, StageError>,
+    ) -> Result<(T, Effort), StageError> {
+        let engine = self.engine.counted();
+        let started = Instant::now();
+        let made = step(&engine)?;
+        effort.seconds += started.elapsed().as_secs_f64();
+        effort.model_calls += engine.calls();
+        effort.head_calls += engine.head_calls();
+        if engine.calls() + engine.head_calls() > 0 {
+            effort.model_threads = Some(engine.facts()?.threads);
+        }
+        Ok((made, effort))
+    }
+}
+
+/// The stages of that scope, in order.
+pub(in crate::pipeline) fn of(stages: &[Box<dyn Stage>], scope: Scope) -> Vec<&dyn Stage> {
+    stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+}
+
+/// The error of a stage, with its name and place.
+pub(super) fn failed(stage: &dyn Stage, part: u32, source: StageError) -> RunError {
+    match source {
+        StageError::Interrupted => RunError::Interrupted,
+        source => RunError::Stage { stage: stage.kind(), scope: stage.scope(), part, source },
+    }
+}
+
+/// A stage whose model part is done.
+pub(super) struct Begun<'a, Step> {
+    pub(super) stage: &'a dyn Stage,
+    pub(super) step: Step,
+    pub(super) effort: Effort,
+}
+
+pub(super) struct Executor<'a> {
+    pub(super) work: Work<'a>,
+    pub(super) ledger: Ledger<'a>,
+}
+
+impl<'a> Executor<'a> {
+    /// The counts of an identical finished run, when that is what the folder holds.
+    pub(super) fn finished(
+        &mut self,
+        plan: &Plan<'_>,
+        record: &RunRecord,
+    ) -> Result<Option<Counts>, PlanError> {
+        let Some(before) = RunRecord::read(self.work.store) else { return Ok(None) };
+        if before.state != State::Finished || before.lineage != record.lineage {
+            return Ok(None);
+        }
+        let holds = self.missing(plan, 1)?.is_empty()
+            && self.ledger.all_hold(&self.work.stages(Scope::Run), 0, &[]);
+        Ok(holds.then_some(before.counts))
+    }
+
+    /// The first `most` shards that are not done, after taking over the receipts of those before;
+    /// all of them while a stage that every shard needs is not.
+    pub(super) fn missing(&mut self, plan: &Plan<'_>, most: usize) -> Result<Vec<u32>, PlanError> {
+        self.ledger.begin();
+        let mut all_whole = true;
+        for stage in self.work.stages(Scope::Before) {
+            all_whole &= self.ledger.all_hold(&[stage], 0, &self.sample(plan, stage)?);
+        }
+        let stages = self.work.stages(Scope::Shard);
+        let mut missing = Vec::new();
+        for shard in plan.shards() {
+            let shard = shard?;
+            if !(all_whole && self.ledger.all_hold(&stages, shard.part, &shard.prompts)) {
+                missing.push(shard.part);
+            }
+            if missing.len() == most {
+                break;
+            }
+        }
+        Ok(missing)
+    }
+
+    fn sample(&self, plan: &Plan<'_>, stage: &dyn Stage) -> Result<Vec<Prompt>, PlanError> {
+        plan.sample(stage.sample(), self.work.pipeline.seed)
+    }
+
+    /// The whole run, by this process alone.
+    pub(super) fn run_all(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
+        let Work { monitor, shards, prompts, .. } = self.work;
+        monitor.event(&Event::RunStarted { shards, todo: shards, prompts });
+        self.ledger.begin();
+        self.run_before(plan)?;
+        self.run_shards(plan)?;
+        self.reduce()
+    }
+
+    /// What a share of the run has to do, while other processes do theirs.
+    pub(super) fn run_share(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
+        let Work { monitor, shards, prompts, .. } = self.work;
+        let todo = share.count(shards);
+        let prompts = prompts * u64::from(todo) / u64::from(shards.max(1));
+        monitor.event(&Event::RunStarted { shards, todo, prompts });
+        self.ledger.begin();
+        if !self.work.stages(Scope::Before).is_empty() {
+            // Who comes first does it; the others wait, and find it done.
+            let _piece = self.work.wait_for_piece("before")?;
+            self.run_before(plan)?;
+        }
+        self.run_shards_of(plan, share)
+    }
+
+    fn run_before(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
+        for stage in self.work.stages(Scope::Before) {
+            self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
+        }
+        Ok(())
+    }
+
+    /// The stages over the whole run, once every shard is done.
+    pub(super) fn reduce(&mut self) -> Result<(), RunError> {
+        let reducing = self.work.stages(Scope::Run);
+        // Before the reducing stages: they must not see what an earlier plan left.
+        self.ledger.remove_stale(&reducing)?;
+        self.run_scope(&reducing, 0, &[], &BTreeSet::new(), None)?;
+        self.ledger.remove_stale(&[])?;
+        Ok(())
+    }
+
+    /// The stages of a shard that the model is done with.
+    pub(super) fn run_shard(&mut self, load: Load<'a, Finish<'a>>) -> Result<(), RunError> {
+        let Load { shard, piece, must_redo, begun } = load;
+        let stages = self.work.stages(Scope::Shard);
+        self.run_scope(&stages, shard.part, &shard.prompts, &must_redo, begun)?;
+        self.ledger.release(shard.part)?;
+        drop(piece);
+        let prompts = shard.prompts.len() as u64;
+        self.work.monitor.event(&Event::ShardFinished { shard: shard.part, prompts });
+        Ok(())
+    }
+
+    fn run_scope(
+        &mut self,
+        stages: &[&'a dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+        must_redo: &BTreeSet<&'static str>,
+        mut begun: Option<Begun<'a, Finish<'a>>>,
+    ) -> Result<(), RunError> {
+        let monitor = self.work.monitor;
+        for stage in stages.iter().copied() {
+            if monitor.is_interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            let kind = stage.kind();
+            let shard = (stage.scope() == Scope::Shard).then_some(part);
+            let fingerprint = self.ledger.fingerprint(stage, part, prompts);
+            if !must_redo.contains(kind) && self.ledger.reuse(stage, part, &fingerprint) {
+                monitor.event(&Event::StageReused { stage: kind, shard });
+                self.check_skipped()?;
+                continue;
+            }
+            self.ledger.withdraw(stage, part)?;
+            let begun = begun.take_if(|begun| begun.stage.kind() == kind);
+            let done = self.run_stage(stage, part, prompts, begun);
+            let (outcome, effort) = done.map_err(|source| failed(stage, part, source))?;
+            monitor.event(&Event::StageFinished {
+                stage: kind,
+                shard,
+                total: outcome.units,
+                unit: stage.unit(),
+                seconds: effort.seconds,
+            });
+            self.ledger.record(stage, part, fingerprint, outcome, effort)?;
+            self.check_skipped()?;
+        }
+        Ok(())
+    }
+
+    fn run_stage(
+        &self,
+        stage: &dyn Stage,
+        part: u32,
+        prompts: &[Prompt],
+        begun: Option<Begun<'a, Finish<'a>>>,
+    ) -> Result<(Outcome, Effort), StageError> {
+        let shares = self.ledger.shares_of(stage);
+        let (step, effort) = match begun {
+            Some(Begun { step, effort, .. }) => (Some(step), effort),
+            None => (None, Effort::default()),
+        };
+        self.work.measure(effort, |engine| {
+            let context = self.work.context(part, prompts, shares, engine);
+            step.map_or_else(|| stage.run(&context), |finish| finish(&context))
+        })
+    }
+
+    /// After every stage, so that nothing more is computed from what is too little.
+    fn check_skipped(&self) -> Result<(), RunError> {
+        let Work { pipeline, store, prompts, .. } = self.work;
+        skips::check(store, &self.ledger, prompts, pipeline.max_skipped)
+    }
+}

@@ -1,0 +1,248 @@
+//! Shards by hand: several processes do a run together, and it is the run of one process.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use aqlens::pipeline::lineage::{RunRecord, State};
+use aqlens::store::Store;
+
+use crate::cli::refuses;
+use crate::common::{Ended, aqlens, aqlens_in, file};
+use crate::resume::{finished, tables};
+
+/// A folder for runs of the tiny pipeline with a report, six shards each.
+pub(crate) struct Folder {
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = Self { dir: tempfile::tempdir().unwrap() };
+        let fixtures = file("tests/fixtures");
+        let text = fs::read_to_string(fixtures.join("tiny.yml")).unwrap();
+        let at = |name: &str| fixtures.join(name).to_str().unwrap().to_owned();
+        let text = text
+            .replace("model: tiny", &format!("model: {}", at("tiny")))
+            .replace("tiny-inputs.jsonl", &at("tiny-inputs.jsonl"))
+            .replace("tiny-tasks.csv", &at("tiny-tasks.csv"));
+        let text = format!("{text}  - kind: report\n");
+        crate::cli::put(&folder.dir.path().join("tiny.yml"), text.as_bytes());
+        folder
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join("run").join(name)
+    }
+
+    pub(crate) fn command(&self, extra: &[&str]) -> Command {
+        let mut command = aqlens_in(self.dir.path());
+        let args = ["run", "tiny.yml", "--run-dir", "run", "--log", "json"];
+        command.args(args).args(["--set", "shard_inputs=2"]).args(extra);
+        command
+    }
+
+    pub(crate) fn run(&self, extra: &[&str]) -> Ended {
+        self.command(extra).output().unwrap().into()
+    }
+
+    pub(crate) fn done(&self, extra: &[&str]) -> String {
+        let ended = self.run(extra);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stderr
+    }
+
+    /// Runs them all at once.
+    fn together(&self, all: &[&[&str]]) -> Vec<String> {
+        let spawn = |extra: &&[&str]| {
+            let mut command = self.command(extra);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        };
+        let children: Vec<_> = all.iter().map(spawn).collect();
+        children
+            .into_iter()
+            .map(|child| {
+                let ended = Ended::from(child.wait_with_output().unwrap());
+                assert_eq!(ended.code, 0, "{}", ended.stderr);
+                ended.stderr
+            })
+            .collect()
+    }
+
+    fn record(&self) -> RunRecord {
+        RunRecord::read(&Store::open(&self.path(""))).unwrap()
+    }
+}
+
+/// The last line of a log in JSON.
+pub(crate) fn end(log: &str) -> serde_json::Value {
+    serde_json::from_str(log.lines().last().unwrap()).unwrap()
+}
+
+pub(crate) fn assert_same_files(ours: &Path, theirs: &Path) {
+    let (ours, theirs) = (tables(ours), tables(theirs));
+    assert_eq!(ours.keys().collect::<Vec<_>>(), theirs.keys().collect::<Vec<_>>());
+    for (name, bytes) in &ours {
+        assert!(bytes == &theirs[name], "{name} differs");
+    }
+}
+
+const SHARES: [&[&str]; 3] = [&["--shard", "0/3"], &["--shard", "1/3"], &["--shard", "2/3"]];
+
+#[test]
+fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte() {
+    let (one, three) = (Folder::new(), Folder::new());
+    let whole = one.done(&["--threads", "1"]);
+    let threads: &[&str] = &["--threads", "1"];
+    let shares = SHARES.map(|share| [share, threads].concat());
+    let logs = three.together(&[&shares[0], &shares[1], &shares[2]]);
+    for (k, log) in logs.iter().enumerate() {
+        let shards: Vec<String> = [k, k + 3].map(|part| format!("extract:{part}")).into();
+        let extracted: Vec<String> =
+            finished(log).into_iter().filter(|done| done.starts_with("extract")).collect();
+        assert_eq!(extracted, shards);
+        assert!(log.contains(&format!("share {k}/3 is done: 2 of the run's 6 shards")), "{log}");
+        assert!(!finished(log).iter().any(|done| done.ends_with(":null")), "nothing is reduced");
+    }
+    let last = three.done(&["--finish", "--threads", "1"]);
+    assert!(finished(&last).iter().all(|done| done.ends_with(":null")), "{last}");
+    assert_same_files(&three.path(""), &one.path(""));
+
+    let (ours, theirs) = (three.record(), one.record());
+    assert_eq!((ours.state, &ours.lineage), (State::Finished, &theirs.lineage));
+    assert_eq!((ours.self_proof, ours.shares), (theirs.self_proof, None));
+    let (counts, whole_counts) = (&ours.counts, &theirs.counts);
+    assert_eq!(counts.model_calls, whole_counts.model_calls);
+    assert_eq!(counts.model_calls, end(&whole)["model_calls"].as_u64().unwrap());
+    assert_eq!(counts.parts_written, whole_counts.parts_written);
+    assert_eq!(counts.model_threads, [1].into());
+    assert!(!three.path(".locks").exists(), "nothing is left of the processes");
+}
+
+#[test]
+fn a_finished_run_makes_no_model_call_and_writes_no_table() {
+    let folder = Folder::new();
+    let first = end(&folder.done(&[]));
+    assert_eq!(first["model_calls"], 6 * 2, "a batch and a proof each shard: {first}");
+    assert!(first["parts_written"].as_u64() > Some(6 * 9), "{first}");
+    for extra in [&[][..], &["--finish"], &["--shard", "1/2"]] {
+        let again = end(&folder.done(extra));
+        assert_eq!(again["was_finished"], true, "{extra:?} {again}");
+        assert_eq!(again["model_calls"], 0, "{extra:?} {again}");
+        assert_eq!(again["parts_written"], 0, "{extra:?} {again}");
+    }
+}
+
+#[test]
+fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
+    let folder = Folder::new();
+    folder.done(&["--shard", "1/3"]);
+    let words = [
+        "4 shards of 6 are not done: 0, 2, 3, 5",
+        "with --shard 0/3 and with --shard 2/3 in place of --finish",
+    ];
+    refuses(&folder.run(&["--finish"]), 1, &words);
+    assert!(!folder.path("summary.json").exists());
+    folder.done(&["--shard", "0/3"]);
+    folder.done(&["--shard", "2/3"]);
+    fs::remove_file(folder.path("tables/similarity/part-00004.parquet")).unwrap();
+    let words = ["1 shard of 6 is not done: 4", "with --shard 1/3 in place"];
+    refuses(&folder.run(&["--finish"]), 1, &words);
+    assert_eq!(finished(&folder.done(&["--shard", "1/3"])), ["similarity:4"]);
+    folder.done(&["--finish"]);
+}
+
+#[test]
+fn processes_that_want_the_same_shards_do_each_once() {
+    let folder = Folder::new();
+    let same: &[&str] = &["--shard", "0/1"];
+    let logs = folder.together(&[same, same, &["--shard", "1/2"]]);
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for done in logs.iter().flat_map(|log| finished(log)) {
+        *times.entry(done).or_default() += 1;
+    }
+    assert_eq!(times.len(), 6 * 4, "{times:?}");
+    assert!(times.values().all(|n| *n == 1), "{times:?}");
+    folder.done(&["--finish"]);
+}
+
+#[test]
+fn a_whole_run_does_what_shares_left() {
+    let folder = Folder::new();
+    folder.done(&["--shard", "2/3"]);
+    let done = finished(&folder.done(&[]));
+    let extracted: Vec<&String> = done.iter().filter(|done| done.starts_with("extract")).collect();
+    assert_eq!(extracted, ["extract:0", "extract:1", "extract:3", "extract:4"]);
+}
+
+#[test]
+fn a_share_that_was_killed_is_taken_up_by_another_process() {
+    let (folder, whole) = (Folder::new(), Folder::new());
+    whole.done(&[]);
+    let mut child = folder
+        .command(&["--shard", "0/1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    crate::overlap::wait_for(&mut child, "\"event\":\"shard\"");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    folder.done(&["--shard", "0/1"]);
+    folder.done(&["--finish"]);
+    assert_same_files(&folder.path(""), &whole.path(""));
+}
+
+#[test]
+fn whoever_wants_the_folder_alone_is_told_who_shares_it() {
+    let folder = Folder::new();
+    let store = Store::create(&folder.path("")).unwrap();
+    let shared = store.lock_shared().unwrap();
+    let presence = store.tell_presence("share 1/3").unwrap();
+    let holder = format!("process {}", std::process::id());
+    for extra in [&[][..], &["--finish"]] {
+        refuses(&folder.run(extra), 1, &["in use by", &holder, "(share 1/3)"]);
+    }
+    drop((presence, shared));
+    let _alone = store.lock().unwrap();
+    refuses(&folder.run(&["--shard", "1/3"]), 1, &["in use by", &holder]);
+}
+
+#[test]
+fn a_share_of_another_state_of_the_pipeline_is_refused_while_others_work() {
+    let folder = Folder::new();
+    folder.done(&["--shard", "0/3"]);
+    let store = Store::open(&folder.path(""));
+    let _shared = store.lock_shared().unwrap();
+    let presence = store.tell_presence("share 1/3").unwrap();
+    let other = ["--shard", "2/3", "--set", "stages.tokens.top_k=3"];
+    refuses(&folder.run(&other), 1, &["(share 1/3)", "another state", "another pipeline.yml"]);
+    folder.done(&["--shard", "2/3"]);
+    drop(presence);
+    folder.done(&other);
+}
+
+#[test]
+fn an_unfinished_run_of_shares_is_shown_and_verified_as_such() {
+    let folder = Folder::new();
+    folder.done(&["--shard", "1/2"]);
+    let shown = aqlens(folder.dir.path(), &["show", "run"]);
+    refuses(&shown, 2, &["is not finished", "--finish"]);
+    let verified = aqlens(folder.dir.path(), &["verify", "run"]);
+    assert_eq!(verified.code, 1, "{}", verified.stdout);
+    assert!(verified.stdout.contains("unfinished 15 of its stages"), "{}", verified.stdout);
+    assert!(verified.stdout.contains("nothing wrong"), "{}", verified.stdout);
+}
+
+#[test]
+fn what_is_no_share_is_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    for (share, word) in [("3/3", "0/3 to 2/3"), ("0", "write K/N"), ("0/0", "1 or more")] {
+        refuses(&folder.run(&["--shard", share]), 2, &[word]);
+    }
+    for with in ["--finish", "--recheck"] {
+        refuses(&folder.run(&["--shard", "0/2", with]), 2, &["cannot be used with", with]);
+    }
+    assert!(!folder.path("").exists());
+}
