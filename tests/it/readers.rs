@@ -17,16 +17,34 @@ fn polars_duckdb_and_pyarrow_open_every_table_and_answer() {
     runs("tests/readers/read_tables.py", &[run.store.root().to_str().unwrap()]);
 }
 
+/// A folder in which `name` is the run.
+fn folder_with(name: &str, run: &Run) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join(name);
+    fs::create_dir_all(link.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink(run.store.root(), link).unwrap();
+    folder
+}
+
 #[test]
 fn the_queries_of_the_readme_answer() {
     let run = Run::of("pipelines/experiment-037.yml", &[]);
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("runs")).unwrap();
-    let link = folder.path().join("runs/experiment-037");
-    std::os::unix::fs::symlink(run.store.root(), link).unwrap();
+    let folder = folder_with("runs/experiment-037", &run);
     let readme = file("README.md");
-    runs(
-        "tests/readers/readme_queries.py",
-        &[readme.to_str().unwrap(), folder.path().to_str().unwrap()],
-    );
+    let folder = folder.path().to_str().unwrap();
+    runs("tests/readers/page_queries.py", &[folder, "3", readme.to_str().unwrap()]);
+}
+
+#[test]
+fn the_queries_of_every_page_of_measures_answer() {
+    let run = Run::of("tests/oracle/pipeline.yml", &[]);
+    let folder = folder_with("RUN", &run);
+    let listed = file("docs/measures").read_dir().unwrap();
+    let mut pages: Vec<String> =
+        listed.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned()).collect();
+    pages.retain(|page| !page.ends_with("/README.md"));
+    pages.sort();
+    let mut args = vec![folder.path().to_str().unwrap(), "1"];
+    args.extend(pages.iter().map(String::as_str));
+    runs("tests/readers/page_queries.py", &args);
 }

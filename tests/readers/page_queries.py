@@ -1,6 +1,9 @@
-"""Runs the README's own queries: each ```sql block with DuckDB, each ```python block with polars.
+"""Runs the queries of pages: each ```sql block with DuckDB, each ```python block with polars.
 
-Usage: readme_queries.py README FOLDER      (FOLDER holds runs/experiment-037)
+Usage: page_queries.py FOLDER LEAST PAGE...
+
+FOLDER is where the queries' paths begin; every page has at least LEAST queries of each kind, and
+every query gives at least one row.
 """
 
 import os
@@ -12,12 +15,20 @@ import polars as pl
 
 
 def main() -> None:
-    text = open(sys.argv[1], encoding="utf-8").read()
-    os.chdir(sys.argv[2])
+    folder, least, *pages = sys.argv[1:]
+    texts = {page: open(page, encoding="utf-8").read() for page in pages}
+    os.chdir(folder)
+    for page, text in texts.items():
+        print(page)
+        check(text, int(least))
+
+
+def check(text: str, least: int) -> None:
+    """Every query of a page answers."""
     queries = re.findall(r"```sql\n(.*?)```", text, re.DOTALL)
     scripts = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(queries) >= 3, f"the README has {len(queries)} DuckDB queries, not three"
-    assert len(scripts) >= 3, f"the README has {len(scripts)} polars queries, not three"
+    assert len(queries) >= least, f"the page has {len(queries)} DuckDB queries, not {least}"
+    assert len(scripts) >= least, f"the page has {len(scripts)} polars queries, not {least}"
     for query in queries:
         rows = duckdb.sql(query).fetchall()
         print(query, *rows[:5], sep="\n")
