@@ -47,7 +47,8 @@ use crate::table::writer::{PartAddress, write_part};
 const KIND: &str = "segments";
 
 /// A head looks at the sink when it takes more than this: the epsilon of Gu et al. 2024, "When
-/// attention sink emerges in language models" (arXiv 2410.10781).
+/// attention sink emerges in language models" (arXiv 2410.10781), who average over all queries of a
+/// head; here it is the last query's attention alone.
 const SINK_THRESHOLD: f64 = 0.3;
 
 /// Measures how attention falls on task, template, input and first token.
