@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Instant;
 
+use rayon::prelude::*;
+
 use super::args::{CheckArgs, PipelineArgs};
 use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
@@ -32,14 +34,13 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
     let plan = Plan::new(&pipeline, &tokenizer).map_err(wrong)?;
-    let shards: Vec<ShardPlan> = plan.shards().collect::<Result<_, _>>().map_err(wrong)?;
-    let prompts = encode(&shards, &tokenizer).map_err(failed)?;
-    let cost = Cost::of(&pipeline, &prompts);
-    refuse_too_long(&pipeline, &shards, &prompts)?;
+    let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
+    let cost = Cost::of(&pipeline, &lengths);
+    refuse_too_long(&pipeline, &lengths)?;
     let options = engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
-    let speed = tokens_per_second(&engine, &pipeline, &prompts).map_err(failed)?;
+    let speed = tokens_per_second(&engine, &pipeline, &lengths.typical).map_err(failed)?;
 
     let card = &pipeline.card;
     let mut out = io::stdout().lock();
@@ -56,12 +57,12 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let facts = engine.facts().map_err(failed)?;
     let (version, provider) = (&facts.runtime_version, facts.provider);
     writeln!(out, "runtime   ONNX Runtime {version}, {provider}, {} threads", facts.threads)?;
-    writeln!(out, "prompts   {}", cost.prompts)?;
-    writeln!(out, "tokens    {} (longest prompt {})", cost.tokens, cost.longest)?;
-    if cost.too_long > 0 {
-        writeln!(out, "too long  {} prompts", cost.too_long)?;
+    writeln!(out, "prompts   {}", lengths.prompts)?;
+    writeln!(out, "tokens    {} (longest prompt {})", lengths.tokens, lengths.longest)?;
+    if lengths.too_long > 0 {
+        writeln!(out, "too long  {} prompts", lengths.too_long)?;
     }
-    writeln!(out, "shards    {}", shards.len())?;
+    writeln!(out, "shards    {}", plan.n_shards())?;
     writeln!(
         out,
         "bytes     about {} of raw tables (activations, attention, logits), {} kept",
@@ -73,16 +74,83 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
             out,
             "time      about {:.1} s for the model alone at {speed:.0} tokens/s; writing tables \
              adds to it",
-            cost.tokens as f64 / speed
+            lengths.tokens as f64 / speed
         )?,
         None => writeln!(out, "time      none: no prompt fits the model")?,
     }
-    Ok(if cost.too_long > 0 { Exit::Skipped } else { Exit::Done })
+    Ok(if lengths.too_long > 0 { Exit::Skipped } else { Exit::Done })
 }
 
-fn encode(shards: &[ShardPlan], tokenizer: &Tokenizer) -> Result<Vec<Vec<i32>>, ModelError> {
-    let prompts = shards.iter().flat_map(|shard| &shard.prompts);
-    prompts.map(|p| Ok(tokenizer.encode(&p.text, p.input_span.clone())?.ids)).collect()
+/// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
+#[derive(Default)]
+struct Lengths {
+    prompts: u64,
+    /// Prompts that fit the model.
+    fit: u64,
+    /// Tokens of those.
+    tokens: u64,
+    longest: usize,
+    too_long: u64,
+    /// The first that is too long: its shard and name, and its tokens.
+    first_too_long: Option<((u32, usize), String, usize)>,
+    /// The shard that `typical` is of, by its distance from the middle one.
+    from_middle: Option<(u32, u32)>,
+    /// Tokens of the prompts that fit, of one shard.
+    typical: Vec<Vec<i32>>,
+}
+
+impl Lengths {
+    /// Tokenises shard after shard, several at a time.
+    fn of(plan: &Plan<'_>, tokenizer: &Tokenizer, limit: usize) -> Result<Self, PlanError> {
+        let middle = plan.n_shards() / 2;
+        let shards = plan.shards().par_bridge();
+        let lengths = shards.map(|shard| Ok(Self::of_shard(&shard?, tokenizer, limit, middle)?));
+        lengths.try_reduce(Self::default, |a, b| Ok(a.and(b)))
+    }
+
+    fn of_shard(
+        shard: &ShardPlan,
+        tokenizer: &Tokenizer,
+        limit: usize,
+        middle: u32,
+    ) -> Result<Self, ModelError> {
+        let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
+        for (i, prompt) in shard.prompts.iter().enumerate() {
+            let ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
+            lengths.longest = lengths.longest.max(ids.len());
+            if ids.len() > limit {
+                lengths.too_long += 1;
+                let first = || ((shard.part, i), prompt.key.to_string(), ids.len());
+                lengths.first_too_long.get_or_insert_with(first);
+            } else {
+                lengths.fit += 1;
+                lengths.tokens += ids.len() as u64;
+                lengths.typical.push(ids);
+            }
+        }
+        let distance = (middle.abs_diff(shard.part), shard.part);
+        lengths.from_middle = (lengths.fit > 0).then_some(distance);
+        Ok(lengths)
+    }
+
+    /// Both together; whichever comes first, the result is the same.
+    fn and(self, other: Self) -> Self {
+        let is_typical = |a: &Self, b: &Self| {
+            b.from_middle.is_none() || a.from_middle.is_some_and(|a| Some(a) <= b.from_middle)
+        };
+        let (typical, rest) = if is_typical(&self, &other) { (self, other) } else { (other, self) };
+        let first = [typical.first_too_long, rest.first_too_long].into_iter().flatten().min();
+        Self {
+            prompts: typical.prompts + rest.prompts,
+            fit: typical.fit + rest.fit,
+            tokens: typical.tokens + rest.tokens,
+            longest: typical.longest.max(rest.longest),
+            too_long: typical.too_long + rest.too_long,
+            first_too_long: first,
+            from_middle: typical.from_middle,
+            typical: typical.typical,
+        }
+    }
 }
 
 /// The extract stage, as the pipeline sets it.
@@ -95,23 +163,15 @@ fn extract(pipeline: &Pipeline) -> extract::Config {
 }
 
 /// Prompts that the run would stop at: one that is too long, or too many of them to be left out.
-fn refuse_too_long(
-    pipeline: &Pipeline,
-    shards: &[ShardPlan],
-    prompts: &[Vec<i32>],
-) -> Result<(), CliError> {
-    let limit = pipeline.card.n_positions;
-    let all = shards.iter().flat_map(|shard| &shard.prompts).zip(prompts);
-    let too_long: Vec<_> = all.filter(|(_, ids)| ids.len() > limit).collect();
-    let Some((prompt, ids)) = too_long.first() else { return Ok(()) };
-    let (n, all, most) = (too_long.len(), prompts.len(), pipeline.max_skipped);
-    let is_too_many = skips::are_too_many(n as u64, all as u64, most);
+fn refuse_too_long(pipeline: &Pipeline, lengths: &Lengths) -> Result<(), CliError> {
+    let Some((_, prompt, tokens)) = &lengths.first_too_long else { return Ok(()) };
+    let (n, all, most) = (lengths.too_long, lengths.prompts, pipeline.max_skipped);
+    let is_too_many = skips::are_too_many(n, all, most);
     let share = 100.0 * n as f64 / all as f64;
     let are = format!(
-        "error: {n} of {all} prompts ({share:.2} %) are longer than the model's {limit} \
-         positions, the first one {} with {} tokens",
-        prompt.key,
-        ids.len()
+        "error: {n} of {all} prompts ({share:.2} %) are longer than the model's {} positions, the \
+         first one {prompt} with {tokens} tokens",
+        pipeline.card.n_positions
     );
     let raise = format!("raise `max_skipped` to at least {}", round_up(n as f64 / all as f64));
     match extract(pipeline).too_long {
@@ -135,22 +195,16 @@ fn round_up(share: f64) -> f64 {
     ((share * 1e4).ceil() / 1e4).max(share)
 }
 
-/// What a run will take, before compression.
+/// What a run will take on the disk, before compression.
 struct Cost {
-    prompts: usize,
-    tokens: u64,
-    longest: usize,
-    too_long: usize,
     raw_bytes: u64,
     kept_bytes: u64,
 }
 
 impl Cost {
-    fn of(pipeline: &Pipeline, prompts: &[Vec<i32>]) -> Self {
+    fn of(pipeline: &Pipeline, lengths: &Lengths) -> Self {
         let card = &pipeline.card;
-        let fits = |ids: &&Vec<i32>| ids.len() <= card.n_positions;
-        let tokens: u64 = prompts.iter().filter(fits).map(|ids| ids.len() as u64).sum();
-        let n_fit = prompts.iter().filter(fits).count() as u64;
+        let Lengths { fit, tokens, .. } = lengths;
         let layers = pipeline.layers.len() as u64;
         let last = card.n_layer - 1;
         let with_last = layers + u64::from(!pipeline.layers.contains(&last));
@@ -158,37 +212,31 @@ impl Cost {
         let sizes = [
             ("activations", tokens * layers * card.d_model as u64 * float),
             ("attention", tokens * with_last * card.n_head as u64 * float),
-            ("logits", n_fit * card.vocab_size as u64 * float),
+            ("logits", fit * card.vocab_size as u64 * float),
         ];
         let kept = |(name, _): &&(&str, u64)| pipeline.retain.contains(*name);
         Self {
-            prompts: prompts.len(),
-            tokens,
-            longest: prompts.iter().map(Vec::len).max().unwrap_or(0),
-            too_long: prompts.len() - n_fit as usize,
             raw_bytes: sizes.iter().map(|(_, bytes)| bytes).sum(),
             kept_bytes: sizes.iter().filter(kept).map(|(_, bytes)| bytes).sum(),
         }
     }
 }
 
-/// The speed on one batch of the pipeline's own prompts, measured now: the second of two runs, as
-/// the first one still sets up. `None` when no prompt fits the model.
+/// The speed on one batch of these prompts of one shard, measured now: the second of two runs, as
+/// the first one still sets up. `None` when there are none, as no prompt fits the model.
 fn tokens_per_second(
     engine: &Engine,
     pipeline: &Pipeline,
     prompts: &[Vec<i32>],
 ) -> Result<Option<f64>, ModelError> {
-    let fit: Vec<&Vec<i32>> =
-        prompts.iter().filter(|ids| ids.len() <= pipeline.card.n_positions).collect();
-    let lengths: Vec<usize> = fit.iter().map(|ids| ids.len()).collect();
+    let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
     let budget = match extract(pipeline).batch_tokens {
         0 => engine.batch_budget()?,
         tokens => tokens as usize,
     };
     let batches = plan_batches(&lengths, budget);
     let Some(rows) = batches.get(batches.len() / 2) else { return Ok(None) };
-    let batch = Batch::pad(rows, &fit, 0);
+    let batch = Batch::pad(rows, prompts, 0);
     let wanted =
         Wanted { hidden: pipeline.layers.clone(), attention: vec![pipeline.card.n_layer - 1] };
     let mut seconds = 0.0;

@@ -35,7 +35,7 @@ pub(super) fn texts(
         None => {}
         Some(Neutral::Text(text)) => texts.push((Role::Neutral, text.clone())),
         Some(Neutral::Auto) => {
-            let input = &scenario.inputs[0].text;
+            let input = &scenario.inputs.first().text;
             let length = |task: &str| -> Result<usize, ModelError> {
                 Ok(tokenizer.encode(&template.fill(task, input).text, 0..0)?.ids.len())
             };

@@ -13,6 +13,7 @@ pub mod skips;
 pub mod template;
 pub mod verify;
 
+pub use inputs::{Inputs, InputsChanged, InputsFile};
 pub use ledger::RAW;
 
 use std::collections::BTreeSet;
@@ -60,14 +61,12 @@ pub struct Pipeline {
 pub struct Scenario {
     /// Its name, unique in the pipeline.
     pub name: String,
-    /// The inputs; ids unique, texts not empty.
-    pub inputs: Vec<Input>,
+    /// The inputs.
+    pub inputs: Inputs,
     /// The tasks; ids unique, at least one wording each.
     pub tasks: Vec<Task>,
     /// Prompts to hold the tasks' differences against.
     pub controls: Controls,
-    /// The file that the inputs came from, if they did.
-    pub inputs_file: Option<FileSource>,
     /// The file that the tasks came from, if they did.
     pub tasks_file: Option<FileSource>,
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::controls;
 use super::template::Template;
-use super::{Input, Pipeline, Scenario};
+use super::{Input, Inputs, InputsChanged, Pipeline, Scenario};
 use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
-use crate::store::hex_sha256;
+use crate::store::{Digest, hex_sha256};
 
 /// How many prompts a shard has, about, unless the pipeline says `shard_inputs`.
-const SHARD_PROMPTS: usize = 256;
+const SHARD_PROMPTS: u64 = 256;
 
 /// Everything that is to be run, in order; prompts are made when they are asked for, shard by
 /// shard.
@@ -19,7 +19,7 @@ const SHARD_PROMPTS: usize = 256;
 pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
     template: Template,
-    shard_inputs: Option<usize>,
+    shard_inputs: Option<u64>,
 }
 
 /// Prompts that are run, measured and recorded together.
@@ -38,12 +38,15 @@ pub enum PlanError {
     /// The tokenizer failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A file of inputs is not what it was when the pipeline was loaded.
+    #[error(transparent)]
+    Inputs(#[from] InputsChanged),
 }
 
 #[derive(Debug)]
 struct ScenarioPlan<'p> {
     name: Arc<str>,
-    inputs: &'p [Input],
+    inputs: &'p Inputs,
     framings: Vec<Framing>,
 }
 
@@ -71,42 +74,71 @@ impl<'p> Plan<'p> {
             })
         };
         let scenarios = pipeline.scenarios.iter().map(scenario).collect::<Result<_, _>>()?;
-        let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get() as usize);
+        let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
         Ok(Self { scenarios, template, shard_inputs })
     }
 
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make about 256
-    /// prompts; a shard may hold the last inputs of a scenario and the first of the next.
-    pub fn shards(&self) -> impl Iterator<Item = Result<ShardPlan, PlanError>> {
-        let mut inputs = self.inputs().peekable();
-        let mut part = 0;
+    /// prompts; a shard may hold the last inputs of a scenario and the first of the next. Files of
+    /// inputs are read as the shards are asked for.
+    ///
+    /// # Errors
+    /// When a file is not what it was when the pipeline was loaded; nothing comes after an error.
+    pub fn shards(&self) -> impl Iterator<Item = Result<ShardPlan, PlanError>> + Send {
+        let mut inputs = self.inputs();
+        let mut parts = (0..).zip(self.shard_sizes());
+        let mut failed = false;
         std::iter::from_fn(move || {
-            let mut prompts = inputs.next()?;
-            let mut n_inputs = 1;
-            while let Some(next) = inputs.next_if(|next| self.fits(n_inputs, &prompts, next)) {
-                prompts.extend(next);
-                n_inputs += 1;
+            let (part, n_inputs) = parts.next().filter(|_| !failed)?;
+            let mut prompts = Vec::new();
+            for _ in 0..n_inputs {
+                match inputs.next()? {
+                    Ok(of_input) => prompts.extend(of_input),
+                    Err(error) => {
+                        failed = true;
+                        return Some(Err(error));
+                    }
+                }
             }
-            part += 1;
-            Some(Ok(ShardPlan { part: part - 1, prompts }))
+            Some(Ok(ShardPlan { part, prompts }))
         })
     }
 
-    fn fits(&self, n_inputs: usize, prompts: &[Prompt], next: &[Prompt]) -> bool {
-        match self.shard_inputs {
-            Some(limit) => n_inputs < limit,
-            None => prompts.len() + next.len() <= SHARD_PROMPTS,
-        }
+    /// How many inputs each shard has: known without reading any.
+    fn shard_sizes(&self) -> impl Iterator<Item = u64> + Send {
+        let mut scenarios =
+            self.scenarios.iter().map(|s| (s.inputs.len(), s.framings.len() as u64));
+        let mut at_hand = scenarios.next();
+        std::iter::from_fn(move || {
+            let (mut inputs, mut prompts) = (0, 0);
+            while let Some((left, framings)) = at_hand {
+                let room = match self.shard_inputs {
+                    Some(limit) => limit - inputs,
+                    // At least one, however many prompts it has.
+                    None if inputs == 0 => (SHARD_PROMPTS / framings.max(1)).max(1),
+                    None => SHARD_PROMPTS.saturating_sub(prompts) / framings.max(1),
+                };
+                let taken = room.min(left);
+                inputs += taken;
+                prompts += taken * framings;
+                if taken < left {
+                    at_hand = Some((left - taken, framings));
+                    break;
+                }
+                at_hand = scenarios.next();
+            }
+            (inputs > 0).then_some(inputs)
+        })
     }
 
     /// How many shards there are.
     pub fn n_shards(&self) -> u32 {
-        self.shards().count() as u32
+        self.shard_sizes().count() as u32
     }
 
     /// How many prompts all shards have.
     pub fn n_prompts(&self) -> u64 {
-        let of = |s: &ScenarioPlan<'_>| (s.inputs.len() * s.framings.len()) as u64;
+        let of = |s: &ScenarioPlan<'_>| s.inputs.len() * s.framings.len() as u64;
         self.scenarios.iter().map(of).sum()
     }
 
@@ -125,18 +157,17 @@ impl<'p> Plan<'p> {
     /// # Errors
     /// As the iterator of [`Plan::shards`].
     pub(super) fn sha256(&self) -> Result<String, PlanError> {
-        let mut all = Vec::new();
+        let mut digest = Digest::default();
         for shard in self.shards() {
             for prompt in &shard?.prompts {
                 let key = &prompt.key;
                 for text in [&*key.scenario, &*key.input, &*key.task, &*prompt.text] {
-                    all.extend_from_slice(&(text.len() as u64).to_le_bytes());
-                    all.extend_from_slice(text.as_bytes());
+                    digest.update_text(text);
                 }
-                all.extend_from_slice(&key.wording.to_le_bytes());
+                digest.update(&key.wording.to_le_bytes());
             }
         }
-        Ok(hex_sha256(&all))
+        Ok(digest.hex())
     }
 
     /// At most `n` of the tasks' own prompts, drawn by the hash of seed and name and given in the
@@ -165,12 +196,17 @@ impl<'p> Plan<'p> {
     }
 
     /// All prompts of each input.
-    fn inputs(&self) -> impl Iterator<Item = Vec<Prompt>> {
+    fn inputs(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> + Send {
         self.scenarios.iter().flat_map(move |scenario| {
-            let n = scenario.inputs.len();
-            (0..n).map(move |i| {
-                let other = &scenario.inputs[(i + 1) % n];
-                self.prompts(scenario, &scenario.inputs[i], other)
+            let mut inputs = scenario.inputs.read().peekable();
+            std::iter::from_fn(move || {
+                let prompts = inputs.next()?.and_then(|input| match inputs.peek() {
+                    Some(Ok(next)) => Ok(self.prompts(scenario, &input, next)),
+                    Some(Err(error)) => Err(error.clone()),
+                    // The last one takes the first.
+                    None => Ok(self.prompts(scenario, &input, scenario.inputs.first())),
+                });
+                Some(prompts.map_err(PlanError::from))
             })
         })
     }

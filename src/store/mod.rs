@@ -3,6 +3,7 @@
 //! A file appears under its final name only once its bytes are on the disk (temporary file, fsync,
 //! rename, fsync of the folder). Names are relative, with `/`, below the root.
 
+mod hash;
 mod lock;
 mod pending;
 mod seal;
@@ -11,6 +12,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use hash::{Digest, HashingReader};
 pub use lock::{PieceLock, Presence, RunLock};
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};

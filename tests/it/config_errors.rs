@@ -7,7 +7,7 @@ use std::path::Path;
 use aqlens::model::Tokenizer;
 use aqlens::pipeline::config::{ConfigError, json_schema, load, resolved_yaml};
 use aqlens::pipeline::plan::{Plan, ShardPlan};
-use aqlens::pipeline::{FileSource, Pipeline};
+use aqlens::pipeline::{FileSource, Input, Pipeline, Scenario};
 use aqlens::prompt::{Prompt, Role};
 
 const WIDTH: usize = 100;
@@ -111,7 +111,7 @@ fn the_tiny_pipeline_loads_with_texts_in_order() {
     let summary = pipeline.stages.iter().find(|stage| stage.kind() == "summary").unwrap();
     assert_eq!(summary.settings()["threshold"], 0.57, "summary judges by divergence's threshold");
     let [odd, files] = pipeline.scenarios.as_slice() else { panic!("two scenarios") };
-    let ids: Vec<&str> = odd.inputs.iter().map(|input| input.id.as_str()).collect();
+    let ids: Vec<String> = inputs_of(odd).into_iter().map(|input| input.id).collect();
     assert_eq!(ids[..3], ["one-token", "leading-space", "emoji"]);
     assert_eq!(odd.tasks[2].wordings, ["where is the cup?", "the cup is where?"]);
     let quoted = "what is \"next to\" it, and what\nis under it?";
@@ -136,7 +136,8 @@ fn a_set_changes_any_field() {
     assert_eq!(pipeline.layers, [0, 4]);
     assert_eq!(pipeline.prompt, "{task}={input}");
     assert_eq!(pipeline.retain.iter().collect::<Vec<_>>(), ["logits"]);
-    let new = pipeline.scenarios[0].inputs.last().unwrap();
+    let inputs = inputs_of(&pipeline.scenarios[0]);
+    let new = inputs.last().unwrap();
     assert_eq!((new.id.as_str(), new.text.as_str()), ("new", "another text"));
     assert!(resolved_yaml(&pipeline).contains("threshold: 0.25"));
     let shards = shards_of(&pipeline);
@@ -170,7 +171,8 @@ fn ids_may_hold_anything_that_is_text() {
     );
     put(&path, &text);
     let pipeline = load(&path, &[]).unwrap();
-    let read: Vec<&str> = pipeline.scenarios[0].inputs.iter().map(|i| i.id.as_str()).collect();
+    let read: Vec<String> =
+        inputs_of(&pipeline.scenarios[0]).into_iter().map(|input| input.id).collect();
     assert_eq!(read, ids);
     let again = folder.path().join("again.yml");
     put(&again, &resolved_yaml(&pipeline));
@@ -231,7 +233,7 @@ fn a_plan_keeps_inputs_whole_and_in_order() {
         let input = pipeline
             .scenarios
             .iter()
-            .flat_map(|scenario| &scenario.inputs)
+            .flat_map(inputs_of)
             .find(|input| *input.id == *prompt.key.input)
             .unwrap();
         assert_eq!(prompt.text[prompt.input_span.clone()], input.text, "{}", prompt.key);
@@ -284,6 +286,10 @@ fn every_shipped_pipeline_and_the_documented_one_load() {
         load(&path, &sets.map(str::to_owned))
             .unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
     }
+}
+
+fn inputs_of(scenario: &Scenario) -> Vec<Input> {
+    scenario.inputs.read().map(Result::unwrap).collect()
 }
 
 /// The shards of a pipeline's plan.

@@ -141,7 +141,7 @@ fn each_outside_crate_is_named_only_where_it_belongs() {
         ("ort::", &["model/onnx"]),
         ("tokenizers::", &["model/tokens"]),
         ("serde_yaml::", &["spec/", "pipeline/config"]),
-        ("polars::", &["table/", "stage/", "pipeline/inputs"]),
+        ("polars::", &["table/", "stage/"]),
         ("clap::", &["cli/args.rs", "cli/mod.rs"]),
         ("indicatif::", &["cli/"]),
         ("comfy_table::", &["cli/"]),

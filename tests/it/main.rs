@@ -11,6 +11,7 @@ mod determinism;
 mod fake_model;
 mod full_disk;
 mod head;
+mod inputs;
 mod invariance;
 mod kill;
 mod layers;

@@ -3,10 +3,10 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::scenarios::absolute;
 use super::wire::{ControlsConfig, FileConfig};
 use crate::model::ProviderChoice;
-use crate::pipeline::{Controls, FileSource, Neutral, Pipeline, Task};
+use crate::pipeline::inputs::absolute;
+use crate::pipeline::{Controls, FileSource, Inputs, Neutral, Pipeline, Task};
 use crate::spec::to_yaml;
 use crate::stage::StageConfig;
 
@@ -58,11 +58,11 @@ pub fn resolved_yaml(pipeline: &Pipeline) -> String {
     let scenarios = pipeline.scenarios.iter().map(|scenario| ResolvedScenario {
         name: &scenario.name,
         controls: controls(&scenario.controls),
-        inputs: match &scenario.inputs_file {
-            Some(file) => Texts::File(reference(file)),
-            None => Texts::Inline(
-                scenario.inputs.iter().map(|i| (i.id.clone(), i.text.as_str())).collect(),
-            ),
+        inputs: match &scenario.inputs {
+            Inputs::File(file) => Texts::File(reference(file.source())),
+            Inputs::Inline(list) => {
+                Texts::Inline(list.iter().map(|i| (i.id.clone(), i.text.as_str())).collect())
+            }
         },
         tasks: match &scenario.tasks_file {
             Some(file) => Texts::File(reference(file)),

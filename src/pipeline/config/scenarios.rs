@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path;
 
 use super::Loader;
 use super::wire::{ControlsConfig, FileConfig, ScenarioConfig, WordingsConfig};
-use crate::pipeline::inputs::{FileTexts, read_texts};
-use crate::pipeline::{Controls, FileSource, Input, Neutral, Scenario, Task};
+use crate::pipeline::inputs::{FileProblem, absolute, read_texts};
+use crate::pipeline::{Controls, FileSource, Input, Inputs, InputsFile, Neutral, Scenario, Task};
 use crate::spec::{Node, Path, Problems, Value, quote, read};
 
 /// Keys that a mapping has when it names a file of texts.
@@ -32,11 +32,12 @@ impl fmt::Display for Noun {
     }
 }
 
-/// Texts by id, in order: one each for inputs, the wordings for tasks.
-#[derive(Default)]
-struct Texts {
-    list: Vec<(String, Vec<String>)>,
-    file: Option<FileSource>,
+/// Where the texts are.
+enum Texts {
+    /// Here, by id and in order: one each for inputs, the wordings for tasks.
+    Inline(Vec<(String, Vec<String>)>),
+    /// In a file.
+    File,
 }
 
 impl Loader<'_> {
@@ -82,75 +83,72 @@ impl Loader<'_> {
                 problems.push(at, message, format!("add `{key}:` to it"));
             }
         }
-        let mut texts = |key: &str, noun| match node.get(key) {
-            Some(node) => self.texts(node, &at.key(key), noun, problems),
-            None => Texts::default(),
-        };
-        let inputs = texts("inputs", Noun::Input);
-        let tasks = texts("tasks", Noun::Task);
+        let inputs = self.inputs(node.get("inputs"), &at.key("inputs"), problems);
+        let (tasks, tasks_file) = self.tasks(node.get("tasks"), &at.key("tasks"), problems);
         let name = config.name?;
         if name.trim().is_empty() {
             let help = "name it: the name stands in column `scenario` of every table";
             problems.push(&at.key("name"), "the scenario's name is empty", help);
         }
+        let controls = controls(config.controls, &at.key("controls"), problems);
+        Some(Scenario { name, inputs, tasks, controls, tasks_file })
+    }
+
+    fn inputs(self, node: Option<&Node>, at: &Path, problems: &mut Problems) -> Inputs {
+        let list = match node.map(|node| (node, texts(node, at, Noun::Input, problems))) {
+            None => Vec::new(),
+            Some((_, Texts::Inline(list))) => list,
+            Some((node, Texts::File)) => {
+                let file = self.file(node, at, problems, |path, columns| {
+                    let file = InputsFile::check(path, columns)?;
+                    let sha256 = file.source().sha256.clone();
+                    Ok((file, sha256))
+                });
+                if let Some((file, _)) = file {
+                    return Inputs::File(file);
+                }
+                Vec::new()
+            }
+        };
         let input = |(id, texts): (String, Vec<String>)| {
             texts.into_iter().next().map(|text| Input { id, text })
         };
-        let controls = controls(config.controls, &at.key("controls"), problems);
-        Some(Scenario {
-            name,
-            controls,
-            inputs: inputs.list.into_iter().filter_map(input).collect(),
-            tasks: tasks.list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(),
-            inputs_file: inputs.file,
-            tasks_file: tasks.file,
-        })
+        Inputs::Inline(list.into_iter().filter_map(input).collect())
     }
 
-    fn texts(self, node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
-        let Some(entries) = node.entries() else {
-            let message = format!("`{noun}s` must be a mapping, found {}", node.describe());
-            let help = format!(
-                "write `id: text` lines, or name a file: \
-                 `{noun}s: {{ file: {noun}s.jsonl, id: id, text: text }}`"
-            );
-            problems.push(at, message, help);
-            return Texts::default();
-        };
-        if entries.is_empty() {
-            let help = format!("write an `id: text` line for each {noun}");
-            problems.push(at, format!("the scenario has no {noun}s"), help);
-            return Texts::default();
-        }
-        let names_file = entries.iter().any(|(key, _)| key == "file")
-            && entries.iter().all(|(key, _)| FILE_KEYS.contains(&key.as_str()));
-        if names_file {
-            return self.file_texts(node, at, problems).unwrap_or_default();
-        }
-        let mut texts = Texts::default();
-        let mut seen = BTreeSet::new();
-        for (id, body) in entries {
-            // A key that is there twice was told when the file was read.
-            if !seen.insert(id) {
-                continue;
+    fn tasks(
+        self,
+        node: Option<&Node>,
+        at: &Path,
+        problems: &mut Problems,
+    ) -> (Vec<Task>, Option<FileSource>) {
+        match node.map(|node| (node, texts(node, at, Noun::Task, problems))) {
+            None => (Vec::new(), None),
+            Some((_, Texts::Inline(list))) => {
+                (list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(), None)
             }
-            let at = at.key(id);
-            if id.trim().is_empty() {
-                let help = format!("name each {noun}: its id stands in the tables");
-                problems.push_key(&at, format!("the id of this {noun} is empty"), help);
-            }
-            if let Some(wordings) = wordings(id, body, &at, noun, problems) {
-                texts.list.push((id.clone(), wordings));
-            }
+            Some((node, Texts::File)) => match self.file(node, at, problems, read_texts) {
+                None => (Vec::new(), None),
+                Some((texts, source)) => {
+                    let task = |(id, text)| Task { id, wordings: vec![text] };
+                    (texts.into_iter().map(task).collect(), Some(source))
+                }
+            },
         }
-        texts
     }
 
-    fn file_texts(self, node: &Node, at: &Path, problems: &mut Problems) -> Option<Texts> {
+    /// Reads the file that a node names, and holds its hash against the one that the node wants.
+    fn file<T>(
+        self,
+        node: &Node,
+        at: &Path,
+        problems: &mut Problems,
+        read_file: impl FnOnce(&path::Path, [&str; 2]) -> Result<(T, String), Vec<FileProblem>>,
+    ) -> Option<(T, FileSource)> {
         let config: FileConfig = read(node, at, problems)?;
         let at_file = at.key("file");
         let path = self.path(&config.file, &at_file);
-        let FileTexts { texts, sha256 } = match read_texts(&path, &config.id, &config.text) {
+        let (content, sha256) = match read_file(&path, [&config.id, &config.text]) {
             Ok(read) => read,
             Err(list) => {
                 for problem in list {
@@ -169,10 +167,47 @@ impl Loader<'_> {
             problems.push(&at.key("sha256"), message, help);
         }
         let path = absolute(path);
-        let file = FileSource { path, id: config.id, text: config.text, sha256 };
-        let list = texts.into_iter().map(|(id, text)| (id, vec![text])).collect();
-        Some(Texts { list, file: Some(file) })
+        Some((content, FileSource { path, id: config.id, text: config.text, sha256 }))
     }
+}
+
+fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
+    let Some(entries) = node.entries() else {
+        let message = format!("`{noun}s` must be a mapping, found {}", node.describe());
+        let help = format!(
+            "write `id: text` lines, or name a file: \
+             `{noun}s: {{ file: {noun}s.jsonl, id: id, text: text }}`"
+        );
+        problems.push(at, message, help);
+        return Texts::Inline(Vec::new());
+    };
+    if entries.is_empty() {
+        let help = format!("write an `id: text` line for each {noun}");
+        problems.push(at, format!("the scenario has no {noun}s"), help);
+        return Texts::Inline(Vec::new());
+    }
+    let names_file = entries.iter().any(|(key, _)| key == "file")
+        && entries.iter().all(|(key, _)| FILE_KEYS.contains(&key.as_str()));
+    if names_file {
+        return Texts::File;
+    }
+    let mut list = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (id, body) in entries {
+        // A key that is there twice was told when the file was read.
+        if !seen.insert(id) {
+            continue;
+        }
+        let at = at.key(id);
+        if id.trim().is_empty() {
+            let help = format!("name each {noun}: its id stands in the tables");
+            problems.push_key(&at, format!("the id of this {noun} is empty"), help);
+        }
+        if let Some(wordings) = wordings(id, body, &at, noun, problems) {
+            list.push((id.clone(), wordings));
+        }
+    }
+    Texts::Inline(list)
 }
 
 fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
@@ -188,11 +223,6 @@ fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Contr
         problems.push(&at.key("neutral"), "the neutral control is empty", help);
     }
     Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
-}
-
-/// The same path from any working directory.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
-    path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path)
 }
 
 /// The text of an input, or the wordings of a task.

@@ -11,7 +11,7 @@ use crate::monitor::Monitor;
 use crate::pipeline::fingerprint::{Ground, Shares, shares};
 use crate::pipeline::ledger::{Ledger, family, is_released, made_files};
 use crate::pipeline::lineage::{self, RunRecord, State};
-use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
+use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::run::of;
 use crate::pipeline::{Pipeline, config};
 use crate::prompt::Prompt;
@@ -74,7 +74,7 @@ impl<'a> Look<'a> {
         };
         self.read_receipts(steps.as_ref())?;
         if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
-            self.hold_receipts(steps, &record);
+            self.hold_receipts(steps, &record)?;
         }
         Ok(())
     }
@@ -191,11 +191,11 @@ impl<'a> Look<'a> {
     }
 
     /// Holds receipts against the plan: which there must be, and with what fingerprint.
-    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) {
+    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
         let ground = Ground::new(&record.lineage, steps.pipeline, steps.shares.clone());
         let mut ledger = Ledger::new(self.store, ground, &record.retain);
-        for (stage, part, prompts) in steps.list() {
+        steps.each(|stage, part, prompts| {
             let key = (stage.kind(), part);
             let file = Receipt::file(stage.kind(), part);
             match self.receipts.remove(&key) {
@@ -206,7 +206,7 @@ impl<'a> Look<'a> {
                     if holds {
                         ledger.remember(stage, part, receipt.parts.clone());
                         self.receipts.insert(key, receipt);
-                        continue;
+                        return;
                     }
                     self.found.sound_files -= 1;
                     self.found.sound_bytes -= self.store.bytes(&file).unwrap_or(0);
@@ -225,7 +225,7 @@ impl<'a> Look<'a> {
             }
             self.found.open += usize::from(!is_finished);
             self.unproved.insert(key);
-        }
+        })
     }
 
     fn reads_unproved(&self, steps: &Steps<'_>, stage: &dyn Stage, part: u32) -> bool {
@@ -309,9 +309,7 @@ impl<'a> Look<'a> {
 /// Every stage of a plan on every shard.
 struct Steps<'a> {
     pipeline: &'a Pipeline,
-    /// The prompts of stages that run before all shards.
-    samples: Vec<(&'a dyn Stage, Vec<Prompt>)>,
-    shards: Vec<ShardPlan>,
+    plan: Plan<'a>,
     shares: Shares,
     keys: BTreeSet<Key>,
     /// The stages by kind.
@@ -322,33 +320,33 @@ impl<'a> Steps<'a> {
     fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
         let tokenizer = Tokenizer::load(&pipeline.card)?;
         let plan = Plan::new(pipeline, &tokenizer)?;
-        let mut samples = Vec::new();
-        for stage in of(&pipeline.stages, Scope::Before) {
-            samples.push((stage, plan.sample(stage.sample(), pipeline.seed)?));
-        }
-        let mut steps = Self {
-            pipeline,
-            samples,
-            shards: plan.shards().collect::<Result<_, _>>()?,
-            shares: shares(pipeline, &plan),
-            keys: BTreeSet::new(),
-            stages: pipeline.stages.iter().map(|stage| (stage.kind(), stage.as_ref())).collect(),
+        let parts = |stage: &dyn Stage| match stage.scope() {
+            Scope::Shard => plan.n_shards(),
+            Scope::Before | Scope::Run => 1,
         };
-        steps.keys = steps.list().iter().map(|(stage, part, _)| (stage.kind(), *part)).collect();
-        Ok(steps)
+        let stages = || pipeline.stages.iter().map(AsRef::as_ref);
+        let keys = stages().flat_map(|stage| (0..parts(stage)).map(|part| (stage.kind(), part)));
+        Ok(Self {
+            keys: keys.collect(),
+            stages: stages().map(|stage| (stage.kind(), stage)).collect(),
+            shares: shares(pipeline, &plan),
+            pipeline,
+            plan,
+        })
     }
 
-    /// In the order of a run, with the prompts of each step.
-    fn list(&self) -> Vec<(&'a dyn Stage, u32, &[Prompt])> {
-        let mut list: Vec<(&'a dyn Stage, u32, &[Prompt])> = Vec::new();
-        list.extend(self.samples.iter().map(|(stage, prompts)| (*stage, 0, &prompts[..])));
-        for shard in &self.shards {
-            let stages = of(&self.pipeline.stages, Scope::Shard).into_iter();
-            list.extend(stages.map(|stage| (stage, shard.part, &shard.prompts[..])));
+    /// Each step in the order of a run, with its prompts.
+    fn each(&self, mut take: impl FnMut(&'a dyn Stage, u32, &[Prompt])) -> Result<(), PlanError> {
+        let stages = |scope| of(&self.pipeline.stages, scope).into_iter();
+        for stage in stages(Scope::Before) {
+            take(stage, 0, &self.plan.sample(stage.sample(), self.pipeline.seed)?);
         }
-        let reducing = of(&self.pipeline.stages, Scope::Run).into_iter();
-        list.extend(reducing.map(|stage| (stage, 0, &[][..])));
-        list
+        for shard in self.plan.shards() {
+            let shard = shard?;
+            stages(Scope::Shard).for_each(|stage| take(stage, shard.part, &shard.prompts));
+        }
+        stages(Scope::Run).for_each(|stage| take(stage, 0, &[]));
+        Ok(())
     }
 }
 

@@ -1,0 +1,115 @@
+//! Ids that are there twice, found without holding the ids.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+
+use super::rows::{Place, open_rows};
+
+/// The hashes of all ids of a file, in the order of its rows: 8 bytes a row.
+#[derive(Debug, Default)]
+pub(super) struct Ids {
+    hashes: Vec<u64>,
+}
+
+/// A row whose id another row has already.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Duplicate {
+    /// The row, from 0.
+    pub(super) row: u64,
+    pub(super) place: Place,
+    /// The first row with this id.
+    pub(super) first: Place,
+    pub(super) id: String,
+}
+
+impl Ids {
+    /// Takes in the id of the next row; `None` when it has none.
+    pub(super) fn add(&mut self, id: Option<&str>) {
+        let mut hasher = DefaultHasher::new();
+        match id {
+            Some(id) => id.hash(&mut hasher),
+            // Like no other row's.
+            None => self.hashes.len().hash(&mut hasher),
+        }
+        self.hashes.push(hasher.finish());
+    }
+
+    /// Rows so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.hashes.len() as u64
+    }
+
+    /// The first rows, at most `most`, whose id stands in a row before, read from the file once more;
+    /// and how many such rows there are in all. Equal hashes alone accuse no row: the ids are compared.
+    pub(super) fn duplicates(
+        &self,
+        path: &Path,
+        columns: [&str; 2],
+        most: usize,
+    ) -> (Vec<Duplicate>, u64) {
+        let (pairs, n) = self.suspicious(most);
+        let Some(last) = pairs.iter().map(|(_, row)| *row).max() else { return (Vec::new(), 0) };
+        let mut named: BTreeMap<u64, Option<(Place, String)>> =
+            pairs.iter().flat_map(|&(first, row)| [(first, None), (row, None)]).collect();
+        let mut reader = open_rows(path, columns).ok();
+        let rows = std::iter::from_fn(|| reader.as_mut()?.next_row()?.ok());
+        for (i, row) in (0..=last).zip(rows) {
+            if let Some(slot) = named.get_mut(&i)
+                && let Ok([Ok(id), _]) = row.cells
+            {
+                *slot = Some((row.place, id));
+            }
+        }
+        let duplicate = |&(first, row): &(u64, u64)| {
+            let (first, first_id) = named[&first].clone()?;
+            let (place, id) = named[&row].clone()?;
+            (id == first_id).then_some(Duplicate { row, place, first, id })
+        };
+        let told: Vec<Duplicate> = pairs.iter().filter_map(duplicate).collect();
+        let innocent = (pairs.len() - told.len()) as u64;
+        (told, n - innocent)
+    }
+
+    /// Pairs of rows with one hash: the first that has it, and another; at most `most` of them, and
+    /// how many there are.
+    fn suspicious(&self, most: usize) -> (Vec<(u64, u64)>, u64) {
+        let mut sorted = self.hashes.clone();
+        sorted.sort_unstable();
+        let mut twice: Vec<u64> =
+            sorted.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        drop(sorted);
+        twice.dedup();
+        let mut firsts = vec![None; twice.len()];
+        let (mut pairs, mut n) = (Vec::new(), 0);
+        for (row, hash) in (0..).zip(&self.hashes) {
+            let Ok(at) = twice.binary_search(hash) else { continue };
+            let Some(first) = firsts[at] else {
+                firsts[at] = Some(row);
+                continue;
+            };
+            n += 1;
+            if pairs.len() < most {
+                pairs.push((first, row));
+            }
+        }
+        (pairs, n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_later_row_is_held_against_the_first_with_its_id() {
+        let mut ids = Ids::default();
+        for id in ["a", "b", "a", "c", "b", "a"] {
+            ids.add(Some(id));
+        }
+        ids.add(None);
+        ids.add(None);
+        assert_eq!(ids.suspicious(9), (vec![(0, 2), (1, 4), (0, 5)], 3));
+        assert_eq!(ids.suspicious(1), (vec![(0, 2)], 3));
+    }
+}

@@ -1,0 +1,88 @@
+//! Inputs and tasks, also from the user's files: `.jsonl`, `.csv` and `.parquet`, read as streams.
+//!
+//! ```text
+//! file -> rows (jsonl | csv | parquet) -> check_file      everything wrong with it, its hash, its length
+//!                                      -> Inputs::read    again and again, whenever the plan asks
+//! ```
+//!
+//! Texts are taken as they stand: nothing is trimmed, guessed or converted, but integer ids, which
+//! become text. No file of inputs is held in memory: what is kept of one is a digest for each block
+//! of its rows, so that a later pass never gives a row which is not the one that was checked.
+
+mod check;
+mod csv;
+mod duplicates;
+mod file;
+mod jsonl;
+mod parquet;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+pub use file::{InputsChanged, InputsFile};
+
+pub(super) use check::read_texts;
+pub(super) use rows::FileProblem;
+
+use super::{FileSource, Input};
+
+/// The inputs of a scenario; ids unique, neither ids nor texts empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Inputs {
+    /// Written in the pipeline.
+    Inline(Vec<Input>),
+    /// In a file that stays where it is.
+    File(InputsFile),
+}
+
+impl Inputs {
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Inline(list) => list.len() as u64,
+            Self::File(file) => file.len(),
+        }
+    }
+
+    /// Whether there are none; never so in a valid pipeline.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first one.
+    ///
+    /// # Panics
+    /// When there are none.
+    pub fn first(&self) -> &Input {
+        match self {
+            Self::Inline(list) => &list[0],
+            Self::File(file) => file.first(),
+        }
+    }
+
+    /// The file they are in, if they are in one.
+    pub fn file(&self) -> Option<&FileSource> {
+        match self {
+            Self::Inline(_) => None,
+            Self::File(file) => Some(file.source()),
+        }
+    }
+
+    /// All of them in order; after an error nothing more comes.
+    ///
+    /// # Errors
+    /// When the file is not what it was when it was checked.
+    pub fn read(&self) -> Box<dyn Iterator<Item = Result<Input, InputsChanged>> + Send + '_> {
+        match self {
+            Self::Inline(list) => Box::new(list.iter().cloned().map(Ok)),
+            Self::File(file) => Box::new(file.read()),
+        }
+    }
+}
+
+/// The same path from any working directory.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path)
+}

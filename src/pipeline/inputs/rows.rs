@@ -1,0 +1,197 @@
+//! A file row by row, whatever its format.
+
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read as _};
+use std::path::Path;
+
+use super::{csv, jsonl, parquet};
+use crate::spec::{did_you_mean, quote};
+use crate::store::HashingReader;
+
+/// Which kinds of file there are, by their ending.
+const FORMATS: &str = ".jsonl, .csv or .parquet";
+
+/// What to do with a file of other text.
+pub(super) const UTF8: &str = "save it as UTF-8, for example with `iconv -f latin1 -t utf-8`";
+
+/// What is wrong with a file, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::pipeline) struct FileProblem {
+    pub(in crate::pipeline) message: String,
+    pub(in crate::pipeline) help: String,
+}
+
+impl FileProblem {
+    pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: help.into() }
+    }
+
+    /// The system's words on bytes that do not come.
+    pub(super) fn unreadable(error: &io::Error) -> Self {
+        Self::new(format!("it cannot be read: {error}"), "look at the file and its disk")
+    }
+}
+
+/// Where a row is, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The line, from 1.
+    Line(u64),
+    /// The row, from 1 below the names of the columns.
+    Row(u64),
+    /// Likewise, and the byte that it begins at, for [`line_at`]: texts may hold line breaks.
+    RowAtByte(u64, u64),
+}
+
+impl Place {
+    /// In words; looks into the file where it must.
+    pub(super) fn words(self, path: &Path) -> String {
+        match self {
+            Self::Line(line) => format!("line {line}"),
+            Self::Row(row) => format!("row {row}"),
+            Self::RowAtByte(row, byte) => match line_at(path, byte) {
+                Ok(line) => format!("row {row} (line {line})"),
+                Err(_) => format!("row {row}"),
+            },
+        }
+    }
+}
+
+/// The line, from 1, of the first byte from `byte` on that ends no line.
+fn line_at(path: &Path, byte: u64) -> io::Result<u64> {
+    let mut source = text_source(File::open(path)?).map_err(|p| io::Error::other(p.message))?;
+    let mut line = 1;
+    let mut before = BufReader::new((&mut source).take(byte));
+    loop {
+        let bytes = before.fill_buf()?;
+        let n = bytes.len();
+        if n == 0 {
+            break;
+        }
+        line += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
+        before.consume(n);
+    }
+    for byte in BufReader::new(source).bytes() {
+        match byte? {
+            b'\n' => line += 1,
+            b'\r' => {}
+            _ => break,
+        }
+    }
+    Ok(line)
+}
+
+/// Why a cell holds no text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// The row has no such column.
+    Missing,
+    /// It holds bytes that are no text.
+    NotUtf8,
+    /// Something else, in words that follow the column's name.
+    Says(String),
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) place: Place,
+    /// Its id and its text, each or why it is none; or what makes the whole row unreadable.
+    pub(super) cells: Result<[Result<String, Wrong>; 2], FileProblem>,
+}
+
+/// The rows of a file in order. An error ends them: nothing behind it can be read.
+pub(super) trait RowReader: Send {
+    /// The next row, if there is one.
+    fn next_row(&mut self) -> Option<Result<Row, FileProblem>>;
+
+    /// Names of the columns, as far as the rows read so far tell.
+    fn names(&self) -> &[String];
+
+    /// SHA-256 of the file; reads to its end.
+    fn sha256(&mut self) -> io::Result<String>;
+}
+
+/// Opens a file to read its columns `[id, text]`.
+pub(super) fn open_rows(
+    path: &Path,
+    columns: [&str; 2],
+) -> Result<Box<dyn RowReader>, FileProblem> {
+    let shown = path.display();
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    if !["jsonl", "csv", "parquet"].contains(&ending) {
+        return Err(FileProblem::new(
+            format!("the file {shown} must end in {FORMATS}"),
+            "a mapping with the keys file, id and text names a file; inputs or tasks with these \
+             ids go into a file themselves",
+        ));
+    }
+    let is_file = |file: File| {
+        let is_folder = file.metadata()?.is_dir();
+        if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
+    };
+    let file = File::open(path).and_then(is_file).map_err(|error| {
+        let help = "paths are relative to the folder of the pipeline file";
+        FileProblem::new(format!("cannot read the file {shown}: {error}"), help)
+    })?;
+    let opened: Result<Box<dyn RowReader>, FileProblem> = match ending {
+        "jsonl" => jsonl::open(file, columns),
+        "csv" => csv::open(file, path, columns),
+        _ => parquet::open(file, path, columns),
+    };
+    opened.map_err(|problem| in_file(path, problem))
+}
+
+/// The problem with the file's name in front.
+pub(super) fn in_file(path: &Path, mut problem: FileProblem) -> FileProblem {
+    problem.message = format!("{}: {}", name(path), problem.message);
+    problem
+}
+
+/// The file's name, for messages.
+pub(super) fn name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string())
+}
+
+/// Bytes of a text file, hashed on the way.
+pub(super) type TextSource = Chain<Cursor<Vec<u8>>, HashingReader<File>>;
+
+/// The file without the mark that some programs put before UTF-8.
+pub(super) fn text_source(file: File) -> Result<TextSource, FileProblem> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let mut file = HashingReader::new(file);
+    let mut start = Vec::new();
+    let begin = (&mut file).take(MARK.len() as u64).read_to_end(&mut start);
+    begin.map_err(|error| FileProblem::unreadable(&error))?;
+    if start == MARK {
+        start.clear();
+    }
+    Ok(Cursor::new(start).chain(file))
+}
+
+/// Holds the names in a file's head against the columns that are asked for.
+pub(super) fn require(names: &[String], columns: [&str; 2]) -> Result<(), FileProblem> {
+    for column in columns {
+        match names.iter().filter(|name| *name == column).count() {
+            0 => {
+                let message = format!("it has no column {}", quote(column));
+                return Err(FileProblem::new(message, nearest(names, column)));
+            }
+            1 => {}
+            times => {
+                let message = format!("it has {times} columns {}", quote(column));
+                return Err(FileProblem::new(message, "give each column a name of its own"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The name that may be meant, or all there are.
+pub(super) fn nearest(names: &[String], column: &str) -> String {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    match did_you_mean(column, &names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("its columns are {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,87 @@
+//! SHA-256 of what comes piece by piece.
+
+use std::io::{self, Read};
+
+use sha2::{Digest as _, Sha256};
+
+use super::pending::to_hex;
+
+/// A SHA-256 on its way.
+#[derive(Debug, Clone, Default)]
+pub struct Digest(Sha256);
+
+impl Digest {
+    /// Takes in the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Takes in a text in a way that keeps it apart from the next one: its length, then its bytes.
+    pub fn update_text(&mut self, text: &str) {
+        self.update(&(text.len() as u64).to_le_bytes());
+        self.update(text.as_bytes());
+    }
+
+    /// The hash.
+    pub fn bytes(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+
+    /// The hash, lower-case hex.
+    pub fn hex(self) -> String {
+        to_hex(&self.bytes())
+    }
+}
+
+/// A reader that hashes what is read through it.
+#[derive(Debug)]
+pub struct HashingReader<R> {
+    inner: R,
+    digest: Digest,
+}
+
+impl<R: Read> HashingReader<R> {
+    /// Nothing is read yet.
+    pub fn new(inner: R) -> Self {
+        Self { inner, digest: Digest::default() }
+    }
+
+    /// The hash of everything: reads what is left.
+    pub fn sha256(&mut self) -> io::Result<String> {
+        io::copy(self, &mut io::sink())?;
+        Ok(self.digest.clone().hex())
+    }
+}
+
+impl<R: Read> Read for HashingReader<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.digest.update(&buf[..n]);
+        Ok(n)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::hex_sha256;
+
+    #[test]
+    fn pieces_hash_to_the_hash_of_the_whole() {
+        let mut reader = HashingReader::new(&b"some bytes"[..]);
+        reader.read_exact(&mut [0; 4]).unwrap();
+        assert_eq!(reader.sha256().unwrap(), hex_sha256(b"some bytes"));
+    }
+
+    #[test]
+    fn texts_are_kept_apart() {
+        let of = |texts: [&str; 2]| {
+            let mut digest = Digest::default();
+            for text in texts {
+                digest.update_text(text);
+            }
+            digest.hex()
+        };
+        assert_ne!(of(["ab", "c"]), of(["a", "bc"]));
+    }
+}
