@@ -25,7 +25,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// [`dot`] of float64 numbers, in the same order.
-pub(super) fn dot_wide(a: &[f64], b: &[f64]) -> f64 {
+pub fn dot_wide(a: &[f64], b: &[f64]) -> f64 {
     let n = a.len().min(b.len());
     let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
     let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();

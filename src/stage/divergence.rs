@@ -79,7 +79,7 @@ impl Stage for Divergence {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {
@@ -111,12 +111,16 @@ impl Stage for Divergence {
         let units = u64::from(context.shards);
         let (stage, unit) = (self.kind(), self.unit());
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
-        let mut reduction = Reduction::default();
+        // The notebook's stands first, and also where no pair of tasks gives it a value.
+        let measures = IndexSet::from([FLAT.to_owned()]);
+        let layers = context.layers.to_vec();
+        let mut reduction = Reduction { layers, measures, ..Reduction::default() };
         for part in 0..context.shards {
             context.go_on()?;
-            reduction.add_part(context.store, part, context.layers)?;
+            reduction.add_part(context.store, part)?;
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }
+        reduction.fill();
         let rows = reduction.rows();
         let columns = Columns::of(&rows)
             .texts(|row| row.scenario)
@@ -137,6 +141,8 @@ impl Stage for Divergence {
 /// What is known so far of every (scenario, layer, measure).
 #[derive(Debug, Default)]
 struct Reduction {
+    /// The captured layers.
+    layers: Vec<i16>,
     /// In the order in which the plan has them.
     scenarios: IndexSet<String>,
     measures: IndexSet<String>,
@@ -164,15 +170,11 @@ struct Row<'a> {
 }
 
 impl Reduction {
-    /// Takes in one shard. A scenario whose prompts make no pair has its rows, without values.
-    fn add_part(&mut self, store: &Store, part: u32, layers: &[i16]) -> Result<(), TableError> {
+    /// Takes in one shard.
+    fn add_part(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
         let prompts = Frame::read(store, &PROMPTS, part, &["scenario"])?;
         for scenario in prompts.texts("scenario")? {
-            if !self.scenarios.contains(scenario) {
-                for &layer in layers {
-                    self.group(scenario, layer, FLAT);
-                }
-            }
+            place(&mut self.scenarios, scenario);
         }
         let columns = ["scenario", "input", "layer", "measure", "value"];
         let frame = Frame::read(store, &SIMILARITY, part, &columns)?;
@@ -190,6 +192,18 @@ impl Reduction {
     fn group(&mut self, scenario: &str, layer: i16, measure: &str) -> &mut Group {
         let key = (place(&mut self.scenarios, scenario), layer, place(&mut self.measures, measure));
         self.groups.entry(key).or_default()
+    }
+
+    /// Gives every scenario a row, if without values, for every layer and measure: also one whose
+    /// prompts make no pair.
+    fn fill(&mut self) {
+        for scenario in 0..self.scenarios.len() {
+            for measure in 0..self.measures.len() {
+                for &layer in &self.layers {
+                    self.groups.entry((scenario, layer, measure)).or_default();
+                }
+            }
+        }
     }
 
     /// Scenarios in the order of the plan, layers ascending.

@@ -69,10 +69,18 @@ macro_rules! stages {
 stages! {
     /// Runs the prompts through the model.
     extract => Extract,
+    /// Takes mean and spread of the activations of some prompts, to centre and standardise by.
+    reference => Reference,
+    /// Says where each input stands in its prompts and whether it can be compared there.
+    alignment => Alignment,
     /// Compares the activations of every pair of tasks.
     similarity => Similarity,
     /// Reduces the similarities, layer by layer.
     divergence => Divergence,
+    /// Holds the difference between tasks against that between wordings and controls.
+    contrast => Contrast,
+    /// Keeps a vector or two of each prompt, for the measures over many inputs.
+    vectors => Vectors,
     /// Finds where the last token looks, and how far tasks agree on it.
     attention => Attention,
     /// Measures how attention falls on task, template, input and first token.

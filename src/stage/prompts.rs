@@ -16,7 +16,7 @@ use crate::table::writer::PartAddress;
 use crate::table::{TableError, status};
 
 /// The columns that are read of table `prompts`.
-const COLUMNS: [&str; 9] = [
+const COLUMNS: [&str; 10] = [
     "scenario",
     "input",
     "task",
@@ -25,6 +25,7 @@ const COLUMNS: [&str; 9] = [
     "input_start",
     "input_tokens",
     "segments",
+    "edge_tokens",
     "status",
 ];
 
@@ -39,6 +40,8 @@ pub(super) struct PromptRow {
     pub(super) input: Option<Range<usize>>,
     /// What each token is part of: one letter a token, as column `segments` says.
     pub(super) segments: String,
+    /// Tokens of the input that also hold something else.
+    pub(super) edge_tokens: usize,
     /// Whether it ran; the raw tables have no rows of those that did not.
     pub(super) ran: bool,
     /// Its place among those that ran: its row in `logits`.
@@ -86,7 +89,7 @@ impl ShardPrompts {
         let keys = Keys::of(&part)?;
         let (token_ids, status) = (part.lists("token_ids")?, part.texts("status")?);
         let (starts, counts) = (part.int32s("input_start")?, part.int32s("input_tokens")?);
-        let segments = part.texts("segments")?;
+        let (segments, edges) = (part.texts("segments")?, part.int32s("edge_tokens")?);
         let input = |row: usize| {
             let start = starts.value(row) as usize;
             starts.is_valid(row).then(|| start..start + counts.value(row) as usize)
@@ -103,6 +106,7 @@ impl ShardPrompts {
                 token_ids: ids.values().to_vec(),
                 input: input(row),
                 segments: segments.value(row).to_owned(),
+                edge_tokens: edges.value(row) as usize,
                 ran: status.value(row) == status::OK,
                 run_index,
                 first_token,
@@ -180,7 +184,6 @@ impl<'a> InputGroup<'a> {
 
     /// The prompts that put the pipeline's tasks to the input, in all wordings: the controls are
     /// left out.
-    #[expect(dead_code, reason = "the stages of the coming measures read it")]
     pub(super) fn tasks(self) -> Vec<&'a PromptRow> {
         self.prompts.iter().filter(|prompt| prompt.role() == Role::Task).collect()
     }

@@ -18,7 +18,8 @@ pub const NOT_FINITE: &str = "not_finite";
 
 /// The token is the first of its prompt, so nothing predicts it.
 pub const NO_PREDECESSOR: &str = "no_predecessor";
-/// There is no control with the same tokens to hold the value against.
+/// There is nothing to hold the value against: no reference set that is large enough, or no control
+/// with the same tokens.
 pub const NO_REFERENCE: &str = "no_reference";
 /// The two outputs are as good as equal, so nowhere does a difference begin.
 pub const NO_DIVERGENCE: &str = "no_divergence";
@@ -44,10 +45,15 @@ pub const ALL: &[(&str, &str)] = &[
     (NO_PREDECESSOR, "the token is the first of its prompt, so nothing predicts it"),
     (
         NO_REFERENCE,
-        "there is no control that ran with the same tokens of the input; what needs none is there",
+        "there is nothing to hold it against: no reference set of at least 200 tokens of 10 prompts \
+         (stage reference), or no control that ran with the same tokens of the input",
     ),
     (NO_DIVERGENCE, "the outputs of the two tasks do not differ, so there is no onset"),
-    (NO_ALIGNMENT, "the prompts do not hold the same tokens of the input"),
+    (
+        NO_ALIGNMENT,
+        "the prompts cannot be compared on the input's tokens: they hold other ones, or the input \
+         stands in front of every task (table alignment has the reason)",
+    ),
     (LOW_MASS, "less than 0.001 of the attention is left: what is there is rounding"),
     (NO_PAIRS, "the scenario has no two prompts for it: no second wording, or no such control"),
     (N_TOO_SMALL, "there are too few inputs, prompts or tokens to compute it from"),

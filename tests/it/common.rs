@@ -86,13 +86,19 @@ pub(crate) fn aqlens(folder: &Path, args: &[&str]) -> Ended {
     aqlens_in(folder).args(args).output().unwrap().into()
 }
 
-/// A finished run of a pipeline file of the checkout, in a temporary folder.
+/// A finished run, in a temporary folder.
 pub(crate) struct Run {
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
     pub(crate) store: Store,
 }
 
 impl Run {
+    /// A run directory that somebody else keeps.
+    pub(crate) fn open(run_dir: &Path) -> Self {
+        Self { store: Store::open(run_dir), _folder: None }
+    }
+
+    /// A run of a pipeline file of the checkout.
     pub(crate) fn of(pipeline: &str, extra: &[&str]) -> Self {
         Self::of_file(&file(pipeline), extra)
     }
@@ -105,6 +111,6 @@ impl Run {
         args.extend(extra);
         let ended = aqlens(folder.path(), &args);
         assert!([0, 3].contains(&ended.code), "exit {}\n{}", ended.code, ended.stderr);
-        Self { store: Store::open(&run_dir), _folder: folder }
+        Self { store: Store::open(&run_dir), _folder: Some(folder) }
     }
 }

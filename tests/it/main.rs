@@ -21,6 +21,7 @@ mod parity;
 mod readers;
 mod readout;
 mod recheck;
+mod reference;
 mod report;
 mod resume;
 mod self_proof;

@@ -124,7 +124,7 @@ def run(tmp_path_factory) -> Run:
 def input_first(tmp_path_factory) -> Run:
     """The same with a template that puts the input in front of the task."""
     folder = tmp_path_factory.mktemp("oracle") / "input-first"
-    return finish(folder, "--set", "prompt={input}\n\n{task}\n\nAnswer:")
+    return finish(folder, "--set", r'prompt="{input}\n\n{task}\n\nAnswer:"')
 
 
 def by_row(frame: pl.DataFrame, keys: list[str]) -> dict:

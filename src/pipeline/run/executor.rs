@@ -163,7 +163,7 @@ impl<'a> Executor<'a> {
         let prompts = prompts * u64::from(todo) / u64::from(shards.max(1));
         monitor.event(&Event::RunStarted { shards, todo, prompts });
         self.ledger.begin();
-        if !self.work.stages(Scope::Before).is_empty() {
+        {
             // Who comes first does it; the others wait, and find it done.
             let _piece = self.work.wait_for_piece("before")?;
             self.run_before(plan)?;
@@ -175,6 +175,9 @@ impl<'a> Executor<'a> {
         for stage in self.work.stages(Scope::Before) {
             self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
         }
+        // Shards take what such a stage wrote when it is there: not that of an earlier plan.
+        let later = [self.work.stages(Scope::Shard), self.work.stages(Scope::Run)].concat();
+        self.ledger.remove_stale(&later)?;
         Ok(())
     }
 

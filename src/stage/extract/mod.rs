@@ -24,9 +24,9 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::batches::Batches;
 use super::{Compute, Context, Facts, Finish, Outcome, Scope, Stage, StageError};
-use crate::model::{Batch, Wanted, plan_batches};
-use crate::monitor::Event;
+use crate::model::Wanted;
 use crate::prompt::PromptKey;
 use crate::spec::{Path, Problems};
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED, Table};
@@ -40,9 +40,6 @@ pub const KIND: &str = "extract";
 
 /// Version of what this stage writes.
 const VERSION: u32 = 3;
-
-/// Any token serves as padding: the mask hides it.
-const PAD_ID: i64 = 0;
 
 /// Runs the prompts through the model and keeps activations, attention and logits.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -258,35 +255,22 @@ impl Extract {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
         let mut gathered = Gathered::new(&lengths, wanted, context.card);
         let mut flaws = Vec::new();
-        if ids.is_empty() {
-            return Ok((gathered, flaws));
-        }
-        let budget = match self.batch_tokens {
-            0 => context.engine.batch_budget()?,
-            tokens => tokens as usize,
-        };
-        let total = lengths.iter().sum::<usize>() as u64;
-        let shard = Some(context.part);
-        context.monitor.event(&Event::StageStarted { stage: KIND, shard, total, unit: "tokens" });
-        for rows in plan_batches(&lengths, budget) {
-            context.go_on()?;
-            let batch = Batch::pad(&rows, ids, PAD_ID);
-            context.engine.run(&batch, wanted, &mut |outputs| {
-                flaws.extend(gathered.take(&batch, outputs));
-            })?;
-            if self.not_finite == NotFinite::Error
-                && let Some(flaw) = flaws.first()
-            {
-                let problem = format!(
-                    "{}, which is no number: look at the prompt and the model, or set \
-                     `not_finite: skip` in the extract stage to leave such prompts out",
-                    flaw.problem
-                );
-                return Err(StageError::Prompt { key: key(flaw.row).clone(), problem });
+        let batches =
+            Batches { kind: KIND, shard: Some(context.part), batch_tokens: self.batch_tokens };
+        batches.run(context, ids, wanted, &mut |batch, outputs| {
+            flaws.extend(gathered.take(batch, outputs));
+            match flaws.first() {
+                Some(flaw) if self.not_finite == NotFinite::Error => Err(StageError::Prompt {
+                    key: key(flaw.row).clone(),
+                    problem: format!(
+                        "{}, which is no number: look at the prompt and the model, or set \
+                         `not_finite: skip` in the extract stage to leave such prompts out",
+                        flaw.problem
+                    ),
+                }),
+                _ => Ok(()),
             }
-            let amount = batch.tokens() as u64;
-            context.monitor.event(&Event::Advanced { stage: KIND, amount });
-        }
+        })?;
         flaws.sort_by_key(|flaw| flaw.row);
         Ok((gathered, flaws))
     }

@@ -2,9 +2,10 @@
 //! what stands ready for the tables. It covers batching, padding and the copying into place.
 
 use super::gather::Gathered;
-use super::{Context, PAD_ID, StageError};
+use super::{Context, StageError};
 use crate::model::{Batch, Tolerance, Wanted};
 use crate::prompt::PromptKey;
+use crate::stage::batches::PAD_ID;
 use crate::store::hex_sha256;
 use crate::table::receipt::SelfProof;
 

@@ -12,12 +12,12 @@
 //! largest part, and of one matrix of tasks for each scenario and layer. Equal tables give equal
 //! bytes: sums go in the order of the plan and the page bears no time.
 
-mod alignment;
 mod details;
 mod lineage;
 mod pairs;
 mod roster;
 mod sources;
+mod starts;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

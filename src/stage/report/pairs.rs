@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::super::StageError;
 use super::super::measure::{FLAT, JACCARD, MEAN_HEAD};
-use super::alignment::{InputStarts, Split};
 use super::roster::Roster;
 use super::sources::{Sources, last, meaning, measure};
+use super::starts::{InputStarts, Split};
 use crate::render::page::{Alignment, Matrix, Overlap, PairValue, pair_index};
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};
 

@@ -39,7 +39,8 @@ pub const ALIGNMENT: Table = Table {
             "span_sha256",
             Kind::Utf8,
             "",
-            "first 16 hex digits of the SHA-256 of the span's token ids: equal spans, equal text",
+            "first 16 hex digits of the SHA-256 of the span's token ids, empty without a span: equal \
+             spans, equal hash",
         ),
         column("edge_tokens", Kind::Int32, "tokens", "as in prompts: 0 = the span is exact"),
         column(
@@ -51,7 +52,8 @@ pub const ALIGNMENT: Table = Table {
         value(
             "lexical_overlap",
             "share, 0..1",
-            "share of the task's distinct word tokens that the input has too",
+            "share of the task's distinct word tokens that the input has too, without blanks and \
+             case; null when the task has none",
         ),
         column(
             "status",
@@ -72,10 +74,21 @@ pub const REFERENCE: Table = Table {
     columns: &[
         LAYER,
         column("dimension", Kind::Int32, "index", "coordinate of the residual stream"),
-        column("mean", Kind::Float64, "activation", "mean over the reference tokens"),
-        column("sd", Kind::Float64, "activation", "their sample standard deviation"),
-        column("n_tokens", Kind::Int64, "tokens", "reference tokens: all but position 0"),
-        column("n_prompts", Kind::Int64, "prompts", "prompts, drawn by the pipeline's seed"),
+        value("mean", "activation", "mean over the reference tokens"),
+        value("sd", "activation", "their sample standard deviation"),
+        column(
+            "n_tokens",
+            Kind::Int64,
+            "tokens",
+            "reference tokens: all tokens of the prompts but position 0; at least 200 are needed",
+        ),
+        column(
+            "n_prompts",
+            Kind::Int64,
+            "prompts",
+            "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
+        ),
+        STATUS,
     ],
 };
 

@@ -137,7 +137,7 @@ pub const LOGITS: Table = Table {
 /// One row per pair of tasks, input and layer.
 pub const SIMILARITY: Table = Table {
     name: "similarity",
-    version: 1,
+    version: 2,
     row: "scenario, input, layer, task_a, task_b, measure",
     by_layer: false,
     columns: &[
@@ -150,14 +150,19 @@ pub const SIMILARITY: Table = Table {
             "measure",
             Kind::Utf8,
             "",
-            "flat = the notebook's: cosine of the flattened activations, cut to the shorter \
-             prompt; others: aqlens schema --table similarity",
+            "flat = the notebook's: cosine of the flattened activations, cut to the shorter prompt. \
+             Cosines of what plays the same part in both prompts: token (mean over the input's \
+             tokens, one by one), span (mean over the input's tokens), last (last token); with \
+             _centred and _standardised by table reference; instead of the cosine _rel_l2 (distance \
+             over the mean norm), _log_norm_ratio (|ln| of the norms' ratio), _rogue_share (share of \
+             the 3 largest dimensions in the cosine)",
         ),
         nullable(
             "value",
             Kind::Float64,
-            "cosine, -1..1",
-            "the similarity, from float32 in float64",
+            "the measure's",
+            "cosines -1..1; rel_l2 0..2, 0 = equal; log_norm_ratio 0 or more, 0 = equal; \
+             rogue_share 0..1",
         ),
         column("n", Kind::Int64, "numbers", "how many pairs of numbers were compared"),
         STATUS,
@@ -167,7 +172,7 @@ pub const SIMILARITY: Table = Table {
 /// One row per layer and measure: similarity over all inputs and pairs.
 pub const DIVERGENCE: Table = Table {
     name: "divergence",
-    version: 1,
+    version: 2,
     row: "scenario, layer, measure",
     by_layer: false,
     columns: &[
@@ -176,10 +181,15 @@ pub const DIVERGENCE: Table = Table {
         column("measure", Kind::Utf8, "", "the measure of table similarity that is reduced"),
         column("n_inputs", Kind::Int64, "inputs", "inputs with at least one value"),
         column("n_pairs", Kind::Int64, "pairs", "values reduced, over all inputs and task pairs"),
-        nullable("mean", Kind::Float64, "cosine, -1..1", "their mean; null without values"),
-        nullable("sd", Kind::Float64, "cosine", "sample standard deviation; null below two values"),
-        nullable("min", Kind::Float64, "cosine, -1..1", "the smallest; null without values"),
-        nullable("max", Kind::Float64, "cosine, -1..1", "the largest; null without values"),
+        nullable("mean", Kind::Float64, "the measure's", "their mean; null without values"),
+        nullable(
+            "sd",
+            Kind::Float64,
+            "the measure's",
+            "sample standard deviation; null below two values",
+        ),
+        nullable("min", Kind::Float64, "the measure's", "the smallest; null without values"),
+        nullable("max", Kind::Float64, "the measure's", "the largest; null without values"),
     ],
 };
 

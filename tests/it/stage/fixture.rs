@@ -10,11 +10,12 @@ use aqlens::spec;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
 use aqlens::store::Store;
 use aqlens::table::reader::{Part, read_part};
-use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, Table};
+use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, REFERENCE, Table};
 use aqlens::table::status;
 use aqlens::table::writer::{PartAddress, write_part};
 use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array, ListArray, StringArray,
+    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    ListArray, StringArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
@@ -161,6 +162,27 @@ impl FakeRun {
 
     pub(crate) fn write(&self, address: PartAddress, columns: Vec<ArrayRef>) {
         write_part(&self.store, address, self.context(0).dims(), columns).unwrap();
+    }
+
+    /// Writes table `reference` as stage `reference` does: mean and standard deviation by layer and
+    /// dimension.
+    pub(crate) fn write_reference(&self, of: &dyn Fn(i16, usize) -> (f64, f64)) {
+        let dimensions = || 0..self.card.d_model;
+        let places = || self.layers.iter().flat_map(|l| dimensions().map(move |d| (*l, d)));
+        let n = places().count();
+        let wide = |of: &dyn Fn(i16, usize) -> f64| -> ArrayRef {
+            Arc::new(Float64Array::from_iter_values(places().map(|(l, d)| of(l, d))))
+        };
+        let columns = vec![
+            int16s(places().map(|(layer, _)| layer)),
+            int32s(places().map(|(_, dimension)| dimension as i32)),
+            wide(&|layer, dimension| of(layer, dimension).0),
+            wide(&|layer, dimension| of(layer, dimension).1),
+            Arc::new(Int64Array::from(vec![200; n])),
+            Arc::new(Int64Array::from(vec![10; n])),
+            texts((0..n).map(|_| status::OK)),
+        ];
+        self.write(PartAddress::new(&REFERENCE, 0), columns);
     }
 
     fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {

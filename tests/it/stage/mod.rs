@@ -1,6 +1,8 @@
 //! Every stage on made-up tables: one file a stage, named as its source.
 
+mod alignment;
 mod attention;
+mod contrast;
 mod divergence;
 mod effect;
 mod evidence;
@@ -15,3 +17,5 @@ mod summary;
 mod surprisal;
 mod tokens;
 mod variance;
+mod vector_measures;
+mod vectors;

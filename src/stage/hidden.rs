@@ -1,0 +1,92 @@
+//! Stored activations as the analyses read them: one layer of a shard, prompt by prompt.
+
+use rayon::prelude::*;
+
+use super::prompts::{PromptRow, ShardPrompts};
+use super::{Context, StageError};
+use crate::monitor::Event;
+use crate::table::reader::{Part, read_part};
+use crate::table::schema::ACTIVATIONS;
+use crate::table::writer::PartAddress;
+
+/// One layer of a shard's activations, known to be those of its prompts.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// Which layer it is.
+    pub(super) number: i16,
+    /// Numbers a token has.
+    pub(super) width: usize,
+    part: Part,
+}
+
+impl Layer {
+    /// Reads the layer's part and holds its tokens against the prompts'.
+    pub(super) fn read(
+        context: &Context<'_>,
+        layer: i16,
+        prompts: &ShardPrompts,
+    ) -> Result<Self, StageError> {
+        context.go_on()?;
+        let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part: context.part };
+        let part = read_part(context.store, address, &["token_id", "values"])?;
+        prompts.check_tokens(&part)?;
+        let (_, width) = part.vectors("values")?;
+        Ok(Self { number: layer, width, part })
+    }
+
+    /// What it holds of some prompts.
+    pub(super) fn of<'l>(
+        &'l self,
+        prompts: &[&PromptRow],
+    ) -> Result<Vec<Option<&'l [f32]>>, StageError> {
+        let (values, width) = self.part.vectors("values")?;
+        let vectors = prompts.iter().map(|prompt| {
+            let first = prompt.first_token * width;
+            let vectors =
+                prompt.ran.then(|| &values[first..first + prompt.token_ids.len() * width]);
+            // A stage that extracts never writes such a value: the file was changed since.
+            let is_finite =
+                |values: &[f32]| values.iter().fold(true, |finite, x| finite & x.is_finite());
+            if vectors.is_none_or(is_finite) {
+                return Ok(vectors);
+            }
+            let (scenario, input) = (&prompt.key.scenario, &prompt.key.input);
+            let problem =
+                format!("has a value that is not finite in a prompt of {scenario}/{input}");
+            Err(self.part.problem(problem).into())
+        });
+        vectors.collect()
+    }
+}
+
+/// What `work` gives for every input and captured layer: inputs in their order, then layers
+/// ascending. Layers and inputs are worked through side by side, each layer is read once, and stage
+/// `kind` is told one unit for each.
+pub(super) fn by_input_and_layer<'i, I: Sync, R: Send>(
+    context: &Context<'_>,
+    kind: &'static str,
+    prompts: &ShardPrompts,
+    inputs: &'i [I],
+    work: impl Fn(&Layer, &'i I) -> Result<R, StageError> + Sync,
+) -> Result<Vec<R>, StageError> {
+    let one_layer = |&layer: &i16| {
+        let layer = Layer::read(context, layer, prompts)?;
+        let of_inputs = inputs.par_iter().map(|input| {
+            context.go_on()?;
+            work(&layer, input)
+        });
+        let of_inputs = of_inputs.collect::<Vec<_>>();
+        // The first error in the plan's order, whichever thread met its own first.
+        let of_inputs = of_inputs.into_iter().collect::<Result<Vec<R>, _>>()?;
+        context.monitor.event(&Event::Advanced { stage: kind, amount: 1 });
+        Ok(of_inputs)
+    };
+    let by_layer = context.layers.par_iter().map(one_layer).collect::<Vec<_>>();
+    let by_layer = by_layer.into_iter().collect::<Result<Vec<Vec<R>>, StageError>>()?;
+    let mut by_layer: Vec<_> = by_layer.into_iter().map(Vec::into_iter).collect();
+    let mut all = Vec::with_capacity(inputs.len() * by_layer.len());
+    for _ in inputs {
+        all.extend(by_layer.iter_mut().filter_map(Iterator::next));
+    }
+    Ok(all)
+}

@@ -1,0 +1,87 @@
+//! The reference set of a whole run: taken before all shards, from its own prompts.
+
+use aqlens::table::reader::{Part, read_part};
+use aqlens::table::schema::{REFERENCE, SIMILARITY};
+use aqlens::table::writer::PartAddress;
+use arrow::array::Array as _;
+
+use crate::common::{Run, aqlens, file};
+
+const STAGES: &str = "stages=[{kind: extract, layers: [0, 4]}, {kind: reference}, \
+                      {kind: similarity, measures: [last, last_centred]}]";
+const WITHOUT: &str =
+    "stages=[{kind: extract, layers: [0, 4]}, {kind: similarity, measures: [last, last_centred]}]";
+
+fn reference(run: &Run) -> Part {
+    let columns = ["layer", "mean", "sd", "n_tokens", "n_prompts", "status"];
+    read_part(&run.store, PartAddress::new(&REFERENCE, 0), &columns).unwrap()
+}
+
+/// How many values of a measure the first part of `similarity` has for each status.
+fn count(run: &Run, measure: &str, status: &str) -> usize {
+    let columns = ["measure", "status"];
+    let part = read_part(&run.store, PartAddress::new(&SIMILARITY, 0), &columns).unwrap();
+    let (measures, words) = (part.texts("measure").unwrap(), part.texts("status").unwrap());
+    (0..part.rows())
+        .filter(|row| (measures.value(*row), words.value(*row)) == (measure, status))
+        .count()
+}
+
+#[test]
+fn every_shard_is_centred_by_one_sample_however_the_run_is_cut() {
+    let whole = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES]);
+    let cut = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES, "--set", "shard_inputs=1"]);
+    let part = reference(&whole);
+    assert_eq!(part.rows(), 2 * 27, "two layers of 27 dimensions");
+    assert!(part.float64s("mean").unwrap().null_count() == 0);
+    assert!(part.float64s("sd").unwrap().iter().all(|sd| sd.unwrap() > 0.0));
+    let name = REFERENCE.file(None, 0);
+    assert_eq!(whole.store.read(&name).unwrap(), cut.store.read(&name).unwrap());
+    assert!(count(&whole, "last_centred", "ok") > 0);
+    assert_eq!(count(&whole, "last_centred", "no_reference"), 0);
+}
+
+#[test]
+fn too_small_a_sample_gives_rows_without_values_and_measures_that_say_so() {
+    let few = "scenarios=[{name: s, inputs: {i: red}, tasks: {a: \"what?\", b: \"where?\"}}]";
+    let run = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES, "--set", few]);
+    let part = reference(&run);
+    assert_eq!(part.rows(), 2 * 27);
+    assert_eq!(part.float64s("mean").unwrap().null_count(), part.rows());
+    assert_eq!(part.float64s("sd").unwrap().null_count(), part.rows());
+    assert!(part.texts("status").unwrap().iter().all(|word| word == Some("n_too_small")));
+    assert!(part.int64s("n_prompts").unwrap().iter().all(|n| n == Some(2)));
+    assert_eq!(count(&run, "last_centred", "no_reference"), 2);
+    assert_eq!(count(&run, "last", "ok"), 2);
+}
+
+#[test]
+fn a_reference_that_an_earlier_plan_took_is_not_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipeline, run_dir) = (file("tests/fixtures/tiny.yml"), folder.path().join("run"));
+    let run = |stages: &str| {
+        let args = ["run", pipeline.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+        let ended = aqlens(folder.path(), &[&args[..], &["--set", stages]].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        Run::open(&run_dir)
+    };
+    assert!(count(&run(STAGES), "last_centred", "ok") > 0);
+    let without = run(WITHOUT);
+    assert_eq!(count(&without, "last_centred", "ok"), 0);
+    assert!(count(&without, "last_centred", "no_reference") > 0);
+    assert!(!without.store.exists(&REFERENCE.file(None, 0)));
+}
+
+#[test]
+fn prompts_that_are_too_long_are_no_part_of_the_sample() {
+    let long = format!("\"{}\"", "red ".repeat(80));
+    let inputs: Vec<String> = (0..12).map(|i| format!("i{i}: a red ball {i}")).collect();
+    let inputs = format!("{{long: {long}, {}}}", inputs.join(", "));
+    let tasks = "{a: \"what color is the ball here?\", b: \"where is the green cup now?\"}";
+    let scenarios = format!("scenarios=[{{name: s, inputs: {inputs}, tasks: {tasks}}}]");
+    let stages = STAGES.replace("[0, 4]", "[0, 4], too_long: skip");
+    let set = ["--set", &stages, "--set", &scenarios, "--set", "max_skipped=1"];
+    let part = reference(&Run::of("tests/fixtures/tiny.yml", &set));
+    assert!(part.int64s("n_prompts").unwrap().iter().all(|n| n == Some(24)));
+    assert!(part.texts("status").unwrap().iter().all(|word| word == Some("ok")));
+}
