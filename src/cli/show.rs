@@ -77,6 +77,14 @@ pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
         for sentence in std::iter::once(&scenario.reason).chain(&scenario.findings) {
             write_wrapped(&mut out, sentence)?;
         }
+        for evidence in &scenario.evidence {
+            let verdict = evidence.verdict.word().to_uppercase().replace('_', " ");
+            let measure = visible(&evidence.measure);
+            write_wrapped(&mut out, &format!("{verdict} by {measure}: {}", evidence.reason))?;
+            if let Some(why) = &evidence.disagreement {
+                write_wrapped(&mut out, why)?;
+            }
+        }
     }
     grids(&mut out, &store, &summaries, limit)?;
     let report = store.path("report.html");

@@ -57,6 +57,69 @@ pub struct ScenarioSummary {
     pub attention: Option<AttentionSummary>,
     /// How far outputs agree; null without stage `tokens` or without two tasks on an input.
     pub outputs: Option<OutputSummary>,
+    /// The verdicts that rest on evidence, one for each measure that stage `summary` names.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+}
+
+/// Whether tasks differ more than the wordings of one task do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceVerdict {
+    /// They do, on at least one of the layers.
+    Supported,
+    /// On every layer any difference is smaller than what the pipeline calls one that matters.
+    Equivalent,
+    /// Neither can be said.
+    Undecided,
+    /// The design cannot show it; `reason` says what to add.
+    NotTestable,
+}
+
+/// One measure's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The measure, as in table `effect`.
+    pub measure: String,
+    /// The answer.
+    pub verdict: EvidenceVerdict,
+    /// The layers that were to count, ascending; -1 = the model's output.
+    pub layers: Vec<i16>,
+    /// The layer that the numbers below are from: of those that show it, that with the largest
+    /// difference.
+    pub layer: i16,
+    /// How much further apart prompts of different tasks are than wordings of one, as a dissimilarity.
+    pub delta: Option<f64>,
+    /// Lower end of the 95 % interval of `delta`.
+    pub ci_low: Option<f64>,
+    /// Upper end.
+    pub ci_high: Option<f64>,
+    /// p over inputs, corrected over layers.
+    pub p: Option<f64>,
+    /// p over ways to deal the wordings out to tasks, corrected over layers.
+    pub p_wording: Option<f64>,
+    /// What a difference must be below for `equivalent`; null when the pipeline does not say.
+    pub equivalence: Option<f64>,
+    /// How many inputs entered.
+    pub n_inputs: u64,
+    /// How many wordings of each task entered.
+    pub n_wordings: u64,
+    /// Why the verdict is what it is, with its numbers.
+    pub reason: String,
+    /// Why the notebook's test says something else; null when it does not.
+    pub disagreement: Option<String>,
+}
+
+impl EvidenceVerdict {
+    /// The word in `summary.json` and in table `verdict`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Equivalent => "equivalent",
+            Self::Undecided => "undecided",
+            Self::NotTestable => "not_testable",
+        }
+    }
 }
 
 /// Similarity on one layer, over all inputs and pairs of tasks.

@@ -162,6 +162,7 @@ impl Tally {
             attention: attention(&self.overlaps),
             layers: self.layers.into_values().map(|(_, layer)| layer).collect(),
             outputs: self.outputs.finish(),
+            evidence: Vec::new(),
         };
         summary.reason = words::reason(&summary);
         summary.findings = words::findings(&summary);

@@ -275,7 +275,7 @@ pub const NEXT_TOKENS: Table = Table {
 /// One row per scenario and measure: the answer.
 pub const VERDICT: Table = Table {
     name: "verdict",
-    version: 1,
+    version: 2,
     row: "scenario, measure",
     by_layer: false,
     columns: &[
@@ -284,12 +284,53 @@ pub const VERDICT: Table = Table {
             "measure",
             Kind::Utf8,
             "",
-            "the measure the verdict rests on; flat = the notebook's",
+            "what the verdict rests on: flat = the notebook's; a measure of table effect; effect = \
+             the run has no such table",
         ),
-        column("layer", Kind::Int16, "index", "the layer judged: the last captured one"),
-        nullable("value", Kind::Float64, "cosine, -1..1", "mean over inputs and task pairs"),
-        column("threshold", Kind::Float64, "cosine, -1..1", "supported when the value is below it"),
-        column("verdict", Kind::Utf8, "", "supported, not_supported or not_testable"),
+        column(
+            "layer",
+            Kind::Int16,
+            "index",
+            "the layer that the numbers are from: flat: the last captured one; else the one with the \
+             largest difference among those that show it; -1 = the model's output, or none",
+        ),
+        nullable(
+            "value",
+            Kind::Float64,
+            "the measure's",
+            "flat: mean cosine over inputs and task pairs; else how much further apart prompts of \
+             different tasks are than wordings of one (effect.delta, contrast paraphrase)",
+        ),
+        nullable(
+            "threshold",
+            Kind::Float64,
+            "the measure's",
+            "flat: supported when the value is below it; else the difference that is too small to \
+             matter, null when the pipeline does not name it",
+        ),
+        column(
+            "verdict",
+            Kind::Utf8,
+            "",
+            "flat: supported, not_supported or not_testable; else supported, equivalent, undecided \
+             or not_testable",
+        ),
         column("reason", Kind::Utf8, "", "the reason in words, with the numbers it rests on"),
+        nullable(
+            "ci_low",
+            Kind::Float64,
+            "the measure's",
+            "lower end of the value's 95 % interval",
+        ),
+        nullable("ci_high", Kind::Float64, "the measure's", "upper end; both null for flat"),
+        nullable("p", Kind::Float64, "probability", "effect.p_max_t; null for flat"),
+        nullable(
+            "p_wording",
+            Kind::Float64,
+            "probability",
+            "effect.p_wording_max_t; null for flat",
+        ),
+        column("n_inputs", Kind::Int64, "inputs", "inputs that entered"),
+        column("n_wordings", Kind::Int64, "wordings", "wordings of each task that entered"),
     ],
 };

@@ -234,6 +234,12 @@ impl FakeRun {
             Arc::new(Float64Array::from(vec![0.9; n])),
             texts(&last.iter().map(|r| word(&r.2).to_owned()).collect::<Vec<_>>()),
             texts(&last.iter().map(reason).collect::<Vec<_>>()),
+            Arc::new(Float64Array::from(vec![None; n])),
+            Arc::new(Float64Array::from(vec![None; n])),
+            Arc::new(Float64Array::from(vec![None; n])),
+            Arc::new(Float64Array::from(vec![None; n])),
+            Arc::new(Int64Array::from(vec![1; n])),
+            Arc::new(Int64Array::from(vec![1; n])),
         ];
         self.put(store, &schema::VERDICT, 0, columns);
     }

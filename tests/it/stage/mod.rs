@@ -19,3 +19,4 @@ mod tokens;
 mod variance;
 mod vector_measures;
 mod vectors;
+mod verdict;
