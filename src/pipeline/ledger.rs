@@ -127,12 +127,15 @@ impl<'a> Ledger<'a> {
 
     fn reads(&self, stage: &dyn Stage, part: u32) -> Vec<&PartStats> {
         let tables = stage.reads().iter().chain(stage.reads_if_there());
-        let names: Vec<&str> = tables.map(|table| table.name).collect();
-        let of_part = |(name, p): &(&'static str, u32)| {
-            let is_read = stage.scope() == Scope::Run || *p == part || self.whole.contains(name);
-            names.contains(name) && is_read
+        let names: BTreeSet<&'static str> = tables.map(|table| table.name).collect();
+        // Not all parts: there are as many as shards, and every shard asks.
+        let of_table = |name: &'static str| {
+            let all = stage.scope() == Scope::Run || self.whole.contains(name);
+            let parts =
+                if all { (name, 0)..=(name, u32::MAX) } else { (name, part)..=(name, part) };
+            self.parts.range(parts).flat_map(|(_, parts)| parts)
         };
-        self.parts.iter().filter(|(key, _)| of_part(key)).flat_map(|(_, parts)| parts).collect()
+        names.into_iter().flat_map(of_table).collect()
     }
 
     /// Whether every stage's receipt holds; remembers their parts.

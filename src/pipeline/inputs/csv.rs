@@ -1,10 +1,10 @@
 //! CSV: names in the first line, commas between fields, double quotes around texts that need them.
 
 use std::fs::File;
-use std::io::{self, Chain, Read as _};
+use std::io::{self, BufRead as _, BufReader, Chain, Read as _};
 use std::path::{Path, PathBuf};
 
-use csv::{ByteRecord, ReaderBuilder};
+use csv_core::{ReadRecordResult, Reader};
 
 use super::rows::{
     FileProblem, Place, Row, RowReader, TextSource, UTF8, Wrong, require, text_source,
@@ -18,8 +18,7 @@ const QUOTING: &str = "texts with commas, quotes or line breaks go in double quo
                        quote inside is written twice";
 
 struct CsvRows {
-    reader: csv::Reader<Chain<TextSource, &'static [u8]>>,
-    record: ByteRecord,
+    records: Records,
     names: Vec<String>,
     /// Where the columns stand.
     places: [usize; 2],
@@ -32,15 +31,12 @@ pub(super) fn open(
     path: &Path,
     columns: [&str; 2],
 ) -> Result<Box<dyn RowReader>, FileProblem> {
-    let mut reader = ReaderBuilder::new()
-        .flexible(true)
-        .buffer_capacity(1 << 16)
-        .from_reader(text_source(file)?.chain(END_LINES));
-    let head = reader.byte_headers().map_err(|error| broken(&error))?;
+    let mut records = Records::new(text_source(file)?);
+    records.next().map_err(|error| FileProblem::unreadable(&error))?;
     let names: Result<Vec<String>, _> =
-        head.iter().map(|name| String::from_utf8(name.to_owned())).collect();
+        records.fields().map(|name| String::from_utf8(name.to_owned())).collect();
     let names = names.map_err(|_not_text| FileProblem::new("its first line is not UTF-8", UTF8))?;
-    if names.last().is_some_and(|name| name.trim_end_matches('\n').ends_with(END)) {
+    if names.last().is_some_and(|name| name.trim_end().ends_with(END)) {
         let message = match names.as_slice() {
             [only] if only == END => "it is empty",
             _ => "a double quote in its first line is never closed",
@@ -50,25 +46,23 @@ pub(super) fn open(
     require(&names, columns)?;
     let place = |column| names.iter().position(|name| name == column).unwrap_or_default();
     let places = columns.map(place);
-    let path = path.to_owned();
-    Ok(Box::new(CsvRows { path, reader, record: ByteRecord::new(), names, places, row: 0 }))
+    Ok(Box::new(CsvRows { records, names, places, path: path.to_owned(), row: 0 }))
 }
 
 impl RowReader for CsvRows {
     fn next_row(&mut self) -> Option<Result<Row, FileProblem>> {
-        match self.reader.read_byte_record(&mut self.record) {
+        match self.records.next() {
             Ok(true) => {}
             Ok(false) => return None,
-            Err(error) => return Some(Err(broken(&error))),
+            Err(error) => return Some(Err(FileProblem::unreadable(&error))),
         }
         self.row += 1;
-        let byte = self.record.position().map_or(0, csv::Position::byte);
-        let place = Place::RowAtByte(self.row, byte);
-        let last = self.record.iter().next_back().unwrap_or_default().trim_ascii_end();
+        let place = Place::RowAtByte(self.row, self.records.start);
+        let last = self.records.fields().next_back().unwrap_or_default().trim_ascii_end();
         if !last.ends_with(END.as_bytes()) {
             return Some(Ok(Row { place, cells: self.cells() }));
         }
-        if self.record.len() == 1 && last == END.as_bytes() {
+        if self.records.n_fields == 1 && last == END.as_bytes() {
             return None;
         }
         let message = format!("a double quote in {} is never closed", place.words(&self.path));
@@ -80,28 +74,83 @@ impl RowReader for CsvRows {
     }
 
     fn sha256(&mut self) -> io::Result<String> {
-        self.reader.get_mut().get_mut().0.get_mut().1.sha256()
+        self.records.bytes.get_mut().get_mut().0.get_mut().1.sha256()
     }
 }
 
 impl CsvRows {
     fn cells(&self) -> Result<[Result<String, Wrong>; 2], FileProblem> {
-        let (fields, names) = (self.record.len(), self.names.len());
+        let (fields, names) = (self.records.n_fields, self.names.len());
         if fields != names {
             let s = if fields == 1 { "" } else { "s" };
             let message = format!("it has {fields} field{s} where the first line has {names}");
             return Err(FileProblem::new(message, QUOTING));
         }
-        Ok(self.places.map(|at| match std::str::from_utf8(&self.record[at]) {
+        Ok(self.places.map(|at| match std::str::from_utf8(self.records.field(at)) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => Err(Wrong::NotUtf8),
+            Err(_not_text) => Err(Wrong::NotUtf8),
         }))
     }
 }
 
-fn broken(error: &csv::Error) -> FileProblem {
-    match error.kind() {
-        csv::ErrorKind::Io(error) => FileProblem::unreadable(error),
-        _ => FileProblem::new(format!("it cannot be read as CSV: {error}"), QUOTING),
+/// Record after record, fields unquoted; any number of fields.
+struct Records {
+    bytes: BufReader<Chain<TextSource, &'static [u8]>>,
+    core: Reader,
+    /// The fields of the record at hand, one behind the other, and where each ends.
+    text: Vec<u8>,
+    ends: Vec<usize>,
+    n_fields: usize,
+    /// The byte that the record begins at, and the one behind it.
+    start: u64,
+    end: u64,
+}
+
+impl Records {
+    fn new(source: TextSource) -> Self {
+        Self {
+            bytes: BufReader::with_capacity(1 << 16, source.chain(END_LINES)),
+            core: Reader::new(),
+            text: vec![0; 1 << 10],
+            ends: vec![0; 16],
+            n_fields: 0,
+            start: 0,
+            end: 0,
+        }
+    }
+
+    /// Reads a record; `false` when there is none left.
+    fn next(&mut self) -> io::Result<bool> {
+        self.start = self.end;
+        self.n_fields = 0;
+        let mut filled = 0;
+        loop {
+            let input = self.bytes.fill_buf()?;
+            let (result, n_in, n_out, n_ends) = self.core.read_record(
+                input,
+                &mut self.text[filled..],
+                &mut self.ends[self.n_fields..],
+            );
+            self.bytes.consume(n_in);
+            self.end += n_in as u64;
+            filled += n_out;
+            self.n_fields += n_ends;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
+                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
+                ReadRecordResult::Record => return Ok(true),
+                ReadRecordResult::End => return Ok(false),
+            }
+        }
+    }
+
+    fn field(&self, at: usize) -> &[u8] {
+        let start = if at == 0 { 0 } else { self.ends[at - 1] };
+        &self.text[start..self.ends[at]]
+    }
+
+    fn fields(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        (0..self.n_fields).map(|at| self.field(at))
     }
 }
