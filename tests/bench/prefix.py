@@ -143,16 +143,17 @@ def measure(name: str, graphs: Graphs, prompts: list[Prompt], args) -> dict:
         Way("no prefix, `keys`", "keys"),
     ]
     if longest != template:
-        ways.append(Way("longest, `keys`", "keys", "found"))
+        ways.append(Way("longest, `rows`", "rows", "found"))
+    ways = [way for way in ways if way.name not in args.without]
     different = verify(graphs, prompts, ways)
     for way in ways:
         worst = max(different[way.name].values())
         if not worst <= TOLERANCE:
             raise SystemExit(f"error: {way.name} differs by {worst:.1e}, over {TOLERANCE:.0e}")
-    chosen = [ways[0], ways[2]]
-    choose_budgets(chosen, args.sweep, graphs, prompts)
     for way in ways:
-        way.budget = chosen[way.prefix != "none"].budget
+        way.budget = args.budget or way.budget
+    if not args.budget:
+        choose_budgets(ways, args.sweep, graphs, prompts)
     done = rounds(args.runs, ways, graphs, prompts)
     lengths = [len(p.ids) for p in prompts]
     total, load = sum(lengths), ", ".join(f"{load:.1f}" for load in os.getloadavg())
@@ -191,8 +192,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures shared prefixes beside plain batches.")
     parser.add_argument("--runs", type=int, default=9, help="rounds of each shape")
     parser.add_argument("--sweep", type=int, default=2, help="rounds to choose batch sizes by")
+    parser.add_argument("--budget", type=int, help="tokens a batch, instead of choosing")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--shape", default="", help="only shapes with this in their name")
+    parser.add_argument("--without", nargs="*", default=[], help="ways to leave out, by name")
     parser.add_argument("--checkpoint", type=Path, help="another model, such as a trained one")
     parser.add_argument("--json", type=Path, help="every round's figures go here")
     args = parser.parse_args()
@@ -218,7 +221,7 @@ def main() -> None:
     scenes = [material._scene(rng, 1 + i % 4) for i in range(material.INPUTS)]
     shapes = {
         "The benchmark's shape, 8 tasks x 16 inputs a shard": (material.TASKS, scenes),
-        "The notebook's shape, 5 tasks x 32 inputs a shard": (NOTEBOOK_TASKS, notebook_inputs(32)),
+        "The notebook's shape, 5 tasks x 20 inputs a shard": (NOTEBOOK_TASKS, notebook_inputs(20)),
         "The benchmark's shape in small shards, 8 tasks x 4 inputs": (material.TASKS, scenes[:4]),
     }
     results = [

@@ -15,8 +15,11 @@ from aqlens_export import graph as export
 from onnx import ModelProto, TensorProto, helper
 
 # How a prefix meets a batch: "scores" takes two products per row of attention and joins their
-# results, "keys" copies the prefix's keys and values to each row and joins those.
-VARIANTS = ["scores", "keys"]
+# results, "keys" copies the prefix's keys and values to each row and joins those. "rows" is "keys"
+# for batches of several tasks: past_key.{l} and past_value.{l} hold several prefixes, padded to one
+# length, and two more int64 [batch] inputs say which one a row has, `past_of`, and how much of it
+# is real, `past_length`. Keys of padding get weights of exactly 0.
+VARIANTS = ["scores", "keys", "rows"]
 
 
 def build(model, weights, variant: str) -> ModelProto:
@@ -24,13 +27,14 @@ def build(model, weights, variant: str) -> ModelProto:
     config = model.config
     g = export.GraphBuilder(weights)
     _constants(g, config)
+    (_mask_of_rows if variant == "rows" else _mask)(g)
     stream = export._embed(g, model)
     for layer, block in enumerate(model.transformer.h):
         stream = _attention(g, block, layer, stream, config, variant)
         stream = export._mlp(g, block, layer, stream, config)
         g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
     export._logits(g, model, stream)
-    return _finish(g, config)
+    return _finish(g, config, variant)
 
 
 def _constants(g: export.GraphBuilder, config) -> None:
@@ -51,13 +55,32 @@ def _constants(g: export.GraphBuilder, config) -> None:
     g.node("Gather", ["past.shape", "two"], "past")
     g.node("Unsqueeze", ["past", "axis.0"], "past.axis")
     g.node("Add", ["past", "seq"], "all")
+    g.node("Range", ["zero", "all", "one"], "key_positions")
+    g.weight("masked", np.array(export.MASKED)), g.weight("visible", np.array(0, np.float32))
+
+
+def _mask(g: export.GraphBuilder) -> None:
     # The rest's own positions, which the embedding takes, start after the prefix.
     g.node("Range", ["past", "all", "one"], "positions")
-    g.node("Range", ["zero", "all", "one"], "key_positions")
     g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
     g.node("Greater", ["key_positions", "query_positions"], "is_future")
-    g.weight("masked", np.array(export.MASKED)), g.weight("visible", np.array(0, np.float32))
     g.node("Where", ["is_future", "masked", "visible"], "causal_mask")
+
+
+def _mask_of_rows(g: export.GraphBuilder) -> None:
+    g.ints("axes.heads_and_queries", [1, 2])
+    g.node("Range", ["zero", "seq", "one"], "steps")
+    g.node("Unsqueeze", ["past_length", "axis.1"], "row_past")
+    g.node("Add", ["row_past", "steps"], "positions")
+    g.node("Range", ["past", "all", "one"], "query_keys")
+    g.node("Unsqueeze", ["query_keys", "axis.1"], "last_key")
+    g.node("Greater", ["key_positions", "last_key"], "is_future")
+    g.node("GreaterOrEqual", ["key_positions", "row_past"], "is_after_past")
+    g.node("Less", ["key_positions", "past"], "is_of_past")
+    g.node("And", ["is_after_past", "is_of_past"], "is_padding")
+    g.node("Unsqueeze", ["is_padding", "axes.heads_and_queries"], "is_padding_key")
+    g.node("Or", ["is_padding_key", "is_future"], "is_hidden")
+    g.node("Where", ["is_hidden", "masked", "visible"], "causal_mask")
 
 
 def _attention(g, block, layer: int, stream: str, config, variant: str) -> str:
@@ -75,9 +98,10 @@ def _attention(g, block, layer: int, stream: str, config, variant: str) -> str:
     q, k, v = (g.node("Squeeze", [p, "axis.0"], name) for p, name in zip(parts, names, strict=True))
     g.weight(f"{at}.scale", np.array(export.attention_scale(config, layer), np.float32))
     past_k, past_v = f"past_key.{layer}", f"past_value.{layer}"
-    if variant == "keys":
-        past_k = g.node("Expand", [past_k, "shape.past"], f"{at}.past_k")
-        past_v = g.node("Expand", [past_v, "shape.past"], f"{at}.past_v")
+    if variant != "scores":
+        op, of = ("Expand", "shape.past") if variant == "keys" else ("Gather", "past_of")
+        past_k = g.node(op, [past_k, of], f"{at}.past_k")
+        past_v = g.node(op, [past_v, of], f"{at}.past_v")
         k = g.node("Concat", [past_k, k], f"{at}.all_k", axis=2)
         v = g.node("Concat", [past_v, v], f"{at}.all_v", axis=2)
         scores = _scores(g, q, k, at, "all")
@@ -86,7 +110,7 @@ def _attention(g, block, layer: int, stream: str, config, variant: str) -> str:
         scores = g.node("Concat", both, f"{at}.scores", axis=-1)
     g.node("Add", [scores, "causal_mask"], f"{at}.masked_scores")
     weights = g.node("Softmax", [f"{at}.masked_scores"], f"attention.{layer}", axis=-1)
-    if variant == "keys":
+    if variant != "scores":
         mixed = g.node("MatMul", [weights, v], f"{at}.mixed")
     else:
         ranges = {"past": ["axis.0", "past.axis"], "rest": ["past.axis", "far"]}
@@ -110,13 +134,16 @@ def _scores(g, q: str, k: str, at: str, of: str) -> str:
     return g.node("Mul", [f"{at}.products.{of}", f"{at}.scale"], f"{at}.scores.{of}")
 
 
-def _finish(g, config) -> ModelProto:
+def _finish(g, config, variant: str) -> ModelProto:
     """Declares inputs and outputs and closes the graph."""
     value, f32 = helper.make_tensor_value_info, TensorProto.FLOAT
     ids, heads, size = ["batch", "seq"], config.n_head, config.n_embd // config.n_head
     layers, kinds = range(config.n_layer), ("key", "value")
     inputs = [value(name, TensorProto.INT64, ids) for name in ("input_ids", "attention_mask")]
-    past = [1, heads, "past", size]
+    if variant == "rows":
+        of_rows = ["past_of", "past_length"]
+        inputs += [value(name, TensorProto.INT64, ["batch"]) for name in of_rows]
+    past = ["prefixes" if variant == "rows" else 1, heads, "past", size]
     inputs += [value(f"past_{kind}.{n}", f32, past) for n in layers for kind in kinds]
     outputs = [value("logits", f32, ["batch", config.vocab_size])]
     outputs += [value(f"hidden.{n}", f32, [*ids, config.n_embd]) for n in layers]

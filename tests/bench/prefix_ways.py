@@ -87,15 +87,25 @@ class Gathered:
         np.copyto(to, source)
         self.finite &= bool(np.isfinite(source).all())
 
-    def take_prompt(self, row: int, i: int, real: int, past: int, outputs: dict) -> None:
-        """Row `i` of a batch is prompt `row`: its last `real` tokens, after `past` known ones."""
+    def take_prompt(
+        self, row: int, i: int, real: int, past: int, outputs: dict, padded: int | None = None
+    ) -> None:
+        """Row `i` of a batch is prompt `row`: its last `real` tokens, after `past` known ones.
+
+        Keys of the past are `padded` to so many.
+        """
         start = self.starts[row] + past
         for slot, layer in enumerate(self.layers):
             hidden = outputs[f"hidden.{layer}"][i, :real]
             self.take(row, self.hidden[slot][start : start + real], hidden)
             query = slice(0 if self.every_query else real - 1, real)
-            weights = outputs[f"attention.{layer}"][i, :, query, : past + real]
-            self.take(row, self.attention[row][slot][:, -weights.shape[1] :], weights)
+            weights = outputs[f"attention.{layer}"][i, :, query]
+            to = self.attention[row][slot][:, -weights.shape[1] :]
+            if padded in (None, past):
+                self.take(row, to, weights[..., : past + real])
+            else:
+                self.take(row, to[..., :past], weights[..., :past])
+                self.take(row, to[..., past:], weights[..., padded : padded + real])
         self.take(row, self.logits[row], outputs["logits"][i])
 
     def take_prefix(self, row: int, i: int, past: int, outputs: dict) -> None:
@@ -156,6 +166,9 @@ class Way:
         names = ["logits"]
         names += [f"{kind}.{n}" for kind in ("hidden", "attention") for n in gathered.layers]
         nothing = {} if self.graph == "plain" else graphs.nothing
+        if self.graph == "rows":
+            self._mixed(graphs, prompts, names, gathered)
+            return
         if self.prefix == "none":
             self._batches(graphs, prompts, list(range(len(prompts))), 0, nothing, names, gathered)
             return
@@ -183,6 +196,31 @@ class Way:
                 gathered.take_prefix(row, i, length, outputs)
         alone = [row for task, rows in tasks.items() if shared[task] == 0 for row in rows]
         self._batches(graphs, prompts, alone, 0, nothing, names, gathered)
+
+    def _mixed(self, graphs, prompts, names, gathered) -> None:
+        """Batches of all tasks, by the length of what is left to run."""
+        shared = lengths_of_prefixes(prompts, self.prefix)
+        first = {prompt.task: prompt.ids for prompt in reversed(prompts)}
+        tasks = {task: i for i, task in enumerate(shared)}
+        # A task without a prefix gets one of one token, which no row of it looks at.
+        prefixes = [first[task][: max(1, length)] for task, length in shared.items()]
+        kept = [f"present_{k}.{n}" for n in range(graphs.config.n_layer) for k in ("key", "value")]
+        wanted = names[1:] if gathered.every_query else names[1 : 1 + len(gathered.layers)]
+        none = dict.fromkeys(("past_of", "past_length"), np.zeros(len(prefixes), np.int64))
+        outputs = graphs.run("rows", prefixes, wanted + kept, graphs.nothing | none)
+        past = {name.replace("present", "past"): outputs[name] for name in kept}
+        padded = max(map(len, prefixes))
+        for row, prompt in enumerate(prompts):
+            gathered.take_prefix(row, tasks[prompt.task], shared[prompt.task], outputs)
+        rest = [prompt.ids[shared[prompt.task] :] for prompt in prompts]
+        for batch in plan_batches([len(ids) for ids in rest], self.budget):
+            of = [prompts[row].task for row in batch]
+            past["past_of"] = np.array([tasks[task] for task in of])
+            past["past_length"] = np.array([shared[task] for task in of])
+            outputs = graphs.run("rows", [rest[row] for row in batch], names, past)
+            for i, row in enumerate(batch):
+                known = shared[of[i]]
+                gathered.take_prompt(row, i, len(rest[row]), known, outputs, padded)
 
     def _batches(self, graphs, prompts, rows, length, past, names, gathered) -> None:
         rest = [prompts[row].ids[length:] for row in rows]
