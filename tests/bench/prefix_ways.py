@@ -19,15 +19,27 @@ class Prompt:
     template: int
 
 
-def make_prompts(tokenizer: Tokenizer, tasks: dict, inputs: list[str]) -> list[Prompt]:
+def make_prompts(
+    tokenizer: Tokenizer, tasks: dict, inputs: list[str], form: str = material.PROMPT
+) -> list[Prompt]:
     prompts = []
     for text in inputs:
         for task, question in tasks.items():
-            start = material.PROMPT.replace("{task}", question).index("{input}")
-            whole = material.PROMPT.replace("{task}", question).replace("{input}", text)
+            before = form.replace("{task}", question)
+            start, whole = before.index("{input}"), before.replace("{input}", text)
             encoded = tokenizer.encode(whole)
             template = sum(end <= start for _, end in encoded.offsets)
             prompts.append(Prompt(task, encoded.ids, template))
+    return prompts
+
+
+def edges(tokenizer: Tokenizer) -> list[Prompt]:
+    """Prompts at the edges: fused with the template, one the start of another, alone, one token."""
+    inputs = ["A ball", " A", "  ball", "\n", "ball", "b", "A red ball on a table.", "\t", " ", "A"]
+    tasks = {"what": "What", "cut": "Is there a b", "short": "x"}
+    prompts = make_prompts(tokenizer, tasks, inputs, "{task} Context: {input}")
+    prompts += [Prompt("start", [5, 6, 7, 8], 4), Prompt("start", [5, 6, 7, 8, 9, 10], 4)]
+    prompts += [Prompt("alone", [5, 6, 7], 2), Prompt("one", [5], 1), Prompt("one", [5, 9], 1)]
     return prompts
 
 
