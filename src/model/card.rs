@@ -16,7 +16,8 @@ use super::ModelError;
 use super::reference::{Probe, Shape};
 use crate::store::{hex_sha256, sha256_of_file};
 
-const CARD: &str = "model.json";
+/// Name of the file in a model folder that says what the model is.
+pub const CARD: &str = "model.json";
 const GRAPH: &str = "model.onnx";
 const HEAD: &str = "head.onnx";
 const TOKENIZER: &str = "tokenizer.json";

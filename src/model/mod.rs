@@ -14,7 +14,7 @@ mod reference;
 pub mod tokens;
 
 pub use batch::{Batch, plan_batches};
-pub use card::ModelCard;
+pub use card::{CARD, ModelCard};
 pub use engine::{
     Backend, Engine, EngineFacts, EngineOptions, HeadBackend, Outputs, Provider, ProviderChoice,
     Take, Wanted,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
 use crate::stage::{Outcome, Scope, Stage};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, hex_sha256};
 use crate::table::TableError;
 use crate::table::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::table::schema::{ACTIVATIONS, ALL, ATTENTION, LOGITS, Table};
@@ -24,6 +24,8 @@ pub(super) struct Ledger<'a> {
     parts: BTreeMap<(&'static str, u32), Vec<PartStats>>,
     /// Files that belong to the present plan.
     known: BTreeSet<String>,
+    /// Fingerprints of the receipts that hold, by their files.
+    held: BTreeMap<String, String>,
     /// Tables that were written before all shards: every shard reads their one part.
     whole: BTreeSet<&'static str>,
     total: Total,
@@ -66,6 +68,7 @@ impl<'a> Ledger<'a> {
             retain,
             parts: BTreeMap::new(),
             known: BTreeSet::new(),
+            held: BTreeMap::new(),
             whole: BTreeSet::new(),
             total: Total::default(),
             done: Total::default(),
@@ -82,6 +85,7 @@ impl<'a> Ledger<'a> {
             retain: self.retain,
             parts: whole.map(|(key, parts)| (*key, parts.clone())).collect(),
             known: BTreeSet::new(),
+            held: BTreeMap::new(),
             whole: self.whole.clone(),
             total: Total::default(),
             done: Total::default(),
@@ -92,6 +96,7 @@ impl<'a> Ledger<'a> {
     pub(super) fn begin(&mut self) {
         self.parts.clear();
         self.known.clear();
+        self.held.clear();
         self.whole.clear();
         self.total = Total::default();
     }
@@ -104,6 +109,11 @@ impl<'a> Ledger<'a> {
     /// What the receipts say together that this process wrote.
     pub(super) fn done(&self) -> &Total {
         &self.done
+    }
+
+    /// SHA-256 over names and fingerprints of all receipts that hold.
+    pub(super) fn receipts_sha256(&self) -> String {
+        receipts_sha256(&self.held)
     }
 
     /// The share of each scenario's inputs that the stage takes in.
@@ -161,6 +171,7 @@ impl<'a> Ledger<'a> {
             return false;
         }
         self.total.add(&receipt);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint);
         self.remember(stage, part, receipt.parts);
         true
     }
@@ -234,6 +245,7 @@ impl<'a> Ledger<'a> {
         receipt.write(self.store)?;
         self.total.add(&receipt);
         self.done.add(&receipt);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint);
         self.remember(stage, part, receipt.parts);
         Ok(())
     }
@@ -268,6 +280,12 @@ impl<'a> Ledger<'a> {
     fn is_released(&self, path: &str) -> bool {
         is_released(self.retain, path)
     }
+}
+
+/// SHA-256 over names and fingerprints of receipts.
+pub(super) fn receipts_sha256(held: &BTreeMap<String, String>) -> String {
+    let line = |(name, fingerprint): (&String, &String)| format!("{fingerprint}  {name}\n");
+    hex_sha256(held.iter().map(line).collect::<String>().as_bytes())
 }
 
 /// Whether the file is of a raw table that is deleted once it is read.

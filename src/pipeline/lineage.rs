@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Pipeline;
+use super::run::Marks;
 use crate::model::EngineFacts;
 use crate::store::{Store, StoreError, hex_sha256, read_sealed, sealed_json};
 use crate::table::receipt::SelfProof;
@@ -27,6 +28,10 @@ pub struct RunRecord {
     /// running.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shares: Option<u32>,
+    /// What the finished run is recognised by; absent while running, and where a file of the model
+    /// was too new to be recognised later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
     /// What was done; zero while running.
     pub counts: Counts,
     /// How far prompts that ran a second time, alone, were from what the batches gave.

@@ -7,6 +7,7 @@ mod hash;
 mod lock;
 mod pending;
 mod seal;
+mod stamp;
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -16,6 +17,7 @@ pub use hash::{Digest, HashingReader};
 pub use lock::{PieceLock, Presence, RunLock};
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
+pub use stamp::FileStamp;
 
 /// Folder below the root where files wait for their final name.
 const PENDING: &str = ".pending";

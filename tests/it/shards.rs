@@ -121,20 +121,6 @@ fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte() {
 }
 
 #[test]
-fn a_finished_run_makes_no_model_call_and_writes_no_table() {
-    let folder = Folder::new();
-    let first = end(&folder.done(&[]));
-    assert_eq!(first["model_calls"], 6 * 2, "a batch and a proof each shard: {first}");
-    assert!(first["parts_written"].as_u64() > Some(6 * 9), "{first}");
-    for extra in [&[][..], &["--finish"], &["--shard", "1/2"]] {
-        let again = end(&folder.done(extra));
-        assert_eq!(again["was_finished"], true, "{extra:?} {again}");
-        assert_eq!(again["model_calls"], 0, "{extra:?} {again}");
-        assert_eq!(again["parts_written"], 0, "{extra:?} {again}");
-    }
-}
-
-#[test]
 fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
     let folder = Folder::new();
     folder.done(&["--shard", "1/3"]);

@@ -4,14 +4,17 @@
 //! One process does a whole run, or several do a share of its shards each and one more finishes it.
 //! Either way the same stages work on the same shards, so the same tables come out.
 
+mod answer;
 mod error;
 mod executor;
 mod folder;
 mod relay;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+pub use answer::Marks;
 pub use error::RunError;
 pub(super) use executor::of;
 
@@ -25,7 +28,7 @@ use super::share::Share;
 use super::{Pipeline, config, verify};
 use crate::model::{Engine, EngineFacts, EngineOptions, Tokenizer};
 use crate::monitor::{Event, Monitor};
-use crate::store::Store;
+use crate::store::{FileStamp, Store};
 
 /// How a pipeline is run.
 #[derive(Debug, Clone)]
@@ -88,8 +91,15 @@ pub fn run(
         Portion::Share(_) => store.lock_shared()?,
         Portion::Whole | Portion::Finish => store.lock()?,
     };
-    pipeline.card.verify_files()?;
     let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
+    if !options.recheck
+        && let Some(counts) = answer::counts(&store, pipeline, &resolved, &engine)?
+    {
+        return Ok(nothing_to_do(counts, started, monitor));
+    }
+    // Taken first: a file that changes while it is hashed then has another one later.
+    let stamps = answer::stamps(&pipeline.card);
+    pipeline.card.verify_files()?;
     let tokenizer = Tokenizer::load(&pipeline.card)?;
     let plan = Plan::new(pipeline, &tokenizer)?;
     let facts = engine.facts()?;
@@ -109,6 +119,7 @@ pub fn run(
         plan: &plan,
         record: record(pipeline, lineage, work),
         resolved: &resolved,
+        stamps,
         facts,
         started,
     };
@@ -116,6 +127,18 @@ pub fn run(
         Portion::Whole => run.whole(options.recheck),
         Portion::Finish => run.finish(options.recheck),
         Portion::Share(share) => run.share(share),
+    }
+}
+
+fn nothing_to_do(counts: Counts, started: Instant, monitor: &dyn Monitor) -> RunSummary {
+    monitor.event(&Event::Note("every stage was done before: nothing to do"));
+    RunSummary {
+        counts,
+        model_calls: 0,
+        head_calls: 0,
+        parts_written: 0,
+        seconds: started.elapsed().as_secs_f64(),
+        was_finished: true,
     }
 }
 
@@ -128,6 +151,7 @@ fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
         lineage,
         retain: pipeline.retain.clone(),
         shares: None,
+        marks: None,
         counts,
         self_proof: None,
     }
@@ -139,6 +163,8 @@ struct Run<'a> {
     plan: &'a Plan<'a>,
     record: RunRecord,
     resolved: &'a str,
+    /// Of the model's files, from before they were hashed.
+    stamps: Option<BTreeMap<String, FileStamp>>,
     facts: &'a EngineFacts,
     started: Instant,
 }
@@ -146,7 +172,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn whole(mut self, recheck: bool) -> Result<RunSummary, RunError> {
         if let Some(counts) = self.finished(recheck)? {
-            return Ok(self.nothing_to_do(counts));
+            return self.nothing_to_do(counts);
         }
         self.announce();
         self.begin()?;
@@ -156,7 +182,7 @@ impl Run<'_> {
 
     fn finish(mut self, recheck: bool) -> Result<RunSummary, RunError> {
         if let Some(counts) = self.finished(recheck)? {
-            return Ok(self.nothing_to_do(counts));
+            return self.nothing_to_do(counts);
         }
         let missing = self.executor.missing(self.plan, usize::MAX)?;
         self.announce();
@@ -190,7 +216,7 @@ impl Run<'_> {
             return Err(RunError::OtherState { path, holders, differs });
         }
         if let Some(counts) = self.finished(false)? {
-            return Ok(self.nothing_to_do(counts));
+            return Ok(nothing_to_do(counts, self.started, monitor));
         }
         self.announce();
         self.record.shares = Some(share.n());
@@ -220,18 +246,23 @@ impl Run<'_> {
         Ok(self.executor.finished(self.plan, &self.record)?)
     }
 
-    fn nothing_to_do(&self, counts: Counts) -> RunSummary {
-        let text = "every stage was done before: nothing to do";
-        self.executor.work.monitor.event(&Event::Note(text));
-        let seconds = self.started.elapsed().as_secs_f64();
-        RunSummary {
-            counts,
-            model_calls: 0,
-            head_calls: 0,
-            parts_written: 0,
-            seconds,
-            was_finished: true,
+    /// The run is done, though not seen at a glance: it is the next time.
+    fn nothing_to_do(mut self, counts: Counts) -> Result<RunSummary, RunError> {
+        let Work { store, monitor, .. } = self.executor.work;
+        let before = RunRecord::read(store).filter(|before| before.state == State::Finished);
+        if let (Some(mut before), Some(marks)) = (before, self.marks())
+            && before.marks.as_ref() != Some(&marks)
+        {
+            before.marks = Some(marks);
+            before.write(store)?;
         }
+        Ok(nothing_to_do(counts, self.started, monitor))
+    }
+
+    /// What this run, finished, is recognised by.
+    fn marks(&mut self) -> Option<Marks> {
+        let receipts_sha256 = self.executor.ledger.receipts_sha256();
+        self.stamps.take().map(|model_files| Marks { receipts_sha256, model_files })
     }
 
     fn announce(&self) {
@@ -249,6 +280,7 @@ impl Run<'_> {
     fn end(mut self) -> Result<RunSummary, RunError> {
         self.add_counts();
         self.record.state = State::Finished;
+        self.record.marks = self.marks();
         self.record.write(self.executor.work.store)?;
         Ok(self.summary())
     }

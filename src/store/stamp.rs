@@ -1,0 +1,50 @@
+//! What the system tells of a file without reading it.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Seconds that a file must have been left alone before its stamp is believed: two changes within
+/// one tick of the file system's clock have the same times.
+const QUIET: i64 = 2;
+
+/// Tells a changed file from an unchanged one as far as that can be told without reading it.
+///
+/// The system sets the time of the last change whenever a file's content, name or times are touched,
+/// and no program can set it back; so what escapes is a clock that was set back, or a disk that was
+/// written to beside the system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStamp {
+    bytes: u64,
+    inode: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// Likewise.
+    changed: (i64, i64),
+}
+
+impl FileStamp {
+    /// The file's stamp; `None` when it is not there, was touched a moment ago, or the system tells
+    /// too little of files.
+    #[cfg(unix)]
+    pub fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        use std::time::{SystemTime, UNIX_EPOCH};
+
+        let told = std::fs::metadata(path).ok()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+        let is_quiet = i64::try_from(now).ok()? - told.ctime() >= QUIET;
+        is_quiet.then(|| Self {
+            bytes: told.len(),
+            inode: told.ino(),
+            modified: (told.mtime(), told.mtime_nsec()),
+            changed: (told.ctime(), told.ctime_nsec()),
+        })
+    }
+
+    /// None: the time of the last change is not to be had here.
+    #[cfg(not(unix))]
+    pub fn of(_path: &Path) -> Option<Self> {
+        None
+    }
+}
