@@ -77,6 +77,8 @@ stages! {
     similarity => Similarity,
     /// Reduces the similarities, layer by layer.
     divergence => Divergence,
+    /// Shows what every token adds to the notebook's similarity.
+    explain => Explain,
     /// Holds the difference between tasks against that between wordings and controls.
     contrast => Contrast,
     /// Keeps a vector or two of each prompt, for the measures over many inputs.

@@ -6,6 +6,7 @@ pub mod attention;
 pub mod contrast;
 pub mod divergence;
 pub mod effect;
+pub mod explain;
 pub mod extract;
 pub mod geometry;
 pub mod kinds;

@@ -108,6 +108,7 @@ fn stages_do_not_know_each_other() {
     let stage = |file: &str| file.strip_prefix("stage/").map(str::to_owned);
     let kinds = [
         "extract",
+        "explain",
         "reference",
         "alignment",
         "similarity",

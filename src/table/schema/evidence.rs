@@ -134,7 +134,11 @@ pub const SEED_EXPLAIN: Table = Table {
         ),
         value("cosine", "cosine, -1..1", "cosine of the two tokens' activations"),
         value("weight", "share", "product of their norms over that of the cut vectors"),
-        value("contribution", "cosine", "weight times cosine; the sum over tokens is flat"),
+        value(
+            "contribution",
+            "cosine",
+            "weight times cosine, 0 for a token without direction; the sum over tokens is flat",
+        ),
         STATUS,
     ],
 };
