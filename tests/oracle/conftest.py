@@ -104,10 +104,10 @@ class Run:
         return {keys[start]: values[start:end] for start, end in zip(starts, ends)}
 
 
-def finish(folder: Path, *arguments: str) -> Run:
-    """Runs the pipeline, with further arguments of `aqlens run`, into a new folder."""
+def finish(folder: Path, *arguments: str, pipeline: Path = PIPELINE) -> Run:
+    """Runs a pipeline, with further arguments of `aqlens run`, into a new folder."""
     program = os.environ.get("AQLENS", ROOT / "target/release/aqlens")
-    command = [program, "run", PIPELINE, "--run-dir", folder, *arguments]
+    command = [program, "run", pipeline, "--run-dir", folder, *arguments]
     environment = {"PATH": os.environ["PATH"], "VIRTUAL_ENV": sys.prefix, "NO_COLOR": "1"}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
