@@ -73,7 +73,8 @@ pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
     let summaries = read_summaries(&store)?;
     for scenario in &summaries {
         let verdict = scenario.verdict.word().to_uppercase().replace('_', " ");
-        writeln!(out, "\n{}: {verdict}", visible(&scenario.scenario))?;
+        // The verdicts that have a baseline follow, each named by its measure.
+        writeln!(out, "\n{}: {verdict} by the notebook's test", visible(&scenario.scenario))?;
         for sentence in std::iter::once(&scenario.reason).chain(&scenario.findings) {
             write_wrapped(&mut out, sentence)?;
         }
