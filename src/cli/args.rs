@@ -100,6 +100,10 @@ pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
 
+    /// Print the plan, or what is wrong, as one JSON object for a scheduler
+    #[arg(long)]
+    pub(super) json: bool,
+
     #[command(flatten)]
     pub(super) runtime: RuntimeArgs,
 }

@@ -1,17 +1,19 @@
 //! `aqlens check`: every problem at once, then the plan and what it will cost.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::args::{CheckArgs, PipelineArgs};
+use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
+use crate::pipeline::config::{self, ConfigError};
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::pipeline::{Pipeline, config, skips};
-use crate::prompt::visible;
+use crate::pipeline::{Pipeline, skips};
+use crate::spec::Problem;
 use crate::stage::StageConfig;
 use crate::stage::extract::{self, TooLong};
 
@@ -26,59 +28,84 @@ pub(super) fn load(args: &PipelineArgs) -> Result<Pipeline, CliError> {
 }
 
 pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
-    let pipeline = load(&args.pipeline)?;
+    let mut out = io::stdout().lock();
+    let estimated = load(&args.pipeline).and_then(|pipeline| estimate(args, &pipeline));
+    match estimated {
+        Ok(estimate) => {
+            let exit = if estimate.too_long > 0 { Exit::Skipped } else { Exit::Done };
+            if args.json {
+                estimate.write_json(exit.code(), &mut out)?;
+            } else {
+                estimate.write(&mut out)?;
+            }
+            Ok(exit)
+        }
+        Err(error) => {
+            // People read the same on standard error.
+            if args.json {
+                write_obstacles(&obstacles(args, &error), error.exit().code(), &mut out)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What keeps the pipeline from running: each problem of its file, or the one error beyond it.
+fn obstacles(args: &CheckArgs, error: &CliError) -> Vec<Obstacle> {
+    let overrides = args.pipeline.all_overrides();
+    let loaded = config::load(&args.pipeline.pipeline, &overrides);
+    if let Err(ConfigError::Wrong(report)) = loaded {
+        let problems = report.problems().iter();
+        let obstacle = |problem: &Problem| Obstacle {
+            at: Some(problem.at.to_string()).filter(|at| !at.is_empty()),
+            message: problem.message.clone(),
+            help: Some(problem.help.clone()),
+        };
+        return problems.map(obstacle).collect();
+    }
+    let text = error.to_string();
+    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+    vec![Obstacle { at: None, message, help: None }]
+}
+
+/// Lays the plan out and measures one batch of it.
+fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError> {
     let threads = args.runtime.threads.map(usize::from);
     use_threads(threads)?;
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
-    let plan = Plan::new(&pipeline, &tokenizer).map_err(wrong)?;
+    let plan = Plan::new(pipeline, &tokenizer).map_err(wrong)?;
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
-    let cost = Cost::of(&pipeline, &lengths);
-    refuse_too_long(&pipeline, &lengths)?;
-    let options = engine_options(&pipeline, args.runtime.onnxruntime.as_deref(), threads);
+    let cost = Cost::of(pipeline, &lengths);
+    refuse_too_long(pipeline, &lengths)?;
+    let options = engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
-    let speed = tokens_per_second(&engine, &pipeline, &lengths.typical).map_err(failed)?;
-
-    let card = &pipeline.card;
-    let mut out = io::stdout().lock();
-    writeln!(out, "pipeline  {}: no problems", visible(&pipeline.name))?;
-    writeln!(
-        out,
-        "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
-        visible(&card.source.name),
-        card.n_layer,
-        card.n_head,
-        card.d_model,
-        card.n_positions
-    )?;
+    let speed = tokens_per_second(&engine, pipeline, &lengths.typical).map_err(failed)?;
     let facts = engine.facts().map_err(failed)?;
-    let (version, provider) = (&facts.runtime_version, facts.provider);
-    writeln!(out, "runtime   ONNX Runtime {version}, {provider}, {} threads", facts.threads)?;
-    writeln!(out, "prompts   {}", lengths.prompts)?;
-    writeln!(out, "tokens    {} (longest prompt {})", lengths.tokens, lengths.longest)?;
-    if lengths.too_long > 0 {
-        writeln!(out, "too long  {} prompts", lengths.too_long)?;
-    }
-    writeln!(out, "shards    {}", plan.n_shards())?;
-    writeln!(
-        out,
-        "bytes     about {} of raw tables (activations, attention, logits), {} kept",
-        size(cost.raw_bytes),
-        size(cost.kept_bytes)
-    )?;
-    match speed {
-        Some(speed) => writeln!(
-            out,
-            "time      about {:.1} s for the model alone at {speed:.0} tokens/s; writing tables \
-             adds to it",
-            lengths.tokens as f64 / speed
-        )?,
-        None => writeln!(out, "time      none: no prompt fits the model")?,
-    }
-    Ok(if lengths.too_long > 0 { Exit::Skipped } else { Exit::Done })
+    let card = &pipeline.card;
+    Ok(Estimate {
+        pipeline: pipeline.name.clone(),
+        model: card.source.name.clone(),
+        n_layer: card.n_layer,
+        n_head: card.n_head,
+        d_model: card.d_model,
+        n_positions: card.n_positions,
+        onnxruntime: facts.runtime_version.clone(),
+        provider: facts.provider.to_string(),
+        threads: facts.threads,
+        prompts: lengths.prompts,
+        tokens: lengths.tokens,
+        longest: lengths.longest,
+        too_long: lengths.too_long,
+        shards: plan.n_shards(),
+        raw_bytes: cost.raw_bytes,
+        kept_bytes: cost.kept_bytes,
+        tokens_per_second: speed,
+        seconds: speed.map(|speed| lengths.tokens as f64 / speed),
+    })
 }
 
 /// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
@@ -246,17 +273,6 @@ fn tokens_per_second(
         seconds = started.elapsed().as_secs_f64();
     }
     Ok(Some(batch.tokens() as f64 / seconds))
-}
-
-fn size(bytes: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
 }
 
 #[cfg(test)]

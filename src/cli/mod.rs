@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod doctor;
+mod estimate;
 mod exit;
 mod interrupt;
 mod progress;
@@ -15,6 +16,7 @@ mod verify;
 pub use exit::Exit;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, Write as _};
 
 use clap::Parser as _;
@@ -36,9 +38,29 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
+    /// How the command ends.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Wrong(_) => Exit::Wrong,
+            Self::Failed(_) => Exit::Failed,
+            Self::Interrupted(_) => Exit::Interrupted,
+            Self::OutputClosed => Exit::Done,
+        }
+    }
+
     /// A failure with everything that caused it.
     pub(crate) fn failed(error: &dyn std::error::Error) -> Self {
         Self::Failed(chain(error))
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(text) => write!(f, "error: {text}"),
+            Self::Wrong(text) | Self::Interrupted(text) => f.write_str(text),
+            Self::OutputClosed => Ok(()),
+        }
     }
 }
 
@@ -93,9 +115,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let (exit, text) = match result {
         Ok(exit) => (exit, None),
         Err(CliError::OutputClosed) => (Exit::Done, None),
-        Err(CliError::Wrong(text)) => (Exit::Wrong, Some(text)),
-        Err(CliError::Failed(text)) => (Exit::Failed, Some(format!("error: {text}"))),
-        Err(CliError::Interrupted(text)) => (Exit::Interrupted, Some(text)),
+        Err(error) => (error.exit(), Some(error.to_string())),
     };
     if matches!(&cli.command, Command::Run(args) if args.log == LogArg::Json) {
         term::say_end(exit, text.as_deref(), summary.as_ref());

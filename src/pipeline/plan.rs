@@ -10,8 +10,17 @@ use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
 
-/// How many prompts a shard has, about, unless the pipeline says `shard_inputs`.
+/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`.
 const SHARD_PROMPTS: u64 = 256;
+
+/// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
+const SHARD_BYTES: u64 = 256 << 20;
+
+/// Bytes of text that make a token, for the estimate: rather few, as English has more than four.
+const TOKEN_BYTES: u64 = 3;
+
+/// A whole shard, in the measure of [`ScenarioPlan::weight`].
+const SHARD_WEIGHT: u64 = 1 << 40;
 
 /// Everything that is to be run, in order; prompts are made when they are asked for, shard by
 /// shard.
@@ -48,6 +57,8 @@ struct ScenarioPlan<'p> {
     name: Arc<str>,
     inputs: &'p Inputs,
     framings: Vec<Framing>,
+    /// How much of a shard an input's prompts take, by number or by size, of [`SHARD_WEIGHT`].
+    weight: u64,
 }
 
 /// One text that goes in front of (or behind) an input.
@@ -67,10 +78,12 @@ impl<'p> Plan<'p> {
     pub fn new(pipeline: &'p Pipeline, tokenizer: &Tokenizer) -> Result<Self, PlanError> {
         let template = Template::parse(&pipeline.prompt).expect("a pipeline's template is checked");
         let scenario = |scenario: &'p Scenario| -> Result<ScenarioPlan<'p>, PlanError> {
+            let framings = framings(scenario, pipeline.seed, &template, tokenizer)?;
             Ok(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
-                framings: framings(scenario, pipeline.seed, &template, tokenizer)?,
+                weight: weight(pipeline, &scenario.inputs, &framings),
+                framings,
             })
         };
         let scenarios = pipeline.scenarios.iter().map(scenario).collect::<Result<_, _>>()?;
@@ -78,8 +91,8 @@ impl<'p> Plan<'p> {
         Ok(Self { scenarios, template, shard_inputs })
     }
 
-    /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make about 256
-    /// prompts; a shard may hold the last inputs of a scenario and the first of the next. Files of
+    /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 256 prompts
+    /// or about 256 MiB of raw tables, as the mean length of the texts has it; a shard may hold the last inputs of a scenario and the first of the next. Files of
     /// inputs are read as the shards are asked for.
     ///
     /// # Errors
@@ -106,23 +119,22 @@ impl<'p> Plan<'p> {
 
     /// How many inputs each shard has: known without reading any.
     fn shard_sizes(&self) -> impl Iterator<Item = u64> + Send {
-        let mut scenarios =
-            self.scenarios.iter().map(|s| (s.inputs.len(), s.framings.len() as u64));
+        let mut scenarios = self.scenarios.iter().map(|s| (s.inputs.len(), s.weight));
         let mut at_hand = scenarios.next();
         std::iter::from_fn(move || {
-            let (mut inputs, mut prompts) = (0, 0);
-            while let Some((left, framings)) = at_hand {
+            let (mut inputs, mut used) = (0, 0);
+            while let Some((left, weight)) = at_hand {
                 let room = match self.shard_inputs {
                     Some(limit) => limit - inputs,
-                    // At least one, however many prompts it has.
-                    None if inputs == 0 => (SHARD_PROMPTS / framings.max(1)).max(1),
-                    None => SHARD_PROMPTS.saturating_sub(prompts) / framings.max(1),
+                    // At least one, however large it is.
+                    None if inputs == 0 => (SHARD_WEIGHT / weight).max(1),
+                    None => SHARD_WEIGHT.saturating_sub(used) / weight,
                 };
                 let taken = room.min(left);
                 inputs += taken;
-                prompts += taken * framings;
+                used = taken.saturating_mul(weight).saturating_add(used);
                 if taken < left {
-                    at_hand = Some((left - taken, framings));
+                    at_hand = Some((left - taken, weight));
                     break;
                 }
                 at_hand = scenarios.next();
@@ -238,6 +250,22 @@ impl<'p> Plan<'p> {
     }
 }
 
+/// How much of a shard one input of the scenario takes, of [`SHARD_WEIGHT`].
+fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
+    let card = &pipeline.card;
+    let layers = pipeline.layers.len() as u64;
+    let of_token = layers * card.d_model as u64 + (layers + 1) * card.n_head as u64;
+    let around = pipeline.prompt.len() as u64 + inputs.text_bytes() / inputs.len().max(1);
+    let numbers = |framing: &Framing| {
+        let tokens = (around + framing.text.len() as u64) / TOKEN_BYTES + 1;
+        // A longer one cannot be run.
+        tokens.min(card.n_positions as u64) * of_token + card.vocab_size as u64
+    };
+    let bytes = framings.iter().map(numbers).sum::<u64>() * size_of::<f32>() as u64;
+    let by_size = bytes.saturating_mul(SHARD_WEIGHT / SHARD_BYTES);
+    (framings.len() as u64 * (SHARD_WEIGHT / SHARD_PROMPTS)).max(by_size).max(1)
+}
+
 /// Every wording of every task, and the controls of each after its wordings.
 fn framings(
     scenario: &Scenario,
@@ -255,4 +283,37 @@ fn framings(
         framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
     }
     Ok(framings)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::pipeline::config;
+
+    #[test]
+    fn a_shard_is_bounded_by_its_bytes_as_well_as_by_its_prompts() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny.yml");
+        let mut pipeline = config::load(&file, &[]).unwrap();
+        let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
+        let inputs: u64 = pipeline.scenarios.iter().map(|s| s.inputs.len()).sum();
+        let shards = |pipeline: &Pipeline| {
+            let plan = Plan::new(pipeline, &tokenizer).unwrap();
+            let shards: Vec<_> = plan.shards().collect::<Result<_, _>>().unwrap();
+            assert_eq!(shards.len(), plan.n_shards() as usize);
+            let prompts: usize = shards.iter().map(|shard| shard.prompts.len()).sum();
+            assert_eq!(prompts as u64, plan.n_prompts(), "every prompt is in one shard");
+            shards.len() as u64
+        };
+        assert_eq!(shards(&pipeline), 1);
+        // Scores of 16 MiB a prompt: four prompts of an input are a quarter of a shard.
+        pipeline.card.vocab_size = 4 << 20;
+        assert_eq!(shards(&pipeline), inputs.div_ceil(3));
+        // An input larger than a shard has one for itself.
+        pipeline.card.vocab_size = 4 << 26;
+        assert_eq!(shards(&pipeline), inputs);
+        pipeline.shard_inputs = std::num::NonZeroU32::new(5);
+        assert_eq!(shards(&pipeline), inputs.div_ceil(5), "what the pipeline says holds");
+    }
 }

@@ -44,3 +44,37 @@ fn check_promises_no_time_when_no_prompt_fits() {
     assert!(checked.stdout.contains("no prompt fits the model"), "{}", checked.stdout);
     assert!(!checked.stdout.contains("inf"), "{}", checked.stdout);
 }
+
+#[test]
+fn check_prints_the_plan_as_one_object_for_a_scheduler() {
+    let folder = Folder::new();
+    folder.write(&GOOD.replace("scenarios:", "shard_inputs: 1\nscenarios:"));
+    let check = |extra: &[&str]| {
+        let ended = aqlens(folder.path(), &[&["check", "pipeline.yml", "--json"], extra].concat());
+        let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(object["exit_code"], ended.code, "{}", ended.stdout);
+        object
+    };
+    let plan = check(&[]);
+    assert_eq!((&plan["prompts"], &plan["shards"]), (&2.into(), &1.into()), "{plan}");
+    assert_eq!((&plan["problems"], &plan["exit_code"]), (&serde_json::json!([]), &0.into()));
+    let number = |key: &str| plan[key].as_f64().unwrap();
+    assert!(number("tokens") > number("longest") && number("longest") > 4.0, "{plan}");
+    let seconds = number("tokens") / number("tokens_per_second");
+    assert!((number("seconds") / seconds - 1.0).abs() < 1e-9, "{plan}");
+    // Two captured layers of 27 numbers; three heads of these two; 320 scores a prompt.
+    let raw = number("tokens") * 4.0 * (2.0 * 27.0 + 2.0 * 3.0) + 2.0 * 320.0 * 4.0;
+    assert_eq!((number("raw_bytes"), number("kept_bytes")), (raw, raw), "{plan}");
+    assert_eq!(check(&["--set", "retain=[]"])["kept_bytes"], 0);
+
+    let wrong = check(&["--set", "stages.extract.layers=[9]", "--set", "max_skipped=2"]);
+    let problems = wrong["problems"].as_array().unwrap();
+    assert_eq!((problems.len(), &wrong["exit_code"]), (2, &2.into()), "{wrong}");
+    assert!(problems.iter().any(|p| p["at"] == "stages[0].layers[0]"), "{wrong}");
+    let long = format!("scenarios.0.inputs.ball={}", "the red ball ".repeat(40));
+    let wrong = check(&["--set", &long]);
+    assert!(
+        wrong["problems"][0]["message"].as_str().unwrap().contains("too_long: skip"),
+        "{wrong}"
+    );
+}

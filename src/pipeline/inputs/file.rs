@@ -17,6 +17,7 @@ const BLOCK: usize = 256;
 pub struct InputsFile {
     source: FileSource,
     rows: u64,
+    text_bytes: u64,
     first: Input,
     /// Digests of its rows' ids and texts, for each [`BLOCK`] of them.
     blocks: Vec<[u8; 16]>,
@@ -45,7 +46,9 @@ impl InputsFile {
         let mut first = None;
         let mut blocks = Vec::new();
         let mut block = Block::default();
+        let mut text_bytes = 0;
         let checked = check_file(path, columns, &mut |id, text| {
+            text_bytes += text.len() as u64;
             block.add(&id, &text);
             if block.rows == BLOCK {
                 blocks.push(std::mem::take(&mut block).digest());
@@ -64,6 +67,7 @@ impl InputsFile {
                 sha256: checked.sha256,
             },
             rows: checked.rows,
+            text_bytes,
             first: first.expect("a file without rows is refused"),
             blocks,
         })
@@ -76,6 +80,10 @@ impl InputsFile {
 
     pub(super) fn len(&self) -> u64 {
         self.rows
+    }
+
+    pub(super) fn text_bytes(&self) -> u64 {
+        self.text_bytes
     }
 
     pub(super) fn first(&self) -> &Input {

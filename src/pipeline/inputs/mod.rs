@@ -51,6 +51,14 @@ impl Inputs {
         self.len() == 0
     }
 
+    /// Bytes of all their texts.
+    pub fn text_bytes(&self) -> u64 {
+        match self {
+            Self::Inline(list) => list.iter().map(|input| input.text.len() as u64).sum(),
+            Self::File(file) => file.text_bytes(),
+        }
+    }
+
     /// The first one.
     ///
     /// # Panics

@@ -1,0 +1,113 @@
+//! What a run will take, told to people and to schedulers.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::prompt::visible;
+
+/// What a run will take. Its fields are those of `check --json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Estimate {
+    pub(super) pipeline: String,
+    pub(super) model: String,
+    pub(super) n_layer: i16,
+    pub(super) n_head: i16,
+    pub(super) d_model: usize,
+    pub(super) n_positions: usize,
+    pub(super) onnxruntime: String,
+    pub(super) provider: String,
+    pub(super) threads: usize,
+    pub(super) prompts: u64,
+    /// Of the prompts that fit the model.
+    pub(super) tokens: u64,
+    /// Tokens of the longest prompt.
+    pub(super) longest: usize,
+    /// Prompts that the run will skip.
+    pub(super) too_long: u64,
+    pub(super) shards: u32,
+    /// Of activations, attention and logits, before compression.
+    pub(super) raw_bytes: u64,
+    /// Those of them that the pipeline retains.
+    pub(super) kept_bytes: u64,
+    /// Measured on one batch; `None` when no prompt fits the model.
+    pub(super) tokens_per_second: Option<f64>,
+    /// Of the model alone, for the whole run by one process.
+    pub(super) seconds: Option<f64>,
+}
+
+/// Something that keeps a pipeline from running.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Obstacle {
+    /// The field of the pipeline file, as in `stages[0].layers`, when it is one's.
+    pub(super) at: Option<String>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+impl Estimate {
+    /// For people.
+    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "pipeline  {}: no problems", visible(&self.pipeline))?;
+        writeln!(
+            out,
+            "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
+            visible(&self.model),
+            self.n_layer,
+            self.n_head,
+            self.d_model,
+            self.n_positions
+        )?;
+        let Self { onnxruntime, provider, threads, .. } = self;
+        writeln!(out, "runtime   ONNX Runtime {onnxruntime}, {provider}, {threads} threads")?;
+        writeln!(out, "prompts   {}", self.prompts)?;
+        writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
+        if self.too_long > 0 {
+            writeln!(out, "too long  {} prompts", self.too_long)?;
+        }
+        writeln!(out, "shards    {}", self.shards)?;
+        writeln!(
+            out,
+            "bytes     about {} of raw tables (activations, attention, logits), {} kept",
+            size(self.raw_bytes),
+            size(self.kept_bytes)
+        )?;
+        match (self.seconds, self.tokens_per_second) {
+            (Some(seconds), Some(speed)) => writeln!(
+                out,
+                "time      about {seconds:.1} s for the model alone at {speed:.0} tokens/s; \
+                 writing tables adds to it"
+            ),
+            _ => writeln!(out, "time      none: no prompt fits the model"),
+        }
+    }
+
+    /// For schedulers: one object.
+    pub(super) fn write_json(&self, exit_code: u8, out: &mut impl Write) -> io::Result<()> {
+        let mut object = json!(self);
+        object["exit_code"] = exit_code.into();
+        object["problems"] = json!([]);
+        writeln!(out, "{object}")
+    }
+}
+
+/// The object of a pipeline that cannot be run.
+pub(super) fn write_obstacles(
+    obstacles: &[Obstacle],
+    exit_code: u8,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    writeln!(out, "{}", json!({ "exit_code": exit_code, "problems": obstacles }))
+}
+
+fn size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
+}
