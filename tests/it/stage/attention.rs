@@ -139,8 +139,8 @@ fn a_prompt_that_is_all_focus_or_skipped_has_no_overlap() {
     assert!(focus(&run).iter().all(|row| !row.starts_with('c')));
 }
 
-/// The input stands behind tasks of one and of three tokens; the last token looks at position 0, at
-/// the input's second token, at the token before the input and at itself, in this order.
+/// The input stands behind tasks of two and of four tokens; the last token looks at position 0, at
+/// the input's second token, at the task's last token and at itself, in this order.
 #[test]
 fn aligned_positions_are_those_of_the_same_tokens() {
     let config = Config { top_k: 3, aligned: true, ..Config::default() };
@@ -152,29 +152,30 @@ fn aligned_positions_are_those_of_the_same_tokens() {
     };
     let looks = |prompt: &FakePrompt, _: i16, _: i16| {
         let (first, last) = (prompt.segments.find('i').unwrap(), prompt.tokens.len() - 1);
+        let task = prompt.segments.rfind('t').unwrap();
         let mut weights = vec![0.01; prompt.tokens.len()];
-        (weights[0], weights[first + 1], weights[first - 1]) = (0.5, 0.2, 0.15);
+        (weights[0], weights[first + 1], weights[task]) = (0.5, 0.2, 0.15);
         weights[last] = 0.1;
         weights
     };
-    let prompts = [of("a", "tffiiee"), of("b", "tttffiiee")];
+    let prompts = [of("a", "ttffiiee"), of("b", "ttttffiiee")];
     let expected = [
-        // Position 0, and position 4: the input in one, the template in the other.
-        "3 -1 a b 0.500 3 ok",
+        // Position 0 alone.
+        "3 -1 a b 0.200 3 ok",
         "3 -1 a b 1.000 3 ok_aligned",
         "3 -1 a b 1.000 3 ok_no_sink",
     ];
     assert_eq!(overlap(&run_on(&prompts, &config, &looks)), expected);
 
     // Other tokens of the input cannot stand for these.
-    let mut other = of("c", "tttffiiee");
-    other.tokens[6] = 9;
+    let mut other = of("c", "ttttffiiee");
+    other.tokens[7] = 9;
     let expected = [
-        "3 -1 a c 0.500 3 ok",
+        "3 -1 a c 0.200 3 ok",
         "3 -1 a c null 3 no_alignment_aligned",
         "3 -1 a c null 3 no_alignment_no_sink",
     ];
-    assert_eq!(overlap(&run_on(&[of("a", "tffiiee"), other], &config, &looks)), expected);
+    assert_eq!(overlap(&run_on(&[of("a", "ttffiiee"), other], &config, &looks)), expected);
 
     // Four tokens leave one outside a set of three, but none outside one without position 0.
     let short = [of("a", "tiie"), of("b", "tiie")];

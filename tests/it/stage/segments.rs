@@ -190,13 +190,14 @@ fn the_mean_head_is_the_mean_of_values_not_of_weights() {
 fn what_is_left_of_next_to_nothing_is_not_compared() {
     let weights = |p: &FakePrompt, _: i16, head: i16| match (p.task.as_str(), head) {
         ("a", 0) => vec![0.9992, 0.0008, 0.0],
+        ("b", 1) => vec![0.5, 0.5, 0.0],
         _ => vec![0.5, 0.25, 0.25],
     };
     let run = run_on(&[with("a", "tii"), with("b", "tii")], Heads::All, &weights);
     let expected = [
-        "a b -1 0.0000 0.2504 0.5000 1 ok",
+        "a b -1 0.3113 0.2504 0.5000 1 ok",
         "a b 0 null 0.0008 0.5000 0 low_mass",
-        "a b 1 0.0000 0.5000 0.5000 1 ok",
+        "a b 1 0.3113 0.5000 0.5000 1 ok",
     ];
     assert_eq!(divergences(&run, "jsd_input"), expected);
     assert_eq!(divergences(&run, "jsd_full")[1], "a b 0 0.3076 1.0000 1.0000 1 ok");
