@@ -75,7 +75,7 @@ deny: ## licences and advisories of the dependencies (needs cargo-deny)
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
 	$(CARGO) deny check
 
-bench: venv build $(EXPORT_VENV)/.ready ## speed beside the notebook's loop (not a test)
+bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
 	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers)

@@ -46,18 +46,6 @@ pub fn squared_norm(a: &[f32]) -> f64 {
     dot(a, a)
 }
 
-/// Squared norms of the first 0, 1, 2, ... rows of `values`, each row `width` long: one number more
-/// than there are rows. Row after row, so that it equals a sum of [`dot`] over rows to the last bit.
-pub fn prefix_squared_norms(values: &[f32], width: usize) -> Vec<f64> {
-    let mut sums = vec![0.0];
-    let mut sum = 0.0;
-    for row in values.chunks_exact(width.max(1)) {
-        sum += squared_norm(row);
-        sums.push(sum);
-    }
-    sums
-}
-
 /// The notebook's cosine, from a dot product and two squared norms: each norm is raised to
 /// [`NORM_FLOOR`] by itself. `None` when a vector is zero everywhere (the notebook says 0: a vector
 /// without a direction has no similarity). Rounding beyond -1..1 is cut off; a vector with itself
@@ -118,19 +106,6 @@ mod tests {
         #[test]
         fn dot_does_not_care_which_side_is_which((a, b) in vectors()) {
             prop_assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
-        }
-
-        #[test]
-        fn prefix_norms_end_in_the_whole_norm(
-            values in prop::collection::vec(-1e4_f32..1e4, 0..120), width in 1_usize..9,
-        ) {
-            let prefixes = prefix_squared_norms(&values, width);
-            let rows = values.len() / width;
-            prop_assert_eq!(prefixes.len(), rows + 1);
-            for (n, &prefix) in prefixes.iter().enumerate() {
-                let cut = &values[..n * width];
-                prop_assert!((prefix - naive(cut, cut)).abs() <= tolerance(cut, cut));
-            }
         }
 
         #[test]

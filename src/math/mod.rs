@@ -22,7 +22,7 @@ mod calibration;
 pub use distribution::{
     Distribution, Divergences, MASS_FLOOR, jsd_bits, jsd_contributions, overlap_at,
 };
-pub use dot::{NORM_FLOOR, cosine, dot, dot_wide, prefix_squared_norms, squared_norm};
+pub use dot::{NORM_FLOOR, cosine, dot, dot_wide, squared_norm};
 pub use geometry::{
     CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, biased_cka_by_chance,
     debiased_cka, debiased_cka_error, debiased_cka_test, mutual_neighbours, rsa, rsa_test,

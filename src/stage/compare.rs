@@ -178,23 +178,30 @@ impl<'a> Compared<'a> {
     }
 
     /// The cosines of the flattened activations, each pair cut to its shorter prompt. Goes token by
-    /// token over all pairs, so that a token's numbers are still in the cache when its next pair
-    /// needs them.
+    /// token over all pairs, so that a token's numbers are widened once and still in the cache when
+    /// its next pair needs them.
     fn flat(&self, pairs: &[(usize, usize)]) -> Vec<Cell> {
         let (vectors, width) = (&self.vectors, self.width);
-        let norms: Vec<Vec<f64>> = vectors
-            .iter()
-            .map(|vector| math::prefix_squared_norms(vector.unwrap_or_default(), width))
-            .collect();
-        let tokens = |i: usize| norms[i].len() - 1;
+        let tokens = |i: usize| vectors[i].map_or(0, |vector| vector.len() / width);
+        // Squared norms of the first 0, 1, 2, ... tokens.
+        let mut norms = vec![vec![0.0]; vectors.len()];
+        let mut wide = vec![vec![0.0; width]; vectors.len()];
         let mut dots = vec![0.0; pairs.len()];
         for token in 0..(0..vectors.len()).map(tokens).max().unwrap_or(0) {
             let span = token * width..(token + 1) * width;
+            for (i, wide) in wide.iter_mut().enumerate() {
+                let Some(row) = vectors[i].and_then(|vector| vector.get(span.clone())) else {
+                    continue;
+                };
+                for (wide, value) in wide.iter_mut().zip(row) {
+                    *wide = f64::from(*value);
+                }
+                let norm = norms[i][token] + math::dot_wide(wide, wide);
+                norms[i].push(norm);
+            }
             for (&(a, b), dot) in pairs.iter().zip(&mut dots) {
-                if token < tokens(a).min(tokens(b))
-                    && let (Some(a), Some(b)) = (vectors[a], vectors[b])
-                {
-                    *dot += math::dot(&a[span.clone()], &b[span.clone()]);
+                if token < tokens(a).min(tokens(b)) {
+                    *dot += math::dot_wide(&wide[a], &wide[b]);
                 }
             }
         }

@@ -1,6 +1,8 @@
-"""`make bench`: how fast extraction is beside the notebook's loop, and what one small run takes.
+"""`make bench`: how fast extraction is beside the notebook's loop, and what one small run takes;
+then extraction beside bare ONNX Runtime (`extraction.py`), measures from dumped tables beside
+DuckDB and numpy (`analysis.py`), and runs of up to 100,000 prompts (`scale.py`).
 
-    python tests/bench/bench.py [--runs N] [--threads N] [--tokenizer FILE]
+    python tests/bench/bench.py [--only PART ...] [--runs N] [--threads N] [--tokenizer FILE]
 
 Needs the Python environment of export/ (it runs export.py and reference.py) and a release binary
 (AQLENS, or target/release/aqlens). Prints Markdown; docs/benchmarks.md explains the figures.
@@ -16,6 +18,7 @@ import os
 import re
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -28,6 +31,7 @@ from material import LAYERS, ROOT, Material, make_material
 PIPELINE = Path("pipelines/experiment-037.yml")
 DEMO = ROOT / "data/demo"
 WANTED_RATIO, WANTED_SECONDS = 4.0, 1.5
+PARTS = ["notebook", "extraction", "analysis", "scale"]
 
 
 @dataclass
@@ -220,38 +224,48 @@ def find_runtime(aqlens: Path) -> tuple[str, Path]:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description="Measures aqlens beside the notebook's loop.")
-    parser.add_argument("--runs", type=int, default=7, help="rounds of each measurement")
+    parser = argparse.ArgumentParser(description="Measures aqlens beside what else there is.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument("--runs", type=int, help="rounds of each measurement")
     parser.add_argument("--threads", type=int, help="threads of both (default: one a core)")
     parser.add_argument("--tokenizer", type=Path, default=DEMO / "tokenizer.json")
     args = parser.parse_args()
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    aqlens = Path(os.environ.get("AQLENS", target / "release/aqlens")).resolve()
-    folder = Path(os.environ.get("AQLENS_CACHE", ROOT / "target")).resolve() / "bench"
-    if not aqlens.is_file():
-        raise SystemExit(f"error: {aqlens} is not there: run `make build`, or set AQLENS")
+    if "notebook" in args.only:
+        notebook(args.runs or 7, args.threads, args.tokenizer.resolve())
+    for part in [part for part in PARTS[1:] if part in args.only]:
+        options = ["--runs", args.runs] if args.runs else []
+        options += ["--threads", args.threads] if args.threads and part != "analysis" else []
+        options += ["--tokenizer", args.tokenizer.resolve()] if part != "scale" else []
+        command = [sys.executable, ROOT / f"tests/bench/{part}.py", *map(str, options)]
+        sys.stdout.flush()
+        subprocess.run(command, check=True)
+
+
+def notebook(runs: int, threads: int | None, tokenizer: Path) -> None:
+    """Beside the notebook's loop."""
+    aqlens, folder = machine.binary(), machine.work_folder()
     runtime, library = find_runtime(aqlens)
-    material = make_material(folder, args.tokenizer.resolve())
-    bench = Bench(aqlens, folder, args.threads)
+    material = make_material(folder, tokenizer)
+    bench = Bench(aqlens, folder, threads)
     print_machine(bench, runtime)
 
     rounds = []
-    for number in range(1, args.runs + 1):
+    for number in range(1, runs + 1):
         rounds.append(bench.round(material))
         done = rounds[-1]
         print(
-            f"round {number} of {args.runs}: {done.ratio:.2f} times "
+            f"round {number} of {runs}: {done.ratio:.2f} times "
             f"({done.rate:.0f} against {done.reference_rate:.0f} tokens/s)",
             file=sys.stderr,
             flush=True,
         )
-    warm = [bench.experiment([]) for _ in range(args.runs)]
+    warm = [bench.experiment([]) for _ in range(runs)]
     model = [DEMO / name for name in ("model.onnx", "head.onnx", "model.json", "tokenizer.json")]
-    cold = [bench.experiment([aqlens, library, *model]) for _ in range(args.runs)]
+    cold = [bench.experiment([aqlens, library, *model]) for _ in range(runs)]
 
     print_extraction(rounds, material)
     print("\n## The notebook's pipeline, from a new process into a new folder\n")
-    print(f"Median of {args.runs} (smallest to largest).")
+    print(f"Median of {runs} (smallest to largest).")
     print_experiment("Files in the system's cache", warm, judged=True)
     print_experiment("Binary, library and model dropped from it", cold, judged=True)
     print("\n## Commands\n\n```sh")

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @dataclass
 class Finished:
@@ -26,10 +28,9 @@ class Finished:
 def run(command: list) -> Finished:
     """Runs `command` in the repository root; a failure ends the benchmark with its own words."""
     command = [str(part) for part in command]
-    root = Path(__file__).resolve().parents[2]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         busy, started = _busy_seconds(), time.perf_counter()
-        process = subprocess.Popen(command, cwd=root, stdout=out, stderr=err)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -82,3 +83,24 @@ def describe() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     system = f"{platform.system()} {platform.release()}"
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {system}"
+
+
+def binary() -> Path:
+    """The release binary: AQLENS, or where cargo puts it."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    aqlens = Path(os.environ.get("AQLENS", target / "release/aqlens")).resolve()
+    if not aqlens.is_file():
+        raise SystemExit(f"error: {aqlens} is not there: run `make build`, or set AQLENS")
+    return aqlens
+
+
+def work_folder() -> Path:
+    """Where the benchmarks keep what they make; git ignores it."""
+    folder = Path(os.environ.get("AQLENS_CACHE", ROOT / "target")).resolve() / "bench"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def say(text: str) -> None:
+    """A line about the progress, beside the figures."""
+    print(text, file=sys.stderr, flush=True)

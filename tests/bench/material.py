@@ -12,15 +12,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from machine import ROOT
 from tokenizers import Tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
 GPT2_SMALL = {"n_layer": 12, "n_head": 12, "n_embd": 768, "vocab_size": 50257, "n_positions": 1024}
 # The notebook's layers and prompt.
 LAYERS = [0, 2, 4, 6, 8, 10, 11]
 PROMPT = "{task}\n\nContext: {input}\n\nAnswer:"
 SHORTEST, LONGEST = 20, 60
 INPUTS = 16
+# Of a shard, where there are more.
+SHARD_INPUTS = 32
 
 TASKS = {
     "color": "What color is the ball?",
@@ -49,13 +51,13 @@ class Material:
     lengths: list[int]
 
 
-def make_material(folder: Path, tokenizer: Path) -> Material:
+def make_material(folder: Path, tokenizer: Path, n_inputs: int = INPUTS) -> Material:
     """Makes what is not there yet; takes a minute or two the first time."""
     folder.mkdir(parents=True, exist_ok=True)
     model, checkpoint = folder / "model", folder / "checkpoint"
     _make_model(folder, model, checkpoint, tokenizer)
     rng = random.Random(37)
-    inputs = {f"scene-{i:02}": _scene(rng, 1 + i % 4) for i in range(INPUTS)}
+    inputs = {f"scene-{i:02}": _scene(rng, 1 + i % 4) for i in range(n_inputs)}
     encoder = Tokenizer.from_file(str(tokenizer))
     lengths = [
         len(encoder.encode(PROMPT.replace("{task}", task).replace("{input}", text)).ids)
@@ -69,12 +71,19 @@ def make_material(folder: Path, tokenizer: Path) -> Material:
         )
     prompts = {"name": "prompts", "inputs": inputs, "tasks": TASKS}
     # As many inputs as a shard holds, under one task, so that the prompts get a shard of their own.
-    warm_up = {"name": "warm-up", "inputs": inputs, "tasks": {"existence": TASKS["existence"]}}
+    shard_inputs = min(n_inputs, SHARD_INPUTS)
+    first = dict(list(inputs.items())[:shard_inputs])
+    warm_up = {"name": "warm-up", "inputs": first, "tasks": {"existence": TASKS["existence"]}}
+    of = "" if n_inputs == INPUTS else f"-{n_inputs}"
+
+    def write(name: str, scenarios: list[dict]) -> Path:
+        return _write_pipeline(folder / f"{name}{of}.yml", model, scenarios, shard_inputs)
+
     return Material(
         model=model,
         checkpoint=checkpoint,
-        measured=_write_pipeline(folder / "prompts.yml", model, [prompts]),
-        run=_write_pipeline(folder / "with-warm-up.yml", model, [warm_up, prompts]),
+        measured=write("prompts", [prompts]),
+        run=write("with-warm-up", [warm_up, prompts]),
         lengths=lengths,
     )
 
@@ -89,14 +98,16 @@ def _scene(rng: random.Random, clauses: int) -> str:
     return "There is " + ", and ".join(clause() for _ in range(clauses)) + "."
 
 
-def _write_pipeline(path: Path, model: Path, scenarios: list[dict]) -> Path:
+def _write_pipeline(
+    path: Path, model: Path, scenarios: list[dict], shard_inputs: int
+) -> Path:
     pipeline = {
         "name": path.stem,
         "model": model.name,
         "prompt": PROMPT,
         # As the reference.
         "provider": "cpu",
-        "shard_inputs": INPUTS,
+        "shard_inputs": shard_inputs,
         "scenarios": scenarios,
         "stages": [{"kind": "extract", "layers": LAYERS}],
     }

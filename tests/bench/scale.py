@@ -1,0 +1,169 @@
+"""How a run grows with its prompts: memory, disk, time.  docs/benchmarks.md, "Many prompts".
+
+    python tests/bench/scale.py [--sizes 1000 2000 10000 100000] [--runs N] [--threads N]
+
+The demo model over the shipped scenes and tasks, each scene as often as it takes under new ids;
+`retain: []`, the notebook's stages and the report. Needs the release binary alone (AQLENS, or
+target/release/aqlens). Each size runs N times (the default: so often that it takes about as many
+prompts as the largest, five times at most), the sizes in turn.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from itertools import cycle, islice
+from pathlib import Path
+
+import machine
+from machine import ROOT
+
+STAGES = ["extract", "similarity", "divergence", "attention", "tokens", "summary", "report"]
+TASKS = 5
+# What issue 3 wants: memory at the largest against that at 2,000 prompts, time per prompt.
+MEMORY_SIZE, MEMORY, TIME = 2_000, 1.15, 0.10
+
+
+@dataclass
+class Run:
+    seconds: float
+    peak_bytes: int
+    # The most that the run directory took while it ran, and what is left of it.
+    disk_bytes: int
+    kept_bytes: int
+    report_bytes: int
+    others: float | None
+
+
+class DiskWatch(threading.Thread):
+    """Sizes a folder again and again; a look takes a tenth of the time between looks at most."""
+
+    def __init__(self, folder: Path):
+        super().__init__(daemon=True)
+        self.folder, self.most, self.ended = folder, 0, threading.Event()
+
+    def run(self) -> None:
+        pause = 0.1
+        while not self.ended.wait(pause):
+            started = time.perf_counter()
+            self.most = max(self.most, size(self.folder))
+            pause = max(0.1, 10 * (time.perf_counter() - started))
+
+    def end(self) -> int:
+        self.ended.set()
+        self.join()
+        return max(self.most, size(self.folder))
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below, as they are right now."""
+    total, folders = 0, [folder]
+    while folders:
+        try:
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    total += entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def write_pipeline(folder: Path, prompts: int) -> Path:
+    scenes = (ROOT / "data/scenes.jsonl").read_text(encoding="utf-8").splitlines()
+    inputs = folder / f"inputs-{prompts}.jsonl"
+    with inputs.open("w", encoding="utf-8") as file:
+        for i, scene in enumerate(islice(cycle(scenes), prompts // TASKS)):
+            file.write(json.dumps({"id": f"scene-{i:07}", "text": json.loads(scene)["text"]}) + "\n")
+    tasks = {"file": str(ROOT / "data/tasks.csv"), "id": "task", "text": "question"}
+    pipeline = {
+        "name": f"scale-{prompts}",
+        "model": str(ROOT / "data/demo"),
+        "provider": "cpu",
+        "retain": [],
+        "scenarios": [
+            {
+                "name": "scenes",
+                "inputs": {"file": inputs.name, "id": "id", "text": "text"},
+                "tasks": tasks,
+            }
+        ],
+        "stages": [{"kind": kind} for kind in STAGES],
+    }
+    path = folder / f"scale-{prompts}.yml"
+    # JSON is YAML.
+    path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def run(aqlens: Path, pipeline: Path, threads: list[str]) -> Run:
+    with tempfile.TemporaryDirectory(dir=pipeline.parent) as folder:
+        run_dir = Path(folder) / "run"
+        watch = DiskWatch(run_dir)
+        watch.start()
+        done = machine.run([aqlens, "run", pipeline, "--run-dir", run_dir, *threads])
+        disk = watch.end()
+        report = (run_dir / "report.html").stat().st_size
+        return Run(done.seconds, done.peak_bytes, disk, size(run_dir), report, done.others)
+
+
+def median(runs: list[Run], field: str) -> float:
+    return statistics.median(getattr(run, field) for run in runs)
+
+
+def show(results: dict[int, list[Run]]) -> None:
+    print("\n| prompts | runs | ms a prompt | peak memory, MB | disk at most, MB | kept, MB | report, kB |")
+    print("|---|---|---|---|---|---|---|")
+    per_prompt = {}
+    for prompts, runs in results.items():
+        per_prompt[prompts] = 1000 * median(runs, "seconds") / prompts
+        cells = [
+            f"{prompts:,}",
+            str(len(runs)),
+            f"{per_prompt[prompts]:.3f}",
+            *(f"{median(runs, f) / 1e6:.1f}" for f in ("peak_bytes", "disk_bytes", "kept_bytes")),
+            f"{median(runs, 'report_bytes') / 1e3:.0f}",
+        ]
+        print(f"| {' | '.join(cells)} |")
+    largest = max(results)
+    if MEMORY_SIZE in results and largest > MEMORY_SIZE:
+        ratio = median(results[largest], "peak_bytes") / median(results[MEMORY_SIZE], "peak_bytes")
+        holds = "holds" if ratio <= MEMORY else "DOES NOT HOLD"
+        print(f"\n**Peak memory at {largest:,} prompts: {ratio:.3f} times that at {MEMORY_SIZE:,}.** "
+              f"At most {MEMORY}: {holds}.")
+    spread = max(per_prompt.values()) / min(per_prompt.values()) - 1
+    holds = "holds" if spread <= TIME else "DOES NOT HOLD"
+    print(f"**Time per prompt: within {100 * spread:.1f} %.** Within {100 * TIME:.0f} %: {holds}.")
+    others = [run.others for runs in results.values() for run in runs if run.others is not None]
+    if others:
+        print(f"Other processes took {100 * statistics.median(others):.0f} % of the cores.")
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Measures how a run grows with its prompts.")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 2_000, 10_000, 100_000])
+    parser.add_argument("--runs", type=int, help="how often each size runs")
+    parser.add_argument("--threads", type=int, help="default: one a core")
+    args = parser.parse_args()
+    aqlens, folder = machine.binary(), machine.work_folder()
+    threads = ["--threads", str(args.threads)] if args.threads else []
+    pipelines = {size: write_pipeline(folder, size) for size in args.sizes}
+    often = {size: args.runs or min(5, max(1, max(args.sizes) // size)) for size in args.sizes}
+    results: dict[int, list[Run]] = {size: [] for size in args.sizes}
+    print(f"\n## Many prompts: the demo model, `retain: []`\n\n- Machine: {machine.describe()}")
+    for number in range(max(often.values())):
+        for size_ in args.sizes:
+            if number < often[size_]:
+                results[size_].append(run(aqlens, pipelines[size_], threads))
+                machine.say(f"{size_:,} prompts: {results[size_][-1]}")
+    show(results)
+
+
+if __name__ == "__main__":
+    main()
