@@ -1,14 +1,14 @@
 //! What the stages share that put the model's head (its final layer norm and unembedding) to stored
 //! activations: whether they can, and how.
 
+use std::sync::Arc;
+
 use super::prompts::ShardPrompts;
-use super::{Context, Facts, StageError};
+use super::{Context, Facts, StageError, reread};
 use crate::spec::{Path, Problems};
 use crate::store::Store;
 use crate::table::TableError;
-use crate::table::reader::{Part, read_part};
-use crate::table::schema::ACTIVATIONS;
-use crate::table::writer::PartAddress;
+use crate::table::reader::Part;
 
 /// Whether a stage of that kind, standing at `at`, has a head to use; else `None` and a problem.
 pub(super) fn check(kind: &str, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<()> {
@@ -30,9 +30,8 @@ pub(super) fn activations(
     part: u32,
     layer: i16,
     prompts: &ShardPrompts,
-) -> Result<Part, TableError> {
-    let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
-    let table = read_part(store, address, &["token_id", "values"])?;
+) -> Result<Arc<Part>, TableError> {
+    let table = reread::activations(store, part, layer)?;
     prompts.check_tokens(&table)?;
     Ok(table)
 }

@@ -1,13 +1,13 @@
 //! Stored activations as the analyses read them: one layer of a shard, prompt by prompt.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::prompts::{PromptRow, ShardPrompts};
-use super::{Context, StageError};
+use super::{Context, StageError, reread};
 use crate::monitor::Event;
-use crate::table::reader::{Part, read_part};
-use crate::table::schema::ACTIVATIONS;
-use crate::table::writer::PartAddress;
+use crate::table::reader::Part;
 
 /// One layer of a shard's activations, known to be those of its prompts.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Layer {
     pub(super) number: i16,
     /// Numbers a token has.
     pub(super) width: usize,
-    part: Part,
+    part: Arc<Part>,
 }
 
 impl Layer {
@@ -27,8 +27,7 @@ impl Layer {
         prompts: &ShardPrompts,
     ) -> Result<Self, StageError> {
         context.go_on()?;
-        let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part: context.part };
-        let part = read_part(context.store, address, &["token_id", "values"])?;
+        let part = reread::activations(context.store, context.part, layer)?;
         prompts.check_tokens(&part)?;
         let (_, width) = part.vectors("values")?;
         Ok(Self { number: layer, width, part })

@@ -34,6 +34,7 @@ mod frame;
 mod head;
 mod hidden;
 mod prompts;
+mod reread;
 mod spaces;
 mod spans;
 mod weights;
