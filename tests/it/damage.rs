@@ -237,7 +237,7 @@ fn a_damaged_record_of_the_run_is_named_and_written_anew(
 #[test]
 fn a_shorter_file_that_is_whole_is_altered_and_not_truncated() {
     let folder = Folder::copy();
-    let small = fs::read(folder.path("tables/verdict/part-00000.parquet")).unwrap();
+    let small = fs::read(folder.path("tables/skipped/part-00000.parquet")).unwrap();
     let large = folder.path(PART);
     assert!(small.len() < fs::read(&large).unwrap().len());
     put(&large, &small);
