@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::page::{
     Alignment, CurvePoint, Input, Page, PairValue, Prompt, Scenario, Token, Verdict,
 };
+use super::sections::{self, Section};
 use super::svg::number;
 use super::tables::{self, Grid};
 use super::token::{ends_line, visible};
@@ -15,6 +16,7 @@ use super::{bars, curve, heatmap};
 use crate::prompt::visible_lines;
 
 const REPORT: &str = include_str!("templates/report.html");
+const SECTION: &str = include_str!("templates/section.html");
 const TABLE: &str = include_str!("templates/table.html");
 
 #[derive(Serialize)]
@@ -35,12 +37,14 @@ struct ScenarioView<'a> {
     verdict: Option<VerdictView<'a>>,
     alignment: Option<String>,
     findings: &'a [String],
+    sections: Vec<Value>,
     heatmaps: Vec<HeatmapView>,
     too_many_tasks: bool,
     numbers_in_cells: bool,
     similarity: Value,
     curve: Option<String>,
     divergence: Value,
+    explained: Option<Value>,
     overlap: Option<Value>,
     inputs: Vec<InputView<'a>>,
     more_inputs: u64,
@@ -78,6 +82,13 @@ struct InputView<'a> {
     focus: Option<Value>,
     bars_end: String,
     next: Option<Value>,
+    sections: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct SectionView<'a> {
+    section: &'a Section,
+    tables: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -126,7 +137,9 @@ impl Templates {
         let mut syntax = SyntaxConfig::builder();
         syntax.trim_blocks(true).lstrip_blocks(true);
         environment.set_syntax(syntax.build().expect("the usual delimiters are valid"));
-        for (name, text) in [("report.html", REPORT), ("table.html", TABLE)] {
+        for (name, text) in
+            [("report.html", REPORT), ("section.html", SECTION), ("table.html", TABLE)]
+        {
             environment.add_template(name, text).expect("the built-in templates parse");
         }
         Self { environment }
@@ -141,6 +154,11 @@ impl Templates {
 
     fn table(&self, grid: &Grid) -> Value {
         Value::from_safe_string(self.fill("table.html", grid))
+    }
+
+    fn section(&self, section: &Section) -> Value {
+        let tables = section.grids.iter().map(|grid| self.table(grid)).collect();
+        Value::from_safe_string(self.fill("section.html", &SectionView { section, tables }))
     }
 
     fn scenario<'a>(&self, index: usize, scenario: &'a Scenario) -> ScenarioView<'a> {
@@ -160,12 +178,14 @@ impl Templates {
             verdict: scenario.verdict.as_ref().map(verdict),
             alignment: scenario.alignment.as_ref().map(alignment),
             findings: &scenario.findings,
+            sections: sections::of_scenario(scenario).iter().map(|s| self.section(s)).collect(),
             heatmaps: heatmaps.collect(),
             too_many_tasks,
             numbers_in_cells: tasks.len() <= heatmap::MOST_WITH_NUMBERS,
             similarity: self.table(&tables::similarity(scenario)),
             curve: curve_of(scenario),
             divergence: self.table(&tables::divergence(scenario)),
+            explained: sections::of_notebook(scenario).map(|s| self.section(&s)),
             overlap: scenario.overlap.as_ref().map(|o| self.table(&tables::overlap(tasks, o))),
             inputs: inputs.map(|(i, input)| self.input(scenario, &id, i, input)).collect(),
             more_inputs: scenario.n_inputs.saturating_sub(scenario.inputs.len() as u64),
@@ -211,6 +231,7 @@ impl Templates {
             focus: any(&|p| !p.focus.is_empty()).then(|| self.table(&tables::focus(input))),
             next: any(&|p| !p.next.is_empty()).then(|| self.table(&tables::next_tokens(input))),
             prompts: input.prompts.iter().map(|p| prompt(p, heaviest, bars_end)).collect(),
+            sections: sections::of_input(tasks, input).iter().map(|s| self.section(s)).collect(),
             bars_end: bars_end.to_string(),
         }
     }

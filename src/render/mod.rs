@@ -1,6 +1,6 @@
 //! The report's pictures and its page: plain structs in, text out.
 //!
-//! [`page`] holds what a report says; [`html`] lays it out with a template that escapes everything
+//! [`page`] and [`evidence`] hold what a report says; [`html`] lays it out with a template that escapes everything
 //! it is given; the pictures are SVG, written by `svg` alone. No store, no table, no script: the
 //! page is one file that opens offline and asks for nothing.
 //!
@@ -8,12 +8,20 @@
 //! together: a colour scale with fixed ends, the number in every cell, and colours that follow the
 //! reader's light or dark setting.
 
+mod axis;
 mod bars;
 pub mod colour;
 mod curve;
+pub mod evidence;
+mod heads;
 mod heatmap;
 pub mod html;
+mod numbers;
 pub mod page;
+mod panel;
+mod sections;
+mod strips;
+mod surprisal;
 mod svg;
 mod tables;
 pub mod token;

@@ -1,5 +1,7 @@
 //! What a report says.
 
+use super::evidence::{Evidence, InputSurprisal, OutputToken};
+
 /// A whole report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Page {
@@ -34,6 +36,8 @@ pub struct Scenario {
     pub curve: Vec<CurvePoint>,
     /// Mean overlap of focus sets over the inputs.
     pub overlap: Option<Overlap>,
+    /// The measures that have a baseline, an alignment or an interval.
+    pub evidence: Evidence,
     /// The first inputs, in detail.
     pub inputs: Vec<Input>,
 }
@@ -125,6 +129,10 @@ pub struct Input {
     pub overlap: Option<Overlap>,
     /// Its prompts, one a task.
     pub prompts: Vec<Prompt>,
+    /// How surprising its tokens are under each task; empty when not known.
+    pub surprisal: Vec<InputSurprisal>,
+    /// The tokens that make the tasks' outputs differ most; empty when not known.
+    pub output_tokens: Vec<OutputToken>,
 }
 
 /// One prompt: an input under a task.

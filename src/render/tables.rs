@@ -42,22 +42,22 @@ pub(super) struct Number {
 }
 
 impl Number {
-    fn plain(text: String) -> Self {
+    pub(super) fn plain(text: String) -> Self {
         Self { text, ..Self::default() }
     }
 
-    fn measure(value: Option<f64>, decimals: usize) -> Self {
+    pub(super) fn measure(value: Option<f64>, decimals: usize) -> Self {
         Self::plain(value.map_or_else(|| NONE.to_owned(), |v| format!("{v:.decimals$}")))
     }
 }
 
 impl Grid {
-    fn new(caption: String, head: &[&str], source: &'static str) -> Self {
+    pub(super) fn new(caption: String, head: &[&str], source: &'static str) -> Self {
         let head = head.iter().map(|h| (*h).to_owned()).collect();
         Self { caption, head, source, ..Self::default() }
     }
 
-    fn cut(mut self) -> Self {
+    pub(super) fn cut(mut self) -> Self {
         self.more = self.rows.len().saturating_sub(MOST_ROWS);
         self.rows.truncate(MOST_ROWS);
         self

@@ -5,7 +5,7 @@
 Checked, on a laptop's and a phone's width, in light and in dark: every picture is drawn and nothing
 of it is cut off, no labels lie on each other, the page is no wider than the window, the console has
 no error, and nothing but the file itself is asked for (once as the page is, once with its own
-Content-Security-Policy switched off). Exits with 0 when all holds, 1 when not, 2 when the check
+Content-Security-Policy switched off). What opens on demand is opened. Exits with 0 when all holds, 1 when not, 2 when the check
 could not be made. Needs Chromium and the Python standard library.
 """
 
@@ -22,6 +22,8 @@ VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 INSPECT = r"""
 (() => {
   const problems = [];
+  // What opens on demand is looked at too.
+  for (const details of document.querySelectorAll('details')) details.open = true;
   const pictures = [...document.querySelectorAll('svg')];
   if (pictures.length === 0) problems.push('the page has no picture');
   if (document.querySelectorAll('h1').length !== 1) problems.push('the page has not one h1');
@@ -49,6 +51,11 @@ INSPECT = r"""
       const out = Math.max(box.left - b.left, b.right - box.right, box.top - b.top, b.bottom - box.bottom);
       if (out > 0.5) problems.push(`${name}: text "${text.textContent}" is cut off by ${out.toFixed(1)} px`);
     });
+    for (const text of svg.querySelectorAll('g > rect.part ~ text, g > rect.tile ~ text')) {
+      const [a, b] = [text.getBoundingClientRect(), text.parentNode.querySelector('rect').getBoundingClientRect()];
+      const out = Math.max(b.left - a.left, a.right - b.right);
+      if (out > 0.5) problems.push(`${name}: number "${text.textContent}" is ${out.toFixed(1)} px wider than its box`);
+    }
     const level = texts.map((_, i) => i).filter((i) => !texts[i].hasAttribute('transform'));
     for (const i of level) for (const j of level) {
       if (i >= j) continue;
@@ -156,6 +163,7 @@ def check(report, screenshot, width=1280, scheme="light", height=16000):
                 found.append(f"ink on paper has a contrast of {contrast:.1f} only")
             problems += [f"{view_width} px, {view_scheme}: {problem}" for problem in found]
         set_view(browser, width, scheme)
+        browser.evaluate("for (const d of document.querySelectorAll('details')) d.open = false")
         pictures = browser.evaluate("document.querySelectorAll('svg').length")
         save_screenshot(browser, screenshot, height)
     return list(dict.fromkeys(problems)), pictures

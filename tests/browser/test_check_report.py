@@ -87,6 +87,21 @@ class PlantedMistakes(unittest.TestCase):
         )
         self.assert_found("is cut off", lambda text: text.replace("</body>", cut))
 
+    def test_a_label_that_is_cut_off_in_what_opens_on_demand_is_found(self):
+        cut = (
+            '<details><svg role="img" width="40" height="20"><title>planted</title>'
+            '<rect width="9" height="9"/><text x="30" y="12">far too long</text></svg></details></body>'
+        )
+        self.assert_found(r"\(planted\): .*cut off", lambda text: text.replace("</body>", cut))
+
+    def test_a_number_wider_than_its_box_is_found(self):
+        wide = (
+            '<svg role="img" width="200" height="20"><title>planted</title><g>'
+            '<rect class="part" x="50" width="12" height="15"/><text x="52" y="12">0.12345</text>'
+            "</g></svg></body>"
+        )
+        self.assert_found("wider than its box", lambda text: text.replace("</body>", wide))
+
     def test_labels_on_each_other_are_found(self):
         both = (
             '<svg role="img" width="200" height="20"><title>planted</title><rect width="9" height="9"/>'

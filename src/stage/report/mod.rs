@@ -5,7 +5,9 @@
 //! `run.json` for the lineage. Every number on the page is a row of a table or a mean of rows: the
 //! mean over inputs of a pair's similarity (the notebook's heat maps, its section 4), the
 //! divergence curve (section 5), focus sets over the prompt's tokens (section 6), next tokens
-//! (section 7).
+//! (section 7). Beside the notebook's stand the sound measures, each where its table is: effects
+//! against baselines, shares of variance, the logit lens, outputs, surprisal of the input, heads,
+//! and what the notebook's own number is made of.
 //!
 //! Tables are read part after part and reduced at once. What grows with the run (inputs) is counted
 //! and averaged; the first few inputs of a scenario are shown in full. Memory is that of the
@@ -13,27 +15,41 @@
 //! bytes: sums go in the order of the plan and the page bears no time.
 
 mod details;
+mod explain;
+mod gather;
+mod heads;
+mod lens;
 mod lineage;
+mod outputs;
 mod pairs;
+mod reduced;
 mod roster;
 mod sources;
 mod starts;
+mod surprisal;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::details::Details;
+use self::heads::HeadMeans;
+use self::lens::LensMeans;
+use self::outputs::OutputMeans;
 use self::roster::Roster;
 use self::sources::Sources;
+use self::surprisal::Surprisals;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::monitor::{Event, Monitor};
+use crate::render::evidence::Evidence;
 use crate::render::{self, page};
 use crate::spec::{Path, Problems};
 use crate::store::Store;
 use crate::table::receipt::PartStats;
 use crate::table::schema::{
-    ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, SIMILARITY,
-    Table, VERDICT,
+    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_FOCUS, ATTENTION_MASS, ATTENTION_OVERLAP,
+    DIVERGENCE, EFFECT, INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, NEXT_TOKENS,
+    OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, PROMPTS, SEED_EXPLAIN, SIMILARITY, Table,
+    VARIANCE_PARTITION, VERDICT,
 };
 
 const KIND: &str = "report";
@@ -87,7 +103,7 @@ impl Stage for Report {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {
@@ -103,7 +119,24 @@ impl Stage for Report {
     }
 
     fn reads_if_there(&self) -> &'static [&'static Table] {
-        &[&PROMPTS, &ATTENTION_FOCUS, &ATTENTION, &ATTENTION_OVERLAP, &NEXT_TOKENS, &VERDICT]
+        &[
+            &PROMPTS,
+            &ATTENTION_FOCUS,
+            &ATTENTION,
+            &ATTENTION_OVERLAP,
+            &NEXT_TOKENS,
+            &SEED_EXPLAIN,
+            &EFFECT,
+            &VARIANCE_PARTITION,
+            &OUTPUT_DIVERGENCE,
+            &OUTPUT_DIVERGENCE_TOKEN,
+            &INPUT_SURPRISAL,
+            &ATTENTION_MASS,
+            &ATTENTION_DIVERGENCE,
+            &LOGIT_LENS,
+            &LOGIT_LENS_DIVERGENCE,
+            &VERDICT,
+        ]
     }
 
     fn writes(&self) -> &'static [&'static Table] {
@@ -155,6 +188,10 @@ impl Report {
         let roster = Roster::read(&sources, self.inputs)?;
         let similarity = pairs::similarity(&sources, &roster)?;
         let overlap = pairs::overlap(&sources, &roster)?;
+        let lens = LensMeans::read(&sources, &roster)?;
+        let heads = HeadMeans::read(&sources, &roster)?;
+        let mut outputs = OutputMeans::read(&sources, &roster)?;
+        let mut surprisals = Surprisals::read(&sources, &roster)?;
         let mut details = Details::new(&roster);
         for part in 0..shards {
             details.add_part(&sources, &roster, part)?;
@@ -166,7 +203,17 @@ impl Report {
             for (place, input) in inputs.iter_mut().enumerate() {
                 input.similarity = similarity.of_input(index, place);
                 input.overlap = overlap.overlap_of_input(index, place);
+                input.surprisal = surprisals.take_input(&roster, index, place);
+                input.output_tokens = outputs.take_tokens(index, place);
             }
+            let evidence = Evidence {
+                lens: lens.of_scenario(index),
+                outputs: outputs.of_scenario(index),
+                surprisal: surprisals.of_scenario(index, &roster),
+                heads: heads.of_scenario(index),
+                explained: explain::read(&sources, &roster, index)?,
+                ..Evidence::default()
+            };
             scenarios.push(page::Scenario {
                 name: name.clone(),
                 tasks: entry.tasks.iter().cloned().collect(),
@@ -174,12 +221,15 @@ impl Report {
                 matrices: similarity.of_scenario(index),
                 alignment: similarity.alignment(index),
                 overlap: overlap.overlap_of_scenario(index),
+                evidence,
                 inputs,
                 ..page::Scenario::default()
             });
         }
         sources::add_curves(&sources, &mut scenarios)?;
         sources::add_verdicts(&sources, &mut scenarios)?;
+        reduced::add_effects(&sources, &mut scenarios)?;
+        reduced::add_partitions(&sources, &mut scenarios)?;
         lineage::add_findings(store, &mut scenarios);
         let (name, lineage) = lineage::read(store);
         let tables = sources.tables()?;

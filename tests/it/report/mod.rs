@@ -2,7 +2,9 @@
 //!
 //! The pages are left in `CARGO_TARGET_TMPDIR/report-pages`, where `make test-browser` opens them.
 
+mod evidence;
 mod fake;
+mod fake_evidence;
 mod fake_prompts;
 
 use std::path::Path;
@@ -57,9 +59,15 @@ fn stage(inputs: usize) -> report::Report {
 }
 
 fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
+    page_with(run, inputs, &|_| ())
+}
+
+/// Likewise, with what `more` writes beside the run's own tables.
+fn page_with(run: &FakeRun, inputs: usize, more: &dyn Fn(&Store)) -> (page::Page, String) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();
     run.write(&store);
+    more(&store);
     let lineage = serde_json::json!({ "lineage": {
         "pipeline": "experiment-037", "model": "aqlens-demo",
         "model_sha256": "0123456789abcdef".repeat(4),

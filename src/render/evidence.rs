@@ -1,0 +1,279 @@
+//! What a report says of the measures that have a baseline, an alignment or an interval.
+
+/// A mean over those that could be computed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mean {
+    /// The mean; `None` when there was nothing to average.
+    pub value: Option<f64>,
+    /// The smallest that entered.
+    pub min: Option<f64>,
+    /// The largest.
+    pub max: Option<f64>,
+    /// How many entered.
+    pub n: u64,
+    /// How many had no value, and why, in words; empty when all had one.
+    pub missing: String,
+}
+
+/// The sound measures of one scenario. A part is `None` when the run has not its table.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Evidence {
+    /// The difference between tasks against each baseline: tables `effect`.
+    pub effects: Option<Vec<Effect>>,
+    /// What moves the vectors: table `variance_partition`.
+    pub partitions: Option<Vec<Partition>>,
+    /// Where the difference of the outputs appears: tables `logit_lens*`.
+    pub lens: Option<Lens>,
+    /// How far the outputs differ: table `output_divergence`.
+    pub outputs: Option<Vec<OutputPair>>,
+    /// How much less expected each task makes the input: table `input_surprisal`.
+    pub surprisal: Option<Vec<SurprisalMean>>,
+    /// Head by head: tables `attention_mass` and `attention_divergence`.
+    pub heads: Vec<HeadMap>,
+    /// What the notebook's number is made of: table `seed_explain`.
+    pub explained: Option<Explained>,
+}
+
+/// A measure against one baseline, over the layers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effect {
+    /// The measure.
+    pub measure: String,
+    /// The baseline: `paraphrase`, `neutral`, `scrambled` or `other_input`.
+    pub contrast: String,
+    /// Whether the verdict rests on this measure.
+    pub is_judged: bool,
+    /// Layers ascending.
+    pub points: Vec<EffectPoint>,
+}
+
+/// An effect on one layer, in units of dissimilarity.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct EffectPoint {
+    /// The layer.
+    pub layer: i16,
+    /// Inputs that entered.
+    pub n_inputs: i64,
+    /// Mean difference between tasks.
+    pub between: Option<f64>,
+    /// Mean difference within the baseline.
+    pub baseline: Option<f64>,
+    /// The one less the other.
+    pub delta: Option<f64>,
+    /// Lower end of its 95 % interval.
+    pub ci_low: Option<f64>,
+    /// Upper end.
+    pub ci_high: Option<f64>,
+    /// How the interval was made.
+    pub ci_method: String,
+    /// Delta over the standard deviation of the inputs' deltas.
+    pub d_z: Option<f64>,
+    /// P value corrected over the layers.
+    pub p_max_t: Option<f64>,
+    /// Benjamini-Hochberg rate.
+    pub q: Option<f64>,
+    /// P value of the wording test, corrected over the layers; only against paraphrases.
+    pub p_wording_max_t: Option<f64>,
+    /// Why values are missing, in words; empty when none is.
+    pub missing: String,
+}
+
+/// Variance of the vectors at one site in one space, over the layers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Partition {
+    /// `span` or `last`.
+    pub site: String,
+    /// `raw` or `standardised`.
+    pub space: String,
+    /// Layers ascending.
+    pub rows: Vec<PartitionRow>,
+}
+
+/// Shares of the variance on one layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PartitionRow {
+    /// The layer.
+    pub layer: i16,
+    /// Inputs that entered.
+    pub n_inputs: i64,
+    /// Wordings of each task.
+    pub n_wordings: i64,
+    /// Of the inputs.
+    pub input: Option<f64>,
+    /// Of the tasks.
+    pub task: Option<f64>,
+    /// Of the wordings within tasks; `None` with one wording.
+    pub wording: Option<f64>,
+    /// Of input by task.
+    pub interaction: Option<f64>,
+    /// What is left (input by wording); `None` with one wording.
+    pub rest: Option<f64>,
+    /// Task over task and interaction.
+    pub partial_eta2: Option<f64>,
+    /// P value of the task, corrected over the layers.
+    pub p_max_t: Option<f64>,
+    /// Why values are missing, in words; empty when none is.
+    pub missing: String,
+}
+
+/// The logit lens of a scenario.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Lens {
+    /// Layers ascending.
+    pub layers: Vec<LensLayer>,
+    /// Pairs of prompts that have an onset, or would have one after the last captured layer.
+    pub n_pairs: u64,
+    /// Of these, pairs whose difference appears after the last captured layer.
+    pub n_after: u64,
+    /// Pairs whose outputs do not differ.
+    pub n_alike: u64,
+}
+
+/// The logit lens on one layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LensLayer {
+    /// The layer.
+    pub layer: i16,
+    /// Jensen-Shannon divergence between tasks, in bits, over inputs and pairs.
+    pub divergence: Mean,
+    /// Pairs whose difference comes to stay here.
+    pub onsets: u64,
+    /// What is lost by reading the model off here, in nats, over prompts.
+    pub kl_to_final: Mean,
+}
+
+/// How far the outputs of two tasks differ, over the inputs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OutputPair {
+    /// Places of the two tasks.
+    pub tasks: (usize, usize),
+    /// One mean for each of [`OUTPUT_MEASURES`].
+    pub means: Vec<Mean>,
+}
+
+/// Columns of table `output_divergence` that the report averages, with their heads.
+pub const OUTPUT_MEASURES: [(&str, &str); 8] = [
+    ("jsd_bits", "JSD (bits)"),
+    ("total_variation", "TV"),
+    ("kl_ab", "KL → (nats)"),
+    ("kl_ba", "KL ← (nats)"),
+    ("same_top", "same top-1"),
+    ("overlap_5", "top-5"),
+    ("overlap_10", "top-10"),
+    ("rbo_ext", "RBO"),
+];
+
+/// A token that makes two tasks' outputs differ.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OutputToken {
+    /// Places of the two tasks.
+    pub tasks: (usize, usize),
+    /// 1 = the largest contribution.
+    pub rank: i16,
+    /// Its text, not stripped.
+    pub token: String,
+    /// Its probability under each task.
+    pub probabilities: (f64, f64),
+    /// Its term of the divergence, in bits.
+    pub bits: f64,
+}
+
+/// How much less expected a task makes the input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SurprisalMean {
+    /// The task.
+    pub task: String,
+    /// Bits a token: each input's mean over its tokens, over the inputs.
+    pub bits: Mean,
+    /// The same less the surprisal under the task's neutral control.
+    pub delta: Mean,
+}
+
+/// An input's tokens under one task.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct InputSurprisal {
+    /// The task.
+    pub task: String,
+    /// The tokens of the input, in order.
+    pub tokens: Vec<TokenSurprisal>,
+}
+
+/// How surprising a token of the input is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenSurprisal {
+    /// Its text, not stripped.
+    pub text: String,
+    /// In bits.
+    pub bits: Option<f64>,
+    /// Less that under the neutral control.
+    pub delta: Option<f64>,
+    /// Why a value is missing, in words; empty when none is.
+    pub missing: String,
+}
+
+/// A number for every head of every layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct HeadMap {
+    /// What it shows.
+    pub what: HeadMeasure,
+    /// Rows.
+    pub layers: Vec<i16>,
+    /// Columns.
+    pub heads: Vec<i16>,
+    /// Row after row.
+    pub cells: Vec<Mean>,
+}
+
+/// What a map of heads shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeadMeasure {
+    /// Share of the last token's attention that goes to position 0.
+    #[default]
+    Sink,
+    /// Divergence of two tasks' attention over the input's tokens, in bits.
+    InputDivergence,
+}
+
+/// What the notebook's number is made of, for one pair of tasks of one input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Explained {
+    /// The input.
+    pub input: String,
+    /// The two tasks.
+    pub tasks: (String, String),
+    /// Layers ascending.
+    pub layers: Vec<ExplainedLayer>,
+}
+
+/// What the notebook's number is made of on one layer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ExplainedLayer {
+    /// The layer.
+    pub layer: i16,
+    /// What each of [`PARTS`] adds.
+    pub parts: [ExplainedPart; 5],
+    /// Why there is no number, in words; empty when there is one.
+    pub missing: String,
+}
+
+/// Tokens of one kind, taken together.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ExplainedPart {
+    /// How many tokens.
+    pub tokens: u64,
+    /// Their share of the norms' product.
+    pub weight: f64,
+    /// What they add to the cosine.
+    pub contribution: f64,
+}
+
+/// The kinds of tokens that [`ExplainedLayer::parts`] tells apart, in its order.
+pub const PARTS: [&str; 5] =
+    ["position 0", "shared prefix", "input", "other equal tokens", "different tokens"];
+
+impl ExplainedLayer {
+    /// The notebook's number: what all parts add up to.
+    pub fn total(&self) -> f64 {
+        self.parts.iter().map(|part| part.contribution).sum()
+    }
+}

@@ -1,0 +1,251 @@
+//! The numbers under the pictures of the sound measures, as tables.
+
+use super::evidence::{
+    Effect, Explained, HeadMap, Lens, Mean, OUTPUT_MEASURES, OutputPair, OutputToken, PARTS,
+    Partition, SurprisalMean,
+};
+use super::page::Input;
+use super::panel::layer_name;
+use super::tables::{Grid, Number, Row};
+use super::token::visible;
+
+/// A measure with its digits, and why it is empty.
+fn number(value: Option<f64>, decimals: usize, missing: &str) -> Number {
+    let mut number = Number::measure(value, decimals);
+    missing.clone_into(&mut number.why);
+    number
+}
+
+fn mean(mean: &Mean, decimals: usize) -> Number {
+    number(mean.value, decimals, &mean.missing)
+}
+
+fn count(n: impl Into<i128>) -> Number {
+    Number::plain(n.into().to_string())
+}
+
+/// Every effect, the verdict's measures first.
+pub(super) fn effects(effects: &[Effect]) -> Grid {
+    let head = [
+        "measure",
+        "baseline",
+        "layer",
+        "inputs",
+        "between",
+        "within",
+        "delta",
+        "95 % from",
+        "to",
+        "d_z",
+        "p",
+        "q",
+        "p wording",
+    ];
+    let caption = "Dissimilarity between tasks and within the baseline".to_owned();
+    let mut grid = Grid::new(caption, &head, "effect");
+    let judged = effects.iter().filter(|effect| effect.is_judged);
+    for effect in judged.chain(effects.iter().filter(|effect| !effect.is_judged)) {
+        for point in &effect.points {
+            let why = &point.missing;
+            let measures = [
+                point.between,
+                point.baseline,
+                point.delta,
+                point.ci_low,
+                point.ci_high,
+                point.d_z,
+                point.p_max_t,
+                point.q,
+                point.p_wording_max_t,
+            ];
+            let numbers = measures.into_iter().map(|value| number(value, 4, why));
+            grid.rows.push(Row {
+                words: vec![effect.measure.clone(), effect.contrast.clone()],
+                numbers: [Number::plain(layer_name(point.layer)), count(point.n_inputs)]
+                    .into_iter()
+                    .chain(numbers)
+                    .collect(),
+            });
+        }
+    }
+    grid.cut()
+}
+
+/// Shares of variance.
+pub(super) fn variance(partitions: &[Partition]) -> Grid {
+    let head = [
+        "vector",
+        "space",
+        "layer",
+        "inputs",
+        "input",
+        "task",
+        "wording",
+        "input × task",
+        "rest",
+        "partial η²",
+        "p",
+    ];
+    let caption = "Shares of the variance".to_owned();
+    let mut grid = Grid::new(caption, &head, "variance_partition");
+    for partition in partitions {
+        for row in &partition.rows {
+            let measures = [
+                row.input,
+                row.task,
+                row.wording,
+                row.interaction,
+                row.rest,
+                row.partial_eta2,
+                row.p_max_t,
+            ];
+            let numbers = measures.into_iter().map(|value| number(value, 4, &row.missing));
+            grid.rows.push(Row {
+                words: vec![partition.site.clone(), partition.space.clone()],
+                numbers: [count(row.layer), count(row.n_inputs)]
+                    .into_iter()
+                    .chain(numbers)
+                    .collect(),
+            });
+        }
+    }
+    grid.cut()
+}
+
+/// The logit lens, layer by layer.
+pub(super) fn lens(lens: &Lens) -> Grid {
+    let head = ["layer", "JSD (bits)", "min", "max", "values", "onsets", "KL (nats)"];
+    let caption = "Tasks' readings and what they lose".to_owned();
+    let mut grid = Grid::new(caption, &head, "logit_lens_divergence");
+    for at in &lens.layers {
+        let jsd = &at.divergence;
+        grid.rows.push(Row {
+            words: vec![at.layer.to_string()],
+            numbers: vec![
+                mean(jsd, 4),
+                number(jsd.min, 4, ""),
+                number(jsd.max, 4, ""),
+                count(jsd.n),
+                count(at.onsets),
+                mean(&at.kl_to_final, 4),
+            ],
+        });
+    }
+    grid.cut()
+}
+
+/// Means of the outputs' differences, pair by pair.
+pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Grid {
+    let mut grid = Grid::new(String::new(), &["task", "and task"], "output_divergence");
+    grid.head.extend(OUTPUT_MEASURES.iter().map(|(_, head)| (*head).to_owned()));
+    grid.head.push("inputs".to_owned());
+    for pair in pairs {
+        let mut numbers: Vec<Number> = pair.means.iter().map(|m| mean(m, 4)).collect();
+        if let Some(jsd) = pair.means.first().and_then(|m| m.value) {
+            numbers[0].shade = Some(format!("{:.2}", jsd.clamp(0.0, 1.0)));
+        }
+        numbers.push(count(pair.means.first().map_or(0, |m| m.n)));
+        let words = vec![tasks[pair.tasks.0].clone(), tasks[pair.tasks.1].clone()];
+        grid.rows.push(Row { words, numbers });
+    }
+    grid.cut()
+}
+
+/// The tokens that make the outputs of one input differ.
+pub(super) fn output_tokens(tasks: &[String], tokens: &[OutputToken]) -> Grid {
+    let head = ["task", "and task", "token", "rank", "probability, first", "second", "adds (bits)"];
+    let mut grid = Grid::new(String::new(), &head, "output_divergence_token");
+    for row in tokens {
+        grid.rows.push(Row {
+            words: vec![
+                tasks[row.tasks.0].clone(),
+                tasks[row.tasks.1].clone(),
+                visible(&row.token),
+            ],
+            numbers: vec![
+                count(row.rank),
+                number(Some(row.probabilities.0), 4, ""),
+                number(Some(row.probabilities.1), 4, ""),
+                number(Some(row.bits), 4, ""),
+            ],
+        });
+    }
+    grid.cut()
+}
+
+/// Mean surprisal of the inputs, task by task.
+pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
+    let head = ["task", "bits a token", "against neutral", "smallest", "largest", "inputs"];
+    let caption = "Surprisal of the inputs' tokens".to_owned();
+    let mut grid = Grid::new(caption, &head, "input_surprisal");
+    for task in tasks {
+        grid.rows.push(Row {
+            words: vec![task.task.clone()],
+            numbers: vec![
+                mean(&task.bits, 4),
+                mean(&task.delta, 4),
+                number(task.delta.min, 4, ""),
+                number(task.delta.max, 4, ""),
+                count(task.bits.n),
+            ],
+        });
+    }
+    grid.cut()
+}
+
+/// Surprisal of one input's tokens.
+pub(super) fn input_surprisal(input: &Input) -> Grid {
+    let head = ["task", "token", "index", "bits", "against neutral"];
+    let mut grid = Grid::new("Surprisal by token".to_owned(), &head, "input_surprisal");
+    for task in &input.surprisal {
+        for (index, token) in task.tokens.iter().enumerate() {
+            grid.rows.push(Row {
+                words: vec![task.task.clone(), visible(&token.text)],
+                numbers: vec![
+                    count(index as u64),
+                    number(token.bits, 4, &token.missing),
+                    number(token.delta, 4, &token.missing),
+                ],
+            });
+        }
+    }
+    grid.cut()
+}
+
+/// A map of heads, layers by heads.
+pub(super) fn heads(map: &HeadMap, what: &str) -> Grid {
+    let mut grid = Grid::new(
+        what.to_owned(),
+        &["layer"],
+        match map.what {
+            super::evidence::HeadMeasure::Sink => "attention_mass",
+            super::evidence::HeadMeasure::InputDivergence => "attention_divergence",
+        },
+    );
+    grid.head.extend(map.heads.iter().map(|head| format!("head {head}")));
+    for (layer, cells) in map.layers.iter().zip(map.cells.chunks(map.heads.len().max(1))) {
+        let numbers = cells.iter().map(|cell| mean(cell, 4)).collect();
+        grid.rows.push(Row { words: vec![layer.to_string()], numbers });
+    }
+    grid.cut()
+}
+
+/// What the notebook's number is made of, layer by layer.
+pub(super) fn explained(explained: &Explained) -> Grid {
+    let mut grid = Grid::new("Added to the flat cosine".to_owned(), &["layer"], "seed_explain");
+    grid.head.extend(PARTS.iter().map(|part| (*part).to_owned()));
+    grid.head.push("flat cosine".to_owned());
+    for layer in &explained.layers {
+        let is_there = layer.missing.is_empty();
+        let parts = layer
+            .parts
+            .iter()
+            .map(|part| number(is_there.then_some(part.contribution), 4, &layer.missing));
+        let total = number(is_there.then(|| layer.total()), 4, &layer.missing);
+        grid.rows.push(Row {
+            words: vec![layer.layer.to_string()],
+            numbers: parts.chain([total]).collect(),
+        });
+    }
+    grid.cut()
+}

@@ -1,0 +1,116 @@
+//! The difference between tasks against each baseline.
+
+use super::super::axis::Axis;
+use super::super::evidence::{Effect, EffectPoint};
+use super::super::numbers;
+use super::super::panel::{Mark, Panel, layer_name};
+use super::{Figure, Group, Section, reasons, sentence};
+
+/// The contrast between wordings of one task.
+const PARAPHRASE: &str = "paraphrase";
+
+/// A corrected p value below this makes a filled mark.
+const LEVEL: f64 = 0.05;
+
+pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
+    let mut section = Section {
+        heading: "Do tasks move the input further than a baseline does?",
+        intro: "Each point is a difference of differences: how far two tasks' prompts of the same \
+                input lie apart, less how far the baseline's do, mean over the inputs, with its \
+                95 % interval. Above 0, the task does more than the baseline; the interval says \
+                how sure that is."
+            .to_owned(),
+        ..Section::default()
+    };
+    let any_judged = effects.iter().any(|effect| effect.is_judged);
+    let mut measures: Vec<&str> = Vec::new();
+    for effect in effects {
+        if !measures.contains(&effect.measure.as_str()) {
+            measures.push(&effect.measure);
+        }
+    }
+    for (place, measure) in measures.into_iter().enumerate() {
+        let of: Vec<&Effect> = effects.iter().filter(|e| e.measure == measure).collect();
+        let is_open = of[0].is_judged || (!any_judged && place == 0);
+        let group = effect_group(name, measure, &of);
+        let groups = if is_open { &mut section.groups } else { &mut section.more };
+        groups.extend(Some(group).filter(|group| !group.figures.is_empty()));
+    }
+    let all = || effects.iter().flat_map(|effect| &effect.points);
+    if all().any(|point| point.delta.is_some()) {
+        section.notes.push(format!(
+            "Filled: the one-sided p value over the inputs, corrected over the layers (largest \
+             statistic), is below {LEVEL}; against other wordings, also that of wordings dealt out \
+             to the tasks anew. Hollow: it is not, or there is no test. All panels of a measure \
+             share one axis. What was resampled are inputs, never tokens, heads or layers."
+        ));
+    }
+    for effect in effects.iter().filter(|e| e.points.iter().all(|p| p.delta.is_none())) {
+        let why = reasons(effect.points.iter().map(|point| point.missing.as_str()));
+        let note = format!("{} {}: no value ({why}).", effect.measure, against(&effect.contrast));
+        section.notes.push(note);
+    }
+    section.grids.push(numbers::effects(effects));
+    section
+}
+
+fn effect_group(name: &str, measure: &str, effects: &[&Effect]) -> Group {
+    let points = || effects.iter().flat_map(|effect| &effect.points);
+    let ends = |p: &EffectPoint| [p.delta, p.ci_low, p.ci_high].into_iter().flatten();
+    let axis = Axis::around(points().flat_map(ends));
+    let drawn = effects.iter().filter(|e| e.points.iter().any(|p| p.delta.is_some()));
+    let figures = drawn.map(|effect| {
+        let layers: Vec<i16> = effect.points.iter().map(|point| point.layer).collect();
+        let marks: Vec<Mark> =
+            effect.points.iter().filter_map(|p| effect_mark(&effect.contrast, p)).collect();
+        let against = against(&effect.contrast);
+        let title = format!("{name}: {measure}, tasks {against}, by layer");
+        let panel = Panel {
+            title: &title,
+            name: "delta",
+            axis,
+            layers: &layers,
+            marks: &marks,
+            is_line: false,
+        };
+        Figure { svg: panel.draw(), caption: sentence(&against) }
+    });
+    let judged = if effects[0].is_judged { ", the verdict's" } else { "" };
+    Group { figures: figures.collect(), title: format!("Measure {measure}{judged}") }
+}
+
+fn effect_mark(contrast: &str, point: &EffectPoint) -> Option<Mark> {
+    let value = point.delta?;
+    let ends = point.ci_low.zip(point.ci_high);
+    let interval = match ends {
+        Some((low, high)) => format!(", from {low:.6} to {high:.6} ({})", point.ci_method),
+        None => String::new(),
+    };
+    let told =
+        |name: &str, p: Option<f64>| p.map_or_else(String::new, |p| format!(", {name} {p:.4}"));
+    let p = told("p", point.p_max_t) + &told("p over wordings", point.p_wording_max_t);
+    let is_small = |p: Option<f64>| p.is_some_and(|p| p < LEVEL);
+    // Against paraphrases a difference counts only when it is also one between tasks in general,
+    // not between these very wordings.
+    let is_sure =
+        is_small(point.p_max_t) && (contrast != PARAPHRASE || is_small(point.p_wording_max_t));
+    let layer = layer_name(point.layer);
+    Some(Mark {
+        layer: point.layer,
+        value,
+        ends,
+        is_hollow: !is_sure,
+        hint: format!("layer {layer}: delta {value:.6}{interval}{p}, {} inputs", point.n_inputs),
+    })
+}
+
+/// A contrast in words.
+fn against(contrast: &str) -> String {
+    match contrast {
+        PARAPHRASE => "against other wordings of the same task".to_owned(),
+        "neutral" => "against a neutral prefix of the same length".to_owned(),
+        "scrambled" => "against the task's own words, scrambled".to_owned(),
+        "other_input" => "against another input under the same task".to_owned(),
+        other => format!("against {other}"),
+    }
+}

@@ -1,0 +1,70 @@
+//! Shares of the variance.
+
+use super::super::axis::Axis;
+use super::super::evidence::{Partition, PartitionRow};
+use super::super::numbers;
+use super::super::strips::{self, Part, Strip};
+use super::{Figure, Group, Section, key, reasons, sentence};
+
+/// What the parts of a variance partition are called, in their order.
+const SHARES: [&str; 5] = ["input", "task", "wording", "input × task", "rest"];
+
+pub(super) fn variance(name: &str, partitions: &[Partition]) -> Section {
+    let mut section = Section {
+        heading: "What moves the vectors?",
+        intro: "The variance of all vectors of a layer, cut into what the inputs, the tasks, the \
+                wordings of a task and the interaction of input and task make of it. The \
+                interaction is the notebook's claim: inputs that a task moves in ways of their own."
+            .to_owned(),
+        key: key(&SHARES),
+        ..Section::default()
+    };
+    for partition in partitions {
+        let site = match partition.site.as_str() {
+            "span" => "mean over the input's tokens",
+            "last" => "last token",
+            other => other,
+        };
+        let what = format!("{}, {}", sentence(site), partition.space);
+        if partition.rows.iter().all(|row| row.input.is_none() && row.task.is_none()) {
+            let why = reasons(partition.rows.iter().map(|row| row.missing.as_str()));
+            section.notes.push(format!("{what}: no value ({why})."));
+            continue;
+        }
+        let rows: Vec<Strip> = partition.rows.iter().map(variance_strip).collect();
+        let title = format!("{name}: shares of variance by layer, {what}");
+        let svg = strips::strips(&title, Axis::unit([]), SHARES.len(), &rows);
+        let figures = vec![Figure { svg, caption: String::new() }];
+        section.groups.push(Group { title: what, figures });
+    }
+    section.notes.push(
+        "The order within a bar is that of the key, whatever the colours. p: task labels permuted \
+         within each input, corrected over the layers; small when these prompts move the vectors \
+         the same way on all inputs, which is no evidence for tasks as against wordings. \
+         Standardised: every dimension has its mean and spread over the reference set taken out, \
+         so that a few large ones do not decide alone."
+            .to_owned(),
+    );
+    if partitions.iter().flat_map(|p| &p.rows).all(|row| row.n_wordings < 2) {
+        section.notes.push(
+            "Each task has one wording, so what its wording does counts as the task's.".to_owned(),
+        );
+    }
+    section.grids.push(numbers::variance(partitions));
+    section
+}
+
+fn variance_strip(row: &PartitionRow) -> Strip {
+    let shares = [row.input, row.task, row.wording, row.interaction, row.rest];
+    let part = |(kind, value): (usize, Option<f64>)| {
+        let value = value?;
+        let hint = format!("layer {}, {}: {value:.6}", row.layer, SHARES[kind]);
+        Some(Part { kind, value, hint })
+    };
+    let p = row.p_max_t.map(|p| format!("task: p = {p:.4}"));
+    Strip {
+        label: format!("layer {}", row.layer),
+        parts: shares.into_iter().enumerate().filter_map(part).collect(),
+        after: p.unwrap_or_else(|| row.missing.clone()),
+    }
+}
