@@ -11,12 +11,13 @@ use super::{CliError, Exit, schema};
 use crate::pipeline::RAW;
 use crate::pipeline::lineage::{RunRecord, State};
 use crate::prompt::visible;
-use crate::stage::measure::MEAN_HEAD;
+use crate::stage::measure::{FLAT, MEAN_HEAD};
 use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
 use crate::store::Store;
 use crate::table::preview::{Preview, cell, last_layer, preview};
 use crate::table::schema::{
-    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table,
+    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, SIMILARITY, Table,
+    VARIANCE_PARTITION,
 };
 
 /// Columns of the widest line of sentences.
@@ -106,24 +107,29 @@ fn grids(
 ) -> Result<(), CliError> {
     let judged: Vec<(String, String)> =
         summaries.iter().map(|s| (cell(&s.scenario), s.layer.to_string())).collect();
-    let is_judged = |row: &[String]| judged.iter().any(|(s, l)| row[0] == *s && row[1] == *l);
+    let is_judged =
+        |row: &[String]| row[7] == FLAT && judged.iter().any(|(s, l)| row[0] == *s && row[1] == *l);
     let any = |_: &[String]| true;
+    let is_flat = |row: &[String]| row[8] == FLAT;
     let last = |table| last_layer(store, table).map_err(|error| CliError::failed(&error));
     let last_overlap = last(&ATTENTION_OVERLAP)?.unwrap_or_default().to_string();
     let is_mean = |row: &[String]| row[1] == last_overlap && is_mean_head(&row[7]);
     let columns = ["scenario", "layer", "input", "task_a", "task_b", "value", "status", "head"];
+    evidence_grids(out, store, summaries, limit)?;
     let blocks: [Block<'_>; 3] = [
         Block {
             title: "Similarity across tasks, by layer",
             table: &DIVERGENCE,
-            columns: &["scenario", "layer", "mean", "sd", "min", "max", "n_inputs", "n_pairs"],
+            columns: &[
+                "scenario", "layer", "mean", "sd", "min", "max", "n_inputs", "n_pairs", "measure",
+            ],
             shown: 8,
-            keep: &any,
+            keep: &is_flat,
         },
         Block {
             title: "Similarity of pairs of tasks, at the judged layer",
             table: &SIMILARITY,
-            columns: &columns[..7],
+            columns: &[&columns[..7], &["measure"]].concat(),
             shown: 7,
             keep: &is_judged,
         },
@@ -155,6 +161,49 @@ fn grids(
         keep: &any,
     };
     next.print(out, store, limit)
+}
+
+/// The tables that the verdicts by evidence rest on: effects of the measures that are judged, and
+/// shares of variance of the input's vectors.
+fn evidence_grids(
+    out: &mut impl Write,
+    store: &Store,
+    summaries: &[ScenarioSummary],
+    limit: usize,
+) -> Result<(), CliError> {
+    let judged = || summaries.iter().flat_map(|summary| &summary.evidence);
+    let is_judged = |row: &[String]| judged().any(|evidence| row[1] == evidence.measure);
+    let is_of_input = |row: &[String]| row[8] == "span";
+    let blocks = [
+        Block {
+            title: "Difference between tasks against baselines, by layer",
+            table: &EFFECT,
+            columns: &[
+                "scenario", "measure", "contrast", "layer", "n_inputs", "delta", "ci_low",
+                "ci_high", "p_max_t", "status",
+            ],
+            shown: 10,
+            keep: &is_judged,
+        },
+        Block {
+            title: "Shares of the variance of the input's vectors, by layer",
+            table: &VARIANCE_PARTITION,
+            columns: &[
+                "scenario",
+                "space",
+                "layer",
+                "r2_input",
+                "r2_task",
+                "r2_wording",
+                "r2_interaction",
+                "status",
+                "site",
+            ],
+            shown: 8,
+            keep: &is_of_input,
+        },
+    ];
+    blocks.iter().try_for_each(|block| block.print(out, store, limit))
 }
 
 fn is_mean_head(head: &str) -> bool {

@@ -15,6 +15,25 @@ pub struct Mean {
     pub missing: String,
 }
 
+/// A verdict that rests on evidence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Judgement {
+    /// The measure, or `effect` where the run has nothing to judge by.
+    pub measure: String,
+    /// `supported`, `equivalent`, `undecided` or `not_testable`.
+    pub verdict: String,
+    /// The layer that the numbers are from; -1 = the model's output, or none.
+    pub layer: i16,
+    /// How much further apart prompts of different tasks are than wordings of one.
+    pub delta: Option<f64>,
+    /// Ends of its 95 % interval.
+    pub interval: Option<(f64, f64)>,
+    /// The reason in words.
+    pub reason: String,
+    /// Why the notebook's test says something else; `None` when it does not.
+    pub disagreement: Option<String>,
+}
+
 /// The sound measures of one scenario. A part is `None` when the run has not its table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {

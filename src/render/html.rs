@@ -5,6 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use super::evidence::Judgement;
 use super::page::{
     Alignment, CurvePoint, Input, Page, PairValue, Prompt, Scenario, Token, Verdict,
 };
@@ -14,6 +15,9 @@ use super::tables::{self, Grid};
 use super::token::{ends_line, visible};
 use super::{bars, curve, heatmap};
 use crate::prompt::visible_lines;
+
+/// In column `measure` of table `verdict`: there was no measure to judge by.
+const NO_MEASURE: &str = "effect";
 
 const REPORT: &str = include_str!("templates/report.html");
 const SECTION: &str = include_str!("templates/section.html");
@@ -35,6 +39,8 @@ struct ScenarioView<'a> {
     tasks: &'a [String],
     n_inputs: u64,
     verdict: Option<VerdictView<'a>>,
+    judgements: Vec<JudgementView<'a>>,
+    disagreements: Vec<&'a str>,
     alignment: Option<String>,
     findings: &'a [String],
     sections: Vec<Value>,
@@ -59,6 +65,18 @@ struct VerdictView<'a> {
     threshold: f64,
     layer: i16,
     measure: &'a str,
+    reason: &'a str,
+}
+
+#[derive(Serialize)]
+struct JudgementView<'a> {
+    word: &'static str,
+    class: &'static str,
+    /// Empty where there was no measure to judge by.
+    measure: &'a str,
+    delta: Option<String>,
+    /// Interval and place of the number.
+    beside: String,
     reason: &'a str,
 }
 
@@ -176,6 +194,8 @@ impl Templates {
             tasks,
             n_inputs: scenario.n_inputs,
             verdict: scenario.verdict.as_ref().map(verdict),
+            judgements: scenario.judgements.iter().map(judgement).collect(),
+            disagreements: disagreements(scenario),
             alignment: scenario.alignment.as_ref().map(alignment),
             findings: &scenario.findings,
             sections: sections::of_scenario(scenario).iter().map(|s| self.section(s)).collect(),
@@ -254,6 +274,41 @@ fn verdict(verdict: &Verdict) -> VerdictView<'_> {
         measure: &verdict.measure,
         reason: &verdict.reason,
     }
+}
+
+fn judgement(judgement: &Judgement) -> JudgementView<'_> {
+    let (word, class) = match judgement.verdict.as_str() {
+        "supported" => ("Supported", "yes"),
+        "equivalent" => ("Equivalent", "no"),
+        "undecided" => ("Undecided", "none"),
+        _ => ("Not testable", "none"),
+    };
+    let place = match judgement.layer {
+        layer if layer < 0 => "in the model's output".to_owned(),
+        layer => format!("at layer {layer}"),
+    };
+    let interval = judgement.interval.map(|(low, high)| format!("{low:.4} to {high:.4}, "));
+    let interval = interval.unwrap_or_default();
+    JudgementView {
+        word,
+        class,
+        measure: if judgement.measure == NO_MEASURE { "" } else { &judgement.measure },
+        delta: judgement.delta.map(|delta| format!("{delta:.4}")),
+        beside: format!("{interval}further apart than wordings of one task, {place}"),
+        reason: &judgement.reason,
+    }
+}
+
+/// Why the notebook's test says something else, each sentence once.
+fn disagreements(scenario: &Scenario) -> Vec<&str> {
+    let mut distinct: Vec<&str> = Vec::new();
+    for why in scenario.judgements.iter().filter_map(|judgement| judgement.disagreement.as_deref())
+    {
+        if !distinct.contains(&why) {
+            distinct.push(why);
+        }
+    }
+    distinct
 }
 
 /// What of the number compares the input with itself, in words.

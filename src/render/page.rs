@@ -1,6 +1,6 @@
 //! What a report says.
 
-use super::evidence::{Evidence, InputSurprisal, OutputToken};
+use super::evidence::{Evidence, InputSurprisal, Judgement, OutputToken};
 
 /// A whole report.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Scenario {
     pub n_inputs: u64,
     /// The notebook's test, when the pipeline makes it.
     pub verdict: Option<Verdict>,
+    /// The verdicts that rest on evidence, one a measure.
+    pub judgements: Vec<Judgement>,
     /// What was measured, a sentence each.
     pub findings: Vec<String>,
     /// Mean similarity over the inputs, one matrix a captured layer.

@@ -39,8 +39,8 @@ pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
     let all = || effects.iter().flat_map(|effect| &effect.points);
     if all().any(|point| point.delta.is_some()) {
         section.notes.push(format!(
-            "Filled: the one-sided p value over the inputs, corrected over the layers (largest \
-             statistic), is below {LEVEL}; against other wordings, also that of wordings dealt out \
+            "Filled: the interval is above 0 and the one-sided p value over the inputs, corrected \
+             over the layers (largest statistic), is below {LEVEL}; against other wordings, also that of wordings dealt out \
              to the tasks anew. Hollow: it is not, or there is no test. All panels of a measure \
              share one axis. What was resampled are inputs, never tokens, heads or layers."
         ));
@@ -92,8 +92,9 @@ fn effect_mark(contrast: &str, point: &EffectPoint) -> Option<Mark> {
     let is_small = |p: Option<f64>| p.is_some_and(|p| p < LEVEL);
     // Against paraphrases a difference counts only when it is also one between tasks in general,
     // not between these very wordings.
-    let is_sure =
-        is_small(point.p_max_t) && (contrast != PARAPHRASE || is_small(point.p_wording_max_t));
+    let is_sure = point.ci_low.is_some_and(|low| low > 0.0)
+        && is_small(point.p_max_t)
+        && (contrast != PARAPHRASE || is_small(point.p_wording_max_t));
     let layer = layer_name(point.layer);
     Some(Mark {
         layer: point.layer,

@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+use crate::render::evidence::Judgement;
 use crate::render::page::Scenario;
 use crate::store::Store;
 
@@ -36,7 +37,7 @@ pub(super) fn read(store: &Store) -> (String, Vec<(String, String)>) {
     (name.to_owned(), rows)
 }
 
-/// Fills each scenario's findings, when stage `summary` wrote some.
+/// Fills each scenario's findings, and why its verdicts disagree, when stage `summary` wrote some.
 pub(super) fn add_findings(store: &Store, scenarios: &mut [Scenario]) {
     let summary = json(store, "summary.json").unwrap_or_default();
     let entries = summary["scenarios"].as_array().into_iter().flatten();
@@ -45,6 +46,11 @@ pub(super) fn add_findings(store: &Store, scenarios: &mut [Scenario]) {
         let Some(scenario) = scenarios.iter_mut().find(named) else { continue };
         let findings = entry["findings"].as_array().into_iter().flatten();
         scenario.findings = findings.filter_map(|f| f.as_str().map(str::to_owned)).collect();
+        for evidence in entry["evidence"].as_array().into_iter().flatten() {
+            let of = |j: &&mut Judgement| evidence["measure"].as_str() == Some(&j.measure);
+            let Some(judgement) = scenario.judgements.iter_mut().find(of) else { continue };
+            judgement.disagreement = evidence["disagreement"].as_str().map(str::to_owned);
+        }
     }
 }
 

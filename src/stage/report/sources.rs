@@ -5,6 +5,7 @@ use arrow::array::{Array as _, Float64Array, Int64Array};
 use super::super::StageError;
 use super::super::measure::FLAT;
 use crate::monitor::Monitor;
+use crate::render::evidence::Judgement;
 use crate::render::page::{CurvePoint, Scenario, Verdict};
 use crate::store::Store;
 use crate::table::reader::{Part, read_part};
@@ -107,19 +108,34 @@ pub(super) fn add_curves(
     Ok(())
 }
 
-/// Fills each scenario's verdict, when stage `summary` gave one.
+/// Fills each scenario's verdicts, when stage `summary` gave some: the notebook's, and those that rest
+/// on evidence.
 pub(super) fn add_verdicts(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
-    let columns = ["scenario", "measure", "layer", "value", "threshold", "verdict", "reason"];
+    let columns = [
+        "scenario",
+        "measure",
+        "layer",
+        "value",
+        "threshold",
+        "verdict",
+        "reason",
+        "ci_low",
+        "ci_high",
+    ];
     let Some(part) = sources.optional(&VERDICT, 0, &columns)? else { return Ok(()) };
     let (scenario, name) = (part.texts("scenario")?, part.texts("measure")?);
     let (value, threshold) = (part.float64s("value")?, part.float64s("threshold")?);
+    let (low, high) = (part.float64s("ci_low")?, part.float64s("ci_high")?);
     let (layer, verdict) = (part.int16s("layer")?, part.texts("verdict")?);
     let reason = part.texts("reason")?;
-    for row in (0..part.rows()).filter(|row| name.value(*row) == FLAT) {
-        if let Some(of) = scenarios.iter_mut().find(|s| s.name == scenario.value(row)) {
+    for row in 0..part.rows() {
+        let Some(of) = scenarios.iter_mut().find(|s| s.name == scenario.value(row)) else {
+            continue;
+        };
+        if name.value(row) == FLAT {
             of.verdict = Some(Verdict {
                 measure: name.value(row).to_owned(),
                 layer: layer.value(row),
@@ -127,6 +143,16 @@ pub(super) fn add_verdicts(
                 threshold: threshold.value(row),
                 verdict: verdict.value(row).to_owned(),
                 reason: reason.value(row).to_owned(),
+            });
+        } else {
+            of.judgements.push(Judgement {
+                measure: name.value(row).to_owned(),
+                verdict: verdict.value(row).to_owned(),
+                layer: layer.value(row),
+                delta: measure(value, row),
+                interval: measure(low, row).zip(measure(high, row)),
+                reason: reason.value(row).to_owned(),
+                disagreement: None,
             });
         }
     }

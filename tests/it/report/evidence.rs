@@ -77,11 +77,36 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
 }
 
 #[test]
+fn verdicts_that_rest_on_evidence_stand_before_the_notebooks() {
+    let (page, html) = evidence_page(&run(vec![red_ball()]), 0);
+    let words: Vec<(&str, &str)> =
+        page.scenarios[0].judgements.iter().map(|j| (&*j.measure, &*j.verdict)).collect();
+    let expected = [
+        ("token_standardised", "undecided"),
+        ("jsd_bits", "equivalent"),
+        ("effect", "not_testable"),
+    ];
+    assert_eq!(words, expected);
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("the page has no {text}"));
+    assert!(place("Undecided</span> by token_standardised") < place("by the notebook's own test"));
+    place("0.0125 <small>-0.0100 to 0.0350, further apart than wordings of one task, at layer 6<");
+    place("0.0625 <small>0.0500 to 0.0750, further apart than wordings of one task, in the model");
+    place("Equivalent</span> by jsd_bits");
+    place("Not testable</span></p>\n<p class=\"sentence\">give the tasks wordings.");
+    // One reason for two measures is given once.
+    assert_eq!(count(&html, "words in front lower the cosine."), 1);
+    // The measures that are judged are open, the others on demand.
+    assert!(place("Measure token_standardised, the verdict") < place("Other measures"));
+    assert!(place("Measure flat") > place("Other measures"));
+}
+
+#[test]
 fn a_mark_is_filled_where_its_tests_hold_against_paraphrases_both() {
     let (_, html) = evidence_page(&run(vec![red_ball()]), 1);
     let mut hollow = 0;
     for (measure, contrast) in MEASURES.iter().flat_map(|m| CONTRASTS.map(|c| (m, c))) {
         for layer in LAYERS {
+            // The interval begins 0.1 below.
             let over_inputs = delta("red-ball", measure, contrast, layer) > 0.1;
             let over_wordings = contrast != "paraphrase" || layer < 10;
             hollow += usize::from(!(over_inputs && over_wordings));

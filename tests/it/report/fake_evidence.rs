@@ -19,6 +19,8 @@ pub(crate) enum Cell {
 /// One row: its cells by column. A column that is left out is null, empty or 0, `status` is `ok`.
 pub(crate) type Row = BTreeMap<&'static str, Cell>;
 
+type Numbers = &'static [(&'static str, f64)];
+
 /// Row from texts and numbers.
 pub(crate) fn row(texts: &[(&'static str, &str)], numbers: &[(&'static str, f64)]) -> Row {
     let texts = texts.iter().map(|(name, text)| (*name, Cell::Text((*text).to_owned())));
@@ -161,7 +163,45 @@ impl FakeRun {
             }
         }
         put(self, store, &schema::EFFECT, 0, &effects);
+        put(self, store, &schema::VERDICT, 0, &self.judgements());
         put(self, store, &schema::VARIANCE_PARTITION, 0, &partitions);
+    }
+
+    /// The notebook's verdict and three that rest on evidence.
+    fn judgements(&self) -> Vec<Row> {
+        let verdicts: [(&str, &str, &str, Numbers); 4] = [
+            (
+                "flat",
+                "supported",
+                "mean of all",
+                &[("layer", 11.0), ("value", 0.8), ("threshold", 0.9)],
+            ),
+            (
+                "token_standardised",
+                "undecided",
+                "neither shown nor ruled out",
+                &[("layer", 6.0), ("value", 0.0125), ("ci_low", -0.01), ("ci_high", 0.035)],
+            ),
+            (
+                "jsd_bits",
+                "equivalent",
+                "within 0.1",
+                &[("layer", -1.0), ("value", 0.0625), ("ci_low", 0.05), ("ci_high", 0.075)],
+            ),
+            ("effect", "not_testable", "give the tasks wordings", &[("layer", -1.0)]),
+        ];
+        let rows = self.scenarios.iter().flat_map(|s| {
+            verdicts.map(|(measure, verdict, reason, numbers)| {
+                let texts = [
+                    ("scenario", &*s.name),
+                    ("measure", measure),
+                    ("verdict", verdict),
+                    ("reason", reason),
+                ];
+                row(&texts, numbers)
+            })
+        });
+        rows.collect()
     }
 
     fn write_pair_evidence(&self, store: &Store, part: u32, s: &FakeScenario, input: &str) {

@@ -76,7 +76,11 @@ fn page_with(run: &FakeRun, inputs: usize, more: &dyn Fn(&Store)) -> (page::Page
     } });
     store.write("run.json", lineage.to_string().as_bytes()).unwrap();
     let findings = serde_json::json!({ "scenarios": [
-        { "scenario": "red-ball", "findings": ["similarity falls from 0.98 to 0.82"] },
+        { "scenario": "red-ball", "findings": ["similarity falls from 0.98 to 0.82"],
+          "evidence": [
+              { "measure": "token_standardised", "disagreement": "words in front lower the cosine" },
+              { "measure": "jsd_bits", "disagreement": "words in front lower the cosine" },
+          ] },
     ] });
     store.write("summary.json", findings.to_string().as_bytes()).unwrap();
     let words = vocabulary(run);
