@@ -3,7 +3,7 @@
 use aqlens::render::evidence::{Evidence, HeadMeasure, Mean, PARTS};
 use aqlens::render::page::{Page, Scenario};
 use aqlens::store::Store;
-use aqlens::table::schema;
+use aqlens::table::{schema, status};
 
 use super::fake::{FakeRun, chance};
 use super::fake_evidence::{CONTRASTS, MEASURES, between, delta, put, row, shares, surprisal};
@@ -252,9 +252,9 @@ fn a_table_without_values_gives_its_reason_and_no_empty_picture() {
         assert_eq!(count(&html, &format!("class=\"{class}\"")), 0, "{class}");
     }
     assert_eq!(count(&html, "No value:") + count(&html, ": no value ("), 9);
-    assert!(html.contains(
-        "flat against a neutral prefix of the same length: no value (there is no control"
-    ));
+    let (_, why) = status::ALL.iter().find(|(word, _)| *word == status::NO_REFERENCE).unwrap();
+    let note = format!("flat against a neutral prefix of the same length: no value ({why}).");
+    assert!(html.contains(&note), "{note}");
     assert!(html.contains("No value: a vector is zero everywhere"));
     assert!(html.contains("No difference to a neutral prefix: "));
 }
