@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use aqlens::stage::KINDS;
 use aqlens::store::Store;
 use aqlens::table::receipt::Receipt;
 
@@ -28,17 +29,49 @@ scenarios:
     tasks: { color: "what color is the ball?", where: "where is the cup?" }
 stages:
   - kind: extract
+  - kind: reference
+  - kind: alignment
   - kind: similarity
+    measures: [all]
   - kind: divergence
+  - kind: contrast
+  - kind: vectors
+  - kind: explain
   - kind: attention
+  - kind: segments
   - kind: tokens
+  - kind: outputs
+  - kind: surprisal
+  - kind: lens
+  - kind: variance
+  - kind: effect
+  - kind: geometry
   - kind: summary
   - kind: report
 "#;
 
-/// Shard stages first, then those over the whole run.
-const ORDER: [&str; 7] =
-    ["extract", "similarity", "attention", "tokens", "divergence", "summary", "report"];
+/// The one before all shards, those of the shard, those over the whole run.
+const ORDER: [&str; 19] = [
+    "reference",
+    "extract",
+    "alignment",
+    "similarity",
+    "contrast",
+    "vectors",
+    "explain",
+    "attention",
+    "segments",
+    "tokens",
+    "outputs",
+    "surprisal",
+    "lens",
+    "divergence",
+    "variance",
+    "effect",
+    "geometry",
+    "summary",
+    "report",
+];
 
 /// Runs on a full disk, looks at what it left, makes room and runs again; `$1` is the size of the
 /// disk, `$2` where the results go.
@@ -107,6 +140,7 @@ fn a_disk_that_fills_up_in_any_stage_is_told_and_the_run_goes_on_when_there_is_r
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     let run = whole.path().join("run");
     let undisturbed = tables(&run);
+    assert_eq!(ORDER.len(), KINDS.len(), "every kind of stage is among them");
 
     // run.lock, run.json and pipeline.yml stand there before the first stage.
     let record = |name| pages(fs::metadata(run.join(name)).unwrap().len());
