@@ -1,4 +1,5 @@
 use aqlens::stage::divergence::{Config, Divergence};
+use aqlens::stage::vector_measure::Choice;
 use aqlens::stage::{Stage as _, similarity};
 use aqlens::table::schema::DIVERGENCE;
 
@@ -20,10 +21,13 @@ fn at_angle(prompt: &FakePrompt, layer: i16, _: usize) -> Vec<f32> {
 
 /// Writes the shards and reduces them.
 fn reduce(shards: &[&[FakePrompt]]) -> FakeRun {
+    reduce_measures(shards, &similarity::Config::default())
+}
+
+fn reduce_measures(shards: &[&[FakePrompt]], config: &similarity::Config) -> FakeRun {
     let mut run = FakeRun::new();
     run.shards = shards.len() as u32;
-    let similarity =
-        valid(|at, facts, problems| similarity::Config::default().validate(at, facts, problems));
+    let similarity = valid(|at, facts, problems| config.validate(at, facts, problems));
     let numbers = Numbers {
         activations: &at_angle,
         attention: &|p, _, _| vec![0.5; p.tokens.len()],
@@ -122,6 +126,29 @@ fn a_scenario_without_a_pair_keeps_its_rows() {
     for name in ["mean", "sd", "min", "max"] {
         assert_eq!(column(&run, name), [None; 4], "{name}");
     }
+}
+
+#[test]
+fn every_scenario_has_rows_for_every_measure_that_any_has() {
+    let config = similarity::Config { measures: vec![Choice::Last, Choice::Span] };
+    let alone: Vec<FakePrompt> =
+        input("i", &["alone"]).into_iter().map(|p| p.of("first")).collect();
+    let run = reduce_measures(&[&alone, &input("j", &["a", "b"])], &config);
+    let expected = [
+        "first 0 flat 0 0",
+        "first 0 last 0 0",
+        "first 0 span 0 0",
+        "first 2 flat 0 0",
+        "first 2 last 0 0",
+        "first 2 span 0 0",
+        "s 0 flat 1 1",
+        "s 0 last 1 1",
+        "s 0 span 0 0",
+        "s 2 flat 1 1",
+        "s 2 last 1 1",
+        "s 2 span 0 0",
+    ];
+    assert_eq!(rows(&run), expected, "the input stands in front of its task: no span");
 }
 
 #[test]
