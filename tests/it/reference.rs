@@ -43,16 +43,27 @@ fn every_shard_is_centred_by_one_sample_however_the_run_is_cut() {
 
 #[test]
 fn too_small_a_sample_gives_rows_without_values_and_measures_that_say_so() {
-    let few = "scenarios=[{name: s, inputs: {i: red}, tasks: {a: \"what?\", b: \"where?\"}}]";
-    let run = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES, "--set", few]);
-    let part = reference(&run);
-    assert_eq!(part.rows(), 2 * 27);
-    assert_eq!(part.float64s("mean").unwrap().null_count(), part.rows());
-    assert_eq!(part.float64s("sd").unwrap().null_count(), part.rows());
-    assert!(part.texts("status").unwrap().iter().all(|word| word == Some("n_too_small")));
-    assert!(part.int64s("n_prompts").unwrap().iter().all(|n| n == Some(2)));
-    assert_eq!(count(&run, "last_centred", "no_reference"), 2);
-    assert_eq!(count(&run, "last", "ok"), 2);
+    // Eight prompts of 50 tokens and more; then twelve prompts of a few tokens.
+    let long = format!("{{i: {}, j: {}}}", "red ".repeat(50), "blue ".repeat(50));
+    let short = "{i: red}".to_owned();
+    let few = "{a: \"what?\", b: \"where?\", c: \"how?\", d: \"who?\"}".to_owned();
+    let many: Vec<String> = (0..12).map(|i| format!("t{i}: \"what {i}?\"")).collect();
+    for (inputs, tasks, prompts) in
+        [(long, few, 8), (short, format!("{{{}}}", many.join(", ")), 12)]
+    {
+        let scenarios = format!("scenarios=[{{name: s, inputs: {inputs}, tasks: {tasks}}}]");
+        let run = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES, "--set", &scenarios]);
+        let part = reference(&run);
+        assert_eq!(part.rows(), 2 * 27);
+        assert_eq!(part.float64s("mean").unwrap().null_count(), part.rows());
+        assert_eq!(part.float64s("sd").unwrap().null_count(), part.rows());
+        assert!(part.texts("status").unwrap().iter().all(|word| word == Some("n_too_small")));
+        assert!(part.int64s("n_prompts").unwrap().iter().all(|n| n == Some(prompts)));
+        let tokens = part.int64s("n_tokens").unwrap().value(0);
+        assert_eq!(tokens >= 200, prompts == 8, "{tokens}");
+        assert_eq!(count(&run, "last_centred", "ok"), 0);
+        assert!(count(&run, "last_centred", "no_reference") > 0 && count(&run, "last", "ok") > 0);
+    }
 }
 
 #[test]
