@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod doctor;
 mod estimate;
+mod evidence;
 mod exit;
 mod interrupt;
 mod progress;

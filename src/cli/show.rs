@@ -7,7 +7,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{ContentArrangement, Table as Grid};
 
 use super::args::ShowArgs;
-use super::{CliError, Exit, schema};
+use super::{CliError, Exit, evidence, schema};
 use crate::pipeline::RAW;
 use crate::pipeline::lineage::{RunRecord, State};
 use crate::prompt::visible;
@@ -16,8 +16,7 @@ use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
 use crate::store::Store;
 use crate::table::preview::{Preview, cell, last_layer, preview};
 use crate::table::schema::{
-    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, SIMILARITY, Table,
-    VARIANCE_PARTITION,
+    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table,
 };
 
 /// Columns of the widest line of sentences.
@@ -79,14 +78,7 @@ pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
         for sentence in std::iter::once(&scenario.reason).chain(&scenario.findings) {
             write_wrapped(&mut out, sentence)?;
         }
-        for evidence in &scenario.evidence {
-            let verdict = evidence.verdict.word().to_uppercase().replace('_', " ");
-            let measure = visible(&evidence.measure);
-            write_wrapped(&mut out, &format!("{verdict} by {measure}: {}", evidence.reason))?;
-            if let Some(why) = &evidence.disagreement {
-                write_wrapped(&mut out, why)?;
-            }
-        }
+        evidence::judgements(&mut out, scenario)?;
     }
     grids(&mut out, &store, &summaries, limit)?;
     let report = store.path("report.html");
@@ -115,7 +107,7 @@ fn grids(
     let last_overlap = last(&ATTENTION_OVERLAP)?.unwrap_or_default().to_string();
     let is_mean = |row: &[String]| row[1] == last_overlap && is_mean_head(&row[7]);
     let columns = ["scenario", "layer", "input", "task_a", "task_b", "value", "status", "head"];
-    evidence_grids(out, store, summaries, limit)?;
+    evidence::grids(out, store, summaries, limit)?;
     let blocks: [Block<'_>; 3] = [
         Block {
             title: "Similarity across tasks, by layer",
@@ -163,49 +155,6 @@ fn grids(
     next.print(out, store, limit)
 }
 
-/// The tables that the verdicts by evidence rest on: effects of the measures that are judged, and
-/// shares of variance of the input's vectors.
-fn evidence_grids(
-    out: &mut impl Write,
-    store: &Store,
-    summaries: &[ScenarioSummary],
-    limit: usize,
-) -> Result<(), CliError> {
-    let judged = || summaries.iter().flat_map(|summary| &summary.evidence);
-    let is_judged = |row: &[String]| judged().any(|evidence| row[1] == evidence.measure);
-    let is_of_input = |row: &[String]| row[8] == "span";
-    let blocks = [
-        Block {
-            title: "Difference between tasks against baselines, by layer",
-            table: &EFFECT,
-            columns: &[
-                "scenario", "measure", "contrast", "layer", "n_inputs", "delta", "ci_low",
-                "ci_high", "p_max_t", "status",
-            ],
-            shown: 10,
-            keep: &is_judged,
-        },
-        Block {
-            title: "Shares of the variance of the input's vectors, by layer",
-            table: &VARIANCE_PARTITION,
-            columns: &[
-                "scenario",
-                "space",
-                "layer",
-                "r2_input",
-                "r2_task",
-                "r2_wording",
-                "r2_interaction",
-                "status",
-                "site",
-            ],
-            shown: 8,
-            keep: &is_of_input,
-        },
-    ];
-    blocks.iter().try_for_each(|block| block.print(out, store, limit))
-}
-
 fn is_mean_head(head: &str) -> bool {
     head.parse() == Ok(MEAN_HEAD)
 }
@@ -230,7 +179,7 @@ fn told_width() -> Option<u16> {
 }
 
 /// A sentence below its heading, broken at spaces before column 100 or the terminal's last.
-fn write_wrapped(out: &mut impl Write, sentence: &str) -> io::Result<()> {
+pub(super) fn write_wrapped(out: &mut impl Write, sentence: &str) -> io::Result<()> {
     let width = told_width().map_or(WIDEST, usize::from).min(WIDEST);
     let mut line = String::from(" ");
     for word in visible(sentence).split(' ') {
@@ -245,17 +194,22 @@ fn write_wrapped(out: &mut impl Write, sentence: &str) -> io::Result<()> {
 }
 
 /// A table of the summary.
-struct Block<'a> {
-    title: &'a str,
-    table: &'a Table,
-    columns: &'a [&'a str],
+pub(super) struct Block<'a> {
+    pub(super) title: &'a str,
+    pub(super) table: &'a Table,
+    pub(super) columns: &'a [&'a str],
     /// How many of the columns are printed; the others are for `keep` only.
-    shown: usize,
-    keep: &'a dyn Fn(&[String]) -> bool,
+    pub(super) shown: usize,
+    pub(super) keep: &'a dyn Fn(&[String]) -> bool,
 }
 
 impl Block<'_> {
-    fn print(&self, out: &mut impl Write, store: &Store, limit: usize) -> Result<(), CliError> {
+    pub(super) fn print(
+        &self,
+        out: &mut impl Write,
+        store: &Store,
+        limit: usize,
+    ) -> Result<(), CliError> {
         let mut found = preview(store, self.table, self.columns, self.keep, limit)
             .map_err(|error| CliError::failed(&error))?;
         if found.rows.is_empty() {
@@ -344,7 +298,7 @@ fn rows(store: &Store, table: &Table, columns: &[&str], limit: usize) -> Result<
     preview(store, table, columns, &|_| true, limit).map_err(|error| CliError::failed(&error))
 }
 
-fn print(
+pub(super) fn print(
     out: &mut impl Write,
     columns: &[&str],
     found: &Preview,

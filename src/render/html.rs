@@ -72,8 +72,8 @@ struct VerdictView<'a> {
 struct JudgementView<'a> {
     word: &'static str,
     class: &'static str,
-    /// Empty where there was no measure to judge by.
-    measure: &'a str,
+    /// The measures that say so; empty where there was none to judge by.
+    measures: Vec<&'a str>,
     delta: Option<String>,
     /// Interval and place of the number.
     beside: String,
@@ -194,7 +194,7 @@ impl Templates {
             tasks,
             n_inputs: scenario.n_inputs,
             verdict: scenario.verdict.as_ref().map(verdict),
-            judgements: scenario.judgements.iter().map(judgement).collect(),
+            judgements: judgements(scenario),
             disagreements: disagreements(scenario),
             alignment: scenario.alignment.as_ref().map(alignment),
             findings: &scenario.findings,
@@ -276,6 +276,18 @@ fn verdict(verdict: &Verdict) -> VerdictView<'_> {
     }
 }
 
+/// The verdicts that rest on evidence; measures of which the same is said stand in one.
+fn judgements(scenario: &Scenario) -> Vec<JudgementView<'_>> {
+    let mut views: Vec<JudgementView<'_>> = Vec::new();
+    for own in scenario.judgements.iter().map(judgement) {
+        match views.iter_mut().find(|v| v.word == own.word && v.reason == own.reason) {
+            Some(same) => same.measures.extend(own.measures),
+            None => views.push(own),
+        }
+    }
+    views
+}
+
 fn judgement(judgement: &Judgement) -> JudgementView<'_> {
     let (word, class) = match judgement.verdict.as_str() {
         "supported" => ("Supported", "yes"),
@@ -287,14 +299,17 @@ fn judgement(judgement: &Judgement) -> JudgementView<'_> {
         layer if layer < 0 => "in the model's output".to_owned(),
         layer => format!("at layer {layer}"),
     };
-    let interval = judgement.interval.map(|(low, high)| format!("{low:.4} to {high:.4}, "));
+    let interval = judgement.interval.map(|(low, high)| format!("({low:.4} to {high:.4}) "));
     let interval = interval.unwrap_or_default();
     JudgementView {
         word,
         class,
-        measure: if judgement.measure == NO_MEASURE { "" } else { &judgement.measure },
+        measures: Some(&*judgement.measure)
+            .filter(|name| *name != NO_MEASURE)
+            .into_iter()
+            .collect(),
         delta: judgement.delta.map(|delta| format!("{delta:.4}")),
-        beside: format!("{interval}further apart than wordings of one task, {place}"),
+        beside: format!("{interval}{place}"),
         reason: &judgement.reason,
     }
 }

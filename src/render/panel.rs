@@ -9,7 +9,7 @@ const HEIGHT: f64 = 216.0;
 /// Where the data lie: left, top, right, bottom.
 const FRAME: (f64, f64, f64, f64) = (58.0, 10.0, 274.0, 172.0);
 /// Closest that two layers are labelled, in pixels.
-const LABEL_ROOM: f64 = 20.0;
+const LABEL_ROOM: f64 = 16.5;
 
 /// A layer as the page writes it; -1 is what comes after all layers.
 pub(super) fn layer_name(layer: i16) -> String {

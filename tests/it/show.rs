@@ -110,3 +110,33 @@ fn tables_are_as_narrow_as_the_terminal() {
     assert!(widest(None) > 72);
     assert!(widest(Some("72")) <= 72);
 }
+
+#[test]
+fn evidence_is_shown_by_layer_with_the_notebooks_measure_apart() {
+    let stages = "  - kind: reference\n  - kind: similarity\n    measures: [all]\n  \
+                  - kind: divergence\n  - kind: contrast\n  - kind: vectors\n  \
+                  - kind: variance\n  - kind: effect\n";
+    let yaml = GOOD.replacen("  - kind: similarity\n  - kind: divergence\n", stages, 1);
+    let yaml = yaml.replacen(
+        "\"what color is the ball?\"",
+        "{ wordings: [\"what color is the ball?\", \"which color is it?\"] }",
+        1,
+    );
+    let folder = finished(&yaml);
+    let shown = show(&folder, &[]).stdout;
+    let plain = show(&finished(GOOD), &[]).stdout;
+    for title in ["Similarity across tasks, by layer", "Similarity of pairs of tasks"] {
+        assert_eq!(grid(&shown, title), grid(&plain, title), "{title}");
+    }
+    // Two measures of the vectors on two captured layers each, a line with all baselines.
+    let effects = grid(&shown, "How much further apart tasks are than a baseline");
+    assert_eq!(effects.len(), 4, "{shown}");
+    assert_eq!(effects[0].matches('┆').count(), 3 + 4 - 1, "{}", effects[0]);
+    let shares = grid(&shown, "Shares of the variance of the input's vectors");
+    assert_eq!(shares.len(), 4, "{shown}");
+    assert!(!plain.contains("How much further apart") && !plain.contains("Shares of the variance"));
+    // What two measures say alike is said once.
+    let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(flat.contains("NOT TESTABLE by span_standardised, last_standardised: "), "{shown}");
+    assert_eq!(flat.matches("answers all the same").count(), 1, "{shown}");
+}

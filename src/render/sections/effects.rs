@@ -42,7 +42,9 @@ pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
             "Filled: the interval is above 0 and the one-sided p value over the inputs, corrected \
              over the layers (largest statistic), is below {LEVEL}; against other wordings, also that of wordings dealt out \
              to the tasks anew. Hollow: it is not, or there is no test. All panels of a measure \
-             share one axis. What was resampled are inputs, never tokens, heads or layers."
+             share one axis. Baselines: other wordings of the same task; a prefix of the same \
+             length that asks for nothing; the task's own words in another order; another input \
+             under the same task. What was resampled are inputs, never tokens, heads or layers."
         ));
     }
     for effect in effects.iter().filter(|e| e.points.iter().all(|p| p.delta.is_none())) {
@@ -108,10 +110,10 @@ fn effect_mark(contrast: &str, point: &EffectPoint) -> Option<Mark> {
 /// A contrast in words.
 fn against(contrast: &str) -> String {
     match contrast {
-        PARAPHRASE => "against other wordings of the same task".to_owned(),
-        "neutral" => "against a neutral prefix of the same length".to_owned(),
-        "scrambled" => "against the task's own words, scrambled".to_owned(),
-        "other_input" => "against another input under the same task".to_owned(),
+        PARAPHRASE => "against other wordings".to_owned(),
+        "neutral" => "against a neutral prefix".to_owned(),
+        "scrambled" => "against scrambled words".to_owned(),
+        "other_input" => "against another input".to_owned(),
         other => format!("against {other}"),
     }
 }

@@ -12,8 +12,9 @@ pub(super) fn explain(name: &str, explained: &Explained) -> Section {
         heading: "What the notebook's number is made of",
         intro: format!(
             "The flat cosine of {a} and {b} for input {}, cut into what groups of tokens add to \
-             it. Position 0 and the shared prefix are alike whatever the tasks are; at different \
-             tokens other words meet; only the input's part compares the input with itself.",
+             it. The state at position 0 says little of the input, that of a shared prefix nothing \
+             of the tasks; at different tokens other words meet; only the input's part compares the \
+             input with itself.",
             explained.input
         ),
         key: key(&PARTS),
