@@ -105,6 +105,9 @@ fn effects(
     if found.rows.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nHow much further apart tasks are than a baseline, with its 95 % interval (table effect)")?;
+    writeln!(
+        out,
+        "\nHow much further apart tasks are than a baseline, with its 95 % interval (table effect)"
+    )?;
     print(out, &header, &found, &EFFECT)
 }

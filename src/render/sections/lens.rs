@@ -28,7 +28,7 @@ pub(super) fn lens(name: &str, lens: &Lens) -> Section {
     let mut group = Group::default();
     for (what, unit, layers) in panels {
         if let Some(svg) = mean_panel(&format!("{name}: {what} by layer"), unit, &layers) {
-            let caption = format!("{what}, {unit}: mean, and the range from smallest to largest");
+            let caption = format!("{what}, {unit}: mean and range");
             group.figures.push(Figure { svg, caption });
         } else if !layers.is_empty() {
             let why = reasons(layers.iter().map(|(_, mean)| mean.missing.as_str()));
