@@ -8,8 +8,8 @@
 use rayon::prelude::*;
 
 use super::{
-    CentredCells, IntervalMethod, PermutationTest, Reassignments, Relabellings, Stream, max_t,
-    mean_interval, sign_flips,
+    CentredCells, IntervalMethod, PermutationTest, Reassignments, Relabellings, Resamples, Stream,
+    max_t, mean_interval, sign_flips,
 };
 
 const EXPERIMENTS: u64 = 1000;
@@ -153,7 +153,8 @@ fn held(n: usize, value: impl Fn(f64) -> f64 + Sync) -> u64 {
     found(|seed| {
         let mut stream = Stream::new(seed, "coverage", 0);
         let values: Vec<f64> = (0..n).map(|_| value(stream.normal())).collect();
-        let interval = mean_interval(&values, 0.95, 599, seed, "calibration").unwrap();
+        let interval =
+            mean_interval(&values, 0.95, &Resamples::new(n, 599, seed, "calibration")).unwrap();
         assert_eq!(interval.method, IntervalMethod::Bca);
         interval.low <= 1.0 && 1.0 <= interval.high
     })

@@ -29,7 +29,7 @@ pub use geometry::{
 };
 pub use inference::{
     BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Family, Interval, IntervalMethod, PERMUTATION_DRAWS,
-    PermutationTest, Reassignments, false_discovery, max_t, mean_interval, sign_flips,
+    PermutationTest, Reassignments, Resamples, false_discovery, max_t, mean_interval, sign_flips,
 };
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};

@@ -43,28 +43,49 @@ pub struct Interval {
     pub method: IntervalMethod,
 }
 
-/// The two-sided interval of the mean of `values` (one an input) at `level` (0.95). Draw m depends
-/// on (`seed`, `purpose`, m) and n alone, so that measures and layers are drawn together.
+/// Which inputs every draw takes, made once: the measures and layers of a scenario are drawn
+/// together. Draw m depends on (`seed`, `purpose`, m) and the number of inputs alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resamples {
+    inputs: usize,
+    /// Draw after draw, as many places as there are inputs.
+    places: Vec<u32>,
+}
+
+impl Resamples {
+    /// `draws` draws of as many of the `inputs` as there are. 4 bytes a place.
+    pub fn new(inputs: usize, draws: usize, seed: u64, purpose: &str) -> Self {
+        let mut places = vec![0; inputs * draws];
+        places.par_chunks_mut(inputs.max(1)).enumerate().for_each(|(draw, places)| {
+            let mut stream = Stream::new(seed, purpose, draw as u64);
+            places.fill_with(|| stream.below(inputs) as u32);
+        });
+        Self { inputs, places }
+    }
+}
+
+/// The two-sided interval of the mean of `values` (one an input) at `level` (0.95).
 /// [`Undefined::TooFew`] below five values.
+///
+/// # Panics
+///
+/// When `resamples` were made for another number of inputs.
 pub fn mean_interval(
     values: &[f64],
     level: f64,
-    draws: usize,
-    seed: u64,
-    purpose: &str,
+    resamples: &Resamples,
 ) -> Result<Interval, Undefined> {
     let n = values.len();
+    assert_eq!(n, resamples.inputs, "the draws are of these inputs");
     if n < LEAST_FOR_PERCENTILE {
         return Err(Undefined::TooFew);
     }
     if values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) {
         return Ok(Interval { low: values[0], high: values[0], method: IntervalMethod::Constant });
     }
-    let mean = |draw: usize| {
-        let mut stream = Stream::new(seed, purpose, draw as u64);
-        (0..n).map(|_| values[stream.below(n)]).sum::<f64>() / n as f64
-    };
-    let mut means: Vec<f64> = (0..draws).into_par_iter().map(mean).collect();
+    let mean =
+        |places: &[u32]| places.iter().map(|place| values[*place as usize]).sum::<f64>() / n as f64;
+    let mut means: Vec<f64> = resamples.places.par_chunks(n).map(mean).collect();
     means.sort_by(f64::total_cmp);
     let tail = widened((1.0 - level) / 2.0, n as f64);
     let tails = [tail, 1.0 - tail];
@@ -122,11 +143,12 @@ mod tests {
     /// `method='percentile'` at 0.9952 for n = 6.
     #[test]
     fn the_interval_equals_scipys_on_the_same_draws() {
-        let interval = mean_interval(&SKEWED, 0.95, 2000, 37, "scipy").unwrap();
+        let interval =
+            mean_interval(&SKEWED, 0.95, &Resamples::new(12, 2000, 37, "scipy")).unwrap();
         assert_eq!(interval.method, IntervalMethod::Bca);
         assert!((interval.low - 0.075_833_333_333_333_35).abs() < 1e-5);
         assert!((interval.high - 0.473_132_568_554_703_4).abs() < 1e-5);
-        let few = mean_interval(&SKEWED[..6], 0.95, 2000, 37, "scipy").unwrap();
+        let few = mean_interval(&SKEWED[..6], 0.95, &Resamples::new(6, 2000, 37, "scipy")).unwrap();
         assert_eq!(few.method, IntervalMethod::Percentile);
         assert!((few.low - 0.015_000_000_000_000_001).abs() < 1e-5);
         assert!((few.high - 0.29).abs() < 1e-5);
@@ -134,8 +156,11 @@ mod tests {
 
     #[test]
     fn too_few_inputs_have_no_interval_and_equal_ones_no_width() {
-        assert_eq!(mean_interval(&[1.0; 4], 0.95, 99, 1, "x"), Err(Undefined::TooFew));
-        let equal = mean_interval(&[0.1; 20], 0.95, 99, 1, "x").unwrap();
+        assert_eq!(
+            mean_interval(&[1.0; 4], 0.95, &Resamples::new(4, 99, 1, "x")),
+            Err(Undefined::TooFew)
+        );
+        let equal = mean_interval(&[0.1; 20], 0.95, &Resamples::new(20, 99, 1, "x")).unwrap();
         assert_eq!(
             (equal.method, equal.low.to_bits()),
             (IntervalMethod::Constant, 0.1_f64.to_bits())
@@ -145,7 +170,7 @@ mod tests {
 
     #[test]
     fn an_interval_is_the_same_for_any_number_of_threads() {
-        let interval = || mean_interval(&SKEWED, 0.95, 500, 1, "threads");
+        let interval = || mean_interval(&SKEWED, 0.95, &Resamples::new(12, 500, 1, "threads"));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         assert_eq!(interval(), pool.install(interval));
     }

@@ -19,7 +19,7 @@ mod flips;
 mod normal;
 mod wordings;
 
-pub use bootstrap::{BOOTSTRAP_DRAWS, Interval, IntervalMethod, mean_interval};
+pub use bootstrap::{BOOTSTRAP_DRAWS, Interval, IntervalMethod, Resamples, mean_interval};
 pub use effect::Effect;
 pub use flips::sign_flips;
 pub use wordings::Reassignments;

@@ -8,7 +8,7 @@ use super::Effect;
 use super::tally::{Measured, Scenario, Series, Tally};
 use crate::math::{
     self, Effect as Size, Family, Interval, IntervalMethod, PermutationTest, Reassignments,
-    Undefined,
+    Resamples, Undefined,
 };
 use crate::table::status;
 
@@ -63,6 +63,8 @@ impl Effect {
         let mut rows = Vec::new();
         for (name, scenario) in &tally.scenarios {
             let first = rows.len();
+            // Nearly all measures have all inputs, so nearly all share their draws.
+            let mut resamples = BTreeMap::new();
             for (measure, layers) in &scenario.measures {
                 let wordings = self.wordings(context, name, layers);
                 let contrasts = layers.values().flat_map(|measured| measured.contrasts.keys());
@@ -71,7 +73,7 @@ impl Effect {
                 for contrast in contrasts {
                     context.go_on()?;
                     let key = (name.as_str(), measure.as_str(), contrast);
-                    let mut found = self.contrast(context, key, scenario, layers);
+                    let mut found = self.contrast(context, key, scenario, layers, &mut resamples);
                     for row in &mut found {
                         row.n_wordings = wordings.n_wordings;
                         let own = (contrast == PARAPHRASE).then_some(&wordings.by_layer);
@@ -93,6 +95,7 @@ impl Effect {
         (name, measure, contrast): (&'t str, &'t str, &'t str),
         scenario: &'t Scenario,
         layers: &'t BTreeMap<i16, Measured>,
+        resamples: &mut BTreeMap<usize, Resamples>,
     ) -> Vec<Row<'t>> {
         let empty = Series::default();
         let series = |measured: &'t Measured| {
@@ -132,7 +135,7 @@ impl Effect {
                 let [between, baseline] = series(measured).map(|s| s.unwrap_or(&empty));
                 row.status = Scenario::refusal(&[baseline, between]);
             }
-            let test = self.fill(context, &mut row, &values);
+            let test = self.fill(context, &mut row, &values, resamples);
             if let Some(test) = &test {
                 family.add(test);
             }
@@ -151,6 +154,7 @@ impl Effect {
         context: &Context<'_>,
         row: &mut Row<'_>,
         values: &[(f64, f64)],
+        resamples: &mut BTreeMap<usize, Resamples>,
     ) -> Option<PermutationTest> {
         let (between, within): (Vec<f64>, Vec<f64>) = values.iter().copied().unzip();
         row.effect = Size::of(&between, &within).ok();
@@ -158,7 +162,10 @@ impl Effect {
         let deltas: Vec<f64> = values.iter().map(|(between, within)| between - within).collect();
         let purpose = format!("deltas of {}", row.scenario);
         let seed = context.seed;
-        row.interval = math::mean_interval(&deltas, LEVEL, self.bootstrap, seed, &purpose).ok();
+        let n = deltas.len();
+        let draw = || Resamples::new(n, self.bootstrap, seed, &purpose);
+        let resamples = resamples.entry(n).or_insert_with(draw);
+        row.interval = math::mean_interval(&deltas, LEVEL, resamples).ok();
         match math::sign_flips(&deltas, self.permutations, seed, &purpose) {
             Ok(test) => {
                 (row.p, row.n_permutations) = (Some(test.p()), test.count());
