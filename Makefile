@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 EXPORT_VENV ?= export/.venv
+PACKAGES_VENV ?= .venv-packages
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -15,7 +16,7 @@ ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.1
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-export test-browser check fmt deny bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-export test-browser check fmt deny bench fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -54,6 +55,19 @@ $(VENV)/.oracle: $(VENV)/.readers
 test-oracle: $(VENV)/.oracle build ## every measure again, by numpy and scipy over the dumped tables
 	AQLENS=$(AQLENS) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/oracle
 
+# rbo wants numpy below 2, so these have an environment of their own.
+$(PACKAGES_VENV)/.ready:
+	@echo "== installing rbo, rsatoolbox and scikit-bio into $(PACKAGES_VENV)"
+	$(PYTHON) -m venv $(PACKAGES_VENV)
+	$(PACKAGES_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		rbo==0.1.3 rsatoolbox==0.3.2 "scikit-bio==0.7.0" polars pytest
+	@touch $@
+
+test-packages: venv build $(PACKAGES_VENV)/.ready ## some measures again, by published packages
+	@rm -rf runs/packages
+	$(AQLENS) run tests/oracle/pipeline.yml --run-dir runs/packages --quiet
+	AQLENS_RUN=runs/packages $(PACKAGES_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/packages
+
 $(EXPORT_VENV)/.ready: export/pyproject.toml
 	@echo "== installing torch and transformers into $(EXPORT_VENV) (several GB)"
 	$(PYTHON) -m venv $(EXPORT_VENV)
@@ -85,4 +99,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) runs
