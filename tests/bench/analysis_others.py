@@ -61,17 +61,13 @@ FROM focus a JOIN focus b USING (scenario, input)
 WHERE a.task < b.task AND a.wording = 0 AND b.wording = 0 GROUP BY ALL
 """
 TOKENS = f"""
-WITH scores AS (
-    SELECT {KEYS}, "values" AS v, list_max(v)::DOUBLE AS top,
-        list_sum(list_transform(v, lambda x: exp(x::DOUBLE - top))) AS total
+WITH scores AS MATERIALIZED (
+    SELECT {KEYS}, "values" AS v, list_max(v)::DOUBLE AS top, list_grade_up(v, 'DESC')[1:5] AS ids
     FROM read_parquet('RUN/tables/logits/*.parquet')
-), each AS (
-    SELECT {KEYS}, top, total, unnest(v) AS score, generate_subscripts(v, 1) - 1 AS id FROM scores
-), best AS (
-    SELECT {KEYS}, any_value(top) AS top, any_value(total) AS total, arg_max(id, score, 5) AS ids,
-        max(score, 5) AS scores FROM each GROUP BY ALL
+), total AS MATERIALIZED (
+    SELECT *, list_sum(list_transform(v, lambda x: exp(x::DOUBLE - top))) AS total FROM scores
 )
-SELECT {KEYS}, unnest(ids) AS id, exp(unnest(scores)::DOUBLE - top) / total AS probability FROM best
+SELECT {KEYS}, unnest(ids) - 1 AS id, exp(v[id + 1]::DOUBLE - top) / total AS probability FROM total
 """
 
 

@@ -84,7 +84,11 @@ def aqlens_rate(command: list, tokens: int) -> float:
     """Tokens a second from the end of the warm-up shard to the end of the last one."""
     ends = []
     process = subprocess.Popen(
-        [str(part) for part in command], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     for line in process.stderr:
         if json.loads(line)["event"] == "shard":

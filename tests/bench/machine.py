@@ -19,6 +19,8 @@ class Finished:
     stdout: str
     stderr: str
     seconds: float
+    # Of all its threads, in its own code and in the system's.
+    cpu_seconds: float
     peak_bytes: int
     # Share of the machine's cores that other processes took meanwhile (the hypervisor among
     # them); None where the system does not tell.
@@ -34,15 +36,15 @@ def run(command: list) -> Finished:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
-        others = None
+        others, cpu = None, usage.ru_utime + usage.ru_stime
         if busy is not None:
-            alien = _busy_seconds() - busy - usage.ru_utime - usage.ru_stime
+            alien = _busy_seconds() - busy - cpu
             others = max(0.0, alien / (seconds * os.cpu_count()))
         out.seek(0)
         err.seek(0)
         # Linux counts in KiB, macOS in bytes.
         peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        finished = Finished(out.read(), err.read(), seconds, peak, others)
+        finished = Finished(out.read(), err.read(), seconds, cpu, peak, others)
     if process.returncode != 0:
         raise SystemExit(
             f"error: {' '.join(command)} ended with {process.returncode}:\n"
