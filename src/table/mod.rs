@@ -8,6 +8,7 @@ pub mod reader;
 pub mod receipt;
 pub mod schema;
 pub mod status;
+mod vectors;
 pub mod writer;
 
 use std::path::PathBuf;

@@ -1,19 +1,24 @@
 //! Reads parts of tables back, as Arrow (vectors, for the analyses) or polars (small tables, for
 //! reducing).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::{
-    Array, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray,
+    Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array,
+    Int64Array, ListArray, RecordBatch, RecordBatchReader as _, StringArray,
 };
+use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 
 use super::TableError;
+use super::vectors::read_vectors;
 use super::writer::PartAddress;
 use crate::store::{Store, StoreError};
 
@@ -36,26 +41,55 @@ pub fn read_part(
     let path = store.path(&address.file());
     let error =
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
+    let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
     let file = open(&path)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let schema = builder.schema().project(&projected(builder.schema(), columns));
-    // One batch for the whole part: vectors then lie in one buffer, without a copy to join them.
+    let schema = Arc::new(schema.map_err(arrow_error)?);
+    let vectors = vectors(&path, &schema)?;
+    let others = columns.iter().copied().filter(|name| !vectors.contains_key(*name));
+    let mask = ProjectionMask::columns(builder.parquet_schema(), others);
+    // One batch for the whole part, so that all rows are in one piece.
     let reader =
         builder.with_projection(mask).with_batch_size(rows.max(1)).build().map_err(error)?;
-    let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
+    let others = reader.schema();
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().map_err(arrow_error)?;
-    let schema = std::sync::Arc::new(schema.map_err(arrow_error)?);
-    let batch = match <[RecordBatch; 1]>::try_from(batches) {
-        Ok([batch]) => batch,
-        Err(batches) => arrow::compute::concat_batches(&schema, &batches).map_err(arrow_error)?,
-    };
+    let others = concat_batches(&others, &batches).map_err(arrow_error)?;
+    let arrays = schema.fields().iter().filter_map(|field| {
+        vectors.get(field.name()).or_else(|| others.column_by_name(field.name())).cloned()
+    });
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(arrow_error)?;
     let part = Part { batch, path };
     for name in columns {
         part.column(name)?;
     }
     Ok(part)
+}
+
+/// Those columns of vectors whose numbers can be taken from their pages as they lie there.
+fn vectors(path: &Path, schema: &Schema) -> Result<BTreeMap<String, ArrayRef>, TableError> {
+    let mut vectors = BTreeMap::new();
+    for field in schema.fields() {
+        let DataType::FixedSizeList(item, width) = field.data_type() else { continue };
+        if *item.data_type() != DataType::Float32 {
+            continue;
+        }
+        let read = read_vectors(open(path)?, field.name(), *width as usize);
+        let read = read.map_err(|source| {
+            let path = path.to_owned();
+            TableError::Parquet { action: "read", path, source }
+        })?;
+        let Some(values) = read else { continue };
+        let values = Arc::new(Float32Array::from(values));
+        let lists = FixedSizeListArray::try_new(Arc::clone(item), *width, values, None);
+        let lists: ArrayRef = Arc::new(lists.map_err(|source| {
+            let path = path.to_owned();
+            TableError::Arrow { action: "read", path, source }
+        })?);
+        vectors.insert(field.name().clone(), lists);
+    }
+    Ok(vectors)
 }
 
 /// Reads the named columns of a small table's part into polars.
@@ -77,8 +111,8 @@ fn open(path: &Path) -> Result<File, TableError> {
     File::open(path).map_err(|e| StoreError::io("read", path, e).into())
 }
 
-fn projected(schema: &arrow::datatypes::Schema, columns: &[&str]) -> Vec<usize> {
-    let wanted = |(i, f): (usize, &std::sync::Arc<arrow::datatypes::Field>)| {
+fn projected(schema: &Schema, columns: &[&str]) -> Vec<usize> {
+    let wanted = |(i, f): (usize, &Arc<arrow::datatypes::Field>)| {
         columns.contains(&f.name().as_str()).then_some(i)
     };
     schema.fields().iter().enumerate().filter_map(wanted).collect()
