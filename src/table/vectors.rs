@@ -62,3 +62,59 @@ fn numbers<'p>(page: &'p Page, column: &ColumnDescriptor) -> Option<&'p [[u8; 4]
     let (numbers, rest) = bytes.as_chunks();
     (rest.is_empty() && numbers.len() == *num_values as usize).then_some(numbers)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+    use std::sync::Arc;
+
+    use arrow::array::{Array as _, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
+    use arrow::datatypes::{DataType, Field};
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::Compression;
+    use parquet::file::properties::WriterProperties;
+
+    use super::*;
+
+    /// A file of rows of four numbers, several pages and row groups long.
+    fn written(values: Float32Array, dictionary: bool) -> File {
+        let may_be_null = values.null_count() > 0;
+        let item = Arc::new(Field::new("item", DataType::Float32, may_be_null));
+        let lists = FixedSizeListArray::try_new(item, 4, Arc::new(values), None).unwrap();
+        let lists: ArrayRef = Arc::new(lists);
+        let batch = RecordBatch::try_from_iter([("values", lists)]).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::LZ4_RAW)
+            .set_dictionary_enabled(dictionary)
+            .set_max_row_group_row_count(Some(3_000))
+            .set_data_page_size_limit(4_096)
+            .build();
+        let mut bytes = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    #[test]
+    fn numbers_come_back_bit_for_bit() {
+        let values: Vec<f32> = (0..40_000).map(|i| (i as f32).sin() / 3.0).collect();
+        let read = read_vectors(written(values.clone().into(), false), "values", 4).unwrap();
+        assert_eq!(read, Some(values));
+    }
+
+    #[test]
+    fn what_is_written_in_another_way_is_left_to_the_arrow_reader() {
+        let values: Vec<f32> = (0..400).map(|i| (i % 7) as f32).collect();
+        let with_null = values.iter().map(|v| (*v > 0.0).then_some(*v)).collect::<Float32Array>();
+        assert_eq!(read_vectors(written(with_null, false), "values", 4).unwrap(), None);
+        let plain = || written(values.clone().into(), false);
+        assert_eq!(read_vectors(written(values.clone().into(), true), "values", 4).unwrap(), None);
+        assert_eq!(read_vectors(plain(), "values", 5).unwrap(), None);
+        assert_eq!(read_vectors(plain(), "others", 4).unwrap(), None);
+    }
+}
