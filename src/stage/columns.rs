@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
+    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
+    ListArray, StringArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::Field;
+use arrow::datatypes::{DataType, Field};
 
 /// Takes column after column out of a list of rows, in the table's order.
 #[derive(Debug)]
@@ -103,4 +104,11 @@ fn list(
 ) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls))
+}
+
+/// A column of vectors of `width` numbers each, without a copy.
+pub(super) fn fixed_lists(values: Vec<f32>, width: usize) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let values = Arc::new(Float32Array::from(values));
+    Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
 }

@@ -7,15 +7,11 @@
 //! many are taken, drawn by the seed. Reads `prompts` and `activations`, writes `vectors`, one folder
 //! a layer. Size: 8 bytes a dimension, prompt and layer.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array};
-use arrow::datatypes::{DataType, Field};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::columns::Columns;
+use super::columns::{Columns, fixed_lists};
 use super::compare::Compared;
 use super::hidden::Layer;
 use super::prompts::{InputGroup, PromptRow, ShardPrompts};
@@ -170,10 +166,4 @@ fn write_layer(
     columns.extend(Columns::of(&rows).texts(|row| row.status).finish());
     let address = PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
     Ok(write_part(context.store, address, context.dims(), columns)?)
-}
-
-fn fixed_lists(values: Vec<f32>, width: usize) -> ArrayRef {
-    let item = Arc::new(Field::new("item", DataType::Float32, false));
-    let values = Arc::new(Float32Array::from(values));
-    Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
 }

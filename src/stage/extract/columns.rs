@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array, ListArray, StringArray,
-};
+use arrow::array::{ArrayRef, Float32Array, Int16Array, Int32Array, ListArray, StringArray};
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Int32Type};
+use arrow::datatypes::{Field, Int32Type};
 use rayon::prelude::*;
 
 use super::gather::Gathered;
 use super::rows::{Refusal, Row};
 use super::{Context, StageError};
 use crate::model::Wanted;
+use crate::stage::columns::fixed_lists;
 use crate::table::receipt::PartStats;
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 use crate::table::writer::{PartAddress, write_part};
@@ -146,8 +145,6 @@ fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
 
 /// Puts vectors of `width` numbers beside the other columns, without a copy.
 fn with_values(mut columns: Vec<ArrayRef>, values: Vec<f32>, width: usize) -> Vec<ArrayRef> {
-    let item = Arc::new(Field::new("item", DataType::Float32, false));
-    let values = Arc::new(Float32Array::from(values));
-    columns.push(Arc::new(FixedSizeListArray::new(item, width as i32, values, None)));
+    columns.push(fixed_lists(values, width));
     columns
 }
