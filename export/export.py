@@ -15,7 +15,6 @@ from pathlib import Path
 
 from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model
-from aqlens_export.weights import INLINE_LIMIT_BYTES
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -38,13 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=0, metavar="N", help="seed of the random weights")
     add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json of the random model")
     add("--save-checkpoint", type=Path, metavar="DIR", help="keep the random model for PyTorch too")
-    add(
-        "--external-data-above",
-        type=int,
-        default=INLINE_LIMIT_BYTES,
-        metavar="BYTES",
-        help="put the weights into model.onnx.data when they are larger than this",
-    )
     add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
     return parser
 
@@ -71,7 +63,6 @@ def options_from(parser: argparse.ArgumentParser, arguments: list[str] | None) -
         tokenizer=args.tokenizer,
         name=args.name,
         save_checkpoint=args.save_checkpoint,
-        inline_limit=args.external_data_above,
         threads=args.threads,
     )
 

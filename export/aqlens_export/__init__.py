@@ -1,8 +1,9 @@
 """Turns GPT-2 checkpoints into the model folders that `aqlens` reads.
 
-The way through: `source` (checkpoint -> PyTorch model) -> `graph` (-> model.onnx)
--> `check` (ONNX Runtime against PyTorch) -> `probe` and `folder` (-> model.json, the finished
-folder). `run.export_model` joins them, `../export.py` is the command line.
+The way through: `source` (checkpoint -> PyTorch model) -> `graph`, `past` and `weights` (-> the
+graphs, and what they share) -> `check` and `check_past` (ONNX Runtime against PyTorch) -> `probe`
+and `folder` (-> model.json, the finished folder). `run.export_model` joins them, `../export.py` is
+the command line.
 """
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
-"""Compares the exported graphs, as ONNX Runtime runs it, with PyTorch.
+"""Compares the exported graphs, as ONNX Runtime runs them, with PyTorch.
 
 model.onnx gets ragged right-padded batches; PyTorch gets the same prompts one at a time, unpadded
 (`eager.py`). So one comparison covers the arithmetic, the padding and the batching. head.onnx gets
-what PyTorch's blocks gave.
+what PyTorch's blocks gave. past.onnx is checked in `check_past.py`.
 """
 
 import random
@@ -18,10 +18,13 @@ from .eager import EagerRun, run_alone, run_head
 from .errors import ExportError
 
 RELATIVE_TOLERANCE = 1e-5
-"""hidden, logits and head: largest difference of one element, in units of its vector's L2 norm."""
+"""Vectors and logits: largest difference of one element, in units of its vector's L2 norm."""
 
 ATTENTION_TOLERANCE = 1e-5
 """attention: largest absolute difference of one weight."""
+
+KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
+"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention."""
 
 LONGEST_RAGGED = 48
 """Tokens; the ragged batches stay short, the long batch goes to n_positions."""
@@ -31,16 +34,15 @@ LONGEST_RAGGED = 48
 class Differences:
     """The largest differences met so far, per kind of output, and where."""
 
-    largest: dict[str, float] = field(
-        default_factory=lambda: {"hidden": 0.0, "attention": 0.0, "logits": 0.0, "head": 0.0}
-    )
+    largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
     prompts: int = 0
 
     def note(self, kind: str, value: float, where: str) -> None:
         """Records a difference; raises ExportError when it is out of bounds or not a number."""
-        allowed = ATTENTION_TOLERANCE if kind == "attention" else RELATIVE_TOLERANCE
+        absolute = kind.endswith("attention")
+        allowed = ATTENTION_TOLERANCE if absolute else RELATIVE_TOLERANCE
         if not value <= allowed:
-            unit = "" if kind == "attention" else " of the vector's L2 norm"
+            unit = "" if absolute else " of the vector's L2 norm"
             raise ExportError(
                 f"the exported graph does not compute what PyTorch computes: {where} differs "
                 f"by {value:.3g}{unit}, allowed is {allowed:.0e}; nothing was written"

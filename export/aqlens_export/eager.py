@@ -21,6 +21,10 @@ class EagerRun:
     """Layer -> [heads, T, T], softmaxed. Only the layers that were asked for."""
     logits: torch.Tensor
     """[vocab], at the last token."""
+    keys: list[torch.Tensor]
+    """Per layer [T, d_model]: the keys of all heads, one head after another."""
+    values: list[torch.Tensor]
+    """Per layer [T, d_model], as `keys`."""
 
 
 def run_head(model: GPT2LMHeadModel, hidden: torch.Tensor) -> torch.Tensor:
@@ -34,6 +38,7 @@ def run_alone(model: GPT2LMHeadModel, ids: list[int], attention_layers=None) -> 
     blocks = model.transformer.h
     hidden: dict[int, torch.Tensor] = {}
     attention: dict[int, torch.Tensor] = {}
+    projected: dict[int, torch.Tensor] = {}
 
     def keep_hidden(layer):
         def hook(_module, _inputs, output):
@@ -48,13 +53,27 @@ def run_alone(model: GPT2LMHeadModel, ids: list[int], attention_layers=None) -> 
 
         return hook
 
+    def keep_projection(layer):
+        def hook(_module, _inputs, output):
+            projected[layer] = output[0]
+
+        return hook
+
     wanted = range(len(blocks)) if attention_layers is None else attention_layers
     hooks = [block.register_forward_hook(keep_hidden(i)) for i, block in enumerate(blocks)]
     hooks += [blocks[i].attn.register_forward_hook(keep_attention(i)) for i in wanted]
+    hooks += [b.attn.c_attn.register_forward_hook(keep_projection(i)) for i, b in enumerate(blocks)]
     try:
         with torch.no_grad():
             output = model(torch.tensor([ids]), use_cache=False, logits_to_keep=1)
     finally:
         for hook in hooks:
             hook.remove()
-    return EagerRun([hidden[i] for i in range(len(blocks))], attention, output.logits[0, -1])
+    thirds = [projected[i].chunk(3, dim=-1) for i in range(len(blocks))]
+    return EagerRun(
+        hidden=[hidden[i] for i in range(len(blocks))],
+        attention=attention,
+        logits=output.logits[0, -1],
+        keys=[third[1] for third in thirds],
+        values=[third[2] for third in thirds],
+    )

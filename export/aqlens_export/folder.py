@@ -21,7 +21,9 @@ from .source import Source
 FORMAT = 1
 """Raised when model.json changes so that an older reader would misread it."""
 
-FILES = ("model.onnx", "model.onnx.data", "head.onnx", "tokenizer.json", "model.json")
+GRAPHS = ("model.onnx", "head.onnx", "past.onnx")
+
+FILES = (*GRAPHS, "model.onnx.data", "tokenizer.json", "model.json")
 """Everything an export writes, in the order it is moved; model.json last: it seals the folder."""
 
 

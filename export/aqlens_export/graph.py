@@ -1,4 +1,5 @@
 """Writes a GPT-2 as the smallest ONNX graph that shows its insides, and its head as a second one.
+`past.py` makes the third from the same parts.
 
 model.onnx:
 
@@ -80,31 +81,31 @@ def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
     """
     config = model.config
     g = GraphBuilder(weights)
-    _constants(g, config)
-    stream = _embed(g, model)
-    for layer, block in enumerate(model.transformer.h):
-        stream = _attention(g, block, layer, stream, config)
-        stream = _mlp(g, block, layer, stream, config)
-        g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
-    _logits(g, model, stream)
-    return _finish(g, config)
+    add_shapes(g, config)
+    g.node("Range", ["zero", "seq", "one"], "positions")
+    g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
+    g.node("Greater", ["positions", "query_positions"], "is_future")
+    add_mask(g, "is_future")
+    add_model(g, model)
+    inputs, outputs = ends_of_model(config, keys="seq")
+    return close_graph(g, "gpt2", inputs, outputs)
 
 
 def build_head(model: GPT2LMHeadModel, weights) -> ModelProto:
     """The ONNX model of ln_f and the unembedding alone, for any number of rows.
 
-    Given the `weights` that model.onnx was built with, it shares what lies in a data file.
+    Given the `weights` that model.onnx was built with, it shares its own.
     """
     config, f32 = model.config, TensorProto.FLOAT
     g = GraphBuilder(weights)
     _unembed(g, model, "hidden")
     inputs = [helper.make_tensor_value_info("hidden", f32, ["rows", config.n_embd])]
     outputs = [helper.make_tensor_value_info("logits", f32, ["rows", config.vocab_size])]
-    return _model(g, "gpt2_head", inputs, outputs)
+    return close_graph(g, "gpt2_head", inputs, outputs)
 
 
-def _constants(g: GraphBuilder, config) -> None:
-    """Shapes and the causal mask, from the size of the ids alone."""
+def add_shapes(g: GraphBuilder, config) -> None:
+    """Constants, and shapes from the size of the ids alone; `seq` is the padded length."""
     heads, size = config.n_head, config.n_embd // config.n_head
     g.ints("zero", 0), g.ints("one", 1), g.ints("axis.0", [0]), g.ints("axis.1", [1])
     g.ints("shape.stream", [-1, config.n_embd])
@@ -114,11 +115,25 @@ def _constants(g: GraphBuilder, config) -> None:
     g.node("Concat", ["ids.shape", "shape.head_split.tail"], "shape.head_split", axis=0)
     g.node("Concat", ["ids.shape", "shape.hidden.tail"], "shape.hidden", axis=0)
     g.node("Gather", ["ids.shape", "one"], "seq")
-    g.node("Range", ["zero", "seq", "one"], "positions")
-    g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
-    g.node("Greater", ["positions", "query_positions"], "is_future")
+
+
+def add_mask(g: GraphBuilder, hidden: str) -> None:
+    """The mask over attention scores [.., queries, keys] that hides where `hidden` is true."""
     g.weight("masked", np.array(MASKED)), g.weight("visible", np.array(0, np.float32))
-    g.node("Where", ["is_future", "masked", "visible"], "causal_mask")
+    g.node("Where", [hidden, "masked", "visible"], "causal_mask")
+
+
+def add_model(g: GraphBuilder, model: GPT2LMHeadModel, past=None) -> None:
+    """Everything from the ids to the outputs; `positions` and `causal_mask` are there already.
+
+    `past` (`past.py`) names each block's keys and values and puts others before them.
+    """
+    stream = _embed(g, model)
+    for layer, block in enumerate(model.transformer.h):
+        stream = _attention(g, block, layer, stream, model.config, past)
+        stream = _mlp(g, block, layer, stream, model.config)
+        g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
+    _logits(g, model, stream)
 
 
 def _embed(g: GraphBuilder, model: GPT2LMHeadModel) -> str:
@@ -131,7 +146,7 @@ def _embed(g: GraphBuilder, model: GPT2LMHeadModel) -> str:
     return g.node("Reshape", ["embedding", "shape.stream"], "stream.embedding")
 
 
-def _attention(g: GraphBuilder, block, layer: int, stream: str, config) -> str:
+def _attention(g: GraphBuilder, block, layer: int, stream: str, config, past) -> str:
     """The attention half of a block, with its residual add."""
     at = f"block.{layer}.attention"
     normed = _layer_norm(g, block.ln_1, stream, f"{at}.norm")
@@ -142,7 +157,11 @@ def _attention(g: GraphBuilder, block, layer: int, stream: str, config) -> str:
     g.nodes.append(
         helper.make_node("Split", [f"{at}.by_head"], parts, f"{at}.split", axis=0, num_outputs=3)
     )
-    q, k, v = (g.node("Squeeze", [part, "axis.0"], part.removesuffix("_part")) for part in parts)
+    names = [f"{at}.q", *(past.present(layer) if past else (f"{at}.k", f"{at}.v"))]
+    pairs = zip(parts, names, strict=True)
+    q, k, v = (g.node("Squeeze", [part, "axis.0"], name) for part, name in pairs)
+    if past:
+        k, v = past.join(g, layer, k, v, at)
     g.node("Transpose", [k], f"{at}.k_transposed", perm=[0, 1, 3, 2])
     g.node("MatMul", [q, f"{at}.k_transposed"], f"{at}.products")
     g.weight(f"{at}.scale", np.array(attention_scale(config, layer), np.float32))
@@ -208,25 +227,21 @@ def attention_scale(config, layer: int) -> float:
     return scale
 
 
-def _finish(g: GraphBuilder, config) -> ModelProto:
-    """Declares inputs and outputs and closes the graph."""
-    int64, f32 = TensorProto.INT64, TensorProto.FLOAT
-    ids = ["batch", "seq"]
-    inputs = [
-        helper.make_tensor_value_info("input_ids", int64, ids),
-        helper.make_tensor_value_info("attention_mask", int64, ids),
-    ]
-    outputs = [helper.make_tensor_value_info("logits", f32, ["batch", config.vocab_size])]
-    for layer in range(config.n_layer):
-        shape = [*ids, config.n_embd]
-        outputs.append(helper.make_tensor_value_info(f"hidden.{layer}", f32, shape))
-    for layer in range(config.n_layer):
-        shape = ["batch", config.n_head, "seq", "seq"]
-        outputs.append(helper.make_tensor_value_info(f"attention.{layer}", f32, shape))
-    return _model(g, "gpt2", inputs, outputs)
+def ends_of_model(config, keys: str) -> tuple[list, list]:
+    """Declares the inputs and outputs that every graph of the whole model has; attention is over
+    `keys`."""
+    f32, ids = TensorProto.FLOAT, ["batch", "seq"]
+    value, layers = helper.make_tensor_value_info, range(config.n_layer)
+    inputs = [value(name, TensorProto.INT64, ids) for name in ("input_ids", "attention_mask")]
+    outputs = [value("logits", f32, ["batch", config.vocab_size])]
+    outputs += [value(f"hidden.{i}", f32, [*ids, config.n_embd]) for i in layers]
+    shape = ["batch", config.n_head, "seq", keys]
+    outputs += [value(f"attention.{i}", f32, shape) for i in layers]
+    return inputs, outputs
 
 
-def _model(g: GraphBuilder, name: str, inputs: list, outputs: list) -> ModelProto:
+def close_graph(g: GraphBuilder, name: str, inputs: list, outputs: list) -> ModelProto:
+    """The finished model."""
     graph = helper.make_graph(g.nodes, name, inputs, outputs, g.initializers)
     return helper.make_model(
         graph,

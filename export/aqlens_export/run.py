@@ -7,12 +7,14 @@ from pathlib import Path
 import torch
 
 from .check import Differences, check_export, check_head
+from .check_past import check_past
 from .errors import ExportError
-from .folder import FILES, refuse_unless_ours, staged, write_model_json
+from .folder import FILES, GRAPHS, refuse_unless_ours, staged, write_model_json
 from .graph import build_graph, build_head
+from .past import build_past
 from .probe import make_probe
 from .source import Source, from_checkpoint, from_seed
-from .weights import INLINE_LIMIT_BYTES, open_weights
+from .weights import Weights
 
 
 @dataclass
@@ -27,7 +29,6 @@ class ExportOptions:
     tokenizer: Path | None = None
     name: str | None = None
     save_checkpoint: Path | None = None
-    inline_limit: int = INLINE_LIMIT_BYTES
     threads: int = 0
 
 
@@ -47,12 +48,11 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
     if options.save_checkpoint is not None:
         save_checkpoint(source, options.save_checkpoint)
     with staged(options.out) as folder:
-        say("writing   model.onnx, head.onnx, tokenizer.json")
-        write_graphs(folder, source, options.inline_limit)
+        say(f"writing   {', '.join(GRAPHS)}, tokenizer.json")
+        write_graphs(folder, source)
         (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
         say("checking  ragged padded batches against PyTorch, one prompt at a time")
-        found = check_export(folder / "model.onnx", source.model, options.threads)
-        check_head(folder / "head.onnx", source.model, found, options.threads)
+        found = check_folder(folder, source, options.threads)
         say("probing   reference values for model.json")
         write_model_json(folder, source, make_probe(source.model))
     _summarise(options.out, found, say)
@@ -67,19 +67,24 @@ def _load(options: ExportOptions) -> Source:
     return from_seed(options.config, options.seed, options.tokenizer)
 
 
-def write_graphs(folder: Path, source: Source, inline_limit: int = INLINE_LIMIT_BYTES) -> None:
-    """Writes both graphs, and model.onnx.data for weights above `inline_limit` bytes."""
-    weight_bytes = 4 * sum(parameter.numel() for parameter in source.model.parameters())
-    weights = open_weights(folder, weight_bytes, inline_limit)
+def write_graphs(folder: Path, source: Source) -> None:
+    """Writes the graphs, and their weights to model.onnx.data."""
+    weights = Weights(folder)
     try:
-        graphs = {
-            "model.onnx": build_graph(source.model, weights),
-            "head.onnx": build_head(source.model, weights),
-        }
+        builders = (build_graph, build_head, build_past)
+        for name, build in zip(GRAPHS, builders, strict=True):
+            graph = build(source.model, weights)
+            (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
     finally:
         weights.close()
-    for name, graph in graphs.items():
-        (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def check_folder(folder: Path, source: Source, threads: int = 0) -> Differences:
+    """Holds all graphs in `folder` against PyTorch; raises ExportError where they differ."""
+    found = check_export(folder / "model.onnx", source.model, threads)
+    check_head(folder / "head.onnx", source.model, found, threads)
+    check_past(folder / "past.onnx", source.model, found, threads)
+    return found
 
 
 def save_checkpoint(source: Source, folder: Path) -> None:
@@ -109,5 +114,7 @@ def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> Non
     say(f"          largest differences from PyTorch over {found.prompts} prompts:")
     say(f"          hidden {found.largest['hidden']:.1e} and logits {found.largest['logits']:.1e}")
     say(f"          of the vector's norm, attention {found.largest['attention']:.1e},")
-    say(f"          head {found.largest['head']:.1e} of the norm")
+    say(f"          head {found.largest['head']:.1e} of the norm; with shared prefixes")
+    say(f"          {found.largest['past']:.1e} of the norm, attention")
+    say(f"          {found.largest['past_attention']:.1e}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

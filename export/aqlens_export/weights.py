@@ -1,9 +1,8 @@
-"""Where the weights go: into the graphs themselves, or into `model.onnx.data` beside them.
+"""Where the weights go: into `model.onnx.data`, beside the graphs, which all read them from there.
 
-A protobuf file cannot pass 2 GiB, so gpt2-large and gpt2-xl need the second way. The data file is
-written here, weight by weight, so that no second copy of a large model is held in memory. Both
-graphs of a model then read the unembedding from there. Without a data file each graph has its own
-copy: inside the other graph's file it lies at no aligned address.
+So a weight that several graphs need is stored once, and no graph meets the 2 GiB that a protobuf
+file can hold at most. The data file is written weight by weight: no second copy of a large model is
+held in memory.
 """
 
 from pathlib import Path
@@ -11,53 +10,47 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto, helper
 
-ALIGNMENT_BYTES = 4096
-"""Every weight starts on a memory page, so that ONNX Runtime can map the file."""
+DATA_FILE = "model.onnx.data"
 
-INLINE_LIMIT_BYTES = 1_800_000_000
-"""Weights above this go to the data file: protobuf's limit is 2 GiB, graph included."""
+PAGE_BYTES = 4096
+"""Large weights start on a memory page, which ONNX asks for where a file is to be mapped."""
 
+LARGE_BYTES = 1 << 16
+"""From so many bytes on a weight is large. Padding to pages would double a file of small ones,
+which are mapped all the same: ONNX Runtime maps the page that they start on."""
 
-class InlineWeights:
-    """Keeps every weight inside the graph that it is added for."""
-
-    def add(self, name: str, values: np.ndarray) -> TensorProto:
-        """The initializer `name` holding `values` (float32 or int64, any shape)."""
-        kind = helper.np_dtype_to_tensor_dtype(values.dtype)
-        data = np.ascontiguousarray(values).tobytes()
-        return helper.make_tensor(name, kind, values.shape, data, raw=True)
-
-    def close(self) -> None:
-        """Nothing to finish: the bytes are in the graph."""
+SMALL_ALIGNMENT_BYTES = 64
+"""Other weights start on a cache line."""
 
 
-class DataFileWeights:
-    """Appends float weights to one data file and leaves only their addresses in the graphs.
+class Weights:
+    """Appends float weights to a data file and leaves only their addresses in the graphs.
 
-    `path` is the data file; the graphs must be written to the same folder, because ONNX looks
-    the file up beside the graph. A name that a second graph adds is the first graph's weight: its
-    bytes are not written again. Integer constants (shapes, axes) stay in the graph: ONNX Runtime
-    reads them while it loads.
+    `folder` is where the graphs must be written to, because ONNX looks the file up beside the
+    graph. A name that a second graph adds is the first graph's weight: its bytes are not written
+    again. Integer constants (shapes, axes) and scalars stay in the graph: ONNX Runtime reads them
+    while it loads.
     """
 
-    def __init__(self, path: Path):
-        self._inline = InlineWeights()
-        self._location = path.name
-        self._file = path.open("xb")
+    def __init__(self, folder: Path):
+        self._file = (folder / DATA_FILE).open("xb")
         self._stored: dict[str, TensorProto] = {}
 
     def add(self, name: str, values: np.ndarray) -> TensorProto:
-        """The initializer `name`; float32 `values` go to the data file, others stay inline."""
+        """The initializer `name` with `values` (float32 or int64, any shape)."""
         if values.dtype != np.float32 or values.ndim == 0:
-            return self._inline.add(name, values)
+            kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+            data = np.ascontiguousarray(values).tobytes()
+            return helper.make_tensor(name, kind, values.shape, data, raw=True)
         if name in self._stored:
             return self._stored[name]
-        self._file.write(b"\0" * (-self._file.tell() % ALIGNMENT_BYTES))
+        alignment = PAGE_BYTES if values.nbytes >= LARGE_BYTES else SMALL_ALIGNMENT_BYTES
+        self._file.write(b"\0" * (-self._file.tell() % alignment))
         offset = self._file.tell()
         length = self._file.write(np.ascontiguousarray(values).tobytes())
         tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape)
         tensor.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", self._location), ("offset", offset), ("length", length)):
+        for key, value in (("location", DATA_FILE), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))
         self._stored[name] = tensor
         return tensor
@@ -65,10 +58,3 @@ class DataFileWeights:
     def close(self) -> None:
         """Flushes the data file."""
         self._file.close()
-
-
-def open_weights(folder: Path, weight_bytes: int, inline_limit: int = INLINE_LIMIT_BYTES):
-    """The place for `weight_bytes` bytes of weights of the graphs written to `folder`."""
-    if weight_bytes > inline_limit:
-        return DataFileWeights(folder / "model.onnx.data")
-    return InlineWeights()

@@ -38,6 +38,12 @@ def head():
 
 
 @pytest.fixture(scope="session")
+def past():
+    """The committed export's graph with a past."""
+    return open_session(TINY / "past.onnx", threads=1)
+
+
+@pytest.fixture(scope="session")
 def described() -> dict:
     """The committed model.json."""
     return json.loads((TINY / "model.json").read_text(encoding="utf-8"))

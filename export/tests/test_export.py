@@ -1,6 +1,7 @@
 """The command from end to end: what it writes, when it refuses, what it leaves behind."""
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -14,10 +15,13 @@ import torch
 
 import export
 from aqlens_export import run as run_module
-from aqlens_export.check import Differences, open_session
+from aqlens_export.check import Differences
 from aqlens_export.errors import ExportError
+from aqlens_export.folder import GRAPHS
 from aqlens_export.graph import GraphBuilder, build_head
 from aqlens_export.run import ExportOptions, export_model
+from aqlens_export.source import from_seed
+from aqlens_export.weights import Weights
 
 from .conftest import ROOT, TINY
 
@@ -50,7 +54,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(random_optio
         export_model(random_options(tmp_path / name, seed=seed), quiet)
     first, again, other = (digests(tmp_path / name) for name in "abc")
     assert first == again
-    assert first["model.onnx"] != other["model.onnx"]
+    assert first["model.onnx.data"] != other["model.onnx.data"]
     assert first["tokenizer.json"] == other["tokenizer.json"]
 
 
@@ -70,7 +74,8 @@ def test_model_json_describes_what_lies_beside_it(random_options, small_config, 
     for key in ("n_layer", "n_head", "vocab_size", "n_positions"):
         assert found[key] == small_config[key]
     assert found["source"] == {"name": "random-weights", "revision": None, "random_seed": 5}
-    assert set(found["files"]) == {"model.onnx", "head.onnx", "tokenizer.json"}
+    graphs = {"model.onnx", "model.onnx.data", "head.onnx", "past.onnx"}
+    assert set(found["files"]) == {*graphs, "tokenizer.json"}
     for name, seal in found["files"].items():
         data = (tmp_path / "m" / name).read_bytes()
         assert seal == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -101,7 +106,9 @@ def test_a_hub_model_is_recorded_with_its_commit(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
     assert found["source"] == {"name": "someone/tiny", "revision": commit, "random_seed": None}
-    assert digests(tmp_path / "m")["model.onnx"] == digests(TINY)["model.onnx"]
+    made, committed = digests(tmp_path / "m"), digests(TINY)
+    for name in ("model.onnx", "model.onnx.data"):
+        assert made[name] == committed[name]
 
 
 def test_a_model_that_nobody_has_is_named(tmp_path):
@@ -119,39 +126,50 @@ def test_a_model_that_nobody_has_is_named(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
-def test_large_weights_go_to_a_data_file_that_the_runtime_finds(random_options, tmp_path):
-    export_model(random_options(tmp_path / "inline"), quiet)
-    export_model(random_options(tmp_path / "beside", inline_limit=0), quiet)
-    found = json.loads((tmp_path / "beside" / "model.json").read_text(encoding="utf-8"))
-    names = {"model.onnx", "model.onnx.data", "head.onnx", "tokenizer.json"}
-    assert set(found["files"]) == names
-    for name in ("model.onnx", "head.onnx"):
-        onnx.checker.check_model(str(tmp_path / "beside" / name))
-    ids = np.array([[5, 6, 7]])
-    given = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-    one, two = (
-        open_session(tmp_path / name / "model.onnx", 1).run(None, given)
-        for name in ("inline", "beside")
-    )
-    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
-    rows = {"hidden": np.linspace(-3, 3, 5 * 16, dtype=np.float32).reshape(5, 16)}
-    one, two = (
-        open_session(tmp_path / name / "head.onnx", 1).run(None, rows)[0]
-        for name in ("inline", "beside")
-    )
-    assert np.array_equal(one, two)
-    # Both graphs read one copy of the unembedding.
-    graph, head = (
-        onnx.load(tmp_path / "beside" / name, load_external_data=False).graph
-        for name in ("model.onnx", "head.onnx")
-    )
-    addresses = {w.name: str(w.external_data) for w in graph.initializer if w.external_data}
-    assert {w.name for w in head.initializer} == {"ln_f.scale", "ln_f.bias", "wte"}
-    for weight in head.initializer:
-        assert str(weight.external_data) == addresses[weight.name]
-    # Exported over it without the data file, nothing stale stays behind.
-    export_model(random_options(tmp_path / "beside"), quiet)
-    assert digests(tmp_path / "beside") == digests(tmp_path / "inline")
+def test_every_weight_is_stored_once_in_the_data_file(random_options, small_config, tmp_path):
+    config = json.dumps({**small_config, "tie_word_embeddings": False})
+    export_model(random_options(tmp_path / "m", config=config), quiet)
+    source = from_seed(config, 0, TOKENIZER)
+    stored = {}
+    for name in GRAPHS:
+        onnx.checker.check_model(str(tmp_path / "m" / name))
+        for weight in onnx.load(tmp_path / "m" / name, load_external_data=False).graph.initializer:
+            if weight.data_type == onnx.TensorProto.FLOAT and weight.dims:
+                assert weight.data_location == onnx.TensorProto.EXTERNAL, (name, weight.name)
+                facts = {entry.key: entry.value for entry in weight.external_data}
+                assert facts.pop("location") == "model.onnx.data"
+                assert stored.setdefault(weight.name, facts) == facts, (name, weight.name)
+    places = sorted((int(f["offset"]), int(f["length"])) for f in stored.values())
+    for (offset, length), (following, _) in itertools.pairwise(places):
+        assert offset + length <= following
+    assert sum(n for _, n in places) == 4 * sum(p.numel() for p in source.model.parameters())
+    assert sum(places[-1]) == (tmp_path / "m" / "model.onnx.data").stat().st_size
+
+
+def test_large_weights_start_on_a_page_and_small_ones_waste_none(tmp_path):
+    weights = Weights(tmp_path)
+    added = [
+        weights.add(name, np.arange(size, dtype=np.float32))
+        for name, size in (("a", 3), ("b", 1 << 14), ("c", 1), ("d", 5))
+    ]
+    weights.close()
+    facts = [{entry.key: entry.value for entry in tensor.external_data} for tensor in added]
+    assert [int(f["offset"]) for f in facts] == [0, 4096, 4096 + 65536, 4096 + 65536 + 64]
+    assert [int(f["length"]) for f in facts] == [12, 65536, 4, 20]
+    data = (tmp_path / "model.onnx.data").read_bytes()
+    assert np.array_equal(np.frombuffer(data, np.float32, 1 << 14, 4096), np.arange(1 << 14))
+
+
+def test_a_model_that_holds_its_weights_itself_is_replaced(random_options, tmp_path):
+    """As exporters before 23 November 2026 wrote it: no data file, no past.onnx."""
+    out = tmp_path / "m"
+    export_model(random_options(out), quiet)
+    after = digests(out)
+    onnx.save(onnx.load(out / "model.onnx"), out / "model.onnx")
+    for name in ("model.onnx.data", "past.onnx"):
+        (out / name).unlink()
+    export_model(random_options(out), quiet)
+    assert digests(out) == after
 
 
 def test_a_folder_of_something_else_is_refused_and_untouched(random_options, tmp_path):
@@ -175,7 +193,7 @@ def test_an_empty_folder_and_a_model_folder_are_taken(random_options, tmp_path):
     before = digests(out)
     export_model(random_options(out, seed=2), quiet)
     after = digests(out)
-    assert before["model.onnx"] != after["model.onnx"]
+    assert before["model.onnx.data"] != after["model.onnx.data"]
     assert before["notes.md"] == after["notes.md"]
 
 
@@ -184,7 +202,7 @@ def test_the_folder_that_the_checkpoint_lies_in_is_taken(random_options, tmp_pat
     export_model(random_options(tmp_path / "other", save_checkpoint=checkpoint), quiet)
     export_model(ExportOptions(tmp_path / "m", model=str(checkpoint), threads=1), quiet)
     assert (checkpoint / "model.safetensors").is_file()
-    same = [(tmp_path / name / "model.onnx").read_bytes() for name in ("m", "other")]
+    same = [(tmp_path / name / "model.onnx.data").read_bytes() for name in ("m", "other")]
     assert same[0] == same[1]
 
 

@@ -9,6 +9,7 @@ from transformers import AutoTokenizer
 
 import make_fixtures
 import tiny_model
+from aqlens_export.folder import GRAPHS
 from aqlens_export.run import ExportOptions, export_model
 from aqlens_export.source import from_checkpoint
 
@@ -61,7 +62,7 @@ def test_the_tiny_checkpoint_comes_out_the_same(made):
 def test_the_tiny_graph_is_the_export_of_the_tiny_checkpoint(tmp_path):
     options = ExportOptions(tmp_path / "m", model=str(TINY / "checkpoint"), name="tiny", threads=1)
     export_model(options, lambda _line: None)
-    for name in ("model.onnx", "tokenizer.json"):
+    for name in (*GRAPHS, "model.onnx.data", "tokenizer.json"):
         assert (tmp_path / "m" / name).read_bytes() == (TINY / name).read_bytes()
     again, committed = read(tmp_path / "m" / "model.json"), read(TINY / "model.json")
     assert_close(again.pop("probe"), committed.pop("probe"))
@@ -142,4 +143,5 @@ def test_the_demo_folder_is_the_export_of_its_checkpoint(tmp_path):
     checkpoint = str(DEMO / "checkpoint")
     options = ExportOptions(tmp_path / "m", model=checkpoint, name=name, threads=1)
     export_model(options, lambda _line: None)
-    assert (tmp_path / "m" / "model.onnx").read_bytes() == (DEMO / "model.onnx").read_bytes()
+    for name in (*GRAPHS, "model.onnx.data"):
+        assert (tmp_path / "m" / name).read_bytes() == (DEMO / name).read_bytes(), name

@@ -8,9 +8,9 @@ import torch
 from transformers import BertConfig, GPT2Config, GPT2LMHeadModel
 
 import tiny_model
-from aqlens_export.check import check_export, check_head
 from aqlens_export.errors import ExportError
-from aqlens_export.run import write_graphs
+from aqlens_export.folder import GRAPHS
+from aqlens_export.run import check_folder, write_graphs
 from aqlens_export.source import from_checkpoint, from_seed
 
 from .conftest import TINY
@@ -47,9 +47,8 @@ def shaken(source):
 def test_a_variant_computes_what_pytorch_computes(small_config, change, tmp_path):
     source = shaken(from_seed(json.dumps({**small_config, **change}), 0, TOKENIZER))
     write_graphs(tmp_path, source)
-    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
-    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
-    for graph in ("model.onnx", "head.onnx"):
+    check_folder(tmp_path, source, threads=1)
+    for graph in GRAPHS:
         names = [w.name for w in onnx.load(tmp_path / graph).graph.initializer]
         assert ("lm_head" in names) == (change == {"tie_word_embeddings": False})
 
@@ -60,8 +59,7 @@ def test_upcast_attention_is_the_same_arithmetic_in_float32(small_config, tmp_pa
     config._attn_implementation = "eager"
     source.model = GPT2LMHeadModel(config).eval()
     write_graphs(tmp_path, shaken(source))
-    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
-    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
+    check_folder(tmp_path, source, threads=1)
 
 
 def test_half_precision_checkpoints_are_exported_in_float32(tmp_path):
@@ -71,8 +69,7 @@ def test_half_precision_checkpoints_are_exported_in_float32(tmp_path):
     source = from_checkpoint(str(folder), None)
     assert source.model.dtype == torch.float32
     write_graphs(tmp_path, source)
-    found = check_export(tmp_path / "model.onnx", source.model, threads=1)
-    check_head(tmp_path / "head.onnx", source.model, found, threads=1)
+    check_folder(tmp_path, source, threads=1)
 
 
 def test_an_activation_without_an_operator_is_refused(small_config):

@@ -260,7 +260,7 @@ def notebook(runs: int, threads: int | None, tokenizer: Path) -> None:
             flush=True,
         )
     warm = [bench.experiment([]) for _ in range(runs)]
-    model = [DEMO / name for name in ("model.onnx", "head.onnx", "model.json", "tokenizer.json")]
+    model = [path for path in DEMO.iterdir() if path.is_file()]
     cold = [bench.experiment([aqlens, library, *model]) for _ in range(runs)]
 
     print_extraction(rounds, material)

@@ -56,9 +56,7 @@ impl Folder {
     pub(crate) fn model(&self) -> PathBuf {
         let to = self.path().join("model");
         fs::create_dir(&to).unwrap();
-        for name in ["model.onnx", "head.onnx", "model.json", "tokenizer.json"] {
-            fs::copy(file("tests/fixtures/tiny").join(name), to.join(name)).unwrap();
-        }
+        crate::tiny::copy_to(&to);
         to
     }
 

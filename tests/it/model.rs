@@ -69,12 +69,31 @@ fn a_file_of_another_hash_size_or_none_is_refused() {
     let middle = graph.len() / 2;
     graph[middle] ^= 1;
     copy.write("model.onnx", &graph);
-    let expected = tiny::card().graph_sha256();
+    let expected = tiny::card().files["model.onnx"].sha256.clone();
     assert_says(&copy.open(), &["model.onnx", &expected, "found sha256", "export/export.py"]);
     copy.write("model.onnx", &graph[1..]);
-    assert_says(&copy.open(), &["expected 241906 bytes, found 241905 bytes"]);
+    assert_says(&copy.open(), &["expected 22116 bytes, found 22115 bytes"]);
     std::fs::remove_file(copy.path().join("model.onnx")).unwrap();
     assert_says(&copy.open(), &["model.onnx is missing", "model.json lists it"]);
+}
+
+#[test]
+fn weights_of_another_hash_or_none_are_refused() {
+    let copy = Copy::new();
+    let mut weights = copy.read("model.onnx.data");
+    weights[0] ^= 1;
+    copy.write("model.onnx.data", &weights);
+    assert_says(&copy.open(), &["model.onnx.data", "found sha256", "export/export.py"]);
+    std::fs::remove_file(copy.path().join("model.onnx.data")).unwrap();
+    assert_says(&copy.open(), &["model.onnx.data is missing", "model.json lists it"]);
+}
+
+#[test]
+fn a_folder_from_before_prefixes_were_shared_is_still_a_model() {
+    let copy = Copy::new();
+    std::fs::remove_file(copy.path().join("past.onnx")).unwrap();
+    copy.edit_card(|card| _ = card["files"].as_object_mut().unwrap().remove("past.onnx"));
+    tiny::engine_of(ModelCard::load(copy.path()).unwrap()).open().unwrap();
 }
 
 #[test]

@@ -43,15 +43,20 @@ pub(crate) fn engine() -> Engine {
     engine_of(card())
 }
 
+/// Copies the model folder's files to another folder.
+pub(crate) fn copy_to(folder: &Path) {
+    for name in card().files.keys().map(String::as_str).chain(["model.json"]) {
+        fs::copy(self::folder().join(name), folder.join(name)).unwrap();
+    }
+}
+
 /// A copy of the model folder.
 pub(crate) struct Copy(tempfile::TempDir);
 
 impl Copy {
     pub(crate) fn new() -> Self {
         let copy = Self(tempfile::tempdir().unwrap());
-        for name in ["model.json", "model.onnx", "head.onnx", "tokenizer.json"] {
-            fs::copy(folder().join(name), copy.path().join(name)).unwrap();
-        }
+        copy_to(copy.path());
         copy
     }
 

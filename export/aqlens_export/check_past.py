@@ -1,0 +1,142 @@
+"""Compares past.onnx, as ONNX Runtime runs it, with PyTorch on whole prompts, one at a time.
+
+PyTorch never sees a prefix: it runs each prompt from its first token on. The prefixes are run
+through past.onnx itself, as aqlens runs them, so a batch of prefixes is a check too, with `past` 0.
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from transformers import GPT2LMHeadModel
+
+from .check import LONGEST_RAGGED, Differences, open_session, pad_batch, relative_difference
+from .eager import EagerRun, run_alone
+from .errors import ExportError
+from .past import past_names, present_names
+
+PREFIXES = (20, 1, 7)
+"""Tokens of the prefixes in the ragged batch; unsorted, so that padding is in the middle."""
+
+ROWS = (
+    *((0, 20, 5), (1, 1, 1), (2, 7, 30), (1, 0, 9), (2, 7, 1)),
+    *((0, 20, 1), (0, 13, 3), (1, 1, LONGEST_RAGGED - 1), (2, 0, 1)),
+)
+"""Rows of the ragged batch: prefix, how many of its tokens, tokens of the rest."""
+
+PADDING_SIZE = np.float32(100)
+"""Padding of prefixes holds noise of this size: a weight on it that is not 0 would show."""
+
+
+@dataclass
+class Row:
+    """One row of a batch: `rest` after the first `known` tokens of prefix `of`."""
+
+    of: int
+    known: int
+    rest: list[int]
+    expected: EagerRun
+
+
+def check_past(path: Path, model: GPT2LMHeadModel, found: Differences, threads: int = 0) -> None:
+    """Holds the graph at `path` against PyTorch; raises ExportError at the first failure."""
+    config = model.config
+    session = open_session(path, threads)
+    rng = random.Random("aqlens past check")
+
+    def draw(lengths):
+        return [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+
+    def check(lengths, places, layers):
+        """Prefixes of `lengths`, then the rows at `places` after them, as far as they fit."""
+        prefixes = draw(min(length, config.n_positions) for length in lengths)
+        alone = [Row(0, 0, ids, run_alone(model, ids, layers)) for ids in prefixes]
+        past = _pad(prefixes, _run(session, config, alone, no_past(config), layers, found))
+        rows = []
+        for of, known, length in places:
+            if known + length <= config.n_positions:
+                (rest,) = draw([length])
+                expected = run_alone(model, prefixes[of][:known] + rest, layers)
+                rows.append(Row(of, known, rest, expected))
+        if rows:
+            _run(session, config, rows, past, layers, found)
+
+    check(PREFIXES, ROWS, range(config.n_layer))
+    # At full length the attention of all layers would not fit into memory for a large model. The
+    # first row's padding, counted on from its prefix, would lie beyond the last position.
+    half, most = config.n_positions // 2, config.n_positions
+    some = sorted({0, config.n_layer // 2, config.n_layer - 1})
+    check([max(1, most - 1)], [(0, most - 1, 1), (0, half, most - half), (0, 0, half + 1)], some)
+
+
+def no_past(config) -> dict[str, np.ndarray]:
+    """Inputs of past.onnx for a run without prefixes: one of no tokens."""
+    shape = (1, config.n_head, 0, config.n_embd // config.n_head)
+    names = [name for layer in range(config.n_layer) for name in past_names(layer)]
+    return {name: np.zeros(shape, np.float32) for name in names}
+
+
+def _pad(prefixes: list[list[int]], outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The `present_*` of a run of `prefixes` as the past of another, with noise for padding."""
+    noise = np.random.default_rng(0)
+    past = {}
+    for name, values in outputs.items():
+        if name.startswith("present_"):
+            values = values.copy()
+            for row, prefix in enumerate(prefixes):
+                padding = values[row, :, len(prefix) :]
+                padding[...] = PADDING_SIZE * noise.standard_normal(padding.shape, np.float32)
+            past[name.replace("present", "past")] = values
+    return past
+
+
+def _run(session, config, rows: list[Row], past: dict, layers, found: Differences) -> dict:
+    """One batch: every output of every row against that row's prompt alone. Returns the outputs."""
+    given = pad_batch([row.rest for row in rows], lambda: config.vocab_size - 1)
+    given["past_of"] = np.array([row.of for row in rows], np.int64)
+    given["past_length"] = np.array([row.known for row in rows], np.int64)
+    every = range(config.n_layer)
+    names = ["logits", *(f"hidden.{i}" for i in every), *(f"attention.{i}" for i in layers)]
+    names += [name for i in every for name in present_names(i)]
+    outputs = dict(zip(names, session.run(names, given | past), strict=True))
+    padded = past[past_names(0)[0]].shape[2]
+    for name, values in outputs.items():
+        if not np.isfinite(values).all():
+            raise ExportError(f"{name} of past.onnx holds NaN or infinity")
+        for i, row in enumerate(rows):
+            where = f"{name} of past.onnx, {len(row.rest)} tokens after {row.known} known ones"
+            _compare(name, values[i], row, padded, where, found)
+    found.prompts += len(rows)
+    return outputs
+
+
+def _compare(name: str, values, row: Row, padded: int, where: str, found: Differences) -> None:
+    kind, _, layer = name.partition(".")
+    known, length = row.known, len(row.rest)
+    if kind == "attention":
+        _compare_attention(values[:, :length], row, int(layer), padded, where, found)
+        return
+    if kind == "logits":
+        actual, expected = values, row.expected.logits
+    elif kind == "hidden":
+        actual, expected = values[:length], row.expected.hidden[int(layer)][known:]
+    else:
+        # [heads, seq, d_head] to [tokens, d_model].
+        actual = values[:, :length].transpose(1, 0, 2).reshape(length, -1)
+        of = row.expected.keys if kind == "present_key" else row.expected.values
+        expected = of[int(layer)][known:]
+    found.note("past", relative_difference(actual, expected.numpy()), where)
+
+
+def _compare_attention(actual, row: Row, layer: int, padded: int, where: str, found) -> None:
+    """`actual` [heads, rest, padded prefix + seq]; not every key is one of the row's."""
+    known, length = row.known, len(row.rest)
+    keys, queries = np.arange(actual.shape[-1]), np.arange(length)
+    is_padding = (keys >= known) & (keys < padded)
+    is_future = keys[None, :] > padded + queries[:, None]
+    if actual[:, is_padding | is_future].any():
+        raise ExportError(f"{where}: attention to a later token or to padding is not 0")
+    expected = row.expected.attention[layer][:, known:].numpy()
+    own = np.concatenate([actual[..., :known], actual[..., padded : padded + length]], axis=-1)
+    found.note("past_attention", np.abs(own - expected).max(), where)
