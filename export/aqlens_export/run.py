@@ -111,10 +111,14 @@ def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> Non
     for name in FILES:
         if (out / name).exists():
             say(f"          {name:<16} {(out / name).stat().st_size:>13,} bytes")
-    say(f"          largest differences from PyTorch over {found.prompts} prompts:")
-    say(f"          hidden {found.largest['hidden']:.1e} and logits {found.largest['logits']:.1e}")
-    say(f"          of the vector's norm, attention {found.largest['attention']:.1e},")
-    say(f"          head {found.largest['head']:.1e} of the norm; with shared prefixes")
-    say(f"          {found.largest['past']:.1e} of the norm, attention")
-    say(f"          {found.largest['past_attention']:.1e}")
+    say(f"          largest differences from PyTorch over {found.prompts} prompts, in units of")
+    say("          the vector's L2 norm, of attention absolute:")
+    told = {
+        "model.onnx": {"hidden": "hidden", "logits": "logits", "attention": "attention"},
+        "head.onnx": {"logits": "head"},
+        "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
+    }
+    for graph, kinds in told.items():
+        values = (f"{label} {found.largest[kind]:.1e}" for label, kind in kinds.items())
+        say(f"          {graph:<16} {', '.join(values)}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")
