@@ -14,8 +14,7 @@ use crate::pipeline::config::{self, ConfigError};
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::{Pipeline, skips};
 use crate::spec::Problem;
-use crate::stage::StageConfig;
-use crate::stage::extract::{self, TooLong};
+use crate::stage::extract::TooLong;
 
 /// Columns of a report when standard error is no terminal.
 const WIDTH: usize = 100;
@@ -180,15 +179,6 @@ impl Lengths {
     }
 }
 
-/// The extract stage, as the pipeline sets it.
-fn extract(pipeline: &Pipeline) -> extract::Config {
-    let of = |config: &StageConfig| match config {
-        StageConfig::Extract(extract) => Some(extract.clone()),
-        _ => None,
-    };
-    pipeline.stage_configs.iter().find_map(of).unwrap_or_default()
-}
-
 /// Prompts that the run would stop at: one that is too long, or too many of them to be left out.
 fn refuse_too_long(pipeline: &Pipeline, lengths: &Lengths) -> Result<(), CliError> {
     let Some((_, prompt, tokens)) = &lengths.first_too_long else { return Ok(()) };
@@ -201,7 +191,7 @@ fn refuse_too_long(pipeline: &Pipeline, lengths: &Lengths) -> Result<(), CliErro
         pipeline.card.n_positions
     );
     let raise = format!("raise `max_skipped` to at least {}", round_up(n as f64 / all as f64));
-    match extract(pipeline).too_long {
+    match pipeline.extract().too_long {
         TooLong::Error => {
             let also = if is_too_many { format!(" and {raise}") } else { String::new() };
             Err(CliError::Wrong(format!(
@@ -257,15 +247,18 @@ fn tokens_per_second(
     prompts: &[Vec<i32>],
 ) -> Result<Option<f64>, ModelError> {
     let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let budget = match extract(pipeline).batch_tokens {
+    let budget = match pipeline.extract().batch_tokens {
         0 => engine.batch_budget()?,
         tokens => tokens as usize,
     };
-    let batches = plan_batches(&lengths, budget);
+    let batches = plan_batches(&lengths, 0, budget);
     let Some(rows) = batches.get(batches.len() / 2) else { return Ok(None) };
     let batch = Batch::pad(rows, prompts, 0);
-    let wanted =
-        Wanted { hidden: pipeline.layers.clone(), attention: vec![pipeline.card.n_layer - 1] };
+    let wanted = Wanted {
+        hidden: pipeline.layers.clone(),
+        attention: vec![pipeline.card.n_layer - 1],
+        ..Wanted::default()
+    };
     let mut seconds = 0.0;
     for _ in 0..2 {
         let started = Instant::now();
@@ -294,7 +287,7 @@ mod tests {
             take: &mut Take<'_>,
         ) -> Result<(), ModelError> {
             self.0.lock().unwrap().push(batch.rows.len());
-            take(&Outputs { logits: &[], hidden: Vec::new(), attention: Vec::new() });
+            take(&Outputs::default());
             Ok(())
         }
     }

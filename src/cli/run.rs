@@ -54,6 +54,7 @@ pub(super) fn engine_options(
         tf32: pipeline.tf32,
         threads,
         library: library.map(Path::to_owned),
+        whole_prompts: !pipeline.extract().share_prefixes,
     }
 }
 

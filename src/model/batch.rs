@@ -4,22 +4,32 @@
 //! most a budget of padded tokens, so memory is bounded. Padding is on the right only, and the mask
 //! comes from lengths, never from token ids: GPT-2's padding token is also a token of texts.
 
+use super::prefix::Past;
+
 /// Padded tokens a batch on the processor: measured on GPT-2-small, 512 to 2,048 ran equally fast.
 pub const CPU_BUDGET: usize = 1024;
 
 /// Padded tokens a batch on a GPU, which needs more work at once to be busy.
 pub const CUDA_BUDGET: usize = 8192;
 
+/// Keys that a batch holds for each padded token of its budget, where tokens stand before its rows:
+/// each row has its own copy of their keys and values.
+const KEYS_PER_TOKEN: usize = 8;
+
 /// Groups prompts by length, longest first, ties by index, so that no batch holds more than
-/// `budget` padded tokens; a prompt longer than that runs alone. Gives indices into `lengths`.
-pub fn plan_batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
+/// `budget` padded tokens; a prompt longer than that runs alone. Before each row stand `past` tokens
+/// that were computed already. Gives indices into `lengths`.
+pub fn plan_batches(lengths: &[usize], past: usize, budget: usize) -> Vec<Vec<usize>> {
+    let fits = |rows: usize, length: usize| {
+        rows * length <= budget && rows * (past + length) <= budget.saturating_mul(KEYS_PER_TOKEN)
+    };
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| (std::cmp::Reverse(lengths[i]), i));
     let mut batches: Vec<Vec<usize>> = Vec::new();
     for i in order {
         match batches.last_mut() {
             // The first prompt of a batch is its longest.
-            Some(batch) if (batch.len() + 1) * lengths[batch[0]] <= budget => batch.push(i),
+            Some(batch) if fits(batch.len() + 1, lengths[batch[0]]) => batch.push(i),
             _ => batches.push(vec![i]),
         }
     }
@@ -27,7 +37,7 @@ pub fn plan_batches(lengths: &[usize], budget: usize) -> Vec<Vec<usize>> {
 }
 
 /// Prompts as one rectangle of token ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Which prompt each row is, by the caller's own index.
     pub rows: Vec<usize>,
@@ -39,6 +49,8 @@ pub struct Batch {
     pub ids: Vec<i64>,
     /// `[rows, seq]`: 1 for a real token, 0 for padding.
     pub mask: Vec<i64>,
+    /// What stands before the rows, whose tokens then go on after it.
+    pub past: Option<Past>,
 }
 
 impl Batch {
@@ -58,12 +70,13 @@ impl Batch {
                 mask[i * seq + j] = 1;
             }
         }
-        Self { rows: rows.to_vec(), lengths, seq, ids, mask }
+        Self { rows: rows.to_vec(), lengths, seq, ids, mask, past: None }
     }
 
-    /// How many real tokens it holds.
+    /// How many tokens its prompts have, those that stand before its rows among them.
     pub fn tokens(&self) -> usize {
-        self.lengths.iter().sum()
+        let before = self.past.iter().flat_map(|past| &past.lengths).sum::<i64>();
+        self.lengths.iter().sum::<usize>() + before as usize
     }
 }
 
@@ -74,7 +87,7 @@ mod tests {
     #[test]
     fn batches_hold_like_lengths_and_keep_the_budget() {
         let lengths = [3, 9, 1, 4, 4, 20];
-        let batches = plan_batches(&lengths, 12);
+        let batches = plan_batches(&lengths, 0, 12);
         assert_eq!(batches, [vec![5], vec![1], vec![3, 4, 0], vec![2]]);
     }
 
@@ -82,11 +95,18 @@ mod tests {
     fn every_prompt_is_in_exactly_one_batch() {
         let lengths: Vec<usize> = (0..97).map(|i| 1 + (i * 31) % 40).collect();
         for budget in [1, 7, 64, 10_000] {
-            let mut seen: Vec<usize> = plan_batches(&lengths, budget).concat();
+            let mut seen: Vec<usize> = plan_batches(&lengths, 0, budget).concat();
             seen.sort_unstable();
             assert_eq!(seen, (0..97).collect::<Vec<_>>());
         }
-        assert!(plan_batches(&[], 10).is_empty());
+        assert!(plan_batches(&[], 0, 10).is_empty());
+    }
+
+    #[test]
+    fn rows_after_a_long_past_are_fewer() {
+        assert_eq!(plan_batches(&[2; 9], 6, 10), [vec![0, 1, 2, 3, 4], vec![5, 6, 7, 8]]);
+        assert_eq!(plan_batches(&[2; 4], 38, 10), [[0, 1], [2, 3]]);
+        assert_eq!(plan_batches(&[2; 3], 900, 10).len(), 3);
     }
 
     #[test]

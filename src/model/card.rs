@@ -19,6 +19,7 @@ use crate::store::{hex_sha256, sha256_of_file};
 /// Name of the file in a model folder that says what the model is.
 pub const CARD: &str = "model.json";
 const GRAPH: &str = "model.onnx";
+const PAST: &str = "past.onnx";
 const HEAD: &str = "head.onnx";
 const TOKENIZER: &str = "tokenizer.json";
 const FORMAT: u32 = 1;
@@ -171,6 +172,12 @@ impl ModelCard {
     /// The graph's file.
     pub fn graph_path(&self) -> PathBuf {
         self.folder.join(GRAPH)
+    }
+
+    /// The file of the graph that also takes keys and values of tokens before a prompt's own; `None`
+    /// when the folder was exported without one.
+    pub fn past_path(&self) -> Option<PathBuf> {
+        self.files.contains_key(PAST).then(|| self.folder.join(PAST))
     }
 
     /// The tokenizer's file.

@@ -60,6 +60,8 @@ pub struct EngineOptions {
     pub threads: Option<usize>,
     /// The ONNX Runtime library or a folder that holds it; `None` = search, see [`super::locate`].
     pub library: Option<PathBuf>,
+    /// Whether to open the graph that takes whole prompts only, even where there is another.
+    pub whole_prompts: bool,
 }
 
 /// What the graph runs with: everything about the runtime that a run records.
@@ -80,24 +82,30 @@ pub struct EngineFacts {
 }
 
 /// Which outputs are copied out of the runtime.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Wanted {
     /// Layers whose block output is wanted.
     pub hidden: Vec<i16>,
     /// Layers whose attention is wanted.
     pub attention: Vec<i16>,
+    /// Whether the keys and values of every layer are wanted; only of an engine that takes a past.
+    pub keys_values: bool,
 }
 
 /// What the graph gave for one batch, borrowed from the runtime's own buffers. Numbers at padding
 /// positions are there and mean nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Outputs<'a> {
     /// `[batch, vocab_size]`: scores at each row's last real token.
     pub logits: &'a [f32],
     /// `[batch, seq, d_model]` each, in the order of [`Wanted::hidden`].
     pub hidden: Vec<&'a [f32]>,
-    /// `[batch, heads, seq, seq]` each (query, then key), in the order of [`Wanted::attention`].
+    /// `[batch, heads, seq, past + seq]` each (query, then key), in the order of
+    /// [`Wanted::attention`]. The first `past` keys are those of [`Batch::past`], padded to the
+    /// longest of its prefixes.
     pub attention: Vec<&'a [f32]>,
+    /// `[batch, heads, seq, d_head]` each: for every layer its keys, then its values; when wanted.
+    pub keys_values: Vec<&'a [f32]>,
 }
 
 /// Takes the outputs of one batch.
@@ -112,6 +120,11 @@ pub trait Backend: Send {
         wanted: &Wanted,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError>;
+
+    /// Whether it takes batches with a past, and gives keys and values.
+    fn takes_past(&self) -> bool {
+        false
+    }
 }
 
 /// Something that computes the final layer norm and the unembedding: the head graph, or a stand-in in
@@ -249,11 +262,29 @@ impl Engine {
         self.model.card.verify_files()?;
         let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.is_none() {
-            let mut session = onnx::OnnxSession::open(&self.model.card, facts)?;
-            probe::check(&self.model.card, facts, &mut session)?;
+            let path = self.graph_path();
+            let mut session = onnx::OnnxSession::open(&self.model.card, &path, facts)?;
+            probe::check(&self.model.card, &path, facts, &mut session)?;
             *guard = Some(Box::new(session));
         }
         Ok(())
+    }
+
+    /// The graph that takes a past where the folder has one, as it computes whole prompts too.
+    fn graph_path(&self) -> PathBuf {
+        let card = &self.model.card;
+        let whole = self.model.options.whole_prompts;
+        card.past_path().filter(|_| !whole).unwrap_or_else(|| card.graph_path())
+    }
+
+    /// Whether batches may have a past; the first call opens the model.
+    ///
+    /// # Errors
+    /// When the model cannot be used.
+    pub fn takes_past(&self) -> Result<bool, ModelError> {
+        self.open()?;
+        let guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(guard.as_ref().is_some_and(|backend| backend.takes_past()))
     }
 
     /// How many batches were computed for callers; the probe does not count.

@@ -9,6 +9,7 @@ pub mod engine;
 mod error;
 pub mod locate;
 pub mod onnx;
+pub mod prefix;
 mod probe;
 mod reference;
 pub mod tokens;
@@ -20,6 +21,7 @@ pub use engine::{
     Take, Wanted,
 };
 pub use error::{Cause, ModelError};
+pub use prefix::{Past, PrefixPlan, PrefixSet, Prefixes, plan_prefixes};
 pub use probe::Tolerance;
 pub use reference::Probe;
 pub use tokens::{Encoded, Tokenizer};

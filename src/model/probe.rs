@@ -4,6 +4,8 @@
 //! A block output or a vector of logits may be off by a share of its own norm (norms run from 60 to
 //! thousands, so absolute tolerances mislead); an attention weight by an absolute amount.
 
+use std::path::Path;
+
 use super::engine::{Backend, EngineFacts, HeadBackend, Outputs, Wanted};
 use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
@@ -30,19 +32,20 @@ impl Tolerance {
     }
 }
 
-/// Runs the probe of `card` on `backend`.
+/// Runs the probe of `card` on `backend`, the graph in the file `path`.
 ///
 /// # Errors
 /// Names the first output that is off, where, by how much, and how much was allowed.
 pub(super) fn check(
     card: &ModelCard,
+    path: &Path,
     facts: &EngineFacts,
     backend: &mut dyn Backend,
 ) -> Result<(), ModelError> {
     let rows: Vec<usize> = (0..card.probe.prompts.len()).collect();
     let batch = Batch::pad(&rows, &card.probe.prompts, 0);
     let layers: Vec<i16> = (0..card.n_layer).collect();
-    let wanted = Wanted { hidden: layers.clone(), attention: layers };
+    let wanted = Wanted { hidden: layers.clone(), attention: layers, ..Wanted::default() };
     let allowed = Tolerance::of(card, facts);
     let mut problem = None;
     backend.run(&batch, &wanted, &mut |outputs| {
@@ -50,7 +53,7 @@ pub(super) fn check(
     })?;
     match problem {
         None => Ok(()),
-        Some(problem) => Err(ModelError::Probe { path: card.graph_path(), problem }),
+        Some(problem) => Err(ModelError::Probe { path: path.to_owned(), problem }),
     }
 }
 
@@ -74,7 +77,7 @@ pub(super) fn check_head(
         .chain(card.probe.head.iter().map(|row| (row.layer, row.prompt, row.position)))
         .collect();
     let (mut hidden, mut own) = (Vec::new(), Vec::new());
-    let wanted = Wanted { hidden: layers, attention: Vec::new() };
+    let wanted = Wanted { hidden: layers, ..Wanted::default() };
     graph.run(&batch, &wanted, &mut |outputs| {
         own = outputs.logits.to_vec();
         for &(layer, row, position) in &places {

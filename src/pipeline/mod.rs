@@ -21,7 +21,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::model::{ModelCard, ProviderChoice};
-use crate::stage::{Stage, StageConfig};
+use crate::stage::{Stage, StageConfig, extract};
 
 /// A pipeline file, valid: every value in it can be used as it is.
 #[derive(Debug)]
@@ -54,6 +54,17 @@ pub struct Pipeline {
     pub stages: Vec<Box<dyn Stage>>,
     /// What the pipeline file says of each stage, defaults filled in; same order.
     pub stage_configs: Vec<StageConfig>,
+}
+
+impl Pipeline {
+    /// The extract stage, as the pipeline sets it.
+    pub fn extract(&self) -> extract::Config {
+        let of = |config: &StageConfig| match config {
+            StageConfig::Extract(extract) => Some(extract.clone()),
+            _ => None,
+        };
+        self.stage_configs.iter().find_map(of).unwrap_or_default()
+    }
 }
 
 /// Inputs and the tasks they are all put under.

@@ -21,7 +21,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batches::Batches;
+use super::batches::{Batches, Piece};
 use super::columns::Columns;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::model::{Batch, Outputs, Wanted};
@@ -128,11 +128,13 @@ impl Stage for Reference {
             }
         }
         let ids: Vec<&[i32]> = ids.iter().map(Vec::as_slice).collect();
-        let wanted = Wanted { hidden: context.layers.to_vec(), attention: Vec::new() };
+        let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
         let mut sums = Sums::new(context.layers.len(), context.card.d_model);
-        let batches = Batches { kind: KIND, shard: None, batch_tokens: 0 };
-        batches.run(context, &ids, &wanted, &mut |batch, outputs| {
-            sums.take(batch, outputs);
+        let batches = Batches { kind: KIND, shard: None, batch_tokens: 0, tasks: None };
+        batches.run(context, &ids, &wanted, &mut |piece, outputs| {
+            if let Piece::Prompts(batch) = piece {
+                sums.take(batch, outputs);
+            }
             Ok(())
         })?;
         let part = write(context, &sums)?;

@@ -41,7 +41,7 @@ impl Backend for Flawed {
         let mut each: Vec<&[f32]> = vec![&plain; wanted.hidden.len()];
         each[1] = &hidden;
         let attention = vec![attention.as_slice(); wanted.attention.len()];
-        take(&Outputs { logits: &logits, hidden: each, attention });
+        take(&Outputs { logits: &logits, hidden: each, attention, ..Outputs::default() });
         Ok(())
     }
 }

@@ -23,7 +23,7 @@ struct Given {
 fn run(engine: &Engine, rows: &[usize], texts: &[Vec<i32>], pad_id: i64) -> Vec<(usize, Given)> {
     let batch = Batch::pad(rows, texts, pad_id);
     let layers: Vec<i16> = (0..5).collect();
-    let wanted = Wanted { hidden: layers.clone(), attention: layers };
+    let wanted = Wanted { hidden: layers.clone(), attention: layers, ..Wanted::default() };
     let mut all = Vec::new();
     engine
         .run(&batch, &wanted, &mut |outputs| {

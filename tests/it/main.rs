@@ -19,6 +19,7 @@ mod layers;
 mod model;
 mod overlap;
 mod parity;
+mod prefixes;
 mod readers;
 mod readout;
 mod recheck;

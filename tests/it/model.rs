@@ -89,14 +89,6 @@ fn weights_of_another_hash_or_none_are_refused() {
 }
 
 #[test]
-fn a_folder_from_before_prefixes_were_shared_is_still_a_model() {
-    let copy = Copy::new();
-    std::fs::remove_file(copy.path().join("past.onnx")).unwrap();
-    copy.edit_card(|card| _ = card["files"].as_object_mut().unwrap().remove("past.onnx"));
-    tiny::engine_of(ModelCard::load(copy.path()).unwrap()).open().unwrap();
-}
-
-#[test]
 fn a_graph_that_lacks_an_output_is_refused_by_its_name() {
     let copy = Copy::new();
     copy.patch_graph("hidden.3", "hiddem.3");

@@ -31,6 +31,23 @@ pub(super) struct Flaw {
     pub(super) problem: String,
 }
 
+/// One row of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Row {
+    /// Its place in the batch.
+    i: usize,
+    /// Which prompt it is of.
+    prompt: usize,
+    /// How many tokens of the prompt stand before it.
+    before: usize,
+    /// Its real tokens.
+    length: usize,
+    /// Keys of the batch before its rows, padding among them.
+    past: usize,
+    /// Tokens of the batch's rows, padding among them.
+    seq: usize,
+}
+
 impl Gathered {
     /// Room for prompts of these lengths.
     pub(super) fn new(lengths: &[usize], wanted: &Wanted, card: &ModelCard) -> Self {
@@ -58,14 +75,35 @@ impl Gathered {
     /// numbers on the way: gives each prompt's first one.
     pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Vec<Flaw> {
         let rows = batch.rows.iter().zip(&batch.lengths).enumerate();
-        rows.filter_map(|(i, (&row, &length))| {
+        rows.filter_map(|(i, (&prompt, &length))| {
+            let (before, past) = batch
+                .past
+                .as_ref()
+                .map_or((0, 0), |past| (past.lengths[i] as usize, past.prefixes.past));
+            let row = Row { i, prompt, before, length, past, seq: batch.seq };
             let taken = self
-                .take_hidden(i, row, batch.seq, outputs)
-                .and_then(|()| self.take_attention(i, row, batch.seq, length, outputs))
-                .and_then(|()| self.take_logits(i, row, outputs));
-            taken.err().map(|problem| Flaw { row, problem })
+                .take_hidden(row, outputs)
+                .and_then(|()| self.take_attention(row, outputs))
+                .and_then(|()| self.take_logits(row, outputs));
+            taken.err().map(|problem| Flaw { row: prompt, problem })
         })
         .collect()
+    }
+
+    /// Copies the block outputs of what prompts start with to each of them: `of` names the prompts,
+    /// each with its row of the batch. Looks for values that are no numbers as [`Gathered::take`].
+    pub(super) fn take_starts(
+        &mut self,
+        batch: &Batch,
+        of: &[(usize, usize)],
+        outputs: &Outputs<'_>,
+    ) -> Vec<Flaw> {
+        let starts = of.iter().filter_map(|&(prompt, i)| {
+            let length = batch.lengths[i];
+            let row = Row { i, prompt, before: 0, length, past: 0, seq: batch.seq };
+            self.take_hidden(row, outputs).err().map(|problem| Flaw { row: prompt, problem })
+        });
+        starts.collect()
     }
 
     /// Each activation vector and the logits of a prompt, with its name.
@@ -109,19 +147,14 @@ impl Gathered {
         self.starts = starts;
     }
 
-    fn take_hidden(
-        &mut self,
-        i: usize,
-        row: usize,
-        seq: usize,
-        outputs: &Outputs<'_>,
-    ) -> Result<(), String> {
+    fn take_hidden(&mut self, row: Row, outputs: &Outputs<'_>) -> Result<(), String> {
         let width = self.width;
-        let place = self.starts[row] * width..self.starts[row + 1] * width;
+        let start = self.starts[row.prompt] + row.before;
+        let place = start * width..(start + row.length) * width;
         for ((to, from), layer) in self.hidden.iter_mut().zip(&outputs.hidden).zip(&self.layers) {
-            let from = &from[i * seq * width..][..place.len()];
+            let from = &from[row.i * row.seq * width..][..place.len()];
             copy(from, &mut to[place.clone()]).map_err(|at| {
-                let (position, dimension, value) = (at / width, at % width, from[at]);
+                let (position, dimension, value) = (row.before + at / width, at % width, from[at]);
                 format!(
                     "gave {value} as activation in layer {layer}, position {position}, dimension \
                      {dimension}"
@@ -131,32 +164,32 @@ impl Gathered {
         Ok(())
     }
 
-    fn take_logits(&mut self, i: usize, row: usize, outputs: &Outputs<'_>) -> Result<(), String> {
-        let logits = &outputs.logits[i * self.vocab..(i + 1) * self.vocab];
-        copy(logits, &mut self.logits[row * self.vocab..(row + 1) * self.vocab])
+    fn take_logits(&mut self, row: Row, outputs: &Outputs<'_>) -> Result<(), String> {
+        let logits = &outputs.logits[row.i * self.vocab..(row.i + 1) * self.vocab];
+        copy(logits, &mut self.logits[row.prompt * self.vocab..(row.prompt + 1) * self.vocab])
             .map_err(|at| format!("gave {} as logit of token {at}", logits[at]))
     }
 
-    fn take_attention(
-        &mut self,
-        i: usize,
-        row: usize,
-        seq: usize,
-        length: usize,
-        outputs: &Outputs<'_>,
-    ) -> Result<(), String> {
-        let mut place = self.weights_of(row).start;
+    /// Copies the last token's weights: on the tokens before its row, then on those of the row. What
+    /// lies between them is on padding.
+    fn take_attention(&mut self, row: Row, outputs: &Outputs<'_>) -> Result<(), String> {
+        let keys = row.past + row.seq;
+        let mut place = self.weights_of(row.prompt).start;
         for (from, layer) in outputs.attention.iter().zip(&self.attention_layers) {
             for head in 0..self.heads {
-                let start = ((i * self.heads + head) * seq + length - 1) * seq;
-                let from = &from[start..start + length];
-                copy(from, &mut self.attention[place..place + length]).map_err(|at| {
-                    let value = from[at];
-                    format!(
-                        "gave {value} as attention in layer {layer}, head {head}, position {at}"
-                    )
-                })?;
-                place += length;
+                let start = ((row.i * self.heads + head) * row.seq + row.length - 1) * keys;
+                let parts = [(0, 0, row.before), (row.past, row.before, row.length)];
+                for (key, position, length) in parts {
+                    let from = &from[start + key..][..length];
+                    copy(from, &mut self.attention[place..place + length]).map_err(|at| {
+                        let (value, position) = (from[at], position + at);
+                        format!(
+                            "gave {value} as attention in layer {layer}, head {head}, position \
+                             {position}"
+                        )
+                    })?;
+                    place += length;
+                }
             }
         }
         Ok(())

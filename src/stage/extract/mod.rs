@@ -1,7 +1,9 @@
 //! Runs every prompt of a shard through the model and keeps what the measures need.
 //!
 //! Prompts are tokenised whole, sorted by length into right-padded batches, run, and each output is
-//! copied once, from the runtime's buffer to its place in the table. Kept per prompt: the output of
+//! copied once, from the runtime's buffer to its place in the table. What all prompts of a task
+//! start with runs once and is copied to each of them, where the model folder has a graph for that
+//! (`past.onnx`) and it saves time. Kept per prompt: the output of
 //! every captured block at every token (the notebook's hooks), the attention of the last token in
 //! every captured block and always the last one, and the logits at the last token. Rows stand in
 //! the order of the plan, whatever the batching.
@@ -19,12 +21,12 @@ mod gather;
 mod proof;
 mod rows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::batches::Batches;
+use super::batches::{Batches, Piece};
 use super::{Compute, Context, Facts, Finish, Outcome, Scope, Stage, StageError};
 use crate::model::Wanted;
 use crate::prompt::PromptKey;
@@ -39,10 +41,10 @@ use rows::Row;
 pub const KIND: &str = "extract";
 
 /// Version of what this stage writes.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// Runs the prompts through the model and keeps activations, attention and logits.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Blocks whose output is kept, counted from 0; all of them when left out.
@@ -53,6 +55,21 @@ pub struct Config {
     pub not_finite: NotFinite,
     /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
     pub batch_tokens: u32,
+    /// Whether the tokens that all prompts of a task start with run once a shard instead of once a
+    /// prompt, where that saves time and the model folder has `past.onnx`.
+    pub share_prefixes: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            layers: None,
+            too_long: TooLong::default(),
+            not_finite: NotFinite::default(),
+            batch_tokens: 0,
+            share_prefixes: true,
+        }
+    }
 }
 
 /// What to do with a prompt that the model cannot read whole.
@@ -88,6 +105,7 @@ pub struct Extract {
     too_long: TooLong,
     not_finite: NotFinite,
     batch_tokens: u32,
+    share_prefixes: bool,
 }
 
 impl Config {
@@ -106,6 +124,7 @@ impl Config {
             too_long: self.too_long,
             not_finite: self.not_finite,
             batch_tokens: self.batch_tokens,
+            share_prefixes: self.share_prefixes,
         })
     }
 }
@@ -224,6 +243,7 @@ impl Extract {
         let wanted = Wanted {
             hidden: self.layers.clone(),
             attention: self.attention_layers(context.card.n_layer),
+            keys_values: false,
         };
         let ids: Vec<&[i32]> = run.iter().map(|row| rows[*row].encoded.ids.as_slice()).collect();
         let key = |i: usize| &rows[run[i]].prompt.key;
@@ -255,10 +275,18 @@ impl Extract {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
         let mut gathered = Gathered::new(&lengths, wanted, context.card);
         let mut flaws = Vec::new();
-        let batches =
-            Batches { kind: KIND, shard: Some(context.part), batch_tokens: self.batch_tokens };
-        batches.run(context, ids, wanted, &mut |batch, outputs| {
-            flaws.extend(gathered.take(batch, outputs));
+        let tasks = numbers_of_tasks(ids.len(), key);
+        let batches = Batches {
+            kind: KIND,
+            shard: Some(context.part),
+            batch_tokens: self.batch_tokens,
+            tasks: self.share_prefixes.then_some(&tasks),
+        };
+        batches.run(context, ids, wanted, &mut |piece, outputs| {
+            flaws.extend(match piece {
+                Piece::Prompts(batch) => gathered.take(batch, outputs),
+                Piece::Starts { batch, of } => gathered.take_starts(batch, of, outputs),
+            });
             match flaws.first() {
                 Some(flaw) if self.not_finite == NotFinite::Error => Err(StageError::Prompt {
                     key: key(flaw.row).clone(),
@@ -271,9 +299,22 @@ impl Extract {
                 _ => Ok(()),
             }
         })?;
+        // A prompt may have one in its start and one in the rest; the first found is told.
         flaws.sort_by_key(|flaw| flaw.row);
+        flaws.dedup_by_key(|flaw| flaw.row);
         Ok((gathered, flaws))
     }
+}
+
+/// One number for each of so many prompts: the same for those of one wording of a task.
+fn numbers_of_tasks<'k>(prompts: usize, key: &dyn Fn(usize) -> &'k PromptKey) -> Vec<usize> {
+    let mut known = BTreeMap::new();
+    let number = |prompt| {
+        let key = key(prompt);
+        let next = known.len();
+        *known.entry((&key.scenario, &key.task, key.wording)).or_insert(next)
+    };
+    (0..prompts).map(number).collect()
 }
 
 #[cfg(test)]
@@ -320,6 +361,7 @@ mod tests {
             too_long: TooLong::Error,
             not_finite: NotFinite::Error,
             batch_tokens: 0,
+            share_prefixes: true,
         };
         assert_eq!(extract.attention_layers(12), [0, 3, 11]);
         assert_eq!(extract.attention_layers(4), [0, 3]);

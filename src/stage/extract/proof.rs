@@ -57,10 +57,17 @@ pub(super) fn prove<'k>(
         }
         let (relative, attention) = compare(&alone, gathered, row, tolerance).map_err(error)?;
         proof.prompts += 1;
-        proof.largest_relative_difference = proof.largest_relative_difference.max(relative);
-        proof.largest_attention_difference = proof.largest_attention_difference.max(attention);
+        proof.largest_relative_difference =
+            proof.largest_relative_difference.max(to_record(relative));
+        proof.largest_attention_difference =
+            proof.largest_attention_difference.max(to_record(attention));
     }
     Ok(Some(proof))
+}
+
+/// Four digits: all that a reader wants, and few enough to come out of a receipt as they went in.
+fn to_record(difference: f64) -> f64 {
+    format!("{difference:.3e}").parse().expect("a number as it is written is one")
 }
 
 /// Prompts drawn by the hash of seed and name, so that neither order nor threads nor batches matter.
