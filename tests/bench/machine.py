@@ -63,6 +63,17 @@ def _busy_seconds() -> float | None:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_seconds(process: int) -> float | None:
+    """What a running process has spent on the cores so far, with all its threads."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    # Behind the name in brackets, which may hold anything: fields 14 and 15, counted from 1.
+    fields = text.rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
 def forget(paths: list[Path]) -> bool:
     """Drops files from the system's cache, so that the next process reads them from the disk."""
     if not hasattr(os, "posix_fadvise"):

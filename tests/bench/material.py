@@ -57,13 +57,9 @@ def make_material(folder: Path, tokenizer: Path, n_inputs: int = INPUTS) -> Mate
     model, checkpoint = folder / "model", folder / "checkpoint"
     _make_model(folder, model, checkpoint, tokenizer)
     rng = random.Random(37)
-    inputs = {f"scene-{i:02}": _scene(rng, 1 + i % 4) for i in range(n_inputs)}
     encoder = Tokenizer.from_file(str(tokenizer))
-    lengths = [
-        len(encoder.encode(PROMPT.replace("{task}", task).replace("{input}", text)).ids)
-        for text in inputs.values()
-        for task in TASKS.values()
-    ]
+    inputs = {f"scene-{i:02}": _scene(rng, 1 + i % 4, encoder) for i in range(n_inputs)}
+    lengths = [length for text in inputs.values() for length in _lengths(text, encoder)]
     if not SHORTEST <= min(lengths) <= max(lengths) <= LONGEST:
         raise SystemExit(
             f"error: with {tokenizer} the prompts have {min(lengths)} to {max(lengths)} tokens, "
@@ -88,14 +84,27 @@ def make_material(folder: Path, tokenizer: Path, n_inputs: int = INPUTS) -> Mate
     )
 
 
-def _scene(rng: random.Random, clauses: int) -> str:
+def _lengths(text: str, encoder: Tokenizer) -> list[int]:
+    """Tokens of its prompts."""
+    prompts = [PROMPT.replace("{task}", task).replace("{input}", text) for task in TASKS.values()]
+    return [len(encoding.ids) for encoding in encoder.encode_batch(prompts)]
+
+
+def _scene(rng: random.Random, clauses: int, encoder: Tokenizer) -> str:
+    """One whose prompts are short enough; "next to" has a token more than other relations."""
+
     def thing() -> str:
         return f"a {rng.choice(COLORS)} {rng.choice(NOUNS)}"
 
     def clause() -> str:
         return f"{thing()} {rng.choice(RELATIONS)} {thing()}"
 
-    return "There is " + ", and ".join(clause() for _ in range(clauses)) + "."
+    # With a tokenizer of another language none is.
+    for _ in range(9):
+        scene = "There is " + ", and ".join(clause() for _ in range(clauses)) + "."
+        if max(_lengths(scene, encoder)) <= LONGEST:
+            break
+    return scene
 
 
 def _write_pipeline(
