@@ -8,8 +8,8 @@
 use rayon::prelude::*;
 
 use super::{
-    CentredCells, IntervalMethod, PermutationTest, Reassignments, Relabellings, Resamples, Stream,
-    max_t, mean_interval, sign_flips,
+    CentredCells, CentredGram, Gram, IntervalMethod, PermutationTest, Rdm, Reassignments,
+    Relabellings, Resamples, Side, SignFlips, Stream, exchange_tests, max_t, mean_interval,
 };
 
 const EXPERIMENTS: u64 = 1000;
@@ -54,7 +54,7 @@ fn differences(seed: u64, n: usize, effect: f64) -> Vec<f64> {
 }
 
 fn flips(seed: u64, differences: &[f64]) -> PermutationTest {
-    sign_flips(differences, DRAWS, seed, "calibration").unwrap()
+    SignFlips::new(differences.len(), DRAWS, seed, "calibration").test(differences).unwrap()
 }
 
 /// N x K x W vectors of two numbers: an input's own place, its answer to each prompt, `task` times a
@@ -69,7 +69,7 @@ fn vectors(
     let mut two = |size: f64| [size * stream.normal(), size * stream.normal()];
     let tasks: Vec<[f64; 2]> = (0..k).map(|_| two(task)).collect();
     let wordings: Vec<[f64; 2]> = (0..k * w).map(|_| two(wording)).collect();
-    let mut cells = CentredCells::new(k, w, 2, None);
+    let mut cells = CentredCells::new(k, w, 2);
     for _ in 0..n {
         let place = two(3.0);
         let vector = |prompt: usize, own: [f64; 2]| {
@@ -82,9 +82,13 @@ fn vectors(
     (cells, Relabellings::new(n, k, DRAWS, seed, "calibration"))
 }
 
+fn task_test(cells: &CentredCells, relabellings: &Relabellings) -> PermutationTest {
+    cells.spread().task_tests(relabellings, &[None]).remove(0).unwrap()
+}
+
 fn task_found(seed: u64, design: [usize; 3], task: f64) -> bool {
     let (cells, relabellings) = vectors(seed, design, task, 0.0);
-    significant(&cells.task_test(&relabellings).unwrap())
+    significant(&task_test(&cells, &relabellings))
 }
 
 fn wordings_found(seed: u64, [n, k, w]: [usize; 3], task: f64) -> bool {
@@ -131,10 +135,50 @@ fn sorting_wordings_anew_keeps_its_level_where_wordings_differ() {
     keeps_its_level("wordings, drawn", |seed| wordings_found(seed, [6, 5, 3], 0.0));
     let within = found(|seed| {
         let (cells, relabellings) = vectors(seed, [8, 3, 2], 0.0, 1.0);
-        significant(&cells.task_test(&relabellings).unwrap())
+        significant(&task_test(&cells, &relabellings))
     });
     println!("tasks within inputs, where only wordings differ: {within} of {EXPERIMENTS}");
     assert!(within > 700, "this test speaks about these wordings, not about tasks: {within}");
+}
+
+/// Two sides of `n` rows that arrange them independently of each other, but for `shared` of their
+/// variance; both sides' rows come from skewed numbers, as norms of activations do.
+fn arranged(seed: u64, n: usize, shared: f64) -> [PermutationTest; 2] {
+    let mut stream = Stream::new(seed, "arranged", 0);
+    let mut row = |d: usize| (0..d).map(|_| stream.normal().exp()).collect::<Vec<f64>>();
+    let common: Vec<Vec<f64>> = (0..n).map(|_| row(3)).collect();
+    let mut side = |d: usize| {
+        let own = |common: &Vec<f64>| {
+            let mixed = row(d)
+                .into_iter()
+                .enumerate()
+                .map(|(i, x)| ((1.0 - shared).sqrt() * x + shared.sqrt() * common[i % 3]) as f32);
+            mixed.collect::<Vec<f32>>()
+        };
+        let rows: Vec<Vec<f32>> = common.iter().map(own).collect();
+        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let gram = CentredGram::of(&Gram::of_rows(&rows)).unwrap();
+        Side::new(n, Some(&gram), Some(&Rdm::pearson(&rows).unwrap()))
+    };
+    let (a, b) = (side(4), side(6));
+    let tests = exchange_tests(&[a], &b, DRAWS, seed, "calibration").remove(0);
+    [tests.cka.unwrap(), tests.rsa.unwrap()]
+}
+
+#[test]
+fn exchanging_inputs_of_one_side_keeps_its_level() {
+    for n in [6, 12] {
+        for (measure, name) in ["debiased CKA", "RSA"].into_iter().enumerate() {
+            keeps_its_level(&format!("{name} of {n} inputs"), |seed| {
+                significant(&arranged(seed, n, 0.0)[measure])
+            });
+        }
+    }
+    for (measure, name) in ["debiased CKA", "RSA"].into_iter().enumerate() {
+        has_power(&format!("{name} of 20 inputs"), [0.0, 0.3, 0.5, 0.7, 0.95], |seed, shared| {
+            significant(&arranged(seed, 20, shared)[measure])
+        });
+    }
 }
 
 #[test]

@@ -41,6 +41,23 @@ pub fn dot_wide(a: &[f64], b: &[f64]) -> f64 {
     fold(sums)
 }
 
+/// [`dot_wide`] of two tables whose entries lie beside each other: Σ a₀b₀ and Σ a₁b₁.
+pub(super) fn dot_pairs(a: &[[f64; 2]], b: &[[f64; 2]]) -> [f64; 2] {
+    let n = a.len().min(b.len());
+    let (a_blocks, a_rest) = a[..n].as_flattened().as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b[..n].as_flattened().as_chunks::<LANES>();
+    let mut sums = [0.0_f64; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] += a * b;
+    }
+    fold_to(sums)
+}
+
 /// Σ a², in the same order as [`dot`] of `a` with itself.
 pub fn squared_norm(a: &[f32]) -> f64 {
     dot(a, a)
@@ -60,15 +77,20 @@ pub fn cosine(dot: f64, squared_norm_a: f64, squared_norm_b: f64) -> Option<f64>
 }
 
 /// Adds the lanes up as a tree.
-fn fold(mut sums: [f64; LANES]) -> f64 {
+fn fold(sums: [f64; LANES]) -> f64 {
+    fold_to::<1>(sums)[0]
+}
+
+/// Adds the lanes up as a tree, until `LEFT` (a power of two) are left.
+fn fold_to<const LEFT: usize>(mut sums: [f64; LANES]) -> [f64; LEFT] {
     let mut width = LANES;
-    while width > 1 {
+    while width > LEFT {
         width /= 2;
         for lane in 0..width {
             sums[lane] += sums[lane + width];
         }
     }
-    sums[0]
+    std::array::from_fn(|lane| sums[lane])
 }
 
 #[cfg(test)]
@@ -101,6 +123,21 @@ mod tests {
         fn wide_numbers_give_the_same_sum((a, b) in vectors()) {
             let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
             prop_assert_eq!(dot(&a, &b).to_bits(), dot_wide(&wide(&a), &wide(&b)).to_bits());
+        }
+
+        #[test]
+        fn entries_beside_each_other_are_summed_by_themselves((a, b) in vectors()) {
+            let n = a.len().min(b.len());
+            let pairs = |x: &[f32], y: &[f32]| -> Vec<[f64; 2]> {
+                let both = x[..n].iter().zip(&y[..n]);
+                both.map(|(x, y)| [f64::from(*x), f64::from(*y)]).collect()
+            };
+            let [ab, ba] = dot_pairs(&pairs(&a, &b), &pairs(&b, &a));
+            prop_assert!((ab - naive(&a, &b)).abs() <= tolerance(&a, &b));
+            prop_assert!((ba - naive(&a, &b)).abs() <= tolerance(&a, &b));
+            let [aa, bb] = dot_pairs(&pairs(&a, &b), &pairs(&a, &b));
+            prop_assert!((aa - squared_norm(&a[..n])).abs() <= tolerance(&a[..n], &a[..n]));
+            prop_assert!((bb - squared_norm(&b[..n])).abs() <= tolerance(&b[..n], &b[..n]));
         }
 
         #[test]

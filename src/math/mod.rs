@@ -24,12 +24,13 @@ pub use distribution::{
 };
 pub use dot::{NORM_FLOOR, cosine, dot, dot_wide, squared_norm};
 pub use geometry::{
-    CentredGram, Gram, MutualNeighbours, Neighbours, Rdm, biased_cka, biased_cka_by_chance,
-    debiased_cka, debiased_cka_error, debiased_cka_test, mutual_neighbours, rsa, rsa_test,
+    CentredGram, Exchanged, Gram, MutualNeighbours, Neighbours, Rdm, Side, biased_cka,
+    biased_cka_by_chance, debiased_cka, debiased_cka_error, exchange_tests, mutual_neighbours, rsa,
 };
 pub use inference::{
     BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Family, Interval, IntervalMethod, PERMUTATION_DRAWS,
-    PermutationTest, Reassignments, Resamples, false_discovery, max_t, mean_interval, sign_flips,
+    PermutationTest, Reassignments, Resamples, SignFlips, false_discovery, max_t, mean_interval,
+    mean_intervals,
 };
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
@@ -37,7 +38,7 @@ pub use sets::jaccard;
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;
-pub use variance::{CentredCells, Design, Partition, Relabellings};
+pub use variance::{CentredCells, Design, Partition, Relabellings, Spread};
 
 /// Why a number cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! ones, as many as the task with the fewest has.
 
 use indexmap::IndexMap;
+use rayon::prelude::*;
 
 use super::prompts::Keys;
 use super::{Context, StageError};
@@ -15,6 +16,9 @@ use crate::table::status;
 use crate::table::writer::PartAddress;
 
 const COLUMNS: [&str; 7] = ["scenario", "input", "task", "wording", "site", "values", "status"];
+
+/// Parts that are read side by side, and are in memory beside what was taken from those before.
+const AT_ONCE: usize = 8;
 
 /// By scenario and site, in the order in which the plan has them.
 pub(super) type Designs = IndexMap<(String, String), SiteVectors>;
@@ -38,11 +42,19 @@ pub(super) struct SiteVectors {
 /// Reads the vectors of a layer, of the inputs that the stage takes in.
 pub(super) fn read_designs(context: &Context<'_>, layer: i16) -> Result<Designs, StageError> {
     let mut designs = Designs::new();
-    for part in 0..context.shards {
+    let parts: Vec<u32> = (0..context.shards).collect();
+    for parts in parts.chunks(AT_ONCE) {
         context.go_on()?;
-        let address = PartAddress { table: &VECTORS, layer: Some(layer), part };
-        let part = read_part(context.store, address, &COLUMNS)?;
-        add_part(&mut designs, &part, context)?;
+        let read = |&part: &u32| {
+            read_part(
+                context.store,
+                PartAddress { table: &VECTORS, layer: Some(layer), part },
+                &COLUMNS,
+            )
+        };
+        for part in parts.par_iter().map(read).collect::<Vec<_>>() {
+            add_part(&mut designs, &part?, context)?;
+        }
     }
     Ok(designs)
 }

@@ -7,20 +7,21 @@
 //! many are taken, drawn by the seed. Reads `prompts` and `activations`, writes `vectors`, one folder
 //! a layer. Size: 8 bytes a dimension, prompt and layer.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, StringArray};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::{Columns, fixed_lists};
-use super::compare::Compared;
 use super::hidden::Layer;
 use super::prompts::{InputGroup, PromptRow, ShardPrompts};
 use super::spans::Spans;
-use super::vector_measure::Site;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
-use crate::table::receipt::PartStats;
 use crate::table::schema::{ACTIVATIONS, PROMPTS, Table, VECTORS};
 use crate::table::status;
 use crate::table::writer::{PartAddress, write_part};
@@ -107,14 +108,49 @@ impl Stage for Vectors {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let mut inputs = prompts.inputs();
         inputs.retain(|input| context.takes(input.scenario(), input.input()));
+        let inputs: Vec<Input<'_>> = inputs.into_iter().map(Input::of).collect();
+        let (keys, words) = columns(&inputs);
         let write = |&layer: &i16| {
-            let part = write_layer(context, layer, &prompts, &inputs)?;
+            let layer = Layer::read(context, layer, &prompts)?;
+            let vectors = vectors(context, &layer, &inputs)?;
+            let columns = [&keys[..], &[vectors], &[Arc::clone(&words)]].concat();
+            let address =
+                PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
+            let part = write_part(context.store, address, context.dims(), columns)?;
             context.monitor.event(&Event::Advanced { stage: KIND, amount: 1 });
             Ok(part)
         };
         let parts = context.layers.par_iter().map(write).collect::<Vec<_>>();
         let parts = parts.into_iter().collect::<Result<_, StageError>>()?;
         Ok(Outcome { parts, units, ..Outcome::default() })
+    }
+}
+
+/// The prompts of one input that have vectors, whatever the layer.
+#[derive(Debug)]
+struct Input<'p> {
+    prompts: Vec<&'p PromptRow>,
+    /// For each prompt the tokens whose mean is `span`, and the status of its vectors.
+    spans: Vec<Option<Range<usize>>>,
+    statuses: Vec<[&'static str; 2]>,
+}
+
+impl<'p> Input<'p> {
+    fn of(input: InputGroup<'p>) -> Self {
+        let (prompts, spans) = (input.tasks(), Spans::of(input));
+        let span = |prompt: &&PromptRow| {
+            let span = prompt.input.clone().filter(|_| spans.refusal(prompt).is_none())?;
+            // Position 0 says nothing of the input.
+            let span = span.start.max(1)..span.end;
+            (prompt.ran && !span.is_empty()).then_some(span)
+        };
+        let spans: Vec<Option<Range<usize>>> = prompts.iter().map(span).collect();
+        let statuses = prompts.iter().zip(&spans).map(|(prompt, span)| match (prompt.ran, span) {
+            (false, _) => [status::SKIPPED; 2],
+            (true, None) => [status::NO_ALIGNMENT, status::OK],
+            (true, Some(_)) => [status::OK; 2],
+        });
+        Self { statuses: statuses.collect(), spans, prompts }
     }
 }
 
@@ -126,44 +162,59 @@ struct Row<'p> {
     status: &'static str,
 }
 
-fn write_layer(
-    context: &Context<'_>,
-    layer: i16,
-    prompts: &ShardPrompts,
-    inputs: &[InputGroup<'_>],
-) -> Result<PartStats, StageError> {
-    let layer = Layer::read(context, layer, prompts)?;
+/// The columns in front of the vectors and the one behind them, the same on every layer.
+fn columns(inputs: &[Input<'_>]) -> (Vec<ArrayRef>, ArrayRef) {
     let mut rows = Vec::new();
-    let mut values: Vec<f32> = Vec::new();
-    for &input in inputs {
-        context.go_on()?;
-        let (tasks, spans) = (input.tasks(), Spans::of(input));
-        let compared = Compared::new(&tasks, &layer, &spans, None)?;
-        for (i, prompt) in tasks.iter().enumerate() {
-            for (site, name) in [(Site::Span, "span"), (Site::Last, "last")] {
-                let vector = compared.vector(site, i);
-                let is_refused = site == Site::Span && spans.refusal(prompt).is_some();
-                let status = match &vector {
-                    _ if !prompt.ran => status::SKIPPED,
-                    Some(_) if !is_refused => status::OK,
-                    _ => status::NO_ALIGNMENT,
-                };
-                let vector = vector.filter(|_| status == status::OK);
-                let vector = vector.unwrap_or_else(|| vec![0.0; layer.width]);
-                values.extend(vector.into_iter().map(|value| value as f32));
-                rows.push(Row { prompt, site: name, status });
+    for input in inputs {
+        for (prompt, statuses) in input.prompts.iter().zip(&input.statuses) {
+            for (site, status) in ["span", "last"].into_iter().zip(*statuses) {
+                rows.push(Row { prompt, site, status });
             }
         }
     }
-    let mut columns = Columns::of(&rows)
+    let keys = Columns::of(&rows)
         .texts(|row| &row.prompt.key.scenario)
         .texts(|row| &row.prompt.key.input)
         .texts(|row| &row.prompt.key.task)
         .int16s(|row| row.prompt.key.wording)
         .texts(|row| row.site)
         .finish();
-    columns.push(fixed_lists(values, layer.width));
-    columns.extend(Columns::of(&rows).texts(|row| row.status).finish());
-    let address = PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
-    Ok(write_part(context.store, address, context.dims(), columns)?)
+    let words = StringArray::from_iter_values(rows.iter().map(|row| row.status));
+    (keys, Arc::new(words))
+}
+
+/// The vectors of one layer: for each prompt the mean over its span and its last token, zeros where
+/// it has none.
+fn vectors(
+    context: &Context<'_>,
+    layer: &Layer,
+    inputs: &[Input<'_>],
+) -> Result<ArrayRef, StageError> {
+    let width = layer.width;
+    let n_prompts: usize = inputs.iter().map(|input| input.prompts.len()).sum();
+    let mut values: Vec<f32> = Vec::with_capacity(2 * n_prompts * width);
+    let mut sums = vec![0.0; width];
+    for input in inputs {
+        context.go_on()?;
+        for (tokens, span) in layer.of(&input.prompts)?.into_iter().zip(&input.spans) {
+            let first = values.len();
+            values.resize(first + 2 * width, 0.0);
+            let (mean, last) = values[first..].split_at_mut(width);
+            let Some(tokens) = tokens else { continue };
+            if let Some(token) = tokens.len().checked_sub(width) {
+                last.copy_from_slice(&tokens[token..]);
+            }
+            let Some(span) = span else { continue };
+            sums.fill(0.0);
+            for token in tokens[span.start * width..span.end * width].chunks_exact(width) {
+                for (sum, value) in sums.iter_mut().zip(token) {
+                    *sum += f64::from(*value);
+                }
+            }
+            for (mean, sum) in mean.iter_mut().zip(&sums) {
+                *mean = (sum / span.len() as f64) as f32;
+            }
+        }
+    }
+    Ok(fixed_lists(values, width))
 }

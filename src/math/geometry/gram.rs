@@ -14,8 +14,7 @@
 
 use super::super::Undefined;
 use super::super::dot::dot_wide;
-use super::super::inference::PermutationTest;
-use super::{LEAST_ROWS, Symmetric, permuted_products, wide};
+use super::{LEAST_ROWS, Symmetric, wide};
 
 /// A sum of squares below this part of the sum it was cancelled from is rounding.
 const ROUNDING: f64 = 1e-20;
@@ -49,8 +48,8 @@ impl Gram {
 /// A [`Gram`] without what its diagonal and its row sums bring in by themselves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CentredGram {
-    products: Symmetric,
-    norm: f64,
+    pub(super) products: Symmetric,
+    pub(super) norm: f64,
 }
 
 impl CentredGram {
@@ -142,21 +141,4 @@ pub fn debiased_cka_error(a: &CentredGram, b: &CentredGram) -> Result<f64, Undef
     let mean = values.iter().sum::<f64>() / n as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Ok((squares * (n as f64 - 1.0) / n as f64).sqrt())
-}
-
-/// The permutation test of [`debiased_cka`], upper tail: the rows of `b` are given to other inputs,
-/// `draws` times, as if the two sides arranged the inputs independently of each other. Draw m depends
-/// on (`seed`, `purpose`, m) and n alone.
-pub fn debiased_cka_test(
-    a: &CentredGram,
-    b: &CentredGram,
-    draws: usize,
-    seed: u64,
-    purpose: &str,
-) -> PermutationTest {
-    assert_eq!(a.n(), b.n(), "both sides have the same rows");
-    let scale = |product: f64| 2.0 * product / (a.norm * b.norm);
-    let products = permuted_products(&a.products, &b.products, draws, seed, purpose);
-    let observed = scale(a.products.product(&b.products));
-    PermutationTest::new(observed, products.into_iter().map(scale).collect(), false)
 }

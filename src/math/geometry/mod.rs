@@ -7,20 +7,20 @@
 //! The rows of the two sides stand in the same order and are at least four, and rows that stand for
 //! the same input are never repeated: a bootstrap of rows would make independent sides look alike.
 
+mod exchange;
 mod gram;
 mod neighbours;
 mod rdm;
 
 use rayon::prelude::*;
 
+pub use exchange::{Exchanged, Side, exchange_tests};
 pub use gram::{
     CentredGram, Gram, biased_cka, biased_cka_by_chance, debiased_cka, debiased_cka_error,
-    debiased_cka_test,
 };
 pub use neighbours::{MutualNeighbours, Neighbours, mutual_neighbours};
-pub use rdm::{Rdm, rsa, rsa_test};
+pub use rdm::{Rdm, rsa};
 
-use super::Stream;
 use super::dot::dot_wide;
 
 /// The least number of rows that any of the measures is defined for.
@@ -62,36 +62,10 @@ impl Symmetric {
         self.values[i * self.n + j]
     }
 
-    /// `Σ a_ij b_ij` over pairs i > j.
-    fn product(&self, other: &Self) -> f64 {
-        self.permuted_product(other, &(0..self.n).collect::<Vec<_>>())
+    /// Entries (1,0), (2,0), (2,1), (3,0), ...: those below the diagonal.
+    fn below(&self) -> impl Iterator<Item = f64> {
+        (1..self.n).flat_map(|i| &self.row(i)[..i]).copied()
     }
-
-    /// The same with place `order[i]` of the other table for place i.
-    fn permuted_product(&self, other: &Self, order: &[usize]) -> f64 {
-        let row = |i: usize| {
-            let (a, b) = (&self.row(i)[..i], other.row(order[i]));
-            a.iter().zip(order).map(|(a, &j)| a * b[j]).sum::<f64>()
-        };
-        (1..self.n).map(row).sum()
-    }
-}
-
-/// `a.permuted_product(b)` with the places of `b` in a random order, `draws` times; draw m depends
-/// on (`seed`, `purpose`, m) and the number of places alone.
-fn permuted_products(
-    a: &Symmetric,
-    b: &Symmetric,
-    draws: usize,
-    seed: u64,
-    purpose: &str,
-) -> Vec<f64> {
-    let product = |draw: usize| {
-        let mut order: Vec<usize> = (0..a.n).collect();
-        Stream::new(seed, purpose, draw as u64).shuffle(&mut order);
-        a.permuted_product(b, &order)
-    };
-    (0..draws).into_par_iter().map(product).collect()
 }
 
 /// The rows in float64.

@@ -7,9 +7,8 @@
 
 use super::super::Undefined;
 use super::super::dot::dot_wide;
-use super::super::inference::PermutationTest;
 use super::super::ranks::average_ranks;
-use super::{LEAST_ROWS, Symmetric, permuted_products, wide};
+use super::{LEAST_ROWS, Symmetric, wide};
 
 /// Correlations this near to each other (2⁻⁴⁰, about 1e-12) count as equal.
 const TIE: f64 = 1.0 / (1_u64 << 40) as f64;
@@ -20,9 +19,9 @@ pub struct Rdm {
     /// Pairs (1,0), (2,0), (2,1), (3,0), ...
     values: Vec<f64>,
     /// The rank of each pair, less the mean rank.
-    ranks: Symmetric,
-    /// Root of the sum of the squared ranks, each pair once.
-    norm: f64,
+    pub(super) ranks: Symmetric,
+    /// Root of the sum of the squared ranks, both triangles.
+    pub(super) norm: f64,
 }
 
 impl Rdm {
@@ -67,7 +66,7 @@ impl Rdm {
         if n < LEAST_ROWS {
             return Err(Undefined::TooFew);
         }
-        let values: Vec<f64> = (1..n).flat_map(|i| &distances.row(i)[..i]).copied().collect();
+        let values: Vec<f64> = distances.below().collect();
         let (min, max) = values
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &x| (min.min(x), max.max(x)));
@@ -80,7 +79,7 @@ impl Rdm {
         let ranks = Symmetric::from_entries(n, |i, j| {
             if i == j { 0.0 } else { ranks[i * (i - 1) / 2 + j] - mean }
         });
-        let norm = ranks.product(&ranks).sqrt();
+        let norm = dot_wide(&ranks.values, &ranks.values).sqrt();
         Ok(Self { values, ranks, norm })
     }
 
@@ -97,20 +96,11 @@ impl Rdm {
 /// When the two do not have the same number of rows.
 pub fn rsa(a: &Rdm, b: &Rdm) -> f64 {
     assert_eq!(a.ranks.n, b.ranks.n, "both sides have the same rows");
-    a.ranks.product(&b.ranks) / (a.norm * b.norm)
-}
-
-/// The permutation test of [`rsa`], upper tail: the rows of `b` are given to other inputs, `draws`
-/// times (a Mantel test). Draw m depends on (`seed`, `purpose`, m) and the number of rows alone.
-pub fn rsa_test(a: &Rdm, b: &Rdm, draws: usize, seed: u64, purpose: &str) -> PermutationTest {
-    let products = permuted_products(&a.ranks, &b.ranks, draws, seed, purpose);
-    let draws = products.into_iter().map(|product| product / (a.norm * b.norm)).collect();
-    PermutationTest::new(rsa(a, b), draws, false)
+    dot_wide(&a.ranks.values, &b.ranks.values) / (a.norm * b.norm)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Stream;
     use super::super::tests::{GOLDEN_X, GOLDEN_Y, rows};
     use super::*;
 
@@ -120,19 +110,6 @@ mod tests {
         let (x, y) = (GOLDEN_X.map(|row| row.to_vec()), GOLDEN_Y.map(|row| row.to_vec()));
         let of = |x: &[Vec<f32>]| Rdm::squared_euclid(&rows(x)).unwrap();
         assert!((rsa(&of(&x), &of(&y)) - 0.306_068_892_388_991_8).abs() < 1e-14);
-    }
-
-    #[test]
-    fn the_test_permutes_rows_of_one_side() {
-        let (x, y) = (GOLDEN_X.map(|row| row.to_vec()), GOLDEN_Y.map(|row| row.to_vec()));
-        let of = |x: &[Vec<f32>]| Rdm::squared_euclid(&rows(x)).unwrap();
-        let test = rsa_test(&of(&x), &of(&y), 12, 37, "rsa");
-        for (draw, &value) in test.draws().iter().enumerate() {
-            let mut order: Vec<usize> = (0..6).collect();
-            Stream::new(37, "rsa", draw as u64).shuffle(&mut order);
-            let other: Vec<Vec<f32>> = order.iter().map(|&i| y[i].clone()).collect();
-            assert!((value - rsa(&of(&x), &of(&other))).abs() < 1e-14);
-        }
     }
 
     #[test]

@@ -64,37 +64,94 @@ impl Resamples {
     }
 }
 
-/// The two-sided interval of the mean of `values` (one an input) at `level` (0.95).
-/// [`Undefined::TooFew`] below five values.
+/// Rows of values that are drawn together: the places of a draw are read once for all of them, and
+/// the sums stay in registers.
+const TOGETHER: usize = 16;
+/// Draws that a thread sums up before it takes the next ones.
+const DRAWS: usize = 128;
+
+/// The two-sided interval of the mean of each of `rows` (one value an input) at `level` (0.95).
+/// [`Undefined::TooFew`] below five values. What a row gets does not depend on the rows beside it.
 ///
 /// # Panics
 ///
 /// When `resamples` were made for another number of inputs.
+pub fn mean_intervals(
+    rows: &[&[f64]],
+    level: f64,
+    resamples: &Resamples,
+) -> Result<Vec<Interval>, Undefined> {
+    let n = resamples.inputs;
+    assert!(rows.iter().all(|row| row.len() == n), "the draws are of these inputs");
+    if n < LEAST_FOR_PERCENTILE {
+        return Err(Undefined::TooFew);
+    }
+    let together = |rows: &[&[f64]]| match rows {
+        [_] => of_rows::<1>(rows, level, resamples),
+        _ => of_rows::<TOGETHER>(rows, level, resamples),
+    };
+    Ok(rows.chunks(TOGETHER).flat_map(together).collect())
+}
+
+/// [`mean_intervals`] of a single row.
 pub fn mean_interval(
     values: &[f64],
     level: f64,
     resamples: &Resamples,
 ) -> Result<Interval, Undefined> {
+    mean_intervals(&[values], level, resamples).map(|mut intervals| intervals.remove(0))
+}
+
+/// The intervals of at most `ROWS` rows.
+fn of_rows<const ROWS: usize>(rows: &[&[f64]], level: f64, resamples: &Resamples) -> Vec<Interval> {
+    let means = means_of_draws::<ROWS>(rows, resamples);
+    let interval = |(row, values): (usize, &&[f64])| {
+        let mut means: Vec<f64> = means.iter().map(|means| means[row]).collect();
+        interval(values, &mut means, level)
+    };
+    rows.par_iter().enumerate().map(interval).collect()
+}
+
+/// For every draw the mean of each of at most `ROWS` rows, summed in the order of the draw.
+fn means_of_draws<const ROWS: usize>(rows: &[&[f64]], resamples: &Resamples) -> Vec<[f64; ROWS]> {
+    let n = resamples.inputs;
+    let mut by_input = vec![[0.0; ROWS]; n];
+    for (row, values) in rows.iter().enumerate() {
+        for (of_input, value) in by_input.iter_mut().zip(*values) {
+            of_input[row] = *value;
+        }
+    }
+    let mut means = vec![[0.0; ROWS]; resamples.places.len() / n];
+    let chunks = means.par_chunks_mut(DRAWS).zip(resamples.places.par_chunks(DRAWS * n));
+    chunks.for_each(|(means, places)| {
+        for (mean, places) in means.iter_mut().zip(places.chunks_exact(n)) {
+            let mut sums = [0.0; ROWS];
+            for &place in places {
+                for (sum, value) in sums.iter_mut().zip(&by_input[place as usize]) {
+                    *sum += value;
+                }
+            }
+            *mean = sums.map(|sum| sum / n as f64);
+        }
+    });
+    means
+}
+
+/// The interval of the mean of `values` by the means of its draws, which are brought into some other
+/// order.
+fn interval(values: &[f64], means: &mut [f64], level: f64) -> Interval {
     let n = values.len();
-    assert_eq!(n, resamples.inputs, "the draws are of these inputs");
-    if n < LEAST_FOR_PERCENTILE {
-        return Err(Undefined::TooFew);
-    }
     if values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) {
-        return Ok(Interval { low: values[0], high: values[0], method: IntervalMethod::Constant });
+        return Interval { low: values[0], high: values[0], method: IntervalMethod::Constant };
     }
-    let mean =
-        |places: &[u32]| places.iter().map(|place| values[*place as usize]).sum::<f64>() / n as f64;
-    let mut means: Vec<f64> = resamples.places.par_chunks(n).map(mean).collect();
-    means.sort_by(f64::total_cmp);
     let tail = widened((1.0 - level) / 2.0, n as f64);
     let tails = [tail, 1.0 - tail];
-    let corrected = (n >= LEAST_FOR_BCA).then(|| corrected(values, &means, tails)).flatten();
+    let corrected = (n >= LEAST_FOR_BCA).then(|| corrected(values, means, tails)).flatten();
     let (method, [low, high]) = match corrected {
         Some(tails) => (IntervalMethod::Bca, tails),
         None => (IntervalMethod::Percentile, tails),
     };
-    Ok(Interval { low: quantile(&means, low), high: quantile(&means, high), method })
+    Interval { low: quantile(means, low), high: quantile(means, high), method }
 }
 
 /// The tail of the bootstrap distribution of a mean of `n` values to take for `tail`.
@@ -103,13 +160,13 @@ fn widened(tail: f64, n: f64) -> f64 {
 }
 
 /// The probabilities whose quantiles `BCa` takes in place of `tails`; `None` when the mean lies beyond
-/// all draws. `means` ascend.
+/// all draws.
 fn corrected(values: &[f64], means: &[f64], tails: [f64; 2]) -> Option<[f64; 2]> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     // Draws that equal the mean count half, as in scipy.
-    let below = means.partition_point(|&draw| draw < mean);
-    let equal = means.partition_point(|&draw| draw <= mean) - below;
+    let below = means.iter().filter(|&&draw| draw < mean).count();
+    let equal = means.iter().filter(|&&draw| draw <= mean).count() - below;
     let bias = normal_quantile((below as f64 + 0.5 * equal as f64) / means.len() as f64);
     if !bias.is_finite() {
         return None;
@@ -124,11 +181,15 @@ fn corrected(values: &[f64], means: &[f64], tails: [f64; 2]) -> Option<[f64; 2]>
     corrected.iter().all(|p| p.is_finite()).then_some(corrected)
 }
 
-/// The value with a share `p` of the ascending `values` below it, interpolated (`numpy.quantile`).
-fn quantile(values: &[f64], p: f64) -> f64 {
+/// The value with a share `p` of the `values` below it, interpolated (`numpy.quantile`). Only the
+/// two values that it lies between are brought to their places, not all.
+fn quantile(values: &mut [f64], p: f64) -> f64 {
     let place = p.clamp(0.0, 1.0) * (values.len() - 1) as f64;
-    let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
-    below + (above - below) * place.fract()
+    let (_, below, above) = values.select_nth_unstable_by(place.floor() as usize, f64::total_cmp);
+    let below = *below;
+    // The next one up is the least of those behind; at the top there is none, and no part of it.
+    let next = above.iter().copied().min_by(f64::total_cmp).unwrap_or(below);
+    below + (next - below) * place.fract()
 }
 
 #[cfg(test)]
@@ -166,6 +227,29 @@ mod tests {
             (IntervalMethod::Constant, 0.1_f64.to_bits())
         );
         assert_eq!(equal.low.to_bits(), equal.high.to_bits());
+    }
+
+    /// More rows than are drawn together, and one too many for a whole number of times as many.
+    #[test]
+    fn a_row_has_the_interval_that_it_has_alone() {
+        let rows: Vec<Vec<f64>> = (0..33_u32)
+            .map(|row| SKEWED.iter().map(|x| x.powf(1.0 + f64::from(row) / 20.0)).collect())
+            .collect();
+        let rows: Vec<&[f64]> = rows.iter().map(Vec::as_slice).collect();
+        let resamples = Resamples::new(12, 700, 1, "rows");
+        let together = mean_intervals(&rows, 0.95, &resamples).unwrap();
+        for (row, together) in rows.iter().zip(together) {
+            assert_eq!(mean_interval(row, 0.95, &resamples), Ok(together));
+        }
+    }
+
+    #[test]
+    fn a_quantile_is_that_of_the_sorted_values() {
+        let sorted: Vec<f64> = (0..11).map(|i| f64::from(i) * f64::from(i)).collect();
+        for (p, expected) in [(0.0, 0.0), (0.25, 6.5), (0.5, 25.0), (0.99, 98.1), (1.0, 100.0)] {
+            let mut values: Vec<f64> = (0..11).map(|i| sorted[(i * 4 + 3) % 11]).collect();
+            assert!((quantile(&mut values, p) - expected).abs() < 1e-12);
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! | test | what is exchanged | what a small p says |
 //! |---|---|---|
-//! | [`sign_flips`] | the sign of each input's difference | the difference holds over inputs |
+//! | [`SignFlips`] | the sign of each input's difference | the difference holds over inputs |
 //! | [`Reassignments`] | which wordings belong to which task | tasks differ more than wordings |
 //! | [`Relabellings`](super::Relabellings) | tasks within each input | vectors move with the task the same way on all inputs |
 //!
@@ -19,9 +19,11 @@ mod flips;
 mod normal;
 mod wordings;
 
-pub use bootstrap::{BOOTSTRAP_DRAWS, Interval, IntervalMethod, Resamples, mean_interval};
+pub use bootstrap::{
+    BOOTSTRAP_DRAWS, Interval, IntervalMethod, Resamples, mean_interval, mean_intervals,
+};
 pub use effect::Effect;
-pub use flips::sign_flips;
+pub use flips::SignFlips;
 pub use wordings::Reassignments;
 
 use super::Undefined;

@@ -6,39 +6,43 @@ fn near(value: f64, expected: f64) {
     assert!((value - expected).abs() < 1e-13, "{value} != {expected}");
 }
 
+fn sign_flips(differences: &[f64]) -> Result<PermutationTest, Undefined> {
+    SignFlips::new(differences.len(), 99, 1, "flips").test(differences)
+}
+
 const DIFFERENCES: [f64; 8] = [0.09, 0.02, -0.05, 0.19, 0.09, 0.04, -0.01, 0.12];
 
 /// `scipy.stats.permutation_test((x,), mean, permutation_type='samples', alternative='greater')`.
 #[test]
 fn counting_all_flips_equals_scipy() {
-    let test = sign_flips(&DIFFERENCES, 99, 1, "flips").unwrap();
+    let test = sign_flips(&DIFFERENCES).unwrap();
     assert!(test.is_exact() && test.draws().len() == 256);
     near(test.p(), 0.035_156_25);
     near(test.least_p(), 1.0 / 256.0);
     near(test.draws()[0], test.observed());
     // All of one sign: nothing does as well but the identity.
-    near(sign_flips(&[1.0, 2.0, 3.0, 4.0, 5.0], 99, 1, "flips").unwrap().p(), 1.0 / 32.0);
+    near(sign_flips(&[1.0, 2.0, 3.0, 4.0, 5.0]).unwrap().p(), 1.0 / 32.0);
     // Upper tail only.
-    near(sign_flips(&[-1.0, -2.0, -3.0], 99, 1, "flips").unwrap().p(), 1.0);
+    near(sign_flips(&[-1.0, -2.0, -3.0]).unwrap().p(), 1.0);
 }
 
 #[test]
 fn drawn_flips_count_the_identity_once_more() {
     let many: Vec<f64> = (0..100).map(|i| 1.0 + f64::from(i)).collect();
-    let test = sign_flips(&many, 99, 1, "flips").unwrap();
+    let test = sign_flips(&many).unwrap();
     assert!(!test.is_exact() && test.draws().len() == 99);
     near(test.p(), 1.0 / 100.0);
     let draws = test.draws();
     let variance = draws.iter().map(|x| x * x).sum::<f64>() / 99.0;
     assert!((0.6..1.5).contains(&variance), "by flips alone it varies by 1, not {variance}");
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    assert_eq!(pool.install(|| sign_flips(&many, 99, 1, "flips")), Ok(test));
+    assert_eq!(pool.install(|| sign_flips(&many)), Ok(test));
 }
 
 #[test]
 fn nothing_to_flip_is_no_test() {
-    assert_eq!(sign_flips(&[], 9, 1, "flips"), Err(Undefined::TooFew));
-    assert_eq!(sign_flips(&[0.0, 0.0], 9, 1, "flips"), Err(Undefined::Constant));
+    assert_eq!(sign_flips(&[]), Err(Undefined::TooFew));
+    assert_eq!(sign_flips(&[0.0, 0.0]), Err(Undefined::Constant));
 }
 
 #[test]

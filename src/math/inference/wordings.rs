@@ -17,8 +17,9 @@ use super::{EXACT_LIMIT, PermutationTest};
 pub struct Reassignments {
     tasks: usize,
     wordings: usize,
-    /// For each way, the task of every (task, wording) cell, tasks before wordings.
-    ways: Vec<Vec<u8>>,
+    /// For each way, its tasks' (task, wording) cells: those of each ascending, the task with the
+    /// first cell first, so that a way looks the same however it was come by.
+    ways: Vec<Vec<u32>>,
     exact: bool,
 }
 
@@ -39,13 +40,15 @@ impl Reassignments {
         let exact = count(tasks, wordings).is_some_and(|count| count <= EXACT_LIMIT);
         let ways = if exact {
             let mut ways = Vec::new();
-            sort_the_rest(&mut vec![None; tasks * wordings], 0, wordings, &mut ways);
+            sort_the_rest(&mut vec![None; tasks * wordings], 0, wordings, &mut |task_of| {
+                ways.push(sorted(task_of, tasks, wordings));
+            });
             ways
         } else {
             let drawn = |draw: usize| {
-                let mut task_of = identity(tasks, wordings);
+                let mut task_of: Vec<usize> = (0..tasks * wordings).map(|c| c / wordings).collect();
                 Stream::new(seed, purpose, draw as u64).shuffle(&mut task_of);
-                task_of
+                sorted(&task_of, tasks, wordings)
             };
             (0..draws).map(drawn).collect()
         };
@@ -72,34 +75,47 @@ impl Reassignments {
     pub fn test(&self, dissimilarities: &[f64]) -> Result<PermutationTest, Undefined> {
         let cells = self.tasks * self.wordings;
         assert_eq!(dissimilarities.len(), cells * cells, "one row and one column for each cell");
-        let pairs: Vec<(usize, usize, f64)> = (1..cells)
-            .flat_map(|a| (0..a).map(move |b| (a, b)))
-            .map(|(a, b)| (a, b, dissimilarities[a * cells + b]))
-            .collect();
-        let (min, max) = pairs
-            .iter()
-            .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), x| (min.min(x.2), max.max(x.2)));
+        let row = |cell: usize| &dissimilarities[cell * cells..(cell + 1) * cells];
+        let all = || (1..cells).flat_map(|a| &row(a)[..a]);
+        let (min, max) = all()
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &x| (min.min(x), max.max(x)));
         if max - min <= 1e-12 * max.abs().max(min.abs()) {
             return Err(Undefined::Constant);
         }
-        let n_within = self.tasks * self.wordings * (self.wordings - 1) / 2;
-        let n_between = pairs.len() - n_within;
-        let statistic = |task_of: &[u8]| {
-            let (mut between, mut within) = (0.0, 0.0);
-            for &(a, b, value) in &pairs {
-                if task_of[a] == task_of[b] { within += value } else { between += value }
+        let n_within = (self.tasks * self.wordings * (self.wordings - 1) / 2) as f64;
+        let n_between = (cells * (cells - 1) / 2) as f64 - n_within;
+        let total: f64 = all().sum();
+        let statistic = |way: &[u32]| {
+            let mut within = 0.0;
+            for task in way.chunks_exact(self.wordings) {
+                for (i, &cell) in task.iter().enumerate() {
+                    let row = row(cell as usize);
+                    within += task[..i].iter().map(|&other| row[other as usize]).sum::<f64>();
+                }
             }
-            between / n_between as f64 - within / n_within as f64
+            (total - within) / n_between - within / n_within
         };
-        let observed = statistic(&identity(self.tasks, self.wordings));
+        let identity: Vec<u32> = (0..cells as u32).collect();
         let draws = self.ways.iter().map(|way| statistic(way)).collect();
-        Ok(PermutationTest::new(observed, draws, self.exact))
+        Ok(PermutationTest::new(statistic(&identity), draws, self.exact))
     }
 }
 
-/// Every cell in its own task.
-fn identity(tasks: usize, wordings: usize) -> Vec<u8> {
-    (0..tasks * wordings).map(|cell| (cell / wordings) as u8).collect()
+/// The cells of each task, given the task of each cell.
+fn sorted(task_of: &[usize], tasks: usize, wordings: usize) -> Vec<u32> {
+    let mut way = vec![0; task_of.len()];
+    // Where each task's next cell goes; a task takes its place when its first cell comes.
+    let mut next: Vec<Option<usize>> = vec![None; tasks];
+    let mut free = 0;
+    for (cell, &task) in task_of.iter().enumerate() {
+        let place = next[task].unwrap_or_else(|| {
+            free += wordings;
+            free - wordings
+        });
+        way[place] = cell as u32;
+        next[task] = Some(place + 1);
+    }
+    way
 }
 
 /// `(KW)! / ((W!)^K K!)`: the first cell left takes W-1 others, again and again. `None` when there
@@ -119,31 +135,30 @@ fn count(tasks: usize, wordings: usize) -> Option<usize> {
 }
 
 /// Puts the first cell without a task, and W-1 later ones in every possible choice, into `task`, and
-/// goes on with the next task. The first way found is the identity.
+/// goes on with the next task; tells `found` of every way. The first one is the identity.
 fn sort_the_rest(
-    task_of: &mut Vec<Option<u8>>,
-    task: u8,
+    task_of: &mut Vec<Option<usize>>,
+    task: usize,
     wordings: usize,
-    ways: &mut Vec<Vec<u8>>,
+    found: &mut dyn FnMut(&[usize]),
 ) {
     let Some(first) = task_of.iter().position(Option::is_none) else {
-        ways.push(task_of.iter().copied().flatten().collect());
-        return;
+        return found(&task_of.iter().copied().flatten().collect::<Vec<_>>());
     };
     task_of[first] = Some(task);
     choose(task_of, task, first + 1, wordings - 1, &mut |task_of| {
-        sort_the_rest(task_of, task + 1, wordings, ways);
+        sort_the_rest(task_of, task + 1, wordings, found);
     });
     task_of[first] = None;
 }
 
 /// Calls `done` for every choice of `left` cells without a task from `from` on, put into `task`.
 fn choose(
-    task_of: &mut Vec<Option<u8>>,
-    task: u8,
+    task_of: &mut Vec<Option<usize>>,
+    task: usize,
     from: usize,
     left: usize,
-    done: &mut dyn FnMut(&mut Vec<Option<u8>>),
+    done: &mut dyn FnMut(&mut Vec<Option<usize>>),
 ) {
     if left == 0 {
         return done(task_of);
@@ -174,13 +189,16 @@ mod tests {
         {
             assert_eq!(count(tasks, wordings), Some(expected));
             let ways = all(tasks, wordings).ways;
-            assert_eq!(ways[0], identity(tasks, wordings));
-            // Task numbers are given in the order of first cells, so equal sortings are equal.
+            let identity: Vec<u32> = (0..(tasks * wordings) as u32).collect();
+            assert_eq!(ways[0], identity);
+            // Tasks stand in the order of their first cells, so equal sortings are equal.
             let distinct: BTreeSet<_> = ways.iter().collect();
             assert_eq!([distinct.len(), ways.len()], [expected; 2]);
-            for task in 0..tasks {
-                let size = |way: &Vec<u8>| way.iter().filter(|&&t| usize::from(t) == task).count();
-                assert!(ways.iter().all(|way| size(way) == wordings));
+            for way in &ways {
+                let cells: BTreeSet<u32> = way.iter().copied().collect();
+                assert_eq!(cells, identity.iter().copied().collect());
+                assert!(way.chunks(wordings).all(<[u32]>::is_sorted));
+                assert!(way.chunks(wordings).map(|task| task[0]).is_sorted());
             }
         }
         assert_eq!(count(5, 3), Some(1_401_400));
@@ -203,6 +221,26 @@ mod tests {
         assert!((test.observed() - 0.5).abs() < 1e-15);
         assert!((test.p() - 1.0 / 3.0).abs() < 1e-15 && test.is_exact());
         assert!((test.least_p() - 1.0 / 3.0).abs() < 1e-15);
+    }
+
+    /// Against the definition: the mean over pairs of different tasks less that over pairs of one.
+    #[test]
+    fn a_way_that_is_drawn_gives_its_own_difference_of_means() {
+        let (tasks, wordings, cells) = (5, 3, 15);
+        let at = |a: usize, b: usize| ((a.min(b) * 31 + a.max(b) * 17) % 23) as f64 / 23.0;
+        let table: Vec<f64> = (0..cells).flat_map(|a| (0..cells).map(move |b| at(a, b))).collect();
+        let test = all(tasks, wordings).test(&table).unwrap();
+        for (draw, value) in test.draws().iter().enumerate() {
+            let mut task_of: Vec<usize> = (0..cells).map(|cell| cell / wordings).collect();
+            Stream::new(1, "test", draw as u64).shuffle(&mut task_of);
+            let mean = |same: bool| {
+                let pairs = (0..cells).flat_map(|a| (0..a).map(move |b| (a, b)));
+                let pairs: Vec<_> =
+                    pairs.filter(|(a, b)| (task_of[*a] == task_of[*b]) == same).collect();
+                pairs.iter().map(|(a, b)| at(*a, *b)).sum::<f64>() / pairs.len() as f64
+            };
+            assert!((value - (mean(false) - mean(true))).abs() < 1e-14);
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //!
 //! # What the permutation test exchanges
 //!
-//! [`CentredCells::task_test`] takes each input's own mean off, averages over wordings, and exchanges
+//! [`Spread::task_tests`] takes each input's own mean off, averages over wordings, and exchanges
 //! the K task labels within each input, each input by itself. Under the null hypothesis that a task's
 //! vector is, given the input, a draw from one and the same distribution for every task, all these
 //! labellings are equally likely. The statistic is the share `SS_task / (SS_task + SS_inter)`
@@ -31,14 +31,12 @@
 //! [`CentredCells::wording_distances`] answer, and only they speak about tasks.
 
 mod relabel;
+mod spread;
 
 pub use relabel::Relabellings;
+pub use spread::Spread;
 
-use super::Undefined;
-use super::inference::PermutationTest;
-
-/// A sum of squares below this part of the vectors' own squares is rounding.
-const ROUNDING: f64 = 1e-26;
+use spread::Squares;
 
 /// How many inputs, tasks and wordings there are; every combination has its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,38 +55,29 @@ pub struct CentredCells {
     tasks: usize,
     wordings: usize,
     width: usize,
-    /// Multiplied into each dimension; empty for none.
-    scale: Vec<f64>,
     inputs: usize,
     /// Input after input, task after task, wording after wording.
     values: Vec<f64>,
-    /// Running mean of the inputs' means, and the sum of their squared distances from it (Welford).
+    /// Running mean of the inputs' means, and by dimension the sum of their squared distances from
+    /// it (Welford).
     centre: Vec<f64>,
-    squares: f64,
-    /// Σ ‖V‖²: what rounding is measured by.
-    magnitude: f64,
+    squares: Vec<f64>,
+    /// By dimension Σ V²: what rounding is measured by.
+    magnitude: Vec<f64>,
 }
 
 impl CentredCells {
-    /// For `tasks` x `wordings` vectors of `width` numbers an input. `scale`, when there is one, is
-    /// multiplied into each dimension: 1/σ of a reference set for the standardised space, 0 for a
-    /// dimension to leave out. (Taking a reference's mean off would change nothing here.)
-    ///
-    /// # Panics
-    ///
-    /// When `scale` is not of that width.
-    pub fn new(tasks: usize, wordings: usize, width: usize, scale: Option<&[f64]>) -> Self {
-        assert!(scale.is_none_or(|scale| scale.len() == width), "one factor for each dimension");
+    /// For `tasks` x `wordings` vectors of `width` numbers an input.
+    pub fn new(tasks: usize, wordings: usize, width: usize) -> Self {
         Self {
             tasks,
             wordings,
             width,
-            scale: scale.unwrap_or_default().to_vec(),
             inputs: 0,
             values: Vec::new(),
             centre: vec![0.0; width],
-            squares: 0.0,
-            magnitude: 0.0,
+            squares: vec![0.0; width],
+            magnitude: vec![0.0; width],
         }
     }
 
@@ -103,19 +92,21 @@ impl CentredCells {
         let first = self.values.len();
         let mut mean = vec![0.0; self.width];
         for vector in vectors {
-            for (column, &x) in vector.iter().enumerate() {
-                let x = f64::from(x) * self.scale.get(column).copied().unwrap_or(1.0);
-                self.values.push(x);
-                self.magnitude += x * x;
-                mean[column] += x;
+            self.values.extend(vector.iter().copied().map(f64::from));
+            let sums = mean.iter_mut().zip(&mut self.magnitude);
+            for ((mean, magnitude), &x) in sums.zip(*vector) {
+                let x = f64::from(x);
+                *mean += x;
+                *magnitude += x * x;
             }
         }
         self.inputs += 1;
-        for (mean, centre) in mean.iter_mut().zip(&mut self.centre) {
+        let running = self.centre.iter_mut().zip(&mut self.squares);
+        for (mean, (centre, squares)) in mean.iter_mut().zip(running) {
             *mean /= vectors.len() as f64;
             let before = *mean - *centre;
             *centre += before / self.inputs as f64;
-            self.squares += before * (*mean - *centre);
+            *squares += before * (*mean - *centre);
         }
         for vector in self.values[first..].chunks_exact_mut(self.width.max(1)) {
             for (x, mean) in vector.iter_mut().zip(&mean) {
@@ -129,68 +120,50 @@ impl CentredCells {
         Design { inputs: self.inputs, tasks: self.tasks, wordings: self.wordings }
     }
 
-    /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
-    /// [`Undefined::Constant`] when nothing varies with the task on any input.
-    pub fn partition(&self) -> Result<Partition, Undefined> {
-        if self.inputs < 2 || self.tasks < 2 {
-            return Err(Undefined::TooFew);
-        }
-        let (n, k, w, d) = (self.inputs, self.tasks, self.wordings, self.width);
+    /// The squares of every dimension, from which all sums and tests follow.
+    pub fn spread(&self) -> Spread {
+        let (n, k, w, d) = (self.inputs, self.tasks, self.wordings, self.width.max(1));
         let wording_means = self.wording_means();
         let task_means = means_of_groups(&wording_means, w, d);
         let cells = means_of_groups(&self.values, w, d);
-        let mut interaction = 0.0;
-        for input in cells.chunks_exact(k * d) {
-            interaction += squared_distance(input, &task_means);
+        let mut squares = vec![Squares::default(); self.width];
+        for (dimension, squares) in squares.iter_mut().enumerate() {
+            squares.input = (k * w) as f64 * self.squares[dimension];
+            squares.magnitude = self.magnitude[dimension];
         }
-        let (mut wording, mut rest) = (0.0, 0.0);
-        for (i, means) in wording_means.chunks_exact(d).enumerate() {
-            wording += squared_distance(means, &task_means[i / w * d..][..d]);
-        }
-        for (i, vector) in self.values.chunks_exact(d).enumerate() {
-            let (cell, prompt) = (i / w, i % (k * w));
-            let expected = (&cells[cell * d..][..d], &wording_means[prompt * d..][..d]);
-            let task = &task_means[prompt / w * d..][..d];
-            for column in 0..d {
-                let left = vector[column] - expected.0[column] - expected.1[column] + task[column];
-                rest += left * left;
+        for mean in task_means.chunks_exact(d) {
+            for (squares, x) in squares.iter_mut().zip(mean) {
+                squares.task += (n * w) as f64 * (x * x);
             }
         }
-        let nothing = self.magnitude * ROUNDING;
-        let sum = |squares: f64| if squares > nothing { squares } else { 0.0 };
-        let task: f64 = task_means.iter().map(|x| x * x).sum();
-        let partition = Partition {
-            design: self.design(),
-            input: sum((k * w) as f64 * self.squares),
-            task: sum((n * w) as f64 * task),
-            interaction: sum(w as f64 * interaction),
-            wording: (w > 1).then(|| sum(n as f64 * wording)),
-            rest: (w > 1).then(|| sum(rest)),
-        };
-        let varies = partition.task + partition.interaction > 0.0;
-        if varies { Ok(partition) } else { Err(Undefined::Constant) }
-    }
-
-    /// The within-input permutation test of the task, upper tail; its statistic is partial η². Errors
-    /// as [`Self::partition`], and [`Undefined::Constant`] also without any interaction: then every
-    /// input moves exactly alike and there is nothing to hold the task against.
-    ///
-    /// # Panics
-    ///
-    /// When `relabellings` were made for other numbers of inputs and tasks.
-    pub fn task_test(&self, relabellings: &Relabellings) -> Result<PermutationTest, Undefined> {
-        let partition = self.partition()?;
-        if partition.interaction <= 0.0 {
-            return Err(Undefined::Constant);
+        for (i, cell) in cells.chunks_exact(d).enumerate() {
+            let task = &task_means[i % k * d..][..d];
+            for (squares, (x, mean)) in squares.iter_mut().zip(cell.iter().zip(task)) {
+                squares.interaction += w as f64 * ((x - mean) * (x - mean));
+                squares.cells += x * x;
+            }
         }
-        assert!(relabellings.fits(self.inputs, self.tasks), "relabellings fit the design");
-        let cells = means_of_groups(&self.values, self.wordings, self.width);
-        let sums = relabel::squared_sums(relabellings, &cells, self.width);
-        // Σ_k ‖N mean_k‖² to the share of N Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
-        let all = self.inputs as f64 * cells.iter().map(|x| x * x).sum::<f64>();
-        let draws = sums.into_iter().map(|sum| sum / all).collect();
-        let observed = partition.task / (partition.task + partition.interaction);
-        Ok(PermutationTest::new(observed, draws, relabellings.is_exact()))
+        if w > 1 {
+            for (i, means) in wording_means.chunks_exact(d).enumerate() {
+                let task = &task_means[i / w * d..][..d];
+                for (squares, (x, mean)) in squares.iter_mut().zip(means.iter().zip(task)) {
+                    squares.wording += n as f64 * ((x - mean) * (x - mean));
+                }
+            }
+            for (i, vector) in self.values.chunks_exact(d).enumerate() {
+                let (cell, prompt) = (&cells[i / w * d..][..d], i % (k * w));
+                let wording = &wording_means[prompt * d..][..d];
+                let task = &task_means[prompt / w * d..][..d];
+                let expected = cell.iter().zip(wording).zip(task);
+                for (squares, (x, ((cell, wording), task))) in
+                    squares.iter_mut().zip(vector.iter().zip(expected))
+                {
+                    let left = x - cell - wording + task;
+                    squares.rest += left * left;
+                }
+            }
+        }
+        Spread::new(self.design(), squares, cells)
     }
 
     /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
@@ -222,11 +195,19 @@ fn means_of_groups(vectors: &[f64], group: usize, width: usize) -> Vec<f64> {
     if group == 1 {
         return vectors.to_vec();
     }
-    let mean = |vectors: &[f64]| {
-        let sum = |column: usize| vectors[column..].iter().step_by(width).sum::<f64>();
-        (0..width).map(|column| sum(column) / group as f64).collect::<Vec<_>>()
-    };
-    vectors.chunks_exact((group * width).max(1)).flat_map(mean).collect()
+    let mut means = vec![0.0; vectors.len() / group.max(1)];
+    let groups = vectors.chunks_exact((group * width).max(1));
+    for (means, vectors) in means.chunks_exact_mut(width.max(1)).zip(groups) {
+        for vector in vectors.chunks_exact(width) {
+            for (mean, x) in means.iter_mut().zip(vector) {
+                *mean += x;
+            }
+        }
+        for mean in means {
+            *mean /= group as f64;
+        }
+    }
+    means
 }
 
 fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
@@ -268,7 +249,7 @@ impl Partition {
         ratio(self.task, self.task + self.interaction)
     }
 
-    /// `[SS_task/(K-1)] / [SS_inter/((N-1)(K-1))]`: the F of [`CentredCells::task_test`].
+    /// `[SS_task/(K-1)] / [SS_inter/((N-1)(K-1))]`: the F of [`Spread::task_tests`].
     pub fn f_blocked(&self) -> Option<f64> {
         ratio(self.task * (self.design.inputs as f64 - 1.0), self.interaction)
     }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::{Reassignments, Stream};
+use super::super::{PermutationTest, Reassignments, Stream, Undefined};
 use super::*;
 
 /// N=4, K=3, D=2; `measures.md` section 5.
@@ -14,7 +14,7 @@ const GOLDEN: [[[f32; 2]; 3]; 4] = [
 /// `inputs[i]` holds the vectors of input i, task after task, wording after wording.
 fn cells(inputs: &[Vec<Vec<f32>>], wordings: usize) -> CentredCells {
     let (prompts, width) = (inputs[0].len(), inputs[0][0].len());
-    let mut cells = CentredCells::new(prompts / wordings, wordings, width, None);
+    let mut cells = CentredCells::new(prompts / wordings, wordings, width);
     for input in inputs {
         cells.push_input(&input.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
@@ -23,6 +23,17 @@ fn cells(inputs: &[Vec<Vec<f32>>], wordings: usize) -> CentredCells {
 
 fn golden() -> CentredCells {
     cells(&GOLDEN.map(|input| input.map(|vector| vector.to_vec()).to_vec()), 1)
+}
+
+fn partition(cells: &CentredCells) -> Result<Partition, Undefined> {
+    cells.spread().partition(None)
+}
+
+fn task_test(
+    cells: &CentredCells,
+    relabellings: &Relabellings,
+) -> Result<PermutationTest, Undefined> {
+    cells.spread().task_tests(relabellings, &[None]).remove(0)
 }
 
 /// N x (K W) vectors of `width` normal numbers.
@@ -38,7 +49,7 @@ fn near(value: f64, expected: f64) {
 
 #[test]
 fn the_golden_design_has_its_golden_partition() {
-    let partition = golden().partition().unwrap();
+    let partition = partition(&golden()).unwrap();
     near(partition.total(), 307.0 / 6.0);
     near(partition.input, 223.0 / 6.0);
     near(partition.task, 14.0 / 3.0);
@@ -54,13 +65,13 @@ fn the_golden_design_has_its_golden_partition() {
 
 #[test]
 fn the_golden_design_has_its_golden_p() {
-    let test = golden().task_test(&Relabellings::new(4, 3, 99, 1, "golden")).unwrap();
+    let test = task_test(&golden(), &Relabellings::new(4, 3, 99, 1, "golden")).unwrap();
     assert!(test.is_exact() && test.draws().len() == 216);
     near(test.p(), 63.0 / 216.0);
     near(test.observed(), 1.0 / 3.0);
     near(test.draws()[0], 1.0 / 3.0);
     let drawn = Relabellings::new(4, 3, 99, 1, "golden");
-    assert_eq!(golden().task_test(&drawn), Ok(test));
+    assert_eq!(task_test(&golden(), &drawn), Ok(test));
 }
 
 #[test]
@@ -68,7 +79,7 @@ fn drawn_relabellings_are_the_partition_of_relabelled_vectors() {
     // Wider than one block of columns, and not a whole number of them.
     let inputs = noise(5, 8, 3, 20);
     let relabellings = Relabellings::new(8, 3, 4000, 2, "drawn");
-    let test = cells(&inputs, 1).task_test(&relabellings).unwrap();
+    let test = task_test(&cells(&inputs, 1), &relabellings).unwrap();
     assert!(!test.is_exact());
     // The same statistic, relabelled by hand.
     for (way, &draw) in test.draws().iter().enumerate().take(20) {
@@ -76,10 +87,10 @@ fn drawn_relabellings_are_the_partition_of_relabelled_vectors() {
         let relabelled: Vec<Vec<Vec<f32>>> = (0..8)
             .map(|i| (0..3).map(|k| inputs[i][order[k * 8 + i] as usize].clone()).collect())
             .collect();
-        near(draw, cells(&relabelled, 1).partition().unwrap().partial_eta2().unwrap());
+        near(draw, partition(&cells(&relabelled, 1)).unwrap().partial_eta2().unwrap());
     }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let alone = pool.install(|| cells(&inputs, 1).task_test(&relabellings));
+    let alone = pool.install(|| task_test(&cells(&inputs, 1), &relabellings));
     assert_eq!(alone, Ok(test));
 }
 
@@ -137,7 +148,7 @@ proptest! {
     ) {
         let inputs = noise(seed, n, k * w, d);
         let [total, input, task, inter, wording, rest] = by_definition(&inputs, k, w);
-        let partition = cells(&inputs, w).partition().unwrap();
+        let partition = partition(&cells(&inputs, w)).unwrap();
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * total;
         prop_assert!(close(partition.total(), total));
         prop_assert!(close(partition.input, input));
@@ -164,8 +175,8 @@ fn identical_prompts_are_constant_and_have_no_p() {
     for wordings in [1, 2, 3] {
         let cells = cells(&inputs, wordings);
         let relabellings = Relabellings::new(7, 6 / wordings, 9, 1, "constant");
-        assert_eq!(cells.partition(), Err(Undefined::Constant));
-        assert_eq!(cells.task_test(&relabellings), Err(Undefined::Constant));
+        assert_eq!(partition(&cells), Err(Undefined::Constant));
+        assert_eq!(task_test(&cells, &relabellings), Err(Undefined::Constant));
     }
 }
 
@@ -175,7 +186,7 @@ fn two_tasks_with_the_same_wordings_are_constant() {
         .into_iter()
         .map(|three| three.iter().chain(&three).cloned().collect())
         .collect();
-    assert_eq!(cells(&inputs, 3).partition(), Err(Undefined::Constant));
+    assert_eq!(partition(&cells(&inputs, 3)), Err(Undefined::Constant));
 }
 
 #[test]
@@ -186,16 +197,16 @@ fn the_same_shift_on_every_input_has_a_size_and_no_p() {
         .map(|i| shift.iter().map(|s| vec![f32::from(i) + s, 2.0 * f32::from(i) - s]).collect())
         .collect();
     let cells = cells(&inputs, 1);
-    let partition = cells.partition().unwrap();
+    let partition = partition(&cells).unwrap();
     assert!(partition.task > 1.0);
     assert_eq!((partition.f_task(), partition.partial_eta2()), (None, Some(1.0)));
     let relabellings = Relabellings::new(5, 3, 9, 1, "shift");
-    assert_eq!(cells.task_test(&relabellings), Err(Undefined::Constant));
+    assert_eq!(task_test(&cells, &relabellings), Err(Undefined::Constant));
 }
 
 #[test]
 fn too_small_designs_have_no_partition() {
-    let of = |n, k| cells(&noise(1, n, k, 2), 1).partition().map(|_| ());
+    let of = |n, k| partition(&cells(&noise(1, n, k, 2), 1)).map(|_| ());
     assert_eq!(
         [of(1, 3), of(3, 1), of(2, 2)],
         [Err(Undefined::TooFew), Err(Undefined::TooFew), Ok(())]
@@ -218,18 +229,26 @@ fn a_massive_dimension_hides_nothing_once_it_is_scaled() {
         })
         .collect();
     let scale = [1.0 / 300.0, 1.0, 1.0, 0.0];
-    let mut scaled = CentredCells::new(3, 1, 4, Some(&scale));
-    for input in &inputs {
-        scaled.push_input(&input.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    }
+    let scaled = cells(&inputs, 1).spread();
     let by_hand: Vec<Vec<Vec<f32>>> = noise(8, 6, 3, 4)
         .into_iter()
         .map(|input| input.into_iter().map(|v| v[..3].to_vec()).collect())
         .collect();
-    let (a, b) = (scaled.partition().unwrap(), cells(&by_hand, 1).partition().unwrap());
+    let by_hand = cells(&by_hand, 1).spread();
+    let (a, b) = (scaled.partition(Some(&scale)).unwrap(), by_hand.partition(None).unwrap());
     // The offset costs the float32 numbers digits.
     assert!((a.task / b.task - 1.0).abs() < 1e-5);
     assert!((a.interaction / b.interaction - 1.0).abs() < 1e-5);
+    let relabellings = Relabellings::new(6, 3, 99, 1, "scaled");
+    let tests = scaled.task_tests(&relabellings, &[None, Some(&scale)]);
+    let raw = scaled.task_tests(&relabellings, &[None]);
+    let alone = by_hand.task_tests(&relabellings, &[None]);
+    assert_eq!(tests[0], raw[0]);
+    let draws = |test: &Result<PermutationTest, _>| test.as_ref().unwrap().draws().to_vec();
+    for (a, b) in draws(&tests[1]).iter().zip(draws(&alone[0])) {
+        assert!((a / b - 1.0).abs() < 1e-5, "{a} {b}");
+    }
+    assert_ne!(draws(&tests[1]), draws(&tests[0]));
 }
 
 /// Sorting wordings anew by their distances orders the ways as F against wordings does.
@@ -240,14 +259,14 @@ fn sorting_wordings_by_distance_is_the_test_of_f() {
     let ways = Reassignments::new(3, 2, 99, 1, "wordings").unwrap();
     let test = ways.test(&all.wording_distances()).unwrap();
     assert_eq!(test.draws().len(), 15);
-    let observed = all.partition().unwrap().f_task().unwrap();
+    let observed = partition(&all).unwrap().f_task().unwrap();
     let mut at_least = 0;
     for order in orders_of_six() {
         let sorted: Vec<Vec<Vec<f32>>> = inputs
             .iter()
             .map(|input| order.iter().map(|&cell| input[cell].clone()).collect())
             .collect();
-        let f = cells(&sorted, 2).partition().unwrap().f_task().unwrap();
+        let f = partition(&cells(&sorted, 2)).unwrap().f_task().unwrap();
         at_least += usize::from(f >= observed * (1.0 - 1e-9));
     }
     near(test.p(), at_least as f64 / 15.0);

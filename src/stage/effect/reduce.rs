@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
+
 use super::super::measure::{BETWEEN, PARAPHRASE};
 use super::super::{Context, StageError};
 use super::Effect;
 use super::tally::{Measured, Scenario, Series, Tally};
 use crate::math::{
-    self, Effect as Size, Family, Interval, IntervalMethod, PermutationTest, Reassignments,
-    Resamples, Undefined,
+    self, Effect as Size, Interval, IntervalMethod, PermutationTest, Reassignments, Resamples,
+    SignFlips, Undefined,
 };
 use crate::table::status;
 
@@ -52,6 +54,19 @@ pub(super) fn interval_word(interval: Option<Interval>) -> &'static str {
     }
 }
 
+/// One measure against one baseline, layers ascending.
+struct Family<'t> {
+    rows: Vec<Row<'t>>,
+    /// For each row the differences of the inputs.
+    deltas: Vec<Vec<f64>>,
+}
+
+/// What is drawn of that many inputs, the same for all rows of a scenario.
+struct Draws {
+    resamples: Resamples,
+    flips: SignFlips,
+}
+
 impl Effect {
     /// Scenarios and measures in the order of the plan, contrasts in the order of their table,
     /// layers ascending.
@@ -63,140 +78,84 @@ impl Effect {
         let mut rows = Vec::new();
         for (name, scenario) in &tally.scenarios {
             let first = rows.len();
-            // Nearly all measures have all inputs, so nearly all share their draws.
-            let mut resamples = BTreeMap::new();
+            let (purpose, mut ways) = (format!("wordings of {name}"), BTreeMap::new());
+            let mut families = Vec::new();
             for (measure, layers) in &scenario.measures {
-                let wordings = self.wordings(context, name, layers);
+                context.go_on()?;
+                let wordings = self.wordings((context.seed, &purpose), layers, &mut ways);
                 let contrasts = layers.values().flat_map(|measured| measured.contrasts.keys());
                 let contrasts: indexmap::IndexSet<&str> =
                     contrasts.map(String::as_str).filter(|contrast| *contrast != BETWEEN).collect();
                 for contrast in contrasts {
-                    context.go_on()?;
-                    let key = (name.as_str(), measure.as_str(), contrast);
-                    let mut found = self.contrast(context, key, scenario, layers, &mut resamples);
-                    for row in &mut found {
+                    let mut family = Family::new((name, measure, contrast), scenario, layers);
+                    for row in &mut family.rows {
                         row.n_wordings = wordings.n_wordings;
                         let own = (contrast == PARAPHRASE).then_some(&wordings.by_layer);
                         row.wording = own.and_then(|own| own.get(&row.layer).copied());
                     }
-                    rows.extend(found);
+                    families.push(family);
                 }
             }
+            self.draw(context, name, &mut families)?;
+            rows.extend(families.into_iter().flat_map(|family| family.rows));
             discover(&mut rows[first..]);
         }
         Ok(rows)
     }
 
-    /// One measure against one baseline: a row for each layer, all on the inputs that have both
-    /// values on every layer that has any.
-    fn contrast<'t>(
+    /// Fills in what is drawn: the intervals of all rows with as many inputs together, and the tests
+    /// of each family, the families side by side.
+    fn draw(
         &self,
         context: &Context<'_>,
-        (name, measure, contrast): (&'t str, &'t str, &'t str),
-        scenario: &'t Scenario,
-        layers: &'t BTreeMap<i16, Measured>,
-        resamples: &mut BTreeMap<usize, Resamples>,
-    ) -> Vec<Row<'t>> {
-        let empty = Series::default();
-        let series = |measured: &'t Measured| {
-            [BETWEEN, contrast].map(|contrast| measured.contrasts.get(contrast))
-        };
-        let both = |measured: &'t Measured, input: usize| {
-            let [between, baseline] = series(measured).map(|s| s.and_then(|s| s.get(input)));
-            Some((between?, baseline?))
-        };
-        let all = 0..scenario.n_inputs();
-        let has_any = |measured: &&'t Measured| all.clone().any(|i| both(measured, i).is_some());
-        let with_any: Vec<&'t Measured> = layers.values().filter(has_any).collect();
-        let is_common = |input: &usize| with_any.iter().all(|m| both(m, *input).is_some());
-        let common: Vec<usize> = all.clone().filter(is_common).collect();
-        let mut family = Family::default();
-        let mut rows = Vec::with_capacity(layers.len());
-        for (&layer, measured) in layers {
-            let values: Vec<(f64, f64)> =
-                common.iter().filter_map(|&input| both(measured, input)).collect();
-            let mut row = Row {
-                scenario: name,
-                layer,
-                measure,
-                contrast,
-                n_inputs: values.len(),
-                n_wordings: 0,
-                effect: None,
-                interval: None,
-                p: None,
-                p_max_t: None,
-                q: None,
-                n_permutations: 0,
-                wording: None,
-                status: status::OK.to_owned(),
-            };
-            if values.is_empty() {
-                let [between, baseline] = series(measured).map(|s| s.unwrap_or(&empty));
-                row.status = Scenario::refusal(&[baseline, between]);
-            }
-            let test = self.fill(context, &mut row, &values, resamples);
-            if let Some(test) = &test {
-                family.add(test);
-            }
-            rows.push((row, test.map(|test| test.observed())));
+        scenario: &str,
+        families: &mut [Family<'_>],
+    ) -> Result<(), StageError> {
+        let (seed, purpose) = (context.seed, format!("deltas of {scenario}"));
+        // Nearly all measures have all inputs, so nearly all share their draws.
+        let mut draws: BTreeMap<usize, Draws> = BTreeMap::new();
+        for n in families.iter().flat_map(|family| &family.deltas).map(Vec::len) {
+            draws.entry(n).or_insert_with(|| Draws {
+                resamples: Resamples::new(n, self.bootstrap, seed, &purpose),
+                flips: SignFlips::new(n, self.permutations, seed, &purpose),
+            });
         }
-        let corrected = |(mut row, observed): (Row<'t>, Option<f64>)| {
-            row.p_max_t = observed.map(|observed| family.p(observed));
-            row
-        };
-        rows.into_iter().map(corrected).collect()
-    }
-
-    /// Everything that a row says of its own inputs.
-    fn fill(
-        &self,
-        context: &Context<'_>,
-        row: &mut Row<'_>,
-        values: &[(f64, f64)],
-        resamples: &mut BTreeMap<usize, Resamples>,
-    ) -> Option<PermutationTest> {
-        let (between, within): (Vec<f64>, Vec<f64>) = values.iter().copied().unzip();
-        row.effect = Size::of(&between, &within).ok();
-        row.effect?;
-        let deltas: Vec<f64> = values.iter().map(|(between, within)| between - within).collect();
-        let purpose = format!("deltas of {}", row.scenario);
-        let seed = context.seed;
-        let n = deltas.len();
-        let draw = || Resamples::new(n, self.bootstrap, seed, &purpose);
-        let resamples = resamples.entry(n).or_insert_with(draw);
-        row.interval = math::mean_interval(&deltas, LEVEL, resamples).ok();
-        match math::sign_flips(&deltas, self.permutations, seed, &purpose) {
-            Ok(test) => {
-                (row.p, row.n_permutations) = (Some(test.p()), test.count());
-                Some(test)
-            }
-            Err(reason) => {
-                status::of(reason).clone_into(&mut row.status);
-                None
+        for (n, draws) in &draws {
+            context.go_on()?;
+            let own =
+                || families.iter().flat_map(|family| &family.deltas).filter(|d| d.len() == *n);
+            let deltas: Vec<&[f64]> = own().map(Vec::as_slice).collect();
+            let intervals = math::mean_intervals(&deltas, LEVEL, &draws.resamples);
+            let mut intervals = intervals.unwrap_or_default().into_iter();
+            for family in &mut *families {
+                let rows = family.rows.iter_mut().zip(&family.deltas);
+                for (row, _) in rows.filter(|(_, deltas)| deltas.len() == *n) {
+                    row.interval = intervals.next();
+                }
             }
         }
+        let test = |family: &mut Family<'_>| {
+            context.go_on()?;
+            family.test(&draws);
+            Ok(())
+        };
+        families.par_iter_mut().map(test).collect::<Vec<_>>().into_iter().collect()
     }
 
     /// The test of tasks against wordings on every layer of a measure.
     fn wordings(
         &self,
-        context: &Context<'_>,
-        scenario: &str,
+        (seed, purpose): (u64, &str),
         layers: &BTreeMap<i16, Measured>,
+        ways: &mut BTreeMap<(usize, usize), Option<Reassignments>>,
     ) -> Wordings {
         let mut wordings = Wordings::default();
-        let mut ways: Option<(usize, usize, Reassignments)> = None;
         let mut tests: Vec<(i16, f64, PermutationTest)> = Vec::new();
         for (&layer, measured) in layers {
             let Some((k, w, table)) = measured.pairs.balanced() else { continue };
             wordings.n_wordings = w;
-            if ways.as_ref().is_none_or(|(tasks, wordings, _)| (*tasks, *wordings) != (k, w)) {
-                let purpose = format!("wordings of {scenario}");
-                let new = Reassignments::new(k, w, self.permutations, context.seed, &purpose).ok();
-                ways = new.map(|ways| (k, w, ways));
-            }
-            let Some((.., ways)) = &ways else { continue };
+            let new = || Reassignments::new(k, w, self.permutations, seed, purpose).ok();
+            let Some(ways) = ways.entry((k, w)).or_insert_with(new) else { continue };
             // On one scale: a layer's dissimilarities may be a hundred times another's.
             let test: Result<_, Undefined> = ways.test(&table).and_then(|test| {
                 let p = test.p();
@@ -212,6 +171,80 @@ impl Effect {
             wordings.by_layer.insert(*layer, found);
         }
         wordings
+    }
+}
+
+impl<'t> Family<'t> {
+    /// A row for each layer, all on the inputs that have both values on every layer that has any.
+    fn new(
+        (scenario, measure, contrast): (&'t str, &'t str, &'t str),
+        of: &'t Scenario,
+        layers: &'t BTreeMap<i16, Measured>,
+    ) -> Self {
+        let empty = Series::default();
+        let series = |measured: &'t Measured| {
+            [BETWEEN, contrast].map(|contrast| measured.contrasts.get(contrast))
+        };
+        let both: Vec<_> = layers.values().map(series).collect();
+        let pair = |[between, baseline]: [Option<&'t Series>; 2], input: usize| {
+            Some((between?.get(input)?, baseline?.get(input)?))
+        };
+        let all = 0..of.n_inputs();
+        let with_any: Vec<_> =
+            both.iter().filter(|own| all.clone().any(|i| pair(**own, i).is_some())).collect();
+        let is_common = |input: &usize| with_any.iter().all(|own| pair(**own, *input).is_some());
+        let common: Vec<usize> = all.filter(is_common).collect();
+        let row = |(&layer, &own): (&i16, &[Option<&'t Series>; 2])| {
+            let values = common.iter().filter_map(|&input| pair(own, input));
+            let (between, within): (Vec<f64>, Vec<f64>) = values.unzip();
+            let status = if between.is_empty() {
+                let [between, baseline] = own.map(|series| series.unwrap_or(&empty));
+                Scenario::refusal(&[baseline, between])
+            } else {
+                status::OK.to_owned()
+            };
+            let row = Row {
+                scenario,
+                layer,
+                measure,
+                contrast,
+                n_inputs: between.len(),
+                n_wordings: 0,
+                effect: Size::of(&between, &within).ok(),
+                interval: None,
+                p: None,
+                p_max_t: None,
+                q: None,
+                n_permutations: 0,
+                wording: None,
+                status,
+            };
+            (row, between.iter().zip(&within).map(|(b, w)| b - w).collect())
+        };
+        let (rows, deltas) = layers.keys().zip(&both).map(row).unzip();
+        Self { rows, deltas }
+    }
+
+    /// The test of every row that has inputs, and its correction over the layers.
+    fn test(&mut self, draws: &BTreeMap<usize, Draws>) {
+        let mut largest = math::Family::default();
+        let mut observed = vec![None; self.rows.len()];
+        for ((row, deltas), observed) in self.rows.iter_mut().zip(&self.deltas).zip(&mut observed) {
+            if row.effect.is_none() {
+                continue;
+            }
+            match draws[&deltas.len()].flips.test(deltas) {
+                Ok(test) => {
+                    (row.p, row.n_permutations) = (Some(test.p()), test.count());
+                    largest.add(&test);
+                    *observed = Some(test.observed());
+                }
+                Err(reason) => status::of(reason).clone_into(&mut row.status),
+            }
+        }
+        for (row, observed) in self.rows.iter_mut().zip(observed) {
+            row.p_max_t = observed.map(|observed| largest.p(observed));
+        }
     }
 }
 

@@ -21,15 +21,16 @@
 //! of at most about `max_inputs` inputs a scenario. Kornblith et al. 2019, Song et al. 2012, Murphy
 //! et al. 2024 (CKA); Kriegeskorte et al. 2008 (RSA); Huh et al. 2024 (mutual neighbours).
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
 use super::designs::{SiteVectors, read_designs};
-use super::prompts::pairs;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError, draws};
-use crate::math::{self, CentredGram, Gram, Neighbours, Rdm, Undefined};
+use crate::math::{self, CentredGram, Gram, Neighbours, PermutationTest, Rdm, Side, Undefined};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
 use crate::table::schema::{GEOMETRY, Table, VECTORS};
@@ -88,7 +89,7 @@ impl Stage for Geometry {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {
@@ -127,7 +128,7 @@ impl Stage for Geometry {
         for &layer in context.layers {
             for ((scenario, site), vectors) in &read_designs(context, layer)? {
                 context.go_on()?;
-                rows.extend(self.rows(context, (scenario, layer, site), vectors));
+                rows.extend(self.rows(context, (scenario, layer, site), vectors)?);
             }
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }
@@ -178,6 +179,12 @@ struct Found {
 }
 
 impl Found {
+    /// A measure that is 0 by chance.
+    fn tested(value: f64, test: Option<PermutationTest>) -> Self {
+        let n_permutations = test.as_ref().map_or(0, PermutationTest::count);
+        Self { value, chance: 0.0, error: None, p: test.map(|test| test.p()), n_permutations }
+    }
+
     fn without_test(value: f64, chance: f64) -> Self {
         Self { value, chance, error: None, p: None, n_permutations: 0 }
     }
@@ -207,6 +214,10 @@ impl Arrangement {
             gram,
         }
     }
+
+    fn side(&self) -> Side {
+        Side::new(self.gram.n(), self.centred.as_ref().ok(), self.distances.as_ref().ok())
+    }
 }
 
 impl Geometry {
@@ -216,9 +227,8 @@ impl Geometry {
         context: &Context<'_>,
         (scenario, layer, site): (&str, i16, &str),
         vectors: &SiteVectors,
-    ) -> Vec<Row> {
+    ) -> Result<Vec<Row>, StageError> {
         let purpose = format!("inputs of {scenario}");
-        let seed = (context.seed, purpose.as_str());
         let arrangements: Vec<Arrangement> = (0..vectors.tasks.len())
             .into_par_iter()
             .map(|task| Arrangement::of(&vectors.task(task), self.neighbours))
@@ -240,50 +250,53 @@ impl Geometry {
                 status: status.to_owned(),
             }
         };
-        let of_pair = |(a, b): (usize, usize)| {
-            let (x, y) = (&arrangements[a], &arrangements[b]);
-            let values = [
-                ("dcka", self.debiased_cka(x, y, seed)),
-                ("cka_biased", biased_cka(x, y)),
-                ("rsa_spearman", self.rsa(x, y, seed)),
-                ("mutual_knn", neighbours(x, y)),
-            ];
-            values.map(|(measure, value)| row((a, b), measure, value))
-        };
-        pairs(vectors.tasks.len()).flat_map(of_pair).collect()
+        let sides: Vec<Side> = arrangements.iter().map(Arrangement::side).collect();
+        let mut by_pair: BTreeMap<(usize, usize), [Row; 4]> = BTreeMap::new();
+        for (b, y) in arrangements.iter().enumerate() {
+            context.go_on()?;
+            let tests = math::exchange_tests(
+                &sides[..b],
+                &sides[b],
+                self.permutations,
+                context.seed,
+                &purpose,
+            );
+            for ((a, x), tests) in arrangements[..b].iter().enumerate().zip(tests) {
+                let values = [
+                    ("dcka", debiased_cka(x, y, tests.cka)),
+                    ("cka_biased", biased_cka(x, y)),
+                    ("rsa_spearman", rsa(x, y, tests.rsa)),
+                    ("mutual_knn", neighbours(x, y)),
+                ];
+                let rows = values.map(|(measure, value)| row((a, b), measure, value));
+                by_pair.insert((a, b), rows);
+            }
+        }
+        Ok(by_pair.into_values().flatten().collect())
     }
+}
 
-    fn debiased_cka(
-        &self,
-        x: &Arrangement,
-        y: &Arrangement,
-        (seed, purpose): (u64, &str),
-    ) -> Result<Found, Undefined> {
-        let (x, y) = (x.centred.as_ref(), y.centred.as_ref());
-        let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
-        let test = math::debiased_cka_test(x, y, self.permutations, seed, purpose);
-        Ok(Found {
-            value: math::debiased_cka(x, y),
-            chance: 0.0,
-            error: math::debiased_cka_error(x, y).ok(),
-            p: Some(test.p()),
-            n_permutations: test.count(),
-        })
-    }
+fn debiased_cka(
+    x: &Arrangement,
+    y: &Arrangement,
+    test: Option<PermutationTest>,
+) -> Result<Found, Undefined> {
+    let (x, y) = (x.centred.as_ref(), y.centred.as_ref());
+    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
+    Ok(Found {
+        error: math::debiased_cka_error(x, y).ok(),
+        ..Found::tested(math::debiased_cka(x, y), test)
+    })
+}
 
-    fn rsa(
-        &self,
-        x: &Arrangement,
-        y: &Arrangement,
-        (seed, purpose): (u64, &str),
-    ) -> Result<Found, Undefined> {
-        let (x, y) = (x.distances.as_ref(), y.distances.as_ref());
-        let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
-        let test = math::rsa_test(x, y, self.permutations, seed, purpose);
-        let p = Some(test.p());
-        let (value, n_permutations) = (math::rsa(x, y), test.count());
-        Ok(Found { value, chance: 0.0, error: None, p, n_permutations })
-    }
+fn rsa(
+    x: &Arrangement,
+    y: &Arrangement,
+    test: Option<PermutationTest>,
+) -> Result<Found, Undefined> {
+    let (x, y) = (x.distances.as_ref(), y.distances.as_ref());
+    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
+    Ok(Found::tested(math::rsa(x, y), test))
 }
 
 fn biased_cka(x: &Arrangement, y: &Arrangement) -> Result<Found, Undefined> {

@@ -23,7 +23,10 @@
 
 mod families;
 
+use std::collections::BTreeMap;
+
 use indexmap::IndexMap;
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +35,7 @@ use super::columns::Columns;
 use super::designs::{SiteVectors, read_designs};
 use super::frame::Frame;
 use super::{Context, Facts, Outcome, Scope, Stage, StageError, draws};
-use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, Relabellings, Undefined};
+use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
 use crate::store::Store;
@@ -78,7 +81,7 @@ impl Stage for Variance {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {
@@ -115,15 +118,22 @@ impl Stage for Variance {
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
         let mut families = Families::default();
         let mut rows = Vec::new();
+        let mut drawn = Drawn::default();
         for &layer in context.layers {
             let scale = scale(context.store, layer)?;
-            for ((scenario, site), vectors) in &read_designs(context, layer)? {
-                for space in [Space::Raw, Space::Standardised] {
-                    context.go_on()?;
-                    let place = Place { scenario: scenario.clone(), site: site.clone(), space };
-                    let row = self.row(context.seed, (layer, place), vectors, scale.as_deref());
-                    rows.push(families.add(row));
-                }
+            let designs = read_designs(context, layer)?;
+            for ((scenario, _), vectors) in &designs {
+                self.draw(context.seed, scenario, vectors, &mut drawn);
+            }
+            let tested = |((scenario, site), vectors): &(&(String, String), &SiteVectors)| {
+                context.go_on()?;
+                let relabellings = &drawn[&key(scenario, vectors)];
+                Ok(tested((layer, scenario, site), vectors, relabellings, scale.as_deref()))
+            };
+            let designs: Vec<_> = designs.iter().collect();
+            let tested = designs.par_iter().map(tested).collect::<Vec<_>>();
+            for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
+                rows.extend(tested.into_iter().map(|tested| families.add(tested)));
             }
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }
@@ -179,53 +189,75 @@ struct Row {
 #[derive(Debug)]
 struct Tested {
     row: Row,
-    test: Option<crate::math::PermutationTest>,
+    test: Option<PermutationTest>,
+}
+
+/// The exchanges of a scenario with that many inputs and tasks, the same on all its layers and sites.
+type Drawn = BTreeMap<(String, usize, usize), Relabellings>;
+
+fn key(scenario: &str, vectors: &SiteVectors) -> (String, usize, usize) {
+    (scenario.to_owned(), vectors.inputs, vectors.tasks.len())
 }
 
 impl Variance {
-    fn row(
-        &self,
-        seed: u64,
-        (layer, place): (i16, Place),
-        vectors: &SiteVectors,
-        scale: Option<&[f64]>,
-    ) -> Tested {
-        let (n, k) = (vectors.inputs, vectors.tasks.len());
-        let mut row = Row {
-            layer,
-            n_inputs: n,
-            n_tasks: k,
-            n_wordings: vectors.wordings,
-            partition: None,
-            p: None,
-            p_max_t: None,
-            n_permutations: 0,
-            status: status::OK.to_owned(),
-            place,
-        };
-        if let Some(reason) = vectors.refusal() {
-            reason.clone_into(&mut row.status);
-            return Tested { row, test: None };
-        }
-        if row.place.space == Space::Standardised && scale.is_none() {
-            status::NO_REFERENCE.clone_into(&mut row.status);
-            return Tested { row, test: None };
-        }
-        let scale = scale.filter(|_| row.place.space == Space::Standardised);
-        let mut cells = CentredCells::new(k, vectors.wordings, vectors.width(), scale);
-        for input in 0..n {
-            cells.push_input(&vectors.input(input));
-        }
-        row.partition = cells.partition().ok();
-        let purpose = format!("task labels of {}", row.place.scenario);
-        let relabellings = Relabellings::new(n, k, self.permutations, seed, &purpose);
-        let test: Result<_, Undefined> = cells.task_test(&relabellings);
+    fn draw(&self, seed: u64, scenario: &str, vectors: &SiteVectors, drawn: &mut Drawn) {
+        drawn.entry(key(scenario, vectors)).or_insert_with(|| {
+            let purpose = format!("task labels of {scenario}");
+            let (n, k) = (vectors.inputs, vectors.tasks.len());
+            Relabellings::new(n, k, self.permutations, seed, &purpose)
+        });
+    }
+}
+
+/// The rows of a design, one for each space.
+fn tested(
+    (layer, scenario, site): (i16, &str, &str),
+    vectors: &SiteVectors,
+    relabellings: &Relabellings,
+    scale: Option<&[f64]>,
+) -> Vec<Tested> {
+    let row = |space: Space| Row {
+        place: Place { scenario: scenario.to_owned(), site: site.to_owned(), space },
+        layer,
+        n_inputs: vectors.inputs,
+        n_tasks: vectors.tasks.len(),
+        n_wordings: vectors.wordings,
+        partition: None,
+        p: None,
+        p_max_t: None,
+        n_permutations: 0,
+        status: status::OK.to_owned(),
+    };
+    let refused = |space: Space, reason: &str| Tested {
+        row: Row { status: reason.to_owned(), ..row(space) },
+        test: None,
+    };
+    if let Some(reason) = vectors.refusal() {
+        return [Space::Raw, Space::Standardised].map(|space| refused(space, reason)).into();
+    }
+    let mut cells = CentredCells::new(vectors.tasks.len(), vectors.wordings, vectors.width());
+    for input in 0..vectors.inputs {
+        cells.push_input(&vectors.input(input));
+    }
+    let spread = cells.spread();
+    drop(cells);
+    let mut spaces = vec![(Space::Raw, None)];
+    spaces.extend(scale.map(|scale| (Space::Standardised, Some(scale))));
+    let scales: Vec<Option<&[f64]>> = spaces.iter().map(|(_, scale)| *scale).collect();
+    let tests = spread.task_tests(relabellings, &scales);
+    let mut rows = Vec::new();
+    for ((space, scale), test) in spaces.into_iter().zip(tests) {
+        let mut row = Row { partition: spread.partition(scale).ok(), ..row(space) };
         match &test {
             Ok(test) => (row.p, row.n_permutations) = (Some(test.p()), test.count()),
             Err(reason) => status::of(*reason).clone_into(&mut row.status),
         }
-        Tested { row, test: test.ok() }
+        rows.push(Tested { row, test: test.ok() });
     }
+    if scale.is_none() {
+        rows.push(refused(Space::Standardised, status::NO_REFERENCE));
+    }
+    rows
 }
 
 /// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where

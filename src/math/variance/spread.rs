@@ -1,0 +1,121 @@
+//! Squares by dimension: a space that divides each dimension by a number of its own then takes no
+//! more than a weighted sum.
+
+use super::super::Undefined;
+use super::super::inference::PermutationTest;
+use super::{Design, Partition, Relabellings, relabel};
+
+/// A sum of squares below this part of the vectors' own squares is rounding.
+const ROUNDING: f64 = 1e-26;
+
+/// The sums of squares of one dimension.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Squares {
+    pub(super) input: f64,
+    pub(super) task: f64,
+    pub(super) interaction: f64,
+    pub(super) wording: f64,
+    pub(super) rest: f64,
+    /// Of the means over wordings of each (input, task).
+    pub(super) cells: f64,
+    /// Of the vectors themselves.
+    pub(super) magnitude: f64,
+}
+
+/// How the vectors of a design spread, dimension by dimension.
+///
+/// The methods take a space's `scale`, which each dimension is multiplied by: 1/σ of a reference set
+/// for the standardised space, 0 for a dimension to leave out; `None` for the raw space. (Taking a
+/// reference's mean off would change nothing here.)
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spread {
+    design: Design,
+    squares: Vec<Squares>,
+    /// Means over wordings, each input's mean taken off: input after input, task after task.
+    cells: Vec<f64>,
+}
+
+impl Spread {
+    pub(super) fn new(design: Design, squares: Vec<Squares>, cells: Vec<f64>) -> Self {
+        Self { design, squares, cells }
+    }
+
+    /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
+    /// [`Undefined::Constant`] when nothing varies with the task on any input.
+    ///
+    /// # Panics
+    ///
+    /// When `scale` is not of the vectors' width.
+    pub fn partition(&self, scale: Option<&[f64]>) -> Result<Partition, Undefined> {
+        let design = self.design;
+        if design.inputs < 2 || design.tasks < 2 {
+            return Err(Undefined::TooFew);
+        }
+        let nothing = ROUNDING * self.sum(scale, |squares| squares.magnitude);
+        let sum = |part: fn(&Squares) -> f64| {
+            let sum = self.sum(scale, part);
+            if sum > nothing { sum } else { 0.0 }
+        };
+        let has_wordings = design.wordings > 1;
+        let partition = Partition {
+            design,
+            input: sum(|squares| squares.input),
+            task: sum(|squares| squares.task),
+            interaction: sum(|squares| squares.interaction),
+            wording: has_wordings.then(|| sum(|squares| squares.wording)),
+            rest: has_wordings.then(|| sum(|squares| squares.rest)),
+        };
+        let varies = partition.task + partition.interaction > 0.0;
+        if varies { Ok(partition) } else { Err(Undefined::Constant) }
+    }
+
+    /// The within-input permutation test of the task in each of some spaces, upper tail; its
+    /// statistic is partial η². All spaces are tested in one pass. Errors as [`Self::partition`], and
+    /// [`Undefined::Constant`] also without any interaction: then every input moves exactly alike
+    /// and there is nothing to hold the task against.
+    ///
+    /// # Panics
+    ///
+    /// When `relabellings` were made for other numbers of inputs and tasks, or a scale is not of the
+    /// vectors' width.
+    pub fn task_tests(
+        &self,
+        relabellings: &Relabellings,
+        scales: &[Option<&[f64]>],
+    ) -> Vec<Result<PermutationTest, Undefined>> {
+        assert!(
+            relabellings.fits(self.design.inputs, self.design.tasks),
+            "relabellings fit the design"
+        );
+        let testable = |scale| {
+            let partition = self.partition(scale)?;
+            if partition.interaction > 0.0 { Ok(partition) } else { Err(Undefined::Constant) }
+        };
+        let partitions: Vec<Result<Partition, Undefined>> =
+            scales.iter().map(|scale| testable(*scale)).collect();
+        let tested = partitions.iter().zip(scales).filter(|(partition, _)| partition.is_ok());
+        let weights: Vec<Vec<f64>> = tested.map(|(_, scale)| self.weights(*scale)).collect();
+        let mut sums = relabel::squared_sums(relabellings, &self.cells, &weights).into_iter();
+        let test = |(partition, scale): (Result<Partition, Undefined>, Option<&[f64]>)| {
+            let Partition { task, interaction, .. } = partition?;
+            // Σ_k ‖N mean_k‖² to the share of N Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
+            let all = self.design.inputs as f64 * self.sum(scale, |squares| squares.cells);
+            let draws = sums.next().unwrap_or_default().into_iter().map(|sum| sum / all).collect();
+            let observed = task / (task + interaction);
+            Ok(PermutationTest::new(observed, draws, relabellings.is_exact()))
+        };
+        partitions.into_iter().zip(scales.iter().copied()).map(test).collect()
+    }
+
+    /// A sum over the dimensions of a space.
+    fn sum(&self, scale: Option<&[f64]>, part: impl Fn(&Squares) -> f64) -> f64 {
+        self.squares.iter().zip(self.weights(scale)).map(|(squares, x)| part(squares) * x).sum()
+    }
+
+    /// What the squares of each dimension count with in a space.
+    fn weights(&self, scale: Option<&[f64]>) -> Vec<f64> {
+        let Some(scale) = scale else { return vec![1.0; self.squares.len()] };
+        assert_eq!(scale.len(), self.squares.len(), "one factor for each dimension");
+        scale.iter().map(|x| x * x).collect()
+    }
+}
