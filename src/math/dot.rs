@@ -4,6 +4,9 @@
 /// fill vector registers, and a fixed number, so the order of the sum never changes.
 const LANES: usize = 16;
 
+/// The same where more than a sum is kept in each lane.
+const NARROW: usize = 4;
+
 /// The least norm a vector counts with in [`cosine`], as in `torch.nn.functional.cosine_similarity`.
 pub const NORM_FLOOR: f64 = 1e-8;
 
@@ -56,6 +59,56 @@ pub(super) fn dot_pairs(a: &[[f64; 2]], b: &[[f64; 2]]) -> [f64; 2] {
         sums[lane] += a * b;
     }
     fold_to(sums)
+}
+
+/// Σ (a-b)² over the common length, in the order of [`dot_wide`].
+pub fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
+    let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
+    let mut sums = [0.0_f64; LANES];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..LANES {
+            let apart = a[lane] - b[lane];
+            sums[lane] += apart * apart;
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        sums[lane] += (a - b) * (a - b);
+    }
+    fold(sums)
+}
+
+/// The `N` largest of |a·b| over the common length, descending (0 where there are fewer), and the sum
+/// of them all.
+pub fn largest_products<const N: usize>(a: &[f64], b: &[f64]) -> ([f64; N], f64) {
+    // In every lane the largest come first; each product falls as far down as it belongs.
+    let (mut largest, mut whole) = ([[0.0_f64; NARROW]; N], [0.0_f64; NARROW]);
+    let mut take = |lane: usize, product: f64| {
+        let mut part = product.abs();
+        whole[lane] += part;
+        for kept in &mut largest {
+            let before = kept[lane];
+            kept[lane] = if part > before { part } else { before };
+            part = if part > before { before } else { part };
+        }
+    };
+    let n = a.len().min(b.len());
+    let (a_blocks, a_rest) = a[..n].as_chunks::<NARROW>();
+    let (b_blocks, b_rest) = b[..n].as_chunks::<NARROW>();
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..NARROW {
+            take(lane, a[lane] * b[lane]);
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        take(lane, a * b);
+    }
+    let all = largest.as_flattened_mut();
+    all.sort_unstable_by(|a, b| b.total_cmp(a));
+    let mut found = [0.0; N];
+    found.copy_from_slice(&all[..N]);
+    (found, whole.into_iter().sum())
 }
 
 /// Σ a², in the same order as [`dot`] of `a` with itself.
@@ -138,6 +191,26 @@ mod tests {
             let [aa, bb] = dot_pairs(&pairs(&a, &b), &pairs(&a, &b));
             prop_assert!((aa - squared_norm(&a[..n])).abs() <= tolerance(&a[..n], &a[..n]));
             prop_assert!((bb - squared_norm(&b[..n])).abs() <= tolerance(&b[..n], &b[..n]));
+=======
+        fn a_squared_distance_is_that_of_the_difference((a, b) in vectors()) {
+            let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let (a, b) = (wide(&a), wide(&b));
+            let apart: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+            let expected = dot_wide(&apart, &apart);
+            prop_assert_eq!(squared_distance(&a, &b).to_bits(), expected.to_bits());
+        }
+
+        #[test]
+        fn the_largest_products_are_those_of_a_sorted_list((a, b) in vectors()) {
+            let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
+            let (a, b) = (wide(&a), wide(&b));
+            let mut all: Vec<f64> = a.iter().zip(&b).map(|(a, b)| (a * b).abs()).collect();
+            all.sort_by(|a, b| b.total_cmp(a));
+            let sum: f64 = all.iter().sum();
+            all.resize(3, 0.0);
+            let (largest, whole) = largest_products::<3>(&a, &b);
+            prop_assert_eq!(largest.to_vec(), all);
+            prop_assert!((whole - sum).abs() <= 1e-14 * sum);
         }
 
         #[test]

@@ -5,8 +5,10 @@
 
 mod distribution;
 mod dot;
+mod elementary;
 mod geometry;
 mod inference;
+mod lanes;
 mod random;
 mod ranks;
 mod rbo;
@@ -20,9 +22,12 @@ mod variance;
 mod calibration;
 
 pub use distribution::{
-    Distribution, Divergences, MASS_FLOOR, jsd_bits, jsd_contributions, overlap_at,
+    Distribution, Divergences, MASS_FLOOR, entropy_bits, jsd_bits, jsd_contributions, overlap_at,
+    total_variation,
 };
-pub use dot::{NORM_FLOOR, cosine, dot, dot_wide, squared_norm};
+pub use dot::{
+    NORM_FLOOR, cosine, dot, dot_wide, largest_products, squared_distance, squared_norm,
+};
 pub use geometry::{
     CentredGram, Exchanged, Gram, MutualNeighbours, Neighbours, Rdm, Side, biased_cka,
     biased_cka_by_chance, debiased_cka, debiased_cka_error, exchange_tests, mutual_neighbours, rsa,

@@ -1,5 +1,8 @@
 //! Scores to probabilities.
 
+use super::elementary::exp;
+use super::lanes::{BLOCK, Lanes, blocks};
+
 /// What a softmax needs beside a score: the largest score and the sum of all exponentials. Holds no
 /// vector, so only the probabilities that are asked for are computed.
 #[derive(Debug, Clone, Copy)]
@@ -12,24 +15,37 @@ pub struct Softmax {
 impl Softmax {
     /// Over all of `scores`, none of them NaN; `None` when there are none.
     pub fn over(scores: &[f32]) -> Option<Self> {
-        let max = scores.iter().copied().reduce(f32::max)?;
-        let max = f64::from(max);
-        let sum = scores.iter().map(|&score| (f64::from(score) - max).exp()).sum();
-        Some(Self { max, sum })
+        let max = f64::from(largest(scores)?);
+        let (mut sum, mut terms) = (Lanes::default(), [0.0; BLOCK]);
+        for block in blocks(scores.len()) {
+            let scores = &scores[block];
+            for (term, score) in terms.iter_mut().zip(scores) {
+                *term = exp(f64::from(*score) - max);
+            }
+            sum.add(&terms[..scores.len()]);
+        }
+        Some(Self { max, sum: sum.total() })
     }
 
     /// The same with the entropy of the distribution in nats, in one pass: ln Σ - Σ e·(score - max)/Σ
     /// with e = exp(score - max). `None` also when a score is NaN or plus infinity.
     pub fn with_entropy(scores: &[f32]) -> Option<(Self, f64)> {
-        let max = f64::from(scores.iter().copied().reduce(f32::max)?);
-        let (mut sum, mut weighted) = (0.0, 0.0);
-        for &score in scores {
-            let below = f64::from(score) - max;
-            let e = below.exp();
-            sum += e;
-            // A token that is ruled out adds nothing: 0 times minus infinity is no number.
-            weighted += if e == 0.0 { 0.0 } else { e * below };
+        let max = f64::from(largest(scores)?);
+        let (mut sum, mut weighted) = (Lanes::default(), Lanes::default());
+        let (mut terms, mut parts) = ([0.0; BLOCK], [0.0; BLOCK]);
+        for block in blocks(scores.len()) {
+            let scores = &scores[block];
+            for ((term, part), score) in terms.iter_mut().zip(&mut parts).zip(scores) {
+                let below = f64::from(*score) - max;
+                let e = exp(below);
+                *term = e;
+                // A token that is ruled out adds nothing: 0 times minus infinity is no number.
+                *part = if e == 0.0 { 0.0 } else { e * below };
+            }
+            sum.add(&terms[..scores.len()]);
+            weighted.add(&parts[..scores.len()]);
         }
+        let (sum, weighted) = (sum.total(), weighted.total());
         let entropy = sum.ln() - weighted / sum;
         (sum.is_finite() && entropy.is_finite()).then(|| (Self { max, sum }, entropy.max(0.0)))
     }
@@ -44,6 +60,22 @@ impl Softmax {
     pub fn logprob(&self, score: f32) -> f64 {
         (f64::from(score) - self.max) - self.sum.ln()
     }
+}
+
+/// The largest score; `None` when there are none. A NaN counts for nothing.
+pub(super) fn largest(scores: &[f32]) -> Option<f32> {
+    /// Compared side by side.
+    const LANES: usize = 16;
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (blocks, rest) = scores.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for block in blocks {
+        for (lane, score) in lanes.iter_mut().zip(block) {
+            *lane = larger(*lane, *score);
+        }
+    }
+    let all = lanes.into_iter().chain(rest.iter().copied());
+    (!scores.is_empty()).then(|| all.fold(f32::NEG_INFINITY, larger))
 }
 
 #[cfg(test)]
@@ -110,6 +142,17 @@ mod tests {
         let softmax = Softmax::over(&[3.0, 3.0]).unwrap();
         let both = Some((softmax.probability(3.0), softmax.logprob(3.0)));
         assert_eq!(both, Some((0.5, -(2.0_f64.ln()))));
+    }
+
+    #[test]
+    fn the_largest_score_is_found_wherever_it_stands() {
+        let scores: Vec<f32> = (0..40_u8).map(f32::from).collect();
+        for place in 0..scores.len() {
+            let mut scores = scores.clone();
+            scores[place] = 99.0;
+            assert_eq!(largest(&scores), Some(99.0), "{place}");
+        }
+        assert_eq!((largest(&[]), largest(&[f32::NEG_INFINITY])), (None, Some(f32::NEG_INFINITY)));
     }
 
     #[test]

@@ -50,9 +50,26 @@ pub(super) struct Compared<'a> {
 /// The vectors of one prompt at a site, one after the other, in some space.
 struct Rows {
     values: Vec<f64>,
-    squared_norms: Vec<f64>,
+    lengths: Vec<Length>,
     /// Whether the first row is the prompt's position 0.
     from_start: bool,
+}
+
+/// How long a vector is.
+#[derive(Debug, Clone, Copy)]
+struct Length {
+    squared: f64,
+    norm: f64,
+    /// The natural logarithm of the norm.
+    log: f64,
+}
+
+impl Length {
+    fn of(vector: &[f64]) -> Self {
+        let squared = math::dot_wide(vector, vector);
+        let norm = squared.sqrt();
+        Self { squared, norm, log: norm.ln() }
+    }
 }
 
 impl<'a> Compared<'a> {
@@ -71,6 +88,12 @@ impl<'a> Compared<'a> {
         // Measures that need the same vectors stand beside each other in none of the orders that
         // tables want; so vectors are made by site and space, and kept while a site is worked on.
         let mut cells = vec![Vec::new(); measures.len()];
+        // Whether each pair can be compared on the input's tokens: as a whole, one by one.
+        let comparable = pairs.iter().map(|&(a, b)| {
+            let (a, b) = (self.prompts[a], self.prompts[b]);
+            [false, true].map(|aligned| self.spans.comparable(a, b, aligned))
+        });
+        let comparable: Vec<[bool; 2]> = comparable.collect();
         if let Some(flat) = measures.iter().position(|measure| measure.how == How::Flat) {
             cells[flat] = self.flat(pairs);
         }
@@ -88,11 +111,16 @@ impl<'a> Compared<'a> {
                 }
                 let rows = self.rows(site, space);
                 for m in wanted {
-                    if let How::At(_, form) = measures[m].how {
-                        let cell =
-                            |&pair: &(usize, usize)| self.cell(site, form, rows.as_deref(), pair);
-                        cells[m] = pairs.iter().map(cell).collect();
-                    }
+                    let How::At(_, form) = measures[m].how else { continue };
+                    let cell = |(&pair, [whole, aligned]): (&(usize, usize), &[bool; 2])| {
+                        let is_comparable = match site {
+                            Site::Last => true,
+                            Site::Span => *whole,
+                            Site::Token => *aligned,
+                        };
+                        self.cell(form, rows.as_deref(), pair, is_comparable)
+                    };
+                    cells[m] = pairs.iter().zip(&comparable).map(cell).collect();
                 }
             }
         }
@@ -132,27 +160,25 @@ impl<'a> Compared<'a> {
             if let Some(reference) = self.reference {
                 reference.apply(space, &mut values);
             }
-            let rows = values.chunks_exact(self.width);
-            let squared_norms = rows.map(|row| math::dot_wide(row, row)).collect();
+            let lengths = values.chunks_exact(self.width).map(Length::of).collect();
             let starts_at_0 =
                 self.prompts[prompt].input.as_ref().is_some_and(|span| span.start == 0);
-            Some(Rows { values, squared_norms, from_start: site == Site::Token && starts_at_0 })
+            Some(Rows { values, lengths, from_start: site == Site::Token && starts_at_0 })
         };
         Some((0..self.prompts.len()).map(of_prompt).collect())
     }
 
     fn cell(
         &self,
-        site: Site,
         form: Form,
         rows: Option<&[Option<Rows>]>,
         (a, b): (usize, usize),
+        is_comparable: bool,
     ) -> Cell {
         if self.vectors[a].is_none() || self.vectors[b].is_none() {
             return Cell::without(status::SKIPPED);
         }
-        let aligned = site == Site::Token;
-        if site != Site::Last && !self.spans.comparable(self.prompts[a], self.prompts[b], aligned) {
+        if !is_comparable {
             return Cell::without(status::NO_ALIGNMENT);
         }
         let Some(rows) = rows else { return Cell::without(status::NO_REFERENCE) };
@@ -160,14 +186,14 @@ impl<'a> Compared<'a> {
             return Cell::without(status::NO_ALIGNMENT);
         };
         let first = usize::from(a.from_start || b.from_start);
-        let n = a.squared_norms.len();
+        let n = a.lengths.len();
         if first >= n {
             return Cell::without(status::NO_ALIGNMENT);
         }
         let one = |row: usize| -> Option<f64> {
             let place = row * self.width..(row + 1) * self.width;
             let (u, v) = (&a.values[place.clone()], &b.values[place]);
-            compare(form, u, v, a.squared_norms[row], b.squared_norms[row])
+            compare(form, u, v, [a.lengths[row], b.lengths[row]])
         };
         let sum: Option<f64> = (first..n).map(one).sum();
         let dimensions = match (form, self.reference) {
@@ -217,29 +243,20 @@ impl<'a> Compared<'a> {
 }
 
 /// One number for two vectors; `None` where a vector has no direction, or no length to compare.
-fn compare(form: Form, u: &[f64], v: &[f64], squared_u: f64, squared_v: f64) -> Option<f64> {
-    let (norm_u, norm_v) = (squared_u.sqrt(), squared_v.sqrt());
+fn compare(form: Form, u: &[f64], v: &[f64], [of_u, of_v]: [Length; 2]) -> Option<f64> {
+    let have_direction = of_u.norm > 0.0 && of_v.norm > 0.0;
     match form {
         // Without the notebook's floor under norms: what is centred may be as short as it likes.
-        Form::Cosine(_) => (norm_u > 0.0 && norm_v > 0.0)
-            .then(|| (math::dot_wide(u, v) / (squared_u * squared_v).sqrt()).clamp(-1.0, 1.0)),
+        Form::Cosine(_) => have_direction.then(|| {
+            (math::dot_wide(u, v) / (of_u.squared * of_v.squared).sqrt()).clamp(-1.0, 1.0)
+        }),
         Form::RelL2 => {
-            let difference: Vec<f64> = u.iter().zip(v).map(|(u, v)| u - v).collect();
-            let norms = norm_u + norm_v;
-            (norms > 0.0).then(|| 2.0 * math::dot_wide(&difference, &difference).sqrt() / norms)
+            let norms = of_u.norm + of_v.norm;
+            (norms > 0.0).then(|| 2.0 * math::squared_distance(u, v).sqrt() / norms)
         }
-        Form::LogNormRatio => {
-            (norm_u > 0.0 && norm_v > 0.0).then(|| (norm_u.ln() - norm_v.ln()).abs())
-        }
+        Form::LogNormRatio => have_direction.then(|| (of_u.log - of_v.log).abs()),
         Form::RogueShare => {
-            // Descending; each part falls as far down as it belongs.
-            let (mut largest, mut whole) = ([0.0_f64; ROGUES], 0.0);
-            for mut part in u.iter().zip(v).map(|(u, v)| (u * v).abs()) {
-                whole += part;
-                for kept in &mut largest {
-                    (*kept, part) = (kept.max(part), kept.min(part));
-                }
-            }
+            let (largest, whole) = math::largest_products::<ROGUES>(u, v);
             (whole > 0.0).then(|| largest.iter().sum::<f64>() / whole)
         }
     }
@@ -250,7 +267,7 @@ mod tests {
     use super::*;
 
     fn value(form: Form, u: &[f64], v: &[f64]) -> Option<f64> {
-        compare(form, u, v, math::dot_wide(u, u), math::dot_wide(v, v))
+        compare(form, u, v, [Length::of(u), Length::of(v)])
     }
 
     #[test]

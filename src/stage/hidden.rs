@@ -39,6 +39,7 @@ impl Layer {
         prompts: &[&PromptRow],
     ) -> Result<Vec<Option<&'l [f32]>>, StageError> {
         let (values, width) = self.part.vectors("values")?;
+        let is_known = self.part.is_known_finite("values");
         let vectors = prompts.iter().map(|prompt| {
             let first = prompt.first_token * width;
             let vectors =
@@ -46,7 +47,7 @@ impl Layer {
             // A stage that extracts never writes such a value: the file was changed since.
             let is_finite =
                 |values: &[f32]| values.iter().fold(true, |finite, x| finite & x.is_finite());
-            if vectors.is_none_or(is_finite) {
+            if is_known || vectors.is_none_or(is_finite) {
                 return Ok(vectors);
             }
             let (scenario, input) = (&prompt.key.scenario, &prompt.key.input);

@@ -2,12 +2,14 @@
 //! raw tables, and which of them are compared.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array as _, AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
 
 use super::measure::FIRST_WORDING;
+use super::reread::Stamp;
 use crate::prompt::{PromptKey, Role};
 use crate::store::Store;
 use crate::table::reader::{Part, read_part};
@@ -56,6 +58,9 @@ pub(super) struct ShardPrompts {
     rows: Vec<PromptRow>,
 }
 
+/// The prompts that were read last, of which file.
+static LAST: Mutex<Option<(PathBuf, Stamp, Arc<ShardPrompts>)>> = Mutex::new(None);
+
 impl PromptRow {
     /// What it is there for.
     pub(super) fn role(&self) -> Role {
@@ -83,10 +88,26 @@ pub(super) struct InputGroup<'a> {
 }
 
 impl ShardPrompts {
-    /// Reads the shard's part of table `prompts`.
-    pub(super) fn read(store: &Store, part: u32) -> Result<Self, TableError> {
-        let part = read_part(store, PartAddress::new(&PROMPTS, part), &COLUMNS)?;
-        let keys = Keys::of(&part)?;
+    /// Reads the shard's part of table `prompts`, or gives what was read of it before: every stage
+    /// of a shard needs it.
+    pub(super) fn read(store: &Store, part: u32) -> Result<Arc<Self>, TableError> {
+        let address = PartAddress::new(&PROMPTS, part);
+        let path = store.path(&address.file());
+        let stamp = Stamp::of(&path);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, at, prompts)) = &*last
+            && *of == path
+            && Some(*at) == stamp
+        {
+            return Ok(Arc::clone(prompts));
+        }
+        let prompts = Arc::new(Self::of(&read_part(store, address, &COLUMNS)?)?);
+        *last = stamp.map(|stamp| (path, stamp, Arc::clone(&prompts)));
+        Ok(prompts)
+    }
+
+    fn of(part: &Part) -> Result<Self, TableError> {
+        let keys = Keys::of(part)?;
         let (token_ids, status) = (part.lists("token_ids")?, part.texts("status")?);
         let (starts, counts) = (part.int32s("input_start")?, part.int32s("input_tokens")?);
         let (segments, edges) = (part.texts("segments")?, part.int32s("edge_tokens")?);
@@ -136,20 +157,24 @@ impl ShardPrompts {
     /// Checks that a part of `activations` has one row a token of these prompts, in their order.
     pub(super) fn check_tokens(&self, part: &Part) -> Result<(), TableError> {
         let found = part.int32s("token_id")?.values();
-        let expected = || self.ran().flat_map(|prompt| &prompt.token_ids);
-        let n = expected().count();
+        let n = self.ran().map(|prompt| prompt.token_ids.len()).sum::<usize>();
         if found.len() != n {
             return Err(part.problem(format!(
                 "has {} rows where table 'prompts' has {n} tokens",
                 found.len()
             )));
         }
-        match found.iter().zip(expected()).position(|(a, b)| a != b) {
-            Some(row) => {
-                Err(part.problem(format!("has another token in row {row} than table 'prompts'")))
+        for prompt in self.ran() {
+            let (first, expected) = (prompt.first_token, &prompt.token_ids[..]);
+            let found = &found[first..first + expected.len()];
+            if let Some(place) = found.iter().zip(expected).position(|(a, b)| a != b) {
+                let row = first + place;
+                return Err(
+                    part.problem(format!("has another token in row {row} than table 'prompts'"))
+                );
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     /// Checks that a part of a table with one row a prompt has these prompts, in their order.

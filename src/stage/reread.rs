@@ -1,8 +1,8 @@
-//! Parts of `activations` that several stages of a shard read one after the other: read and decoded
+//! Parts of raw tables that several stages of a shard read one after the other: read and decoded
 //! once.
 //!
 //! Measured on 200 inputs x 30 prompts of the demo model, reading was two thirds of what each further
-//! stage cost. The last shard's parts are kept, at most [`LIMIT`] bytes of numbers; where a shard has
+//! stage cost. The last shard's parts are kept, at most [`LIMIT`] bytes of them; where a shard has
 //! more, its stages read what does not fit from the disk again.
 
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ use crate::table::reader::{Part, read_part};
 use crate::table::schema::ACTIVATIONS;
 use crate::table::writer::PartAddress;
 
-/// Most bytes of numbers that are kept.
+/// Most bytes that are kept.
 const LIMIT: usize = 64 << 20;
 
 /// Tells one file under a name from the next one: files of a run are replaced whole, never changed in
 /// place. `store::FileStamp`, which must outlive the process, trusts no file this young.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     modified: SystemTime,
     bytes: u64,
     inode: u64,
@@ -33,53 +33,69 @@ struct Stamp {
 #[derive(Debug)]
 struct Kept {
     shard: Option<(PathBuf, u32)>,
-    layers: BTreeMap<i16, (Stamp, Arc<Part>)>,
+    /// By file and columns.
+    parts: BTreeMap<(String, String), (Stamp, Arc<Part>)>,
     bytes: usize,
 }
 
-static KEPT: Mutex<Kept> = Mutex::new(Kept { shard: None, layers: BTreeMap::new(), bytes: 0 });
+static KEPT: Mutex<Kept> = Mutex::new(Kept { shard: None, parts: BTreeMap::new(), bytes: 0 });
 
-/// Tokens and vectors of a layer of a shard: columns `token_id` and `values`.
+/// As [`read_part`], or what that gave before.
 ///
 /// # Errors
 /// When the part is missing or cannot be read.
-pub(super) fn activations(store: &Store, part: u32, layer: i16) -> Result<Arc<Part>, TableError> {
-    let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
-    let shard = Some((store.root().to_owned(), part));
-    let stamp = stamp(&store.path(&address.file()));
+pub(super) fn part(
+    store: &Store,
+    address: PartAddress,
+    columns: &[&str],
+) -> Result<Arc<Part>, TableError> {
+    let key = (address.file(), columns.join(" "));
+    let shard = Some((store.root().to_owned(), address.part));
+    let stamp = Stamp::of(&store.path(&key.0));
     {
         let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, part)) = kept.layers.get(&layer)
+        if let Some((of, part)) = kept.parts.get(&key)
             && kept.shard == shard
             && Some(*of) == stamp
         {
             return Ok(Arc::clone(part));
         }
     }
-    let part = Arc::new(read_part(store, address, &["token_id", "values"])?);
-    let bytes = size_of_val(part.vectors("values")?.0);
+    let part = Arc::new(read_part(store, address, columns)?);
+    let bytes = part.bytes();
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
     if kept.shard != shard {
-        *kept = Kept { shard, layers: BTreeMap::new(), bytes: 0 };
+        *kept = Kept { shard, parts: BTreeMap::new(), bytes: 0 };
     }
     if let Some(stamp) = stamp
         && kept.bytes + bytes <= LIMIT
     {
-        let before = kept.layers.insert(layer, (stamp, Arc::clone(&part)));
-        // One that was replaced was of the same prompts, and as large.
+        let before = kept.parts.insert(key, (stamp, Arc::clone(&part)));
+        // One that was replaced was of the same prompts, and about as large.
         kept.bytes += if before.is_none() { bytes } else { 0 };
     }
     Ok(part)
 }
 
-/// `None` when the file cannot be looked at: reading it then tells why.
-fn stamp(path: &Path) -> Option<Stamp> {
-    let file = fs::metadata(path).ok()?;
-    #[cfg(unix)]
-    let inode = std::os::unix::fs::MetadataExt::ino(&file);
-    #[cfg(not(unix))]
-    let inode = 0;
-    Some(Stamp { modified: file.modified().ok()?, bytes: file.len(), inode })
+/// Tokens and vectors of a layer of a shard: columns `token_id` and `values`.
+///
+/// # Errors
+/// As [`part`].
+pub(super) fn activations(store: &Store, part: u32, layer: i16) -> Result<Arc<Part>, TableError> {
+    let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
+    self::part(store, address, &["token_id", "values"])
+}
+
+impl Stamp {
+    /// `None` when the file cannot be looked at: reading it then tells why.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let file = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&file);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Some(Self { modified: file.modified().ok()?, bytes: file.len(), inode })
+    }
 }
 
 #[cfg(test)]
@@ -121,6 +137,9 @@ mod tests {
         write(&store, 1, 2.0);
         let first = activations(&store, 0, 3).unwrap();
         assert!(Arc::ptr_eq(&first, &activations(&store, 0, 3).unwrap()));
+        let address = PartAddress { table: &ACTIVATIONS, layer: Some(3), part: 0 };
+        let others = part(&store, address, &["values"]).unwrap();
+        assert!(others.int32s("token_id").is_err(), "other columns are another part");
         write(&store, 0, 5.0);
         assert!(holds(&activations(&store, 0, 3).unwrap(), 5.0));
         assert!(holds(&activations(&store, 1, 3).unwrap(), 2.0));

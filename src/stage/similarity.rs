@@ -85,7 +85,7 @@ impl Stage for Similarity {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn scope(&self) -> Scope {

@@ -64,12 +64,18 @@ impl LayerReference {
     /// Brings rows of `d_model` numbers each, one after the other, into a space.
     pub(super) fn apply(&self, space: Space, rows: &mut [f64]) {
         for row in rows.chunks_exact_mut(self.mean.len().max(1)) {
-            for (value, (mean, sd)) in row.iter_mut().zip(self.mean.iter().zip(&self.sd)) {
-                match space {
-                    Space::Raw => {}
-                    Space::Centred => *value -= mean,
-                    Space::Standardised if *sd > 0.0 => *value = (*value - mean) / sd,
-                    Space::Standardised => *value = 0.0,
+            match space {
+                Space::Raw => {}
+                Space::Centred => {
+                    for (value, mean) in row.iter_mut().zip(&self.mean) {
+                        *value -= mean;
+                    }
+                }
+                Space::Standardised => {
+                    for ((value, mean), sd) in row.iter_mut().zip(&self.mean).zip(&self.sd) {
+                        let standardised = (*value - mean) / sd;
+                        *value = if *sd > 0.0 { standardised } else { 0.0 };
+                    }
                 }
             }
         }

@@ -67,7 +67,7 @@ impl Stage for Surprisal {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {

@@ -14,11 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use super::columns::Columns;
 use super::prompts::{PromptRow, ShardPrompts};
-use super::{Context, Facts, Outcome, Scope, Stage, StageError};
+use super::{Context, Facts, Outcome, Scope, Stage, StageError, reread};
 use crate::math::{self, Softmax};
 use crate::monitor::Event;
 use crate::spec::{Path, Problems};
-use crate::table::reader::read_part;
 use crate::table::schema::{LOGITS, NEXT_TOKENS, PROMPTS, Table};
 use crate::table::writer::{PartAddress, write_part};
 
@@ -64,7 +63,7 @@ impl Stage for Tokens {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {
@@ -139,7 +138,7 @@ impl Tokens {
     ) -> Result<Vec<Row<'p>>, StageError> {
         let columns = ["scenario", "input", "task", "wording", "values"];
         let address = PartAddress::new(&LOGITS, context.part);
-        let table = read_part(context.store, address, &columns)?;
+        let table = reread::part(context.store, address, &columns)?;
         prompts.check_keys(&table)?;
         let (logits, vocab_size) = table.vectors("values")?;
         let decode = |id: i32| context.tokenizer.decode_token(id);

@@ -1,16 +1,17 @@
 //! The rows of table `attention`, for the stages that read them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow::array::AsArray as _;
 use arrow::datatypes::Float32Type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Context;
 use super::prompts::{Keys, PromptRow, ShardPrompts};
+use super::{Context, reread};
 use crate::table::TableError;
-use crate::table::reader::{Part, read_part};
+use crate::table::reader::Part;
 use crate::table::schema::ATTENTION;
 use crate::table::writer::PartAddress;
 
@@ -35,9 +36,9 @@ pub(super) fn layers(captured: &[i16], n_layer: i16) -> Vec<i16> {
 }
 
 /// Reads the shard's part of table `attention`.
-pub(super) fn read(context: &Context<'_>) -> Result<Part, TableError> {
+pub(super) fn read(context: &Context<'_>) -> Result<Arc<Part>, TableError> {
     let columns = ["scenario", "input", "task", "wording", "layer", "head", "weights"];
-    read_part(context.store, PartAddress::new(&ATTENTION, context.part), &columns)
+    reread::part(context.store, PartAddress::new(&ATTENTION, context.part), &columns)
 }
 
 /// A part of table `attention`, by prompt and layer.

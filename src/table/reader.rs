@@ -1,7 +1,7 @@
 //! Reads parts of tables back, as Arrow (vectors, for the analyses) or polars (small tables, for
 //! reducing).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,11 +13,15 @@ use arrow::array::{
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Schema};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 
 use super::TableError;
+use super::schema::{Column, Kind};
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
 use crate::store::{Store, StoreError};
@@ -27,6 +31,8 @@ use crate::store::{Store, StoreError};
 pub struct Part {
     batch: RecordBatch,
     path: std::path::PathBuf,
+    /// Columns of vectors that are known to hold nothing that is not finite.
+    finite: BTreeSet<String>,
 }
 
 /// Reads the named columns of one part.
@@ -43,11 +49,24 @@ pub fn read_part(
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
     let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
     let file = open(&path)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
+    let is_vector = |column: &Column| {
+        matches!(column.kind, Kind::ModelVector | Kind::VocabVector)
+            && columns.contains(&column.name)
+    };
+    let mut options = ArrowReaderOptions::new();
+    if address.table.columns.iter().any(is_vector) {
+        options = options.with_offset_index_policy(PageIndexPolicy::Optional);
+    }
+    let metadata = ArrowReaderMetadata::load(&file, options).map_err(error)?;
+    let known = Arc::clone(metadata.metadata());
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+        file.try_clone().map_err(|e| StoreError::io("read", &path, e))?,
+        metadata,
+    );
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let schema = builder.schema().project(&projected(builder.schema(), columns));
     let schema = Arc::new(schema.map_err(arrow_error)?);
-    let vectors = vectors(&path, &schema)?;
+    let (vectors, finite) = vectors(&path, &file, &known, &schema)?;
     let others = columns.iter().copied().filter(|name| !vectors.contains_key(*name));
     let mask = ProjectionMask::columns(builder.parquet_schema(), others);
     // One batch for the whole part, so that all rows are in one piece.
@@ -60,36 +79,45 @@ pub fn read_part(
         vectors.get(field.name()).or_else(|| others.column_by_name(field.name())).cloned()
     });
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(arrow_error)?;
-    let part = Part { batch, path };
+    let part = Part { batch, path, finite };
     for name in columns {
         part.column(name)?;
     }
     Ok(part)
 }
 
-/// Those columns of vectors whose numbers can be taken from their pages as they lie there.
-fn vectors(path: &Path, schema: &Schema) -> Result<BTreeMap<String, ArrayRef>, TableError> {
-    let mut vectors = BTreeMap::new();
+/// Those columns of vectors whose numbers can be taken from their pages as they lie there, and the
+/// names of those where all are finite.
+fn vectors(
+    path: &Path,
+    file: &File,
+    metadata: &ParquetMetaData,
+    schema: &Schema,
+) -> Result<(BTreeMap<String, ArrayRef>, BTreeSet<String>), TableError> {
+    let (mut vectors, mut finite) = (BTreeMap::new(), BTreeSet::new());
     for field in schema.fields() {
         let DataType::FixedSizeList(item, width) = field.data_type() else { continue };
         if *item.data_type() != DataType::Float32 {
             continue;
         }
-        let read = read_vectors(open(path)?, field.name(), *width as usize);
+        let read = read_vectors(file, metadata, field.name(), *width as usize);
         let read = read.map_err(|source| {
             let path = path.to_owned();
             TableError::Parquet { action: "read", path, source }
         })?;
-        let Some(values) = read else { continue };
-        let values = Arc::new(Float32Array::from(values));
+        let Some(read) = read else { continue };
+        let values = Arc::new(Float32Array::from(read.values));
         let lists = FixedSizeListArray::try_new(Arc::clone(item), *width, values, None);
         let lists: ArrayRef = Arc::new(lists.map_err(|source| {
             let path = path.to_owned();
             TableError::Arrow { action: "read", path, source }
         })?);
         vectors.insert(field.name().clone(), lists);
+        if read.are_finite {
+            finite.insert(field.name().clone());
+        }
     }
-    Ok(vectors)
+    Ok((vectors, finite))
 }
 
 /// Reads the named columns of a small table's part into polars.
@@ -122,6 +150,11 @@ impl Part {
     /// How many rows the part has.
     pub fn rows(&self) -> usize {
         self.batch.num_rows()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn bytes(&self) -> usize {
+        self.batch.get_array_memory_size()
     }
 
     /// A text column.
@@ -162,6 +195,12 @@ impl Part {
         let values = lists.values().as_any().downcast_ref::<Float32Array>();
         let values = values.ok_or_else(|| self.wrong(name))?.values();
         Ok((&values[lists.offset() * width..(lists.offset() + lists.len()) * width], width))
+    }
+
+    /// Whether a column of vectors is known to hold finite numbers only; `false` also when nobody
+    /// looked.
+    pub fn is_known_finite(&self, name: &str) -> bool {
+        self.finite.contains(name)
     }
 
     /// An error about this part's content.

@@ -88,20 +88,25 @@ fn properties(table: &Table) -> WriterProperties {
         .set_compression(Compression::LZ4_RAW)
         .set_max_row_group_row_count(Some(1 << 20));
     for column in table.columns {
-        if matches!(
-            column.kind,
-            Kind::ModelVector | Kind::VocabVector | Kind::ListFloat32 | Kind::ListFloat64
-        ) {
-            // Activations do not repeat: a dictionary and statistics cost time and save nothing.
-            let path = ColumnPath::from(vec![
-                column.name.to_owned(),
-                "list".to_owned(),
-                "item".to_owned(),
-            ]);
-            builder = builder
-                .set_column_dictionary_enabled(path.clone(), false)
-                .set_column_statistics_enabled(path, EnabledStatistics::None);
-        }
+        let path = |parts: &[&str]| {
+            ColumnPath::from(parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>())
+        };
+        // Measures and activations do not repeat: a dictionary costs time and saves nothing.
+        builder = match column.kind {
+            Kind::ModelVector | Kind::VocabVector | Kind::ListFloat32 | Kind::ListFloat64 => {
+                let path = path(&[column.name, "list", "item"]);
+                // Nor does compression save more than some percent of a vector.
+                if matches!(column.kind, Kind::ModelVector | Kind::VocabVector) {
+                    builder =
+                        builder.set_column_compression(path.clone(), Compression::UNCOMPRESSED);
+                }
+                builder
+                    .set_column_dictionary_enabled(path.clone(), false)
+                    .set_column_statistics_enabled(path, EnabledStatistics::None)
+            }
+            Kind::Float64 => builder.set_column_dictionary_enabled(path(&[column.name]), false),
+            _ => builder,
+        };
     }
     builder.build()
 }

@@ -120,6 +120,30 @@ fn a_tiny_divergence_keeps_its_digits() {
     assert!((both.jsd_bits / expected - 1.0).abs() < 1e-7, "{}", both.jsd_bits / expected);
 }
 
+/// ½ [p ln(p/m) + q ln(q/m)] in 40 digits (mpmath 1.3): sides that are nearly equal, on either side of
+/// where one is three times the other, and far apart; each to a few units in the last place.
+#[test]
+fn what_an_outcome_adds_has_all_its_digits_however_the_two_compare() {
+    let cases = [
+        (1.0, 1.0 - 2.0_f64.powi(-30), 1.084_202_172_990_375_4e-19),
+        (0.75, 0.5, 0.012_584_695_969_180_546),
+        (0.5, 0.1667, 0.043_592_460_777_265_5),
+        (0.5, 0.1666, 0.043_627_121_887_231_16),
+        (0.3, 0.007_812_5, 0.088_472_782_031_585_97),
+        (1e-3, 1e-12, 0.000_346_573_579_764_913_35),
+        (1e-20, 3e-40, 3.465_735_902_799_726e-21),
+    ];
+    let one = |x: f64| Distribution { logs: vec![x.ln()], probabilities: vec![x] };
+    for (p, q, expected) in cases {
+        let mut there = [0.0];
+        let mut back = [0.0];
+        jsd_terms(&one(p), &one(q), 0..1, &mut there);
+        jsd_terms(&one(q), &one(p), 0..1, &mut back);
+        assert_eq!(there[0].to_bits(), back[0].to_bits());
+        assert!((there[0] / expected - 1.0).abs() < 2e-15, "{p} {q}: {} {expected}", there[0]);
+    }
+}
+
 #[test]
 fn the_overlap_at_k_looks_at_the_first_k_only() {
     let (a, b) = ([3, 1, 4, 5], [1, 3, 9, 2]);
@@ -176,6 +200,15 @@ proptest! {
         let terms = jsd_contributions(&a, &b);
         prop_assert!(terms.iter().all(|&term| term >= 0.0));
         prop_assert!((terms.iter().sum::<f64>() - jsd / LN_2).abs() < 1e-13);
+    }
+
+    #[test]
+    fn the_entropy_of_masses_needs_no_distribution(
+        masses in prop::collection::vec(prop_oneof![Just(0.0_f32), 0.0_f32..1.0], 0..200),
+    ) {
+        let wide: Vec<f64> = masses.iter().map(|mass| f64::from(*mass)).collect();
+        let whole = Distribution::from_masses(&wide).map(|found| found.entropy_bits().to_bits());
+        prop_assert_eq!(entropy_bits(&masses).map(f64::to_bits), whole);
     }
 
     #[test]

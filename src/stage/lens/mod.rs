@@ -70,7 +70,7 @@ impl Stage for Lens {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {

@@ -1,6 +1,7 @@
 //! From stored activations to readings: gathers the last tokens, runs the head, compares.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -8,9 +9,9 @@ use super::rows::{PairRow, PromptRow, Reading, pair_rows};
 use crate::math::{Distribution, jsd_bits};
 use crate::stage::head;
 use crate::stage::prompts::{self, InputGroup, ShardPrompts, pairs};
-use crate::stage::{Context, StageError};
+use crate::stage::{Context, StageError, reread};
 use crate::table::TableError;
-use crate::table::reader::{Part, read_part};
+use crate::table::reader::Part;
 use crate::table::schema::LOGITS;
 use crate::table::status;
 use crate::table::writer::PartAddress;
@@ -21,7 +22,7 @@ pub(super) struct Reader<'c> {
     /// For each captured layer `[prompts that ran, d_model]`: the last tokens.
     ends: Vec<Vec<f32>>,
     /// The whole model's scores, one row a prompt that ran.
-    logits: Part,
+    logits: Arc<Part>,
 }
 
 /// All rows of one input.
@@ -57,7 +58,8 @@ impl<'c> Reader<'c> {
         prompts: &ShardPrompts,
     ) -> Result<Self, TableError> {
         let columns = ["scenario", "input", "task", "wording", "values"];
-        let logits = read_part(context.store, PartAddress::new(&LOGITS, context.part), &columns)?;
+        let address = PartAddress::new(&LOGITS, context.part);
+        let logits = reread::part(context.store, address, &columns)?;
         prompts.check_keys(&logits)?;
         let ends = context.layers.par_iter().map(|layer| {
             let table = head::activations(context.store, context.part, *layer, prompts)?;

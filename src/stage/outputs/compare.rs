@@ -1,16 +1,18 @@
 //! The distributions of one input's prompts, pair by pair.
 
+use std::sync::Arc;
+
 use rayon::prelude::*;
 
 use super::super::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
-use super::super::{Context, StageError};
+use super::super::{Context, StageError, reread};
 use super::contrast::{self, ContrastRow, WordingRow};
 use crate::math::{
     Distribution, Divergences, RBO_DEPTH, RBO_PERSISTENCE, RankBiasedOverlap, jsd_bits,
     jsd_contributions, overlap_at, top_k,
 };
 use crate::model::Tokenizer;
-use crate::table::reader::{Part, read_part};
+use crate::table::reader::Part;
 use crate::table::schema::LOGITS;
 use crate::table::status;
 use crate::table::writer::PartAddress;
@@ -21,7 +23,7 @@ const OVERLAPS: [usize; 3] = [5, 10, 50];
 /// Reads a shard's logits, input by input.
 pub(super) struct Reader<'a> {
     tokenizer: &'a Tokenizer,
-    logits: Part,
+    logits: Arc<Part>,
     top_tokens: usize,
 }
 
@@ -96,7 +98,7 @@ impl<'a> Reader<'a> {
     ) -> Result<Self, StageError> {
         let columns = ["scenario", "input", "task", "wording", "values"];
         let address = PartAddress::new(&LOGITS, context.part);
-        let logits = read_part(context.store, address, &columns)?;
+        let logits = reread::part(context.store, address, &columns)?;
         prompts.check_keys(&logits)?;
         Ok(Self { tokenizer: context.tokenizer, logits, top_tokens })
     }

@@ -87,7 +87,7 @@ impl Stage for Outputs {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {

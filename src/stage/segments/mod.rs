@@ -89,7 +89,7 @@ impl Stage for Segments {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {

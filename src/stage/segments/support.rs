@@ -1,6 +1,6 @@
 //! One prompt's attention on the support that prompts of any length share.
 
-use crate::math::{Distribution, Divergences, Undefined, jsd_bits};
+use crate::math::{Distribution, Undefined, entropy_bits, jsd_bits, total_variation};
 use crate::stage::prompts::PromptRow;
 use crate::table::status;
 
@@ -82,14 +82,13 @@ impl Masses {
     /// Of one head, from its weights and what [`Support::gather`] made of them. An error when the
     /// weights are no distribution.
     pub(super) fn of(gathered: &[f64], weights: &[f32]) -> Result<Self, Undefined> {
-        let weights: Vec<f64> = weights.iter().copied().map(f64::from).collect();
         Ok(Self {
             sink: gathered[SINK],
             task: gathered[TASK],
             template: gathered[TEMPLATE],
             input: gathered[INPUT..].iter().sum(),
             tail: gathered[TAIL],
-            entropy_bits: Distribution::from_masses(&weights)?.entropy_bits(),
+            entropy_bits: entropy_bits(weights)?,
         })
     }
 
@@ -129,8 +128,7 @@ impl Cut {
                 status: if value.is_some() { status::OK } else { status::LOW_MASS },
             }
         };
-        let overlap =
-            |a: &Distribution, b: &Distribution| 1.0 - Divergences::between(a, b).total_variation;
+        let overlap = |a: &Distribution, b: &Distribution| 1.0 - total_variation(a, b);
         [with(0, jsd_bits), with(1, jsd_bits), with(2, jsd_bits), with(0, overlap)]
     }
 }
