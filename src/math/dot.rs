@@ -191,7 +191,9 @@ mod tests {
             let [aa, bb] = dot_pairs(&pairs(&a, &b), &pairs(&a, &b));
             prop_assert!((aa - squared_norm(&a[..n])).abs() <= tolerance(&a[..n], &a[..n]));
             prop_assert!((bb - squared_norm(&b[..n])).abs() <= tolerance(&b[..n], &b[..n]));
-=======
+        }
+
+        #[test]
         fn a_squared_distance_is_that_of_the_difference((a, b) in vectors()) {
             let wide = |x: &[f32]| x.iter().copied().map(f64::from).collect::<Vec<_>>();
             let (a, b) = (wide(&a), wide(&b));

@@ -43,7 +43,7 @@ const LN: [f64; 8] = [
 
 /// c[0] + c[1]·x + c[2]·x² + ...: even and odd powers by themselves, since each step of such a sum
 /// waits for the one before it. `N` is at least 2.
-#[inline(always)]
+#[inline]
 pub(super) fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64 {
     let square = x * x;
     let (mut last, mut other) = (coefficients[N - 1], coefficients[N - 2]);
@@ -58,7 +58,7 @@ pub(super) fn polynomial<const N: usize>(coefficients: &[f64; N], x: f64) -> f64
 }
 
 /// e^x for x up to 700; 0 where that is below 1e-307, NaN for NaN.
-#[inline(always)]
+#[inline]
 pub(super) fn exp(x: f64) -> f64 {
     let shifted = x * std::f64::consts::LOG2_E + SHIFT;
     let whole = shifted - SHIFT;
@@ -66,13 +66,13 @@ pub(super) fn exp(x: f64) -> f64 {
     let power = 1.0 + (r + r * r * polynomial(&EXP, r));
     // The exponent stands above the 52 bits of the digits.
     let scaled = f64::from_bits(power.to_bits().wrapping_add(shifted.to_bits() << 52));
-    // What is no number makes any bits above: x - x puts it right.
-    let value = scaled + (x - x);
+    // What is no number makes any bits above: this puts it right.
+    let value = scaled + 0.0 * x;
     if x < LEAST { 0.0 } else { value }
 }
 
 /// The natural logarithm of x, which is not negative and finite; minus infinity of 0.
-#[inline(always)]
+#[inline]
 pub(super) fn ln(x: f64) -> f64 {
     /// The bits of √½ rounded down: what they are above a power of two tells where its octave ends.
     const ROOT_HALF: u64 = 0x3fe6_a09e_667f_3bcc;

@@ -36,9 +36,8 @@ impl Distribution {
     /// or none is above minus infinity; [`Undefined::TooFew`] when there are none.
     pub fn from_logits(logits: &[f32]) -> Result<Self, Undefined> {
         let max = largest(logits).ok_or(Undefined::TooFew)?;
-        // A NaN is not below infinity either.
-        let is_below = |found: bool, logit: &f32| found & (*logit < f32::INFINITY);
-        if !max.is_finite() || !logits.iter().fold(true, is_below) {
+        let nans: usize = logits.iter().map(|logit| usize::from(logit.is_nan())).sum();
+        if !max.is_finite() || nans > 0 {
             return Err(Undefined::NotFinite);
         }
         let max = f64::from(max);
@@ -220,7 +219,7 @@ fn outcomes(a: &Distribution, b: &Distribution) -> usize {
 }
 
 /// Σ term(p, q) over all outcomes.
-#[inline(always)]
+#[inline]
 fn of_pairs(a: &Distribution, b: &Distribution, term: impl Fn(f64, f64) -> f64) -> f64 {
     lanes::sum(outcomes(a, b), |block, terms| {
         let pairs = a.probabilities[block.clone()].iter().zip(&b.probabilities[block]);
@@ -309,13 +308,13 @@ fn jsd_terms(p: &Distribution, q: &Distribution, block: Range<usize>, terms: &mu
 }
 
 /// The smaller one first.
-#[inline(always)]
+#[inline]
 fn sorted(p: f64, q: f64) -> (f64, f64) {
     (if p < q { p } else { q }, if p < q { q } else { p })
 }
 
 /// Whether two probabilities, the smaller one first, are compared by how they differ.
-#[inline(always)]
+#[inline]
 fn is_near(a: f64, b: f64) -> bool {
     3.0 * a > b
 }
