@@ -5,12 +5,19 @@
 //! The tables of both measures lie entry beside entry, so that one look-up serves both, and one
 //! exchange of a side serves all the sides that it is held against.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::super::Stream;
 use super::super::dot::dot_pairs;
 use super::super::inference::PermutationTest;
 use super::{CentredGram, Rdm};
+
+/// Entries that are looked up before they are multiplied, so that they stay in the nearest cache.
+const BLOCK: usize = 512;
+/// Draws that a thread makes together, so that it reads the other sides once for all of them.
+const AT_ONCE: usize = 8;
 
 /// How one side arranges its rows, by both measures.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +27,7 @@ pub struct Side {
     entries: Vec<[f64; 2]>,
     /// Those below the diagonal, (1,0), (2,0), (2,1), ...
     below: Vec<[f64; 2]>,
+    /// Roots of the sums of the squares of `below`.
     norms: [Option<f64>; 2],
 }
 
@@ -40,28 +48,59 @@ impl Side {
     /// When a table has another number of rows.
     pub fn new(n: usize, gram: Option<&CentredGram>, distances: Option<&Rdm>) -> Self {
         assert!(gram.is_none_or(|gram| gram.n() == n), "the table has as many rows");
-        assert!(distances.is_none_or(|rdm| rdm.ranks.n == n), "the table has as many rows");
+        assert!(distances.is_none_or(|rdm| rdm.n() == n), "the table has as many rows");
+        let mut below = vec![[0.0; 2]; n * n.saturating_sub(1) / 2];
+        let mut norms = [None; 2];
+        if let Some((products, norm)) = gram.map(CentredGram::below) {
+            below.iter_mut().zip(products).for_each(|(entry, product)| entry[0] = product);
+            norms[0] = Some(norm);
+        }
+        if let Some((ranks, norm)) = distances.map(Rdm::ranks) {
+            below.iter_mut().zip(ranks).for_each(|(entry, rank)| entry[1] = *rank);
+            norms[1] = Some(norm);
+        }
         let mut entries = vec![[0.0; 2]; n * n];
-        let tables = [gram.map(|gram| &gram.products), distances.map(|rdm| &rdm.ranks)];
-        for (measure, table) in tables.into_iter().enumerate() {
-            for (entry, value) in entries.iter_mut().zip(table.into_iter().flat_map(|t| &t.values))
-            {
-                entry[measure] = *value;
+        let mut next = below.iter();
+        for i in 1..n {
+            for (j, entry) in next.by_ref().take(i).enumerate() {
+                entries[i * n + j] = *entry;
+                entries[j * n + i] = *entry;
             }
         }
-        let below = (1..n).flat_map(|i| &entries[i * n..i * n + i]).copied().collect();
-        let norms = [gram.map(|gram| gram.norm), distances.map(|rdm| rdm.norm)];
         Self { n, entries, below, norms }
     }
 
-    /// Puts the entries below the diagonal into `to`, with place `order[i]` for place i.
-    fn exchanged(&self, order: &[u32], to: &mut Vec<[f64; 2]>) {
-        to.clear();
-        for (i, &place) in order.iter().enumerate() {
-            let row = &self.entries[place as usize * self.n..][..self.n];
-            to.extend(order[..i].iter().map(|&other| row[other as usize]));
+    /// Puts the entries below the diagonal of some rows into `block`, with place `order[i]` for
+    /// place i.
+    fn exchanged(&self, order: &[u32], rows: Range<usize>, block: &mut Vec<[f64; 2]>) {
+        block.resize(pairs_before(rows.end) - pairs_before(rows.start), [0.0; 2]);
+        let mut rest = &mut block[..];
+        for i in rows {
+            let row = &self.entries[order[i] as usize * self.n..][..self.n];
+            let to = rest.split_off_mut(..i).unwrap_or_default();
+            for (entry, &other) in to.iter_mut().zip(&order[..i]) {
+                *entry = row[other as usize];
+            }
         }
     }
+}
+
+/// How many entries below the diagonal the first `rows` rows have.
+fn pairs_before(rows: usize) -> usize {
+    rows * rows.saturating_sub(1) / 2
+}
+
+/// The rows cut into blocks of about [`BLOCK`] entries below the diagonal.
+fn blocks(n: usize) -> Vec<Range<usize>> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    for end in 1..=n {
+        if end == n || pairs_before(end) - pairs_before(start) >= BLOCK {
+            blocks.push(start..end);
+            start = end;
+        }
+    }
+    blocks
 }
 
 /// The tests of `side` against each of `others`: its rows are given to other inputs, `draws` times.
@@ -78,22 +117,42 @@ pub fn exchange_tests(
     purpose: &str,
 ) -> Vec<Exchanged> {
     assert!(others.iter().all(|other| other.n == side.n), "all sides have the same rows");
-    let products = |below: &[[f64; 2]]| -> Vec<[f64; 2]> {
-        others.iter().map(|other| dot_pairs(&other.below, below)).collect()
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let blocks = blocks(side.n);
+    // For each of some orders the products with each of the others.
+    let products = |orders: &[Vec<u32>]| {
+        let mut products = vec![vec![[0.0; 2]; others.len()]; orders.len()];
+        let mut block = Vec::new();
+        for rows in &blocks {
+            let place = pairs_before(rows.start)..pairs_before(rows.end);
+            for (order, products) in orders.iter().zip(&mut products) {
+                side.exchanged(order, rows.clone(), &mut block);
+                for (product, other) in products.iter_mut().zip(others) {
+                    let of_block = dot_pairs(&other.below[place.clone()], &block);
+                    *product = [product[0] + of_block[0], product[1] + of_block[1]];
+                }
+            }
+        }
+        products
     };
-    let of_draw = |exchanged: &mut Vec<[f64; 2]>, draw: usize| {
-        let mut order: Vec<u32> = (0..side.n as u32).collect();
+    let identity: Vec<u32> = (0..side.n as u32).collect();
+    let order = |draw: usize| {
+        let mut order = identity.clone();
         Stream::new(seed, purpose, draw as u64).shuffle(&mut order);
-        side.exchanged(&order, exchanged);
-        products(exchanged)
+        order
     };
-    let drawn: Vec<Vec<[f64; 2]>> =
-        (0..draws).into_par_iter().map_init(Vec::new, of_draw).collect();
-    let observed = products(&side.below);
+    let of_draws = |first: usize| {
+        let orders: Vec<Vec<u32>> = (first..draws.min(first + AT_ONCE)).map(order).collect();
+        products(&orders)
+    };
+    let firsts: Vec<usize> = (0..draws).step_by(AT_ONCE).collect();
+    let drawn: Vec<Vec<[f64; 2]>> = firsts.into_par_iter().flat_map_iter(of_draws).collect();
+    let observed = products(std::slice::from_ref(&identity)).remove(0);
     let test = |other: usize, measure: usize| {
         let norms = others[other].norms[measure]? * side.norms[measure]?;
-        // Each pair of rows is in a norm twice.
-        let statistic = |products: &[[f64; 2]]| 2.0 * products[other][measure] / norms;
+        let statistic = |products: &[[f64; 2]]| products[other][measure] / norms;
         let values = drawn.iter().map(|products| statistic(products)).collect();
         Some(PermutationTest::new(statistic(&observed), values, false))
     };

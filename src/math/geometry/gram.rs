@@ -26,14 +26,21 @@ pub struct Gram {
 }
 
 impl Gram {
-    /// Of `rows`, one an input, all of one width. Takes n² d / 2 multiplications, in parallel.
+    /// Of `rows`, one an input, all of one width. In parallel.
     pub fn of_rows(rows: &[&[f32]]) -> Self {
         let mut rows = wide(rows);
-        let n = rows.len() as f64;
-        for column in 0..rows.first().map_or(0, Vec::len) {
-            let mean = rows.iter().map(|row| row[column]).sum::<f64>() / n;
-            for row in &mut rows {
-                row[column] -= mean;
+        let mut mean = vec![0.0; rows.first().map_or(0, Vec::len)];
+        for row in &rows {
+            for (mean, x) in mean.iter_mut().zip(row) {
+                *mean += x;
+            }
+        }
+        for mean in &mut mean {
+            *mean /= rows.len() as f64;
+        }
+        for row in &mut rows {
+            for (x, mean) in row.iter_mut().zip(&mean) {
+                *x -= mean;
             }
         }
         Self { products: Symmetric::of_dots(&rows) }
@@ -48,8 +55,8 @@ impl Gram {
 /// A [`Gram`] without what its diagonal and its row sums bring in by themselves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CentredGram {
-    pub(super) products: Symmetric,
-    pub(super) norm: f64,
+    products: Symmetric,
+    norm: f64,
 }
 
 impl CentredGram {
@@ -77,6 +84,11 @@ impl CentredGram {
     /// How many rows there are.
     pub fn n(&self) -> usize {
         self.products.n
+    }
+
+    /// The U-centred products below the diagonal, and the root of the sum of their squares.
+    pub(super) fn below(&self) -> (impl Iterator<Item = f64>, f64) {
+        (self.products.below(), self.norm / std::f64::consts::SQRT_2)
     }
 }
 

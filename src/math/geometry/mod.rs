@@ -21,10 +21,11 @@ pub use gram::{
 pub use neighbours::{MutualNeighbours, Neighbours, mutual_neighbours};
 pub use rdm::{Rdm, rsa};
 
-use super::dot::dot_wide;
-
 /// The least number of rows that any of the measures is defined for.
 const LEAST_ROWS: usize = 4;
+
+/// Rows of each side whose dot products are summed side by side, in registers.
+const TILE: usize = 4;
 
 /// A symmetric table of n x n numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,13 +36,12 @@ struct Symmetric {
 }
 
 impl Symmetric {
-    /// `entry(i, j)` for every j <= i, computed in parallel; each entry depends on i and j alone.
-    fn from_entries(n: usize, entry: impl Fn(usize, usize) -> f64 + Sync) -> Self {
-        let row = |i: usize| (0..=i).map(|j| entry(i, j)).collect::<Vec<f64>>();
-        let lower: Vec<Vec<f64>> = (0..n).into_par_iter().map(row).collect();
+    /// From `entry(i, j)` for every j <= i.
+    fn from_entries(n: usize, mut entry: impl FnMut(usize, usize) -> f64) -> Self {
         let mut values = vec![0.0; n * n];
-        for (i, row) in lower.iter().enumerate() {
-            for (j, &value) in row.iter().enumerate() {
+        for i in 0..n {
+            for j in 0..=i {
+                let value = entry(i, j);
                 values[i * n + j] = value;
                 values[j * n + i] = value;
             }
@@ -49,9 +49,27 @@ impl Symmetric {
         Self { n, values }
     }
 
-    /// Dot products of every row of `rows` with every other.
+    /// Dot products of every row of `rows` with every other, in parallel; each is summed in the order
+    /// of the dimensions, so equal rows have equal products. n² d / 2 multiplications.
     fn of_dots(rows: &[Vec<f64>]) -> Self {
-        Self::from_entries(rows.len(), |i, j| dot_wide(&rows[i], &rows[j]))
+        let (n, width) = (rows.len(), rows.first().map_or(0, Vec::len));
+        // Dimension after dimension, the rows of a tile beside each other.
+        let panel = |rows: &[Vec<f64>]| {
+            let mut panel = vec![[0.0; TILE]; width];
+            for (place, row) in rows.iter().enumerate() {
+                for (beside, x) in panel.iter_mut().zip(row) {
+                    beside[place] = *x;
+                }
+            }
+            panel
+        };
+        let panels: Vec<Vec<[f64; TILE]>> = rows.chunks(TILE).map(panel).collect();
+        let tiles = |a: usize| -> Vec<_> {
+            panels[..=a].iter().map(|b| dots_of_tile(&panels[a], b)).collect()
+        };
+        let tiles: Vec<Vec<[[f64; TILE]; TILE]>> =
+            (0..panels.len()).into_par_iter().map(tiles).collect();
+        Self::from_entries(n, |i, j| tiles[i / TILE][j / TILE][i % TILE][j % TILE])
     }
 
     fn row(&self, i: usize) -> &[f64] {
@@ -66,6 +84,19 @@ impl Symmetric {
     fn below(&self) -> impl Iterator<Item = f64> {
         (1..self.n).flat_map(|i| &self.row(i)[..i]).copied()
     }
+}
+
+/// Dot products of every row of `a` with every row of `b`.
+fn dots_of_tile(a: &[[f64; TILE]], b: &[[f64; TILE]]) -> [[f64; TILE]; TILE] {
+    let mut sums = [[0.0; TILE]; TILE];
+    for (a, b) in a.iter().zip(b) {
+        for (sums, a) in sums.iter_mut().zip(a) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum += a * b;
+            }
+        }
+    }
+    sums
 }
 
 /// The rows in float64.

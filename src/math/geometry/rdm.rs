@@ -12,16 +12,19 @@ use super::{LEAST_ROWS, Symmetric, wide};
 
 /// Correlations this near to each other (2⁻⁴⁰, about 1e-12) count as equal.
 const TIE: f64 = 1.0 / (1_u64 << 40) as f64;
+/// Added to a number below 2⁵¹ and taken off again, it leaves the nearest whole number.
+const WHOLE: f64 = (1_u64 << 52) as f64;
 
 /// Dissimilarities of every pair of rows, with their ranks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rdm {
+    n: usize,
     /// Pairs (1,0), (2,0), (2,1), (3,0), ...
     values: Vec<f64>,
     /// The rank of each pair, less the mean rank.
-    pub(super) ranks: Symmetric,
-    /// Root of the sum of the squared ranks, both triangles.
-    pub(super) norm: f64,
+    ranks: Vec<f64>,
+    /// Root of the sum of the squared ranks.
+    norm: f64,
 }
 
 impl Rdm {
@@ -44,9 +47,8 @@ impl Rdm {
             }
         }
         // Distances that only rounding tells apart are ties.
-        let distance =
-            |i: usize, j: usize| ((1.0 - dot_wide(&rows[i], &rows[j])) / TIE).round() * TIE;
-        Self::of(&Symmetric::from_entries(rows.len(), distance))
+        let distance = |dot: f64| (((1.0 - dot) / TIE + WHOLE) - WHOLE) * TIE;
+        Self::of(rows.len(), Symmetric::of_dots(&rows).below().map(distance).collect())
     }
 
     /// Squared Euclidean distance of every pair of rows.
@@ -56,31 +58,40 @@ impl Rdm {
         let distance = |i: usize, j: usize| {
             rows[i].iter().zip(&rows[j]).map(|(x, y)| (x - y).powi(2)).sum::<f64>()
         };
-        Self::of(&Symmetric::from_entries(rows.len(), distance))
+        let pairs = (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        Self::of(rows.len(), pairs.map(|(i, j)| distance(i, j)).collect())
     }
 
     /// [`Undefined::TooFew`] below four rows, [`Undefined::Constant`] when all pairs are equally far
     /// apart but for rounding.
-    fn of(distances: &Symmetric) -> Result<Self, Undefined> {
-        let n = distances.n;
+    fn of(n: usize, values: Vec<f64>) -> Result<Self, Undefined> {
         if n < LEAST_ROWS {
             return Err(Undefined::TooFew);
         }
-        let values: Vec<f64> = distances.below().collect();
         let (min, max) = values
             .iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), &x| (min.min(x), max.max(x)));
         if max - min <= 1e-12 * max.abs().max(min.abs()) {
             return Err(Undefined::Constant);
         }
-        let ranks = average_ranks(&values);
+        let mut ranks = average_ranks(&values);
         // Ties share their places, so the mean is that of 1, 2, ...
         let mean = f64::midpoint(ranks.len() as f64, 1.0);
-        let ranks = Symmetric::from_entries(n, |i, j| {
-            if i == j { 0.0 } else { ranks[i * (i - 1) / 2 + j] - mean }
-        });
-        let norm = dot_wide(&ranks.values, &ranks.values).sqrt();
-        Ok(Self { values, ranks, norm })
+        for rank in &mut ranks {
+            *rank -= mean;
+        }
+        let norm = dot_wide(&ranks, &ranks).sqrt();
+        Ok(Self { n, values, ranks, norm })
+    }
+
+    /// How many rows there are.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// The rank of each pair less the mean rank, and the root of the sum of their squares.
+    pub(super) fn ranks(&self) -> (&[f64], f64) {
+        (&self.ranks, self.norm)
     }
 
     /// Dissimilarities of the pairs (1,0), (2,0), (2,1), (3,0), ...
@@ -95,8 +106,8 @@ impl Rdm {
 ///
 /// When the two do not have the same number of rows.
 pub fn rsa(a: &Rdm, b: &Rdm) -> f64 {
-    assert_eq!(a.ranks.n, b.ranks.n, "both sides have the same rows");
-    dot_wide(&a.ranks.values, &b.ranks.values) / (a.norm * b.norm)
+    assert_eq!(a.n, b.n, "both sides have the same rows");
+    dot_wide(&a.ranks, &b.ranks) / (a.norm * b.norm)
 }
 
 #[cfg(test)]

@@ -229,10 +229,13 @@ impl Geometry {
         vectors: &SiteVectors,
     ) -> Result<Vec<Row>, StageError> {
         let purpose = format!("inputs of {scenario}");
-        let arrangements: Vec<Arrangement> = (0..vectors.tasks.len())
-            .into_par_iter()
-            .map(|task| Arrangement::of(&vectors.task(task), self.neighbours))
-            .collect();
+        let arranged = |task: usize| {
+            let arrangement = Arrangement::of(&vectors.task(task), self.neighbours);
+            let side = arrangement.side();
+            (arrangement, side)
+        };
+        let (arrangements, sides): (Vec<Arrangement>, Vec<Side>) =
+            (0..vectors.tasks.len()).into_par_iter().map(arranged).unzip();
         let row = |(a, b): (usize, usize), measure, value: Result<Found, Undefined>| {
             let status = match (value, vectors.refusal()) {
                 (Ok(_), _) => status::OK,
@@ -250,7 +253,6 @@ impl Geometry {
                 status: status.to_owned(),
             }
         };
-        let sides: Vec<Side> = arrangements.iter().map(Arrangement::side).collect();
         let mut by_pair: BTreeMap<(usize, usize), [Row; 4]> = BTreeMap::new();
         for (b, y) in arrangements.iter().enumerate() {
             context.go_on()?;
