@@ -1,5 +1,6 @@
 //! What is run through the model: a prompt and the key that names it in every table.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +16,18 @@ pub struct PromptKey {
     pub task: Arc<str>,
     /// Which phrasing of the task, 0 = the first; below 0 a control, see [`Role::wording`].
     pub wording: i16,
+}
+
+impl PromptKey {
+    /// One number for each prompt, in their order: the same for those of one wording of a task.
+    pub fn numbers_of_tasks<'k>(keys: impl IntoIterator<Item = &'k Self>) -> Vec<usize> {
+        let mut known = BTreeMap::new();
+        let number = |key: &'k Self| {
+            let next = known.len();
+            *known.entry((&key.scenario, &key.task, key.wording)).or_insert(next)
+        };
+        keys.into_iter().map(number).collect()
+    }
 }
 
 impl fmt::Display for PromptKey {

@@ -9,10 +9,11 @@ use super::args::{CheckArgs, PipelineArgs};
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
-use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches};
+use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::config::{self, ConfigError};
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::{Pipeline, skips};
+use crate::prompt::PromptKey;
 use crate::spec::Problem;
 use crate::stage::extract::TooLong;
 
@@ -82,7 +83,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let options = engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
-    let speed = tokens_per_second(&engine, pipeline, &lengths.typical).map_err(failed)?;
+    let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
     let facts = engine.facts().map_err(failed)?;
     let card = &pipeline.card;
     Ok(Estimate {
@@ -123,6 +124,8 @@ struct Lengths {
     from_middle: Option<(u32, u32)>,
     /// Tokens of the prompts that fit, of one shard.
     typical: Vec<Vec<i32>>,
+    /// For each of those a number of its task.
+    tasks: Vec<usize>,
 }
 
 impl Lengths {
@@ -141,6 +144,7 @@ impl Lengths {
         middle: u32,
     ) -> Result<Self, ModelError> {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
+        let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
             let ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
             lengths.longest = lengths.longest.max(ids.len());
@@ -152,6 +156,7 @@ impl Lengths {
                 lengths.fit += 1;
                 lengths.tokens += ids.len() as u64;
                 lengths.typical.push(ids);
+                lengths.tasks.push(tasks[i]);
             }
         }
         let distance = (middle.abs_diff(shard.part), shard.part);
@@ -175,6 +180,7 @@ impl Lengths {
             first_too_long: first,
             from_middle: typical.from_middle,
             typical: typical.typical,
+            tasks: typical.tasks,
         }
     }
 }
@@ -239,21 +245,24 @@ impl Cost {
     }
 }
 
-/// The speed on one batch of these prompts of one shard, measured now: the second of two runs, as
-/// the first one still sets up. `None` when there are none, as no prompt fits the model.
+/// The speed on one batch of the typical shard's prompts, measured now: the second of two runs, as
+/// the first one still sets up. What the prompts share is counted as saved by the tokens that it
+/// saves. `None` when there are none, as no prompt fits the model.
 fn tokens_per_second(
     engine: &Engine,
     pipeline: &Pipeline,
-    prompts: &[Vec<i32>],
+    of: &Lengths,
 ) -> Result<Option<f64>, ModelError> {
-    let lengths: Vec<usize> = prompts.iter().map(Vec::len).collect();
-    let budget = match pipeline.extract().batch_tokens {
+    let ids: Vec<&[i32]> = of.typical.iter().map(Vec::as_slice).collect();
+    let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
+    let extract = pipeline.extract();
+    let budget = match extract.batch_tokens {
         0 => engine.batch_budget()?,
         tokens => tokens as usize,
     };
     let batches = plan_batches(&lengths, 0, budget);
     let Some(rows) = batches.get(batches.len() / 2) else { return Ok(None) };
-    let batch = Batch::pad(rows, prompts, 0);
+    let batch = Batch::pad(rows, &ids, 0);
     let wanted = Wanted {
         hidden: pipeline.layers.clone(),
         attention: vec![pipeline.card.n_layer - 1],
@@ -265,7 +274,10 @@ fn tokens_per_second(
         engine.run(&batch, &wanted, &mut |_| {})?;
         seconds = started.elapsed().as_secs_f64();
     }
-    Ok(Some(batch.tokens() as f64 / seconds))
+    let shares = extract.share_prefixes && engine.takes_past()?;
+    let plan = if shares { plan_prefixes(&ids, &of.tasks, budget) } else { None };
+    let saving = plan.map_or(1.0, |plan| plan.saving);
+    Ok(Some(batch.tokens() as f64 / seconds * saving))
 }
 
 #[cfg(test)]
@@ -308,7 +320,8 @@ mod tests {
         };
         let backend = Box::new(Counting(Arc::clone(&sizes)));
         let engine = Engine::with_backend(pipeline.card.clone(), facts, backend);
-        let prompts = vec![vec![1; 4]; 9];
+        let prompts =
+            Lengths { typical: vec![vec![1; 4]; 9], tasks: vec![0; 9], ..Lengths::default() };
         assert!(tokens_per_second(&engine, &pipeline, &prompts).unwrap().is_some());
         assert_eq!(*sizes.lock().unwrap(), [3, 3]);
     }

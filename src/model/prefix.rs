@@ -45,12 +45,14 @@ pub struct PrefixSet {
 }
 
 /// Which prompts are run as what is left of them, and which as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PrefixPlan {
     /// To be run one after another, so that no more prefixes are held than those of one set.
     pub sets: Vec<PrefixSet>,
     /// Prompts that share nothing, ascending.
     pub whole: Vec<usize>,
+    /// How many times as much the model would compute for whole prompts, padding counted.
+    pub saving: f64,
 }
 
 /// What one more call of the graph costs, in tokens: keeps small shards from being cut up.
@@ -75,9 +77,10 @@ pub fn plan_prefixes(ids: &[&[i32]], groups: &[usize], budget: usize) -> Option<
     }
     let mut whole = shared.remove([].as_slice()).unwrap_or_default();
     whole.sort_unstable();
-    let plan = PrefixPlan { sets: into_sets(shared, budget), whole };
+    let plan = PrefixPlan { sets: into_sets(shared, budget), whole, saving: 1.0 };
     let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
-    (plan.cost(&lengths, budget) < cost(&lengths, 0, budget)).then_some(plan)
+    let (shared, everything) = (plan.cost(&lengths, budget), cost(&lengths, 0, budget));
+    (shared < everything).then(|| PrefixPlan { saving: everything as f64 / shared as f64, ..plan })
 }
 
 /// The longest start of these prompts that leaves at least one token of each; nothing for one prompt.
@@ -170,6 +173,9 @@ mod tests {
         assert_eq!(set.prompts[8..11], [(1, 1), (3, 1), (5, 1)]);
         assert_eq!(set.rests(&[25, 17].repeat(8)), [5; 16]);
         assert!(plan.whole.is_empty());
+        // 16 prompts in one batch, against their ends in one and two starts in another.
+        let saving = f64::from(16 * 25 + 16) / f64::from(16 * 5 + 16 + 2 * 20 + 16);
+        assert!((plan.saving - saving).abs() < 1e-12, "{plan:?}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod gather;
 mod proof;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -275,7 +275,7 @@ impl Extract {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
         let mut gathered = Gathered::new(&lengths, wanted, context.card);
         let mut flaws = Vec::new();
-        let tasks = numbers_of_tasks(ids.len(), key);
+        let tasks = PromptKey::numbers_of_tasks((0..ids.len()).map(key));
         let batches = Batches {
             kind: KIND,
             shard: Some(context.part),
@@ -304,17 +304,6 @@ impl Extract {
         flaws.dedup_by_key(|flaw| flaw.row);
         Ok((gathered, flaws))
     }
-}
-
-/// One number for each of so many prompts: the same for those of one wording of a task.
-fn numbers_of_tasks<'k>(prompts: usize, key: &dyn Fn(usize) -> &'k PromptKey) -> Vec<usize> {
-    let mut known = BTreeMap::new();
-    let number = |prompt| {
-        let key = key(prompt);
-        let next = known.len();
-        *known.entry((&key.scenario, &key.task, key.wording)).or_insert(next)
-    };
-    (0..prompts).map(number).collect()
 }
 
 #[cfg(test)]
