@@ -252,13 +252,13 @@ impl<'a> Ledger<'a> {
 
     /// Deletes a shard's raw tables that the pipeline does not retain.
     pub(super) fn release(&self, part: u32) -> Result<(), StoreError> {
+        let mut released = Vec::new();
         for table in RAW {
             let parts = self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
-            for stats in parts.iter().filter(|p| self.is_released(&p.file.path)) {
-                self.store.remove(&stats.file.path)?;
-            }
+            released.extend(parts.iter().map(|part| &*part.file.path));
         }
-        Ok(())
+        released.retain(|path| self.is_released(path));
+        self.store.remove_all(released)
     }
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not

@@ -1,9 +1,12 @@
 //! The files of a run directory: written whole or not at all, listed in a fixed order, locked.
 //!
-//! A file appears under its final name only once its bytes are on the disk (temporary file, fsync,
-//! rename, fsync of the folder). Names are relative, with `/`, below the root.
+//! A file appears under its final name only once it is whole (temporary file, rename), and lasts from
+//! then on (fsync of file and folder). The parts of tables and their receipts get their names first
+//! and are put on the disk together: a receipt is written only when the parts that it names last.
+//! Names are relative, with `/`, below the root.
 
 mod hash;
+mod later;
 mod lock;
 mod pending;
 mod seal;
@@ -60,12 +63,13 @@ impl StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+    later: later::Later,
 }
 
 impl Store {
     /// Opens `root`, making it and its parents when they are missing.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
-        let store = Self { root: root.to_owned() };
+        let store = Self::open(root);
         let pending = store.path(PENDING);
         fs::create_dir_all(&pending).map_err(|e| StoreError::io("create", &pending, e))?;
         Ok(store)
@@ -73,7 +77,7 @@ impl Store {
 
     /// Opens an existing `root` for reading; creates nothing.
     pub fn open(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), later: later::Later::default() }
     }
 
     /// The run directory itself.
@@ -104,7 +108,7 @@ impl Store {
 
     /// Begins a file that appears under `name` only when it is committed.
     pub fn begin(&self, name: &str) -> Result<PendingFile, StoreError> {
-        PendingFile::create(&self.path(PENDING), self.path(name), name)
+        PendingFile::create(&self.path(PENDING), self.path(name), name, self.later.clone())
     }
 
     /// Writes a whole small file at once.
@@ -115,15 +119,41 @@ impl Store {
         file.commit()
     }
 
+    /// Writes a whole small file at once; [`Self::sync`] makes it last.
+    pub fn write_later(&self, name: &str, bytes: &[u8]) -> Result<FileStats, StoreError> {
+        let mut file = self.begin(name)?;
+        let path = self.path(name);
+        file.write_all(bytes).map_err(|e| StoreError::io("write", &path, e))?;
+        file.commit_later()
+    }
+
+    /// Puts those files of the wanted names on the disk that [`PendingFile::commit_later`] gave their
+    /// names to: no power cut takes them away then. Only files of this process.
+    pub fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+        self.later.sync(is_wanted)
+    }
+
     /// Removes a file for good: it does not come back after a power cut. One that is not there is
     /// no error.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {
-        let path = self.path(name);
-        match fs::remove_file(&path) {
-            Ok(()) => pending::sync_folder_of(&path),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(e) => Err(StoreError::io("remove", &path, e)),
+        self.remove_all([name])
+    }
+
+    /// [`Self::remove`] of several files.
+    pub fn remove_all<'n>(
+        &self,
+        names: impl IntoIterator<Item = &'n str>,
+    ) -> Result<(), StoreError> {
+        let mut removed = Vec::new();
+        for name in names {
+            let path = self.path(name);
+            match fs::remove_file(&path) {
+                Ok(()) => removed.push(path),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(StoreError::io("remove", &path, e)),
+            }
         }
+        later::sync_folders_of(removed.iter().map(PathBuf::as_path))
     }
 
     /// Removes the folder `name` and those below it as far as no file lies in them. Another process
@@ -237,6 +267,42 @@ mod tests {
         assert_eq!(store.read("tables/t/part.bin").unwrap(), b"abc");
         assert_eq!(stats.bytes, 3);
         assert_eq!(stats.sha256, hex_sha256(b"abc"));
+    }
+
+    #[test]
+    fn files_that_are_to_last_later_are_there_at_once_and_synced_when_they_are_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        pending::SYNCED.take();
+        store.write_later("receipts/a/x", b"x").unwrap();
+        let stats = store.write_later("tables/b/y", b"yy").unwrap();
+        assert_eq!((stats.bytes, store.read("tables/b/y").unwrap()), (2, b"yy".to_vec()));
+        assert!(pending::SYNCED.take().is_empty());
+        store.sync(|name| name.starts_with("tables/")).unwrap();
+        assert_eq!(pending::SYNCED.take(), [dir.path().join("tables/b")]);
+        store.sync(|_| true).unwrap();
+        assert_eq!(
+            pending::SYNCED.take(),
+            [dir.path().join("receipts/a")],
+            "the other one is left"
+        );
+        store.sync(|_| true).unwrap();
+        assert!(pending::SYNCED.take().is_empty(), "nothing is left");
+    }
+
+    #[test]
+    fn many_files_are_removed_and_their_folders_synced_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(dir.path()).unwrap();
+        let names: Vec<String> = (0..40).map(|i| format!("tables/t/{i}")).collect();
+        for name in &names {
+            store.write_later(name, b"x").unwrap();
+        }
+        store.sync(|_| true).unwrap();
+        pending::SYNCED.take();
+        store.remove_all(names.iter().map(String::as_str).chain(["tables/t/never-there"])).unwrap();
+        assert!(store.list("tables/t").unwrap().is_empty());
+        assert_eq!(pending::SYNCED.take(), [dir.path().join("tables/t")]);
     }
 
     #[test]

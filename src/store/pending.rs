@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::StoreError;
+use super::later::{Later, Unsynced};
 
 /// What a finished file is: enough to tell later whether it was altered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,10 +76,16 @@ pub struct PendingFile {
     name: String,
     hash: Sha256,
     bytes: u64,
+    later: Later,
 }
 
 impl PendingFile {
-    pub(super) fn create(pending: &Path, target: PathBuf, name: &str) -> Result<Self, StoreError> {
+    pub(super) fn create(
+        pending: &Path,
+        target: PathBuf,
+        name: &str,
+        later: Later,
+    ) -> Result<Self, StoreError> {
         let parent = target.parent().expect("names lie below the root");
         fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
         let mut builder = tempfile::Builder::new();
@@ -89,13 +96,28 @@ impl PendingFile {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let temp = builder.tempfile_in(pending).map_err(|e| StoreError::io("write", &target, e))?;
-        Ok(Self { temp, target, name: name.to_owned(), hash: Sha256::new(), bytes: 0 })
+        Ok(Self { temp, target, name: name.to_owned(), hash: Sha256::new(), bytes: 0, later })
     }
 
     /// Puts the file in its final place, on the disk.
     pub fn commit(self) -> Result<FileStats, StoreError> {
-        let Self { temp, target, name, hash, bytes } = self;
-        temp.as_file().sync_all().map_err(|e| StoreError::io("write", &target, e))?;
+        self.temp.as_file().sync_all().map_err(|e| StoreError::io("write", &self.target, e))?;
+        let target = self.target.clone();
+        let (_, stats) = self.rename()?;
+        sync_folder_of(&target)?;
+        Ok(stats)
+    }
+
+    /// Puts the file in its final place; what makes it last is [`Store::sync`](super::Store::sync).
+    pub fn commit_later(self) -> Result<FileStats, StoreError> {
+        let (later, path) = (self.later.clone(), self.target.clone());
+        let (file, stats) = self.rename()?;
+        later.push(Unsynced { name: stats.path.clone(), path, file });
+        Ok(stats)
+    }
+
+    fn rename(self) -> Result<(File, FileStats), StoreError> {
+        let Self { temp, target, name, hash, bytes, later: _ } = self;
         let parent = target.parent().expect("names lie below the root");
         let renamed = temp.persist(&target).or_else(|e| match e.error.kind() {
             // Another process removed the folder, which was empty.
@@ -105,9 +127,8 @@ impl PendingFile {
             }
             _ => Err(e.error),
         });
-        renamed.map_err(|e| StoreError::io("write", &target, e))?;
-        sync_folder_of(&target)?;
-        Ok(FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) })
+        let file = renamed.map_err(|e| StoreError::io("write", &target, e))?;
+        Ok((file, FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) }))
     }
 
     /// Leaves the temporary file behind, as a killed process would.

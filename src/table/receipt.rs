@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::TableError;
 use crate::store::{FileStats, Store, read_sealed, sealed_json};
 
+/// The folder of all receipts.
+const FOLDER: &str = "receipts/";
+
 /// One part of a table, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartStats {
@@ -104,13 +107,21 @@ pub struct Receipt {
 impl Receipt {
     /// Name of the file that holds the receipt of a stage on a part.
     pub fn file(stage: &str, part: u32) -> String {
-        format!("receipts/{stage}/part-{part:05}.json")
+        format!("{FOLDER}{stage}/part-{part:05}.json")
     }
 
-    /// Writes the receipt; called only after all its parts are committed.
+    /// Puts its parts on the disk, and the receipts before it; then writes the receipt, which lasts
+    /// from the next one's writing or [`Self::settle`] on. Without it the work would be done again.
     pub fn write(&self, store: &Store) -> Result<(), TableError> {
-        store.write(&Self::file(&self.stage, self.part), sealed_json(self).as_bytes())?;
+        let is_part = |name: &str| self.parts.iter().any(|part| part.file.path == name);
+        store.sync(|name| is_part(name) || name.starts_with(FOLDER))?;
+        store.write_later(&Self::file(&self.stage, self.part), sealed_json(self).as_bytes())?;
         Ok(())
+    }
+
+    /// Makes all receipts last that were written.
+    pub fn settle(store: &Store) -> Result<(), TableError> {
+        Ok(store.sync(|name| name.starts_with(FOLDER))?)
     }
 
     /// Reads a receipt; `None` when there is none or it is not one (a damaged receipt proves

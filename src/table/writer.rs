@@ -48,7 +48,8 @@ impl PartAddress {
     }
 }
 
-/// Writes `columns`, in the order of the table's own, as one part.
+/// Writes `columns`, in the order of the table's own, as one part. It lasts from when its
+/// [receipt](super::receipt::Receipt::write) is written.
 ///
 /// # Errors
 /// When the columns do not fit the table or the file cannot be written.
@@ -70,7 +71,7 @@ pub fn write_part(
     let mut writer =
         ArrowWriter::try_new_with_options(store.begin(&name)?, schema, options).map_err(error)?;
     writer.write(&batch).map_err(error)?;
-    let file = writer.into_inner().map_err(error)?.commit()?;
+    let file = writer.into_inner().map_err(error)?.commit_later()?;
     Ok(PartStats { file, rows: batch.num_rows() as u64 })
 }
 

@@ -15,7 +15,7 @@ use crate::pipeline::{Pipeline, skips};
 use crate::prompt::Prompt;
 use crate::stage::{Context, Finish, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
-use crate::table::receipt::Effort;
+use crate::table::receipt::{Effort, Receipt};
 
 /// What all work on a run has alike.
 #[derive(Clone, Copy)]
@@ -238,6 +238,7 @@ impl<'a> Executor<'a> {
             self.ledger.record(stage, part, fingerprint, outcome, effort)?;
             self.check_skipped()?;
         }
+        Receipt::settle(self.work.store)?;
         Ok(())
     }
 

@@ -1,0 +1,75 @@
+//! Files that have their final name and are put on the disk later, together.
+//!
+//! A file system puts what waits at the same time on the disk at once: a stage that writes one file
+//! after the other and waits for each spends most of its time waiting.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use super::StoreError;
+use super::pending::sync_folder_of;
+
+/// How many files wait at the same time, each with a thread of its own.
+const AT_ONCE: usize = 16;
+
+/// A file that may not be on the disk yet.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+}
+
+/// The files of a run directory that are to be put on the disk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Later(Arc<Mutex<Vec<Unsynced>>>);
+
+impl Later {
+    pub(super) fn push(&self, file: Unsynced) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+
+    /// Puts those of the wanted names on the disk, and their folders; one that is not known is there
+    /// already.
+    pub(super) fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted: Vec<Unsynced> = files.extract_if(.., |file| is_wanted(&file.name)).collect();
+        drop(files);
+        each(&wanted, |Unsynced { path, file, .. }| {
+            file.sync_all().map_err(|e| StoreError::io("write", path, e))
+        })?;
+        sync_folders_of(wanted.iter().map(|file| &*file.path))
+    }
+}
+
+/// Puts on the disk what happened to names in the folders of these files.
+pub(super) fn sync_folders_of<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<(), StoreError> {
+    // One file stands for all of its folder.
+    let mut folders = BTreeSet::new();
+    let firsts: Vec<&Path> = paths.filter(|path| folders.insert(path.parent())).collect();
+    each(&firsts, |path| sync_folder_of(path))
+}
+
+/// Does the work on all items, some at once, and gives the first error in their order.
+fn each<T: Sync>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<(), StoreError> + Sync,
+) -> Result<(), StoreError> {
+    if let [item] = items {
+        return work(item);
+    }
+    for items in items.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let begun: Vec<_> = items.iter().map(|item| scope.spawn(|| work(item))).collect();
+            let ended = begun
+                .into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|reason| panic::resume_unwind(reason)));
+            ended.collect::<Vec<_>>().into_iter().collect::<Result<(), StoreError>>()
+        })?;
+    }
+    Ok(())
+}
