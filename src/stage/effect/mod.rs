@@ -44,6 +44,9 @@ use crate::table::schema::{
 };
 use crate::table::writer::{PartAddress, write_part};
 
+/// Shards that are read side by side.
+const AT_ONCE: u32 = 8;
+
 /// Holds the difference between tasks against baselines.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -131,10 +134,12 @@ impl Stage for Effect {
         let (stage, unit) = (self.kind(), self.unit());
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
         let mut tally = Tally::default();
-        for part in 0..context.shards {
+        for first in (0..context.shards).step_by(AT_ONCE as usize) {
             context.go_on()?;
-            tally.add_part(context, part)?;
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            let parts = first..context.shards.min(first + AT_ONCE);
+            let amount = parts.len() as u64;
+            tally.add_parts(context, parts)?;
+            context.monitor.event(&Event::Advanced { stage, amount });
         }
         let rows = self.rows(context, &tally)?;
         let columns = Columns::of(&rows)

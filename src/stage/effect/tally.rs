@@ -1,10 +1,12 @@
 //! The numbers of every input, gathered part after part.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Float64Type, Int32Type};
 use indexmap::{IndexMap, IndexSet};
+use rayon::prelude::*;
 
 use super::super::measure::OUTPUT_LAYER;
 use super::super::{Context, StageError};
@@ -65,14 +67,43 @@ const CONTRASTS: [(&Table, Unlike); 2] =
 const PAIRS: [(&Table, Unlike); 2] =
     [(&WORDING_PAIRS, |cosine| 1.0 - cosine), (&OUTPUT_WORDING_PAIRS, |bits| bits)];
 
+/// The parts of a shard that are there, table by table.
+struct Parts {
+    contrasts: [Option<Part>; 2],
+    pairs: [Option<Part>; 2],
+}
+
+impl Parts {
+    fn read(context: &Context<'_>, part: u32) -> Result<Self, StageError> {
+        let read = |table: &'static Table, columns: &[&str]| {
+            read(context, PartAddress::new(table, part), columns)
+        };
+        let contrast = ["scenario", "input", "measure", "contrast", "value", "status"];
+        let pairs = ["scenario", "input", "measure", "tasks", "values"];
+        Ok(Self {
+            contrasts: [read(CONTRASTS[0].0, &contrast)?, read(CONTRASTS[1].0, &contrast)?],
+            pairs: [read(PAIRS[0].0, &pairs)?, read(PAIRS[1].0, &pairs)?],
+        })
+    }
+}
+
 impl Tally {
-    /// Takes in one shard.
-    pub(super) fn add_part(&mut self, context: &Context<'_>, part: u32) -> Result<(), StageError> {
-        for (table, unlike) in CONTRASTS {
-            self.add_contrasts(context, PartAddress::new(table, part), unlike)?;
-        }
-        for (table, unlike) in PAIRS {
-            self.add_pairs(context, PartAddress::new(table, part), unlike)?;
+    /// Takes in some shards: they are read side by side, and taken in in their order.
+    pub(super) fn add_parts(
+        &mut self,
+        context: &Context<'_>,
+        parts: Range<u32>,
+    ) -> Result<(), StageError> {
+        let read: Vec<Result<Parts, StageError>> =
+            parts.into_par_iter().map(|part| Parts::read(context, part)).collect();
+        for parts in read {
+            let Parts { contrasts, pairs } = parts?;
+            for (part, (_, unlike)) in contrasts.iter().zip(CONTRASTS) {
+                part.as_ref().map_or(Ok(()), |part| self.add_contrasts(context, part, unlike))?;
+            }
+            for (part, (_, unlike)) in pairs.iter().zip(PAIRS) {
+                part.as_ref().map_or(Ok(()), |part| self.add_pairs(context, part, unlike))?;
+            }
         }
         Ok(())
     }
@@ -80,14 +111,12 @@ impl Tally {
     fn add_contrasts(
         &mut self,
         context: &Context<'_>,
-        address: PartAddress,
+        part: &Part,
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "input", "measure", "contrast", "value", "status"];
-        let Some(part) = read(context, address, &columns)? else { return Ok(()) };
         let (contrasts, values) = (part.texts("contrast")?, part.float64s("value")?);
         let words = part.texts("status")?;
-        self.visit(context, &part, |row, input, measured| {
+        self.visit(context, part, |row, input, measured| {
             let series = measured.contrasts.entry(contrasts.value(row).to_owned()).or_default();
             if values.is_valid(row) {
                 series.set(input, unlike(values.value(row)));
@@ -101,14 +130,12 @@ impl Tally {
     fn add_pairs(
         &mut self,
         context: &Context<'_>,
-        address: PartAddress,
+        part: &Part,
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "input", "measure", "tasks", "values"];
-        let Some(part) = read(context, address, &columns)? else { return Ok(()) };
         let (tasks, values) = (part.lists("tasks")?, part.lists("values")?);
         let wrong = || part.problem("has lists of another type than this version writes");
-        self.visit(context, &part, |row, _, measured| {
+        self.visit(context, part, |row, _, measured| {
             if values.is_null(row) {
                 return Ok(());
             }
