@@ -175,9 +175,11 @@ mod tests {
         Side::new(x.len(), Some(&gram), Some(&distances))
     }
 
+    /// More pairs of rows than a block has, and more draws than are made together.
     #[test]
     fn permutations_are_of_the_rows_of_one_side_and_the_same_for_all_others() {
-        let (x, y, z) = (noise(5, 9, 4), noise(6, 9, 3), noise(7, 9, 5));
+        let (x, y, z) = (noise(5, 40, 4), noise(6, 40, 3), noise(7, 40, 5));
+        assert!(blocks(40).len() > 1 && 20 > AT_ONCE);
         let tests = exchange_tests(&[side(&x), side(&y)], &side(&z), 20, 37, "geometry");
         for (other, test) in [&x, &y].into_iter().zip(&tests) {
             let (gram, distances) = tables(other);
@@ -186,7 +188,7 @@ mod tests {
             assert!((cka.observed() - debiased_cka(&gram, &own_gram)).abs() < 1e-14);
             assert!((rsas.observed() - rsa(&distances, &own_distances)).abs() < 1e-14);
             for draw in 0..20 {
-                let mut order: Vec<usize> = (0..9).collect();
+                let mut order: Vec<usize> = (0..40).collect();
                 Stream::new(37, "geometry", draw as u64).shuffle(&mut order);
                 let exchanged: Vec<Vec<f32>> = order.iter().map(|&i| z[i].clone()).collect();
                 let (own_gram, own_distances) = tables(&exchanged);
