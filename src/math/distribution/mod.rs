@@ -62,7 +62,7 @@ impl Distribution {
     /// [`Undefined::NotFinite`] when a mass is negative or not a number, [`Undefined::TooFew`] when
     /// there are none.
     pub fn from_masses(masses: &[f64]) -> Result<Self, Undefined> {
-        let total = total(masses.iter().copied())?;
+        let total = total(masses)?;
         let probabilities: Vec<f64> = masses.iter().map(|mass| mass / total).collect();
         let logs = probabilities.iter().map(|p| ln(*p)).collect();
         Ok(Self { logs, probabilities })
@@ -116,8 +116,7 @@ impl Distribution {
 /// [`Distribution::entropy_bits`] of `masses` divided by their sum, without what else such a
 /// distribution holds; undefined as [`Distribution::from_masses`].
 pub fn entropy_bits(masses: &[f32]) -> Result<f64, Undefined> {
-    let wide = || masses.iter().map(|mass| f64::from(*mass));
-    let total = total(wide())?;
+    let total = total(masses)?;
     let nats = lanes::sum(masses.len(), |block, terms| {
         for (term, mass) in terms.iter_mut().zip(&masses[block]) {
             let p = f64::from(*mass) / total;
@@ -129,14 +128,19 @@ pub fn entropy_bits(masses: &[f32]) -> Result<f64, Undefined> {
 }
 
 /// The sum of masses that make a distribution.
-fn total(masses: impl Iterator<Item = f64> + Clone) -> Result<f64, Undefined> {
-    if masses.clone().next().is_none() {
+fn total<T: Copy + Into<f64>>(masses: &[T]) -> Result<f64, Undefined> {
+    if masses.is_empty() {
         return Err(Undefined::TooFew);
     }
-    if !masses.clone().all(|mass| mass >= 0.0 && mass.is_finite()) {
+    let is_wrong = |mass: f64| !(0.0..f64::INFINITY).contains(&mass);
+    if masses.iter().map(|mass| u32::from(is_wrong((*mass).into()))).sum::<u32>() > 0 {
         return Err(Undefined::NotFinite);
     }
-    let total: f64 = masses.sum();
+    let total = lanes::sum(masses.len(), |block, terms| {
+        for (term, mass) in terms.iter_mut().zip(&masses[block]) {
+            *term = (*mass).into();
+        }
+    });
     if total < MASS_FLOOR { Err(Undefined::LowMass) } else { Ok(total) }
 }
 
