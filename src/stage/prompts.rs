@@ -2,17 +2,16 @@
 //! raw tables, and which of them are compared.
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array as _, AsArray as _, StringArray};
 use arrow::datatypes::Int32Type;
 
 use super::measure::FIRST_WORDING;
-use super::reread::Stamp;
+use super::reread;
 use crate::prompt::{PromptKey, Role};
 use crate::store::Store;
-use crate::table::reader::{Part, read_part};
+use crate::table::reader::Part;
 use crate::table::schema::PROMPTS;
 use crate::table::writer::PartAddress;
 use crate::table::{TableError, status};
@@ -58,8 +57,8 @@ pub(super) struct ShardPrompts {
     rows: Vec<PromptRow>,
 }
 
-/// The prompts that were read last, of which file.
-static LAST: Mutex<Option<(PathBuf, Stamp, Arc<ShardPrompts>)>> = Mutex::new(None);
+/// The prompts that were read last, of which part: [`reread`] knows whether it still holds.
+static LAST: Mutex<Option<(Arc<Part>, Arc<ShardPrompts>)>> = Mutex::new(None);
 
 impl PromptRow {
     /// What it is there for.
@@ -91,18 +90,15 @@ impl ShardPrompts {
     /// Reads the shard's part of table `prompts`, or gives what was read of it before: every stage
     /// of a shard needs it.
     pub(super) fn read(store: &Store, part: u32) -> Result<Arc<Self>, TableError> {
-        let address = PartAddress::new(&PROMPTS, part);
-        let path = store.path(&address.file());
-        let stamp = Stamp::of(&path);
+        let part = reread::part(store, PartAddress::new(&PROMPTS, part), &COLUMNS)?;
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, at, prompts)) = &*last
-            && *of == path
-            && Some(*at) == stamp
+        if let Some((of, prompts)) = &*last
+            && Arc::ptr_eq(of, &part)
         {
             return Ok(Arc::clone(prompts));
         }
-        let prompts = Arc::new(Self::of(&read_part(store, address, &COLUMNS)?)?);
-        *last = stamp.map(|stamp| (path, stamp, Arc::clone(&prompts)));
+        let prompts = Arc::new(Self::of(&part)?);
+        *last = Some((part, Arc::clone(&prompts)));
         Ok(prompts)
     }
 

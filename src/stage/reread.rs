@@ -23,7 +23,7 @@ const LIMIT: usize = 64 << 20;
 /// Tells one file under a name from the next one: files of a run are replaced whole, never changed in
 /// place. `store::FileStamp`, which must outlive the process, trusts no file this young.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+struct Stamp {
     modified: SystemTime,
     bytes: u64,
     inode: u64,
@@ -88,7 +88,7 @@ pub(super) fn activations(store: &Store, part: u32, layer: i16) -> Result<Arc<Pa
 
 impl Stamp {
     /// `None` when the file cannot be looked at: reading it then tells why.
-    pub(super) fn of(path: &Path) -> Option<Self> {
+    fn of(path: &Path) -> Option<Self> {
         let file = fs::metadata(path).ok()?;
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&file);

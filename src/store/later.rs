@@ -33,6 +33,11 @@ impl Later {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(file);
     }
 
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().iter().map(|file| file.name.clone()).collect()
+    }
+
     /// Puts those of the wanted names on the disk, and their folders; one that is not known is there
     /// already.
     pub(super) fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {

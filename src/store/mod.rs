@@ -133,6 +133,12 @@ impl Store {
         self.later.sync(is_wanted)
     }
 
+    /// Names of the files that are still to be put on the disk.
+    #[cfg(test)]
+    pub(crate) fn unsynced(&self) -> Vec<String> {
+        self.later.names()
+    }
+
     /// Removes a file for good: it does not come back after a power cut. One that is not there is
     /// no error.
     pub fn remove(&self, name: &str) -> Result<(), StoreError> {

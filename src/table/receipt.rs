@@ -131,3 +131,29 @@ impl Receipt {
         read_sealed(&bytes).ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_written_when_its_parts_last_and_lasts_from_the_next_one_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let receipt = |stage: &str| {
+            let file = store.write_later(&format!("tables/{stage}/part"), b"x").unwrap();
+            let parts = vec![PartStats { file, rows: 1 }];
+            let (stage, fingerprint) = (stage.to_owned(), String::new());
+            let effort = Effort::default();
+            let (version, part, skipped, self_proof) = (1, 0, 0, None);
+            Receipt { stage, version, part, fingerprint, skipped, self_proof, effort, parts }
+        };
+        let others = store.write_later("tables/another/part", b"x").unwrap();
+        receipt("a").write(&store).unwrap();
+        assert_eq!(store.unsynced(), [others.path.as_str(), "receipts/a/part-00000.json"]);
+        receipt("b").write(&store).unwrap();
+        assert_eq!(store.unsynced(), [others.path.as_str(), "receipts/b/part-00000.json"]);
+        Receipt::settle(&store).unwrap();
+        assert_eq!(store.unsynced(), [others.path]);
+    }
+}
