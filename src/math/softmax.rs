@@ -1,6 +1,6 @@
 //! Scores to probabilities.
 
-use super::elementary::exp;
+use super::elementary::exp_each;
 use super::lanes::{BLOCK, Lanes, blocks};
 
 /// What a softmax needs beside a score: the largest score and the sum of all exponentials. Holds no
@@ -19,10 +19,12 @@ impl Softmax {
         let (mut sum, mut terms) = (Lanes::default(), [0.0; BLOCK]);
         for block in blocks(scores.len()) {
             let scores = &scores[block];
+            let terms = &mut terms[..scores.len()];
             for (term, score) in terms.iter_mut().zip(scores) {
-                *term = exp(f64::from(*score) - max);
+                *term = f64::from(*score) - max;
             }
-            sum.add(&terms[..scores.len()]);
+            exp_each(terms);
+            sum.add(terms);
         }
         Some(Self { max, sum: sum.total() })
     }
@@ -35,15 +37,18 @@ impl Softmax {
         let (mut terms, mut parts) = ([0.0; BLOCK], [0.0; BLOCK]);
         for block in blocks(scores.len()) {
             let scores = &scores[block];
-            for ((term, part), score) in terms.iter_mut().zip(&mut parts).zip(scores) {
-                let below = f64::from(*score) - max;
-                let e = exp(below);
-                *term = e;
-                // A token that is ruled out adds nothing: 0 times minus infinity is no number.
-                *part = if e == 0.0 { 0.0 } else { e * below };
+            let (terms, parts) = (&mut terms[..scores.len()], &mut parts[..scores.len()]);
+            for (term, score) in terms.iter_mut().zip(scores) {
+                *term = f64::from(*score) - max;
             }
-            sum.add(&terms[..scores.len()]);
-            weighted.add(&parts[..scores.len()]);
+            parts.copy_from_slice(terms);
+            exp_each(terms);
+            for (part, term) in parts.iter_mut().zip(&*terms) {
+                // A token that is ruled out adds nothing: 0 times minus infinity is no number.
+                *part = if *term == 0.0 { 0.0 } else { term * *part };
+            }
+            sum.add(terms);
+            weighted.add(parts);
         }
         let (sum, weighted) = (sum.total(), weighted.total());
         let entropy = sum.ln() - weighted / sum;

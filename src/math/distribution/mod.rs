@@ -17,7 +17,7 @@ use std::f64::consts::LN_2;
 use std::ops::Range;
 
 use super::Undefined;
-use super::elementary::{exp, ln, polynomial};
+use super::elementary::{exp_each, ln_each};
 use super::lanes::{self, BLOCK};
 use super::softmax::largest;
 
@@ -43,11 +43,11 @@ impl Distribution {
         let max = f64::from(max);
         let mut probabilities = vec![0.0; logits.len()];
         let sum = lanes::sum(logits.len(), |block, terms| {
-            let made = probabilities[block.clone()].iter_mut().zip(terms);
-            for ((power, term), logit) in made.zip(&logits[block]) {
-                *power = exp(f64::from(*logit) - max);
-                *term = *power;
+            for (term, logit) in terms.iter_mut().zip(&logits[block.clone()]) {
+                *term = f64::from(*logit) - max;
             }
+            exp_each(terms);
+            probabilities[block].copy_from_slice(terms);
         });
         for power in &mut probabilities {
             *power /= sum;
@@ -64,7 +64,8 @@ impl Distribution {
     pub fn from_masses(masses: &[f64]) -> Result<Self, Undefined> {
         let total = total(masses)?;
         let probabilities: Vec<f64> = masses.iter().map(|mass| mass / total).collect();
-        let logs = probabilities.iter().map(|p| ln(*p)).collect();
+        let mut logs = probabilities.clone();
+        ln_each(&mut logs);
         Ok(Self { logs, probabilities })
     }
 
@@ -117,11 +118,16 @@ impl Distribution {
 /// distribution holds; undefined as [`Distribution::from_masses`].
 pub fn entropy_bits(masses: &[f32]) -> Result<f64, Undefined> {
     let total = total(masses)?;
+    let mut logs = [0.0; BLOCK];
     let nats = lanes::sum(masses.len(), |block, terms| {
+        let logs = &mut logs[..block.len()];
         for (term, mass) in terms.iter_mut().zip(&masses[block]) {
-            let p = f64::from(*mass) / total;
-            let part = p * -ln(p);
-            *term = if p > 0.0 { part } else { 0.0 };
+            *term = f64::from(*mass) / total;
+        }
+        logs.copy_from_slice(terms);
+        ln_each(logs);
+        for (term, log) in terms.iter_mut().zip(logs) {
+            *term = if *term > 0.0 { *term * -*log } else { 0.0 };
         }
     });
     Ok(nats.max(0.0) / LN_2)
@@ -231,6 +237,18 @@ fn of_pairs(a: &Distribution, b: &Distribution, term: impl Fn(f64, f64) -> f64) 
             *made = term(p, q);
         }
     })
+}
+
+/// c[0] + c[1]·x + c[2]·x² + ...: even and odd powers by themselves, since each step of such a sum
+/// waits for the one before it.
+#[inline]
+fn polynomial(coefficients: &[f64; 14], x: f64) -> f64 {
+    let square = x * x;
+    let (pairs, _) = coefficients.as_chunks::<2>();
+    let sums = pairs.iter().rev();
+    let (even, odd) =
+        sums.fold((0.0, 0.0), |(even, odd), [e, o]| (even * square + e, odd * square + o));
+    odd * x + even
 }
 
 /// By powers of t²: [(1+t) ln(1+t) + (1-t) ln(1-t)] / t², for |t| up to ½.
