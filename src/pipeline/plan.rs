@@ -10,8 +10,9 @@ use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
 
-/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`.
-const SHARD_PROMPTS: u64 = 256;
+/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that its
+/// some forty small files are not what it costs.
+const SHARD_PROMPTS: u64 = 512;
 
 /// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
 const SHARD_BYTES: u64 = 256 << 20;
@@ -91,9 +92,10 @@ impl<'p> Plan<'p> {
         Ok(Self { scenarios, template, shard_inputs })
     }
 
-    /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 256 prompts
-    /// or about 256 MiB of raw tables, as the mean length of the texts has it; a shard may hold the last inputs of a scenario and the first of the next. Files of
-    /// inputs are read as the shards are asked for.
+    /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
+    /// or about 256 MiB of raw tables, as the mean length of the texts has it; a shard may hold the
+    /// last inputs of a scenario and the first of the next. Files of inputs are read as the shards are
+    /// asked for.
     ///
     /// # Errors
     /// When a file is not what it was when the pipeline was loaded; nothing comes after an error.
