@@ -12,71 +12,40 @@ pub const NORM_FLOOR: f64 = 1e-8;
 
 /// Σ a·b over the common length, in float64 and in a fixed order.
 pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-    let n = a.len().min(b.len());
-    let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
-    let mut sums = [0.0_f64; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += f64::from(a[lane]) * f64::from(b[lane]);
-        }
-    }
-    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += f64::from(a) * f64::from(b);
-    }
-    fold(sums)
+    fold(sums(a, b, |a, b| f64::from(a) * f64::from(b)))
 }
 
 /// [`dot`] of float64 numbers, in the same order.
 pub fn dot_wide(a: &[f64], b: &[f64]) -> f64 {
-    let n = a.len().min(b.len());
-    let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
-    let mut sums = [0.0_f64; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += a * b;
-    }
-    fold(sums)
+    fold(sums(a, b, |a, b| a * b))
 }
 
 /// [`dot_wide`] of two tables whose entries lie beside each other: Σ a₀b₀ and Σ a₁b₁.
 pub(super) fn dot_pairs(a: &[[f64; 2]], b: &[[f64; 2]]) -> [f64; 2] {
-    let n = a.len().min(b.len());
-    let (a_blocks, a_rest) = a[..n].as_flattened().as_chunks::<LANES>();
-    let (b_blocks, b_rest) = b[..n].as_flattened().as_chunks::<LANES>();
-    let mut sums = [0.0_f64; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += a * b;
-    }
-    fold_to(sums)
+    fold_to(sums(a.as_flattened(), b.as_flattened(), |a, b| a * b))
 }
 
 /// Σ (a-b)² over the common length, in the order of [`dot_wide`].
 pub fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
+    fold(sums(a, b, |a, b| (a - b) * (a - b)))
+}
+
+/// Σ term(a, b) over the common length, place i in lane i modulo their number.
+#[inline]
+fn sums<T: Copy>(a: &[T], b: &[T], term: impl Fn(T, T) -> f64) -> [f64; LANES] {
     let n = a.len().min(b.len());
     let (a_blocks, a_rest) = a[..n].as_chunks::<LANES>();
     let (b_blocks, b_rest) = b[..n].as_chunks::<LANES>();
     let mut sums = [0.0_f64; LANES];
     for (a, b) in a_blocks.iter().zip(b_blocks) {
         for lane in 0..LANES {
-            let apart = a[lane] - b[lane];
-            sums[lane] += apart * apart;
+            sums[lane] += term(a[lane], b[lane]);
         }
     }
     for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] += (a - b) * (a - b);
+        sums[lane] += term(a, b);
     }
-    fold(sums)
+    sums
 }
 
 /// The `N` largest of |a·b| over the common length, descending (0 where there are fewer), and the sum
