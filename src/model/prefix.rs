@@ -122,7 +122,7 @@ impl PrefixSet {
     }
 
     /// How many tokens of each of its prompts are left to run, given all prompts' `lengths`.
-    pub fn rests(&self, lengths: &[usize]) -> Vec<usize> {
+    fn rests(&self, lengths: &[usize]) -> Vec<usize> {
         let rest = |(prompt, of): &(usize, usize)| lengths[*prompt] - self.prefixes[*of].len();
         self.prompts.iter().map(rest).collect()
     }

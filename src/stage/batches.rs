@@ -104,11 +104,11 @@ impl Runner<'_, '_, '_> {
     /// Runs what prompts start with, then what is left of them.
     fn after_prefixes(&mut self, set: &PrefixSet) -> Result<(), StageError> {
         let prefixes = Arc::new(self.starts(set)?);
-        let lengths: Vec<usize> = self.ids.iter().map(|ids| ids.len()).collect();
         let length_of = |of: usize| set.prefixes[of].len();
         let rests: Vec<&[i32]> =
             set.prompts.iter().map(|&(prompt, of)| &self.ids[prompt][length_of(of)..]).collect();
-        for places in plan_batches(&set.rests(&lengths), prefixes.past, self.budget) {
+        let lengths: Vec<usize> = rests.iter().map(|ids| ids.len()).collect();
+        for places in plan_batches(&lengths, prefixes.past, self.budget) {
             let of = places.iter().map(|&place| set.prompts[place].1);
             let past = Past {
                 prefixes: Arc::clone(&prefixes),

@@ -207,8 +207,12 @@ fn a_number_that_is_none_in_a_start_is_told_of_every_prompt_that_has_it() {
         .collect();
     let own = question[3..].iter().find(|id| !others.contains(id)).expect("a token of its own");
     let echo = || Echo { flaw: Some(i64::from(*own)), ..Echo::default() };
-    let whole = Extraction::of(&on(echo()), config(false, 0), &prompts());
-    let shared = Extraction::of(&on(echo()), config(true, 0), &prompts());
+    // One prompt has it again in what is left of it, and is told once all the same.
+    let mut prompts = prompts();
+    let again = prompts.iter_mut().rfind(|prompt| &*prompt.key.task == TASKS[0].0).unwrap();
+    again.text.push_str(&TASKS[0].1[..20]);
+    let whole = Extraction::of(&on(echo()), config(false, 0), &prompts);
+    let shared = Extraction::of(&on(echo()), config(true, 0), &prompts);
     for extraction in [&whole, &shared] {
         let part = extraction.part(&SKIPPED, None, &["task", "reason", "detail"]);
         assert_eq!(part.rows(), INPUTS.len());
