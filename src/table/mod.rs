@@ -6,6 +6,7 @@
 pub mod preview;
 pub mod reader;
 pub mod receipt;
+mod row_groups;
 pub mod schema;
 pub mod status;
 mod vectors;

@@ -7,8 +7,6 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::error::ArrowError;
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -17,6 +15,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::TableError;
 use super::receipt::PartStats;
+use super::row_groups::write_rows;
 use super::schema::{Dims, Kind, Table};
 use crate::store::Store;
 
@@ -64,14 +63,11 @@ pub fn write_part(
     let schema = Arc::new(address.table.arrow_schema(dims));
     let arrow_error =
         |source: ArrowError| TableError::Arrow { action: "write", path: path.clone(), source };
-    let batch = RecordBatch::try_new(Arc::clone(&schema), columns).map_err(arrow_error)?;
+    let batch = RecordBatch::try_new(schema, columns).map_err(arrow_error)?;
     let error =
         |source: ParquetError| TableError::Parquet { action: "write", path: path.clone(), source };
-    let options = ArrowWriterOptions::new().with_properties(properties(address.table));
-    let mut writer =
-        ArrowWriter::try_new_with_options(store.begin(&name)?, schema, options).map_err(error)?;
-    writer.write(&batch).map_err(error)?;
-    let file = writer.into_inner().map_err(error)?.commit_later()?;
+    let file = write_rows(store.begin(&name)?, &batch, properties(address.table)).map_err(error)?;
+    let file = file.commit_later()?;
     Ok(PartStats { file, rows: batch.num_rows() as u64 })
 }
 
