@@ -174,6 +174,14 @@ impl ModelCard {
         self.folder.join(GRAPH)
     }
 
+    /// About how many bytes of weights an open graph has: those in the graph's file, and those in the
+    /// files beside it that its weights may lie in.
+    pub fn weights_bytes(&self) -> u64 {
+        let holds_weights = |name: &str| ![HEAD, PAST, TOKENIZER].contains(&name);
+        let files = self.files.iter().filter(|(name, _)| holds_weights(name));
+        files.map(|(_, facts)| facts.bytes).sum()
+    }
+
     /// The file of the graph that also takes keys and values of tokens before a prompt's own; `None`
     /// when the folder was exported without one.
     pub fn past_path(&self) -> Option<PathBuf> {

@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 
+use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, onnx, probe};
 
 /// What the pipeline or the command line asks for.
@@ -151,7 +153,9 @@ struct Model {
     card: ModelCard,
     options: EngineOptions,
     facts: OnceLock<EngineFacts>,
-    backend: Mutex<Option<Box<dyn Backend>>>,
+    sessions: OnceLock<Sessions>,
+    /// Held by the thread that opens them.
+    opening: Mutex<()>,
     head: Mutex<Option<Box<dyn HeadBackend>>>,
     head_rows: AtomicUsize,
 }
@@ -164,7 +168,8 @@ impl Engine {
             card,
             options,
             facts: OnceLock::new(),
-            backend: Mutex::new(None),
+            sessions: OnceLock::new(),
+            opening: Mutex::new(()),
             head: Mutex::new(None),
             head_rows,
         }))
@@ -181,11 +186,16 @@ impl Engine {
         Self::of(Arc::clone(&self.model))
     }
 
-    /// An engine that runs on `backend`, which stands in for ONNX Runtime and is not probed.
-    pub fn with_backend(card: ModelCard, facts: EngineFacts, backend: Box<dyn Backend>) -> Self {
+    /// An engine that runs on `backends`, at least one, which stand in for ONNX Runtime, each for one
+    /// batch at a time, and are not probed.
+    pub fn with_backends(
+        card: ModelCard,
+        facts: EngineFacts,
+        backends: Vec<Box<dyn Backend>>,
+    ) -> Self {
         let engine = Self::new(card, EngineOptions::default());
         let _ = engine.model.facts.set(facts);
-        *engine.model.backend.lock().unwrap_or_else(PoisonError::into_inner) = Some(backend);
+        let _ = engine.model.sessions.set(Sessions::new(backends));
         engine
     }
 
@@ -240,11 +250,9 @@ impl Engine {
         wanted: &Wanted,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        self.open()?;
-        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        let backend = guard.as_mut().expect("the graph was opened above, and is never closed");
+        let sessions = self.sessions()?;
         self.calls.fetch_add(1, Ordering::Relaxed);
-        backend.run(batch, wanted, take)
+        sessions.with(|backend| backend.run(batch, wanted, take))
     }
 
     /// Loads and probes the graph now, so that a model that cannot be used is refused early.
@@ -252,22 +260,56 @@ impl Engine {
     /// # Errors
     /// When the model cannot be used.
     pub fn open(&self) -> Result<(), ModelError> {
-        let is_open =
-            || self.model.backend.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if is_open() {
-            return Ok(());
+        self.sessions().map(drop)
+    }
+
+    /// How many batches are computed at once when as many threads call [`Engine::run`]; the first
+    /// call opens the model.
+    ///
+    /// # Errors
+    /// When the model cannot be used.
+    pub fn at_once(&self) -> Result<usize, ModelError> {
+        Ok(self.sessions()?.count())
+    }
+
+    fn sessions(&self) -> Result<&Sessions, ModelError> {
+        if let Some(sessions) = self.model.sessions.get() {
+            return Ok(sessions);
         }
         let facts = self.facts()?;
         // Hashed without the lock: that work is rayon's, whose threads may be waiting for the lock.
         self.model.card.verify_files()?;
-        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        if guard.is_none() {
-            let path = self.graph_path();
-            let mut session = onnx::OnnxSession::open(&self.model.card, &path, facts)?;
-            probe::check(&self.model.card, &path, facts, &mut session)?;
-            *guard = Some(Box::new(session));
+        let _opening = self.model.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sessions) = self.model.sessions.get() {
+            return Ok(sessions);
         }
-        Ok(())
+        let sessions = self.open_sessions(facts)?;
+        Ok(self.model.sessions.get_or_init(|| sessions))
+    }
+
+    /// Opens the graph as often as batches are to run at once, side by side, and probes each.
+    fn open_sessions(&self, facts: &EngineFacts) -> Result<Sessions, ModelError> {
+        let card = &self.model.card;
+        let count = match facts.provider {
+            Provider::Cpu => sessions::count(facts.threads, card.weights_bytes()),
+            Provider::Cuda => 1,
+        };
+        let path = self.graph_path();
+        let open = || -> Result<Box<dyn Backend>, ModelError> {
+            let threads = facts.threads / count;
+            let mut session = onnx::OnnxSession::open(card, &path, facts, threads)?;
+            probe::check(card, &path, facts, &mut session)?;
+            Ok(Box::new(session))
+        };
+        let opened: Vec<_> = thread::scope(|scope| {
+            let others: Vec<_> = (1..count).map(|_| scope.spawn(open)).collect();
+            let first = open();
+            let others = others
+                .into_iter()
+                .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            std::iter::once(first).chain(others).collect()
+        });
+        Ok(Sessions::new(opened.into_iter().collect::<Result<_, _>>()?))
     }
 
     /// The graph that takes a past where the folder has one, as it computes whole prompts too.
@@ -282,9 +324,7 @@ impl Engine {
     /// # Errors
     /// When the model cannot be used.
     pub fn takes_past(&self) -> Result<bool, ModelError> {
-        self.open()?;
-        let guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(guard.as_ref().is_some_and(|backend| backend.takes_past()))
+        Ok(self.sessions()?.takes_past())
     }
 
     /// How many batches were computed for callers; the probe does not count.
@@ -339,10 +379,8 @@ impl Engine {
         let facts = self.facts()?;
         self.model.card.verify_files()?;
         let mut head = onnx::HeadSession::open(&self.model.card, facts)?;
-        self.open()?;
-        let mut guard = self.model.backend.lock().unwrap_or_else(PoisonError::into_inner);
-        let graph = guard.as_mut().expect("the graph was opened above, and is never closed");
-        probe::check_head(&self.model.card, facts, graph.as_mut(), &mut head)?;
+        self.sessions()?
+            .with(|graph| probe::check_head(&self.model.card, facts, graph, &mut head))?;
         Ok(Box::new(head))
     }
 }

@@ -12,6 +12,7 @@ pub mod onnx;
 pub mod prefix;
 mod probe;
 mod reference;
+mod sessions;
 pub mod tokens;
 
 pub use batch::{Batch, plan_batches};

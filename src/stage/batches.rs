@@ -1,6 +1,8 @@
 //! Prompts through the model in batches of like length, for the stages that run it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use super::{Context, StageError};
 use crate::model::{
@@ -23,6 +25,8 @@ pub(super) struct Batches<'a> {
     /// For each prompt a number of its task: what all prompts of a task start with then runs once,
     /// where the model can do so and it saves time. `None` = every prompt runs whole.
     pub(super) tasks: Option<&'a [usize]>,
+    /// Whether batches are handed on in their order, one after another.
+    pub(super) in_order: bool,
 }
 
 /// What the model was given.
@@ -41,11 +45,45 @@ pub(super) enum Piece<'a> {
 }
 
 /// Takes what the model gave for a piece.
-pub(super) type TakePiece<'t> = dyn FnMut(&Piece<'_>, &Outputs<'_>) -> Result<(), StageError> + 't;
+pub(super) type TakePiece<'t> =
+    dyn FnMut(&Piece<'_>, &Outputs<'_>) -> Result<(), StageError> + Send + 't;
+
+/// Does pieces of work `0..count`, so many at once, beginning them in their order. When some fail, no
+/// other is begun, and the error is that of the first of them, whichever failed first.
+pub(super) fn several_at_once(
+    at_once: usize,
+    count: usize,
+    work: impl Fn(usize) -> Result<(), StageError> + Sync,
+) -> Result<(), StageError> {
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<(usize, StageError)>> = Mutex::new(None);
+    let lock = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let go_on = || {
+        while lock().is_none() {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            if piece >= count {
+                return;
+            }
+            let Err(error) = work(piece) else { continue };
+            let mut failed = lock();
+            if failed.as_ref().is_none_or(|(first, _)| piece < *first) {
+                *failed = Some((piece, error));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once.min(count) {
+            scope.spawn(go_on);
+        }
+        go_on();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, e)| Err(e))
+}
 
 impl Batches<'_> {
     /// Runs prompts with these tokens, none of them empty, and hands each batch's outputs to `take`:
-    /// the start of a prompt before the rest of it. The batches depend on the tokens alone.
+    /// the start of a prompt before the rest of it. The batches depend on the tokens alone; several
+    /// run at once, where the model can, and are handed on one by one as they end.
     ///
     /// # Errors
     /// When the model fails, somebody asked to stop, or `take` says so.
@@ -59,14 +97,16 @@ impl Batches<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let Self { kind: stage, shard, batch_tokens, tasks } = self;
+        let Self { kind: stage, shard, batch_tokens, tasks, in_order } = self;
         let budget = match batch_tokens {
             0 => context.engine.batch_budget()?,
             tokens => tokens as usize,
         };
         let total = ids.iter().map(|ids| ids.len() as u64).sum();
         context.monitor.event(&Event::StageStarted { stage, shard, total, unit: "tokens" });
-        let mut runner = Runner { context, stage, ids, budget, wanted, take };
+        let at_once = if in_order { 1 } else { context.engine.at_once()? };
+        let runner =
+            Runner { context, stage, ids, budget, at_once, wanted, take: Mutex::new(take) };
         let plan = match tasks {
             Some(tasks) if context.engine.takes_past()? => plan_prefixes(ids, tasks, budget),
             _ => None,
@@ -86,44 +126,46 @@ struct Runner<'r, 'c, 't> {
     stage: &'static str,
     ids: &'r [&'r [i32]],
     budget: usize,
+    at_once: usize,
     wanted: &'r Wanted,
-    take: &'r mut TakePiece<'t>,
+    take: Mutex<&'r mut TakePiece<'t>>,
 }
 
 impl Runner<'_, '_, '_> {
     /// Runs whole prompts.
-    fn whole(&mut self, prompts: &[usize]) -> Result<(), StageError> {
+    fn whole(&self, prompts: &[usize]) -> Result<(), StageError> {
         let lengths: Vec<usize> = prompts.iter().map(|prompt| self.ids[*prompt].len()).collect();
-        for places in plan_batches(&lengths, 0, self.budget) {
-            let rows: Vec<usize> = places.into_iter().map(|place| prompts[place]).collect();
-            self.prompts(&Batch::pad(&rows, self.ids, PAD_ID))?;
-        }
-        Ok(())
+        let batches = plan_batches(&lengths, 0, self.budget);
+        several_at_once(self.at_once, batches.len(), |batch| {
+            let rows: Vec<usize> = batches[batch].iter().map(|&place| prompts[place]).collect();
+            self.prompts(&Batch::pad(&rows, self.ids, PAD_ID))
+        })
     }
 
     /// Runs what prompts start with, then what is left of them.
-    fn after_prefixes(&mut self, set: &PrefixSet) -> Result<(), StageError> {
+    fn after_prefixes(&self, set: &PrefixSet) -> Result<(), StageError> {
         let prefixes = Arc::new(self.starts(set)?);
         let length_of = |of: usize| set.prefixes[of].len();
         let rests: Vec<&[i32]> =
             set.prompts.iter().map(|&(prompt, of)| &self.ids[prompt][length_of(of)..]).collect();
         let lengths: Vec<usize> = rests.iter().map(|ids| ids.len()).collect();
-        for places in plan_batches(&lengths, prefixes.past, self.budget) {
+        let batches = plan_batches(&lengths, prefixes.past, self.budget);
+        several_at_once(self.at_once, batches.len(), |batch| {
+            let places = &batches[batch];
             let of = places.iter().map(|&place| set.prompts[place].1);
             let past = Past {
                 prefixes: Arc::clone(&prefixes),
                 of: of.clone().map(|of| of as i64).collect(),
                 lengths: of.map(|of| length_of(of) as i64).collect(),
             };
-            let mut batch = Batch::pad(&places, &rests, PAD_ID);
+            let mut batch = Batch::pad(places, &rests, PAD_ID);
             batch.rows = places.iter().map(|&place| set.prompts[place].0).collect();
             batch.past = Some(past);
-            self.prompts(&batch)?;
-        }
-        Ok(())
+            self.prompts(&batch)
+        })
     }
 
-    fn prompts(&mut self, batch: &Batch) -> Result<(), StageError> {
+    fn prompts(&self, batch: &Batch) -> Result<(), StageError> {
         self.context.go_on()?;
         self.give(&Piece::Prompts(batch), batch, self.wanted)?;
         let amount = batch.tokens() as u64;
@@ -132,7 +174,7 @@ impl Runner<'_, '_, '_> {
     }
 
     /// Runs prefixes, hands on what they gave, and keeps their keys and values.
-    fn starts(&mut self, set: &PrefixSet) -> Result<Prefixes, StageError> {
+    fn starts(&self, set: &PrefixSet) -> Result<Prefixes, StageError> {
         self.context.go_on()?;
         let rows: Vec<usize> = (0..set.prefixes.len()).collect();
         let batch = Batch::pad(&rows, &set.prefixes, PAD_ID);
@@ -146,18 +188,71 @@ impl Runner<'_, '_, '_> {
 
     /// Runs a batch and hands its outputs on; gives the keys and values, when they are wanted.
     fn give(
-        &mut self,
+        &self,
         piece: &Piece<'_>,
         batch: &Batch,
         wanted: &Wanted,
     ) -> Result<Vec<Vec<f32>>, StageError> {
         let mut taken = Ok(());
         let mut keys_values = Vec::new();
-        let take = &mut *self.take;
         self.context.engine.run(batch, wanted, &mut |outputs| {
             keys_values = outputs.keys_values.iter().map(|values| values.to_vec()).collect();
+            let mut take = self.take.lock().unwrap_or_else(PoisonError::into_inner);
             taken = take(piece, outputs);
         })?;
         taken.map(|()| keys_values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn every_piece_is_done_once_and_several_at_once() {
+        let (done, met) = (Mutex::new(Vec::new()), Barrier::new(3));
+        let work = |piece| {
+            // Would hang with fewer than three at once.
+            met.wait();
+            done.lock().unwrap().push(piece);
+            Ok(())
+        };
+        several_at_once(3, 9, work).unwrap();
+        let mut done = done.into_inner().unwrap();
+        done.sort_unstable();
+        assert_eq!(done, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        several_at_once(3, 0, |_| unreachable!("there is nothing to do")).unwrap();
+    }
+
+    #[test]
+    fn the_first_piece_that_fails_is_told_though_a_later_one_failed_before_it() {
+        let (met, began) = (Barrier::new(2), AtomicUsize::new(0));
+        let failed = |piece: usize| {
+            StageError::from(crate::table::TableError::Content {
+                path: "part".into(),
+                problem: format!("is piece {piece}"),
+            })
+        };
+        let work = |piece| {
+            began.fetch_add(1, Ordering::Relaxed);
+            match piece {
+                0 => Ok(()),
+                // Fails only after the next piece has.
+                1 => {
+                    met.wait();
+                    thread::sleep(std::time::Duration::from_millis(50));
+                    Err(failed(1))
+                }
+                _ => {
+                    met.wait();
+                    Err(failed(piece))
+                }
+            }
+        };
+        let error = several_at_once(2, 100, work).unwrap_err().to_string();
+        assert!(error.contains("is piece 1"), "{error}");
+        assert_eq!(began.into_inner(), 3, "no piece is begun after one has failed");
     }
 }

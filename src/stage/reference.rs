@@ -130,7 +130,9 @@ impl Stage for Reference {
         let ids: Vec<&[i32]> = ids.iter().map(Vec::as_slice).collect();
         let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
         let mut sums = Sums::new(context.layers.len(), context.card.d_model);
-        let batches = Batches { kind: KIND, shard: None, batch_tokens: 0, tasks: None };
+        // Sums depend on their order, in the last digits.
+        let batches =
+            Batches { kind: KIND, shard: None, batch_tokens: 0, tasks: None, in_order: true };
         batches.run(context, &ids, &wanted, &mut |piece, outputs| {
             if let Piece::Prompts(batch) = piece {
                 sums.take(batch, outputs);

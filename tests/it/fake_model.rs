@@ -48,6 +48,11 @@ impl Backend for Flawed {
 
 /// An engine on a stand-in.
 pub(crate) fn on(backend: impl Backend + 'static) -> Engine {
+    on_each([backend])
+}
+
+/// An engine that runs as many batches at once as there are stand-ins.
+pub(crate) fn on_each<const N: usize>(backends: [impl Backend + 'static; N]) -> Engine {
     let facts = EngineFacts {
         runtime_version: "1.0".to_owned(),
         library: "none".into(),
@@ -56,5 +61,9 @@ pub(crate) fn on(backend: impl Backend + 'static) -> Engine {
         threads: 1,
         tf32: false,
     };
-    Engine::with_backend(tiny::card(), facts, Box::new(backend))
+    Engine::with_backends(
+        tiny::card(),
+        facts,
+        backends.map(|backend| Box::new(backend) as Box<dyn Backend>).into(),
+    )
 }

@@ -200,3 +200,17 @@ fn a_second_extraction_writes_the_same_bytes() {
     };
     assert_eq!(parts(1), parts(8));
 }
+
+#[test]
+fn the_same_bytes_come_from_one_batch_at_a_time_and_from_several() {
+    let texts = ["the red ball", "?", "a cup\r\n\r\na ball", "b", "the red ball and the red cup"];
+    let parts = |threads: usize, at_once: usize| {
+        let engine = tiny::engine_with_threads(threads);
+        assert_eq!(engine.at_once().unwrap(), at_once);
+        let config = Config { batch_tokens: 20, ..Config::default() };
+        Extraction::of(&engine, config, &prompts(&texts)).result.unwrap().parts
+    };
+    let one = parts(1, 1);
+    assert_eq!(parts(2, 2), one);
+    assert_eq!(parts(8, 8), one);
+}

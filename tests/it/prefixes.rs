@@ -1,6 +1,8 @@
 //! What prompts of a task start with runs once, and the tables hold what each prompt gives alone.
 
 use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use aqlens::model::{Backend, Batch, ModelError, Outputs, Take, Wanted};
 use aqlens::prompt::{Prompt, PromptKey};
@@ -8,7 +10,7 @@ use aqlens::stage::extract::{Config, NotFinite};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, SKIPPED};
 use aqlens::table::status;
 
-use crate::fake_model::on;
+use crate::fake_model::{on, on_each};
 use crate::tiny::{self, Extraction};
 
 /// Tasks with starts of different lengths, and one that leaves no token but the last.
@@ -67,6 +69,8 @@ struct Echo {
     seen: Arc<Mutex<Vec<(usize, usize)>>>,
     /// A token after which block outputs are no numbers.
     flaw: Option<i64>,
+    /// How long a batch takes.
+    delay: Duration,
 }
 
 const HEADS: usize = 3;
@@ -96,6 +100,7 @@ impl Backend for Echo {
         wanted: &Wanted,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
+        thread::sleep(self.delay);
         let past = batch.past.as_ref().map_or(0, |past| past.prefixes.past);
         let (seq, rows) = (batch.seq, batch.lengths.len());
         self.seen.lock().unwrap().push((rows * seq, past));
@@ -178,6 +183,21 @@ fn every_number_lands_in_the_row_of_its_prompt_and_token() {
         let seen = seen.lock().unwrap();
         let with_past = seen.iter().filter(|(_, past)| *past > 0).count();
         assert!(with_past > 0, "{seen:?}");
+    }
+}
+
+#[test]
+fn batches_that_end_out_of_order_land_in_their_rows_too() {
+    let whole = Extraction::of(&on(Echo::default()), config(false, 0), &prompts());
+    // The slowest has the first batches, and is left behind by the others.
+    let echo =
+        |milliseconds| Echo { delay: Duration::from_millis(milliseconds), ..Echo::default() };
+    for share in [false, true] {
+        let engine = on_each([echo(0), echo(3), echo(30)]);
+        assert_eq!(engine.at_once().unwrap(), 3);
+        let found = Extraction::of(&engine, config(share, 40), &prompts());
+        assert!(content(&found) == content(&whole), "shared prefixes: {share}");
+        assert!(engine.calls() > 6, "{}", engine.calls());
     }
 }
 

@@ -45,6 +45,12 @@ pub(crate) fn engine_of_whole_prompts() -> Engine {
     Engine::new(card(), EngineOptions { provider, whole_prompts: true, ..EngineOptions::default() })
 }
 
+/// An engine that computes with so many threads.
+pub(crate) fn engine_with_threads(threads: usize) -> Engine {
+    let (provider, threads) = (ProviderChoice::Cpu, Some(threads));
+    Engine::new(card(), EngineOptions { provider, threads, ..EngineOptions::default() })
+}
+
 pub(crate) fn engine() -> Engine {
     engine_of(card())
 }

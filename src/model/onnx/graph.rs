@@ -23,7 +23,8 @@ pub(in crate::model) struct OnnxSession {
 }
 
 impl OnnxSession {
-    /// Loads the graph `path` of a model folder and checks its inputs and outputs.
+    /// Loads the graph `path` of a model folder, to compute with so many threads, and checks its
+    /// inputs and outputs.
     ///
     /// # Errors
     /// When ONNX Runtime refuses it, or it lacks something that the card promises.
@@ -31,8 +32,9 @@ impl OnnxSession {
         card: &ModelCard,
         path: &Path,
         facts: &EngineFacts,
+        threads: usize,
     ) -> Result<Self, ModelError> {
-        let session = open(facts, path)?;
+        let session = open(facts, threads, path)?;
         let takes_past = session.inputs().iter().any(|input| input.name() == PAST_OF);
         check_graph(card, takes_past, session.inputs(), session.outputs())
             .map_err(|problem| ModelError::Graph { path: path.to_owned(), problem })?;

@@ -29,7 +29,7 @@ impl HeadSession {
     ) -> Result<Self, ModelError> {
         let none = || ModelError::NoHead { path: card.folder.clone() };
         let path = card.head_path().ok_or_else(none)?;
-        let session = open(facts, &path)?;
+        let session = open(facts, facts.threads, &path)?;
         let (d_model, vocab_size) = (card.d_model, card.vocab_size);
         let float = TensorElementType::Float32;
         check_outlet("input", session.inputs(), "hidden", float, &[-1, d_model as i64])

@@ -157,16 +157,21 @@ fn cause(error: &dyn std::fmt::Display) -> Cause {
     error.to_string().into()
 }
 
-/// Loads the graph of a file.
-fn open(facts: &EngineFacts, path: &Path) -> Result<Session, ModelError> {
+/// Loads the graph of a file, to compute with so many threads.
+fn open(facts: &EngineFacts, threads: usize, path: &Path) -> Result<Session, ModelError> {
     let runtime = LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let runtime = runtime.expect("facts are known, so the library is loaded");
-    commit(&runtime.environment, facts, path)
+    commit(&runtime.environment, facts, threads, path)
         .map_err(|source| ModelError::Open { path: path.to_owned(), source })
 }
 
-fn commit(environment: &Environment, facts: &EngineFacts, path: &Path) -> Result<Session, Cause> {
-    let mut builder = configure(environment, facts.threads).map_err(|e| cause(&e))?;
+fn commit(
+    environment: &Environment,
+    facts: &EngineFacts,
+    threads: usize,
+    path: &Path,
+) -> Result<Session, Cause> {
+    let mut builder = configure(environment, threads).map_err(|e| cause(&e))?;
     if facts.provider == Provider::Cuda {
         builder = with_cuda(builder, facts.tf32)?;
     }

@@ -270,7 +270,7 @@ impl Extract {
         context: &Context<'_>,
         ids: &[&[i32]],
         wanted: &Wanted,
-        key: &dyn Fn(usize) -> &'k PromptKey,
+        key: &(dyn Fn(usize) -> &'k PromptKey + Sync),
     ) -> Result<(Gathered, Vec<Flaw>), StageError> {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
         let mut gathered = Gathered::new(&lengths, wanted, context.card);
@@ -281,13 +281,14 @@ impl Extract {
             shard: Some(context.part),
             batch_tokens: self.batch_tokens,
             tasks: self.share_prefixes.then_some(&tasks),
+            in_order: false,
         };
         batches.run(context, ids, wanted, &mut |piece, outputs| {
-            flaws.extend(match piece {
+            let found = match piece {
                 Piece::Prompts(batch) => gathered.take(batch, outputs),
                 Piece::Starts { batch, of } => gathered.take_starts(batch, of, outputs),
-            });
-            match flaws.first() {
+            };
+            match found.first() {
                 Some(flaw) if self.not_finite == NotFinite::Error => Err(StageError::Prompt {
                     key: key(flaw.row).clone(),
                     problem: format!(
@@ -296,7 +297,10 @@ impl Extract {
                         flaw.problem
                     ),
                 }),
-                _ => Ok(()),
+                _ => {
+                    flaws.extend(found);
+                    Ok(())
+                }
             }
         })?;
         // A prompt may have one in its start and one in the rest; the first found is told.

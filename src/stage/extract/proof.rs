@@ -1,11 +1,13 @@
 //! The self-proof: a seeded sample of prompts runs once more, one prompt at a time, and must give
 //! what stands ready for the tables. It covers batching, padding and the copying into place.
 
+use std::sync::{Mutex, PoisonError};
+
 use super::gather::Gathered;
 use super::{Context, StageError};
-use crate::model::{Batch, Tolerance, Wanted};
+use crate::model::{Batch, ModelError, Tolerance, Wanted};
 use crate::prompt::PromptKey;
-use crate::stage::batches::PAD_ID;
+use crate::stage::batches::{PAD_ID, several_at_once};
 use crate::store::hex_sha256;
 use crate::table::receipt::SelfProof;
 
@@ -22,47 +24,61 @@ pub(super) fn prove<'k>(
     candidates: &[usize],
     ids: &[&[i32]],
     wanted: &Wanted,
-    key: &dyn Fn(usize) -> &'k PromptKey,
+    key: &(dyn Fn(usize) -> &'k PromptKey + Sync),
     gathered: &Gathered,
 ) -> Result<Option<SelfProof>, StageError> {
     if candidates.is_empty() {
         return Ok(None);
     }
     let tolerance = context.engine.tolerance()?;
-    let mut proof = SelfProof {
+    let proof = Mutex::new(SelfProof {
         prompts: 0,
         largest_relative_difference: 0.0,
         largest_attention_difference: 0.0,
         tolerance: tolerance.relative,
         attention_tolerance: tolerance.attention,
-    };
-    for row in sample(candidates, context.seed, key) {
+    });
+    let rows = sample(candidates, context.seed, key);
+    several_at_once(context.engine.at_once()?, rows.len(), |i| {
+        let row = rows[i];
         context.go_on()?;
-        let error = |what: String| StageError::Prompt {
-            key: key(row).clone(),
-            problem: format!(
-                "gives other numbers alone than beside other prompts: {what}; nothing of this \
-                 shard is written, because its numbers cannot be trusted: try `provider: cpu` or \
-                 another version of ONNX Runtime"
-            ),
-        };
-        let mut alone = Gathered::new(&[ids[row].len()], wanted, context.card);
-        let batch = Batch::pad(&[0], &[ids[row]], PAD_ID);
-        let mut flaws = Vec::new();
-        context.engine.run(&batch, wanted, &mut |outputs| {
-            flaws = alone.take(&batch, outputs);
-        })?;
-        if let Some(flaw) = flaws.first() {
-            return Err(error(format!("alone it {}", flaw.problem)));
-        }
-        let (relative, attention) = compare(&alone, gathered, row, tolerance).map_err(error)?;
+        let (relative, attention) = prove_one(context, ids[row], wanted, row, gathered, tolerance)?
+            .map_err(|what| StageError::Prompt {
+                key: key(row).clone(),
+                problem: format!(
+                    "gives other numbers alone than beside other prompts: {what}; nothing of this \
+                     shard is written, because its numbers cannot be trusted: try `provider: cpu` \
+                     or another version of ONNX Runtime"
+                ),
+            })?;
+        let mut proof = proof.lock().unwrap_or_else(PoisonError::into_inner);
         proof.prompts += 1;
         proof.largest_relative_difference =
             proof.largest_relative_difference.max(to_record(relative));
         proof.largest_attention_difference =
             proof.largest_attention_difference.max(to_record(attention));
-    }
-    Ok(Some(proof))
+        Ok(())
+    })?;
+    Ok(Some(proof.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Runs the prompt `row` alone; gives the largest differences as [`compare`] does, or what is off.
+fn prove_one(
+    context: &Context<'_>,
+    ids: &[i32],
+    wanted: &Wanted,
+    row: usize,
+    gathered: &Gathered,
+    tolerance: Tolerance,
+) -> Result<Result<(f64, f64), String>, ModelError> {
+    let mut alone = Gathered::new(&[ids.len()], wanted, context.card);
+    let batch = Batch::pad(&[0], &[ids], PAD_ID);
+    let mut flaws = Vec::new();
+    context.engine.run(&batch, wanted, &mut |outputs| flaws = alone.take(&batch, outputs))?;
+    Ok(match flaws.first() {
+        Some(flaw) => Err(format!("alone it {}", flaw.problem)),
+        None => compare(&alone, gathered, row, tolerance),
+    })
 }
 
 /// Four digits: all that a reader wants, and few enough to come out of a receipt as they went in.
