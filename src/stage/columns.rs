@@ -6,7 +6,7 @@ use arrow::array::{
     ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     ListArray, StringArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Field};
 
 /// Takes column after column out of a list of rows, in the table's order.
@@ -107,8 +107,8 @@ fn list(
 }
 
 /// A column of vectors of `width` numbers each, without a copy.
-pub(super) fn fixed_lists(values: Vec<f32>, width: usize) -> ArrayRef {
+pub(super) fn fixed_lists(values: impl Into<ScalarBuffer<f32>>, width: usize) -> ArrayRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
-    let values = Arc::new(Float32Array::from(values));
+    let values = Arc::new(Float32Array::new(values.into(), None));
     Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, Int16Array, Int32Array, ListArray, StringArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, Int32Type};
 use rayon::prelude::*;
 
@@ -24,30 +24,35 @@ pub(super) fn write_tables(
     gathered: Gathered,
 ) -> Result<Vec<PartStats>, StageError> {
     let heads = context.card.n_head;
+    let Gathered { hidden, attention: weights, logits, lease, .. } = gathered;
+    let hidden: Vec<ScalarBuffer<f32>> = hidden.into_iter().map(ScalarBuffer::from).collect();
+    let [weights, logits] = [weights, logits].map(ScalarBuffer::from);
     let kept: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_none()).collect();
     let mut parts = vec![
         (PartAddress::new(&PROMPTS, context.part), prompts(rows)),
         (PartAddress::new(&SKIPPED, context.part), skipped(rows)),
         (
             PartAddress::new(&ATTENTION, context.part),
-            attention(&kept, &wanted.attention, heads, gathered.attention),
+            attention(&kept, &wanted.attention, heads, weights.clone()),
         ),
         (
             PartAddress::new(&LOGITS, context.part),
-            with_values(keys(&kept, |_| 1), gathered.logits, context.card.vocab_size),
+            with_values(keys(&kept, |_| 1), logits.clone(), context.card.vocab_size),
         ),
     ];
     let tokens = tokens(&kept);
-    for (layer, values) in wanted.hidden.iter().zip(gathered.hidden) {
+    for (layer, values) in wanted.hidden.iter().zip(&hidden) {
         let address = PartAddress { table: &ACTIVATIONS, layer: Some(*layer), part: context.part };
-        parts.push((address, with_values(tokens.clone(), values, context.card.d_model)));
+        parts.push((address, with_values(tokens.clone(), values.clone(), context.card.d_model)));
     }
     let dims = context.dims();
     let written: Vec<_> = parts
         .into_par_iter()
         .map(|(address, columns)| write_part(context.store, address, dims, columns))
         .collect();
-    Ok(written.into_iter().collect::<Result<_, _>>()?)
+    let written = written.into_iter().collect::<Result<_, _>>()?;
+    lease.give_back(hidden.into_iter().chain([weights, logits]));
+    Ok(written)
 }
 
 /// `scenario, input, task, wording`, each prompt's as often as `times` says.
@@ -119,7 +124,12 @@ fn tokens(kept: &[&Row]) -> Vec<ArrayRef> {
     columns
 }
 
-fn attention(kept: &[&Row], layers: &[i16], heads: i16, weights: Vec<f32>) -> Vec<ArrayRef> {
+fn attention(
+    kept: &[&Row],
+    layers: &[i16],
+    heads: i16,
+    weights: ScalarBuffer<f32>,
+) -> Vec<ArrayRef> {
     let rows = layers.len() * heads as usize;
     let mut columns = keys(kept, |_| rows);
     let of_prompt = || layers.iter().flat_map(|layer| (0..heads).map(move |head| (*layer, head)));
@@ -128,7 +138,10 @@ fn attention(kept: &[&Row], layers: &[i16], heads: i16, weights: Vec<f32>) -> Ve
         Arc::new(Int16Array::from_iter_values(each().map(|(_, (layer, _))| layer))) as ArrayRef,
         Arc::new(Int16Array::from_iter_values(each().map(|(_, (_, head))| head))),
         int32s(each().map(|(row, _)| row.encoded.ids.len() as i32 - 1)),
-        list(Arc::new(Float32Array::from(weights)), each().map(|(row, _)| row.encoded.ids.len())),
+        list(
+            Arc::new(Float32Array::new(weights, None)),
+            each().map(|(row, _)| row.encoded.ids.len()),
+        ),
     ]);
     columns
 }
@@ -144,7 +157,11 @@ fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
 }
 
 /// Puts vectors of `width` numbers beside the other columns, without a copy.
-fn with_values(mut columns: Vec<ArrayRef>, values: Vec<f32>, width: usize) -> Vec<ArrayRef> {
+fn with_values(
+    mut columns: Vec<ArrayRef>,
+    values: ScalarBuffer<f32>,
+    width: usize,
+) -> Vec<ArrayRef> {
     columns.push(fixed_lists(values, width));
     columns
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::spare::{Lease, Spare};
 use crate::model::{Batch, ModelCard, Outputs, Wanted};
 
 /// Everything kept of a shard, laid out as the tables want it.
@@ -13,6 +14,8 @@ pub(super) struct Gathered {
     pub(super) attention: Vec<f32>,
     /// `[prompts, vocab_size]`.
     pub(super) logits: Vec<f32>,
+    /// What gave these.
+    pub(super) lease: Lease,
     /// Where each prompt's tokens begin, and the end of the last one.
     starts: Vec<usize>,
     layers: Vec<i16>,
@@ -51,17 +54,28 @@ struct Row {
 impl Gathered {
     /// Room for prompts of these lengths.
     pub(super) fn new(lengths: &[usize], wanted: &Wanted, card: &ModelCard) -> Self {
+        Self::within(&Spare::default(), lengths, wanted, card)
+    }
+
+    /// The same, in memory that others are done with, where there is some.
+    pub(super) fn within(
+        spare: &Spare,
+        lengths: &[usize],
+        wanted: &Wanted,
+        card: &ModelCard,
+    ) -> Self {
         let mut starts = vec![0];
         for length in lengths {
             starts.push(starts[starts.len() - 1] + length);
         }
         let tokens = starts[lengths.len()];
         let heads = card.n_head as usize;
+        let mut lease = spare.lease();
         Self {
-            // Not `vec![vec![..]; n]`: that would copy pages that the system gives zeroed.
-            hidden: wanted.hidden.iter().map(|_| vec![0.0; tokens * card.d_model]).collect(),
-            attention: vec![0.0; tokens * wanted.attention.len() * heads],
-            logits: vec![0.0; lengths.len() * card.vocab_size],
+            hidden: wanted.hidden.iter().map(|_| lease.zeros(tokens * card.d_model)).collect(),
+            attention: lease.zeros(tokens * wanted.attention.len() * heads),
+            logits: lease.zeros(lengths.len() * card.vocab_size),
+            lease,
             starts,
             layers: wanted.hidden.clone(),
             attention_layers: wanted.attention.clone(),

@@ -20,6 +20,7 @@ mod columns;
 mod gather;
 mod proof;
 mod rows;
+mod spare;
 
 use std::collections::BTreeSet;
 
@@ -36,6 +37,7 @@ use crate::table::status;
 use columns::write_tables;
 use gather::{Flaw, Gathered};
 use rows::Row;
+use spare::Spare;
 
 /// Kind of this stage, as in the pipeline file.
 pub const KIND: &str = "extract";
@@ -106,6 +108,8 @@ pub struct Extract {
     not_finite: NotFinite,
     batch_tokens: u32,
     share_prefixes: bool,
+    #[serde(skip)]
+    spare: Spare,
 }
 
 impl Config {
@@ -125,6 +129,7 @@ impl Config {
             not_finite: self.not_finite,
             batch_tokens: self.batch_tokens,
             share_prefixes: self.share_prefixes,
+            spare: Spare::default(),
         })
     }
 }
@@ -273,7 +278,7 @@ impl Extract {
         key: &(dyn Fn(usize) -> &'k PromptKey + Sync),
     ) -> Result<(Gathered, Vec<Flaw>), StageError> {
         let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
-        let mut gathered = Gathered::new(&lengths, wanted, context.card);
+        let mut gathered = Gathered::within(&self.spare, &lengths, wanted, context.card);
         let mut flaws = Vec::new();
         let tasks = PromptKey::numbers_of_tasks((0..ids.len()).map(key));
         let batches = Batches {
@@ -355,6 +360,7 @@ mod tests {
             not_finite: NotFinite::Error,
             batch_tokens: 0,
             share_prefixes: true,
+            spare: Spare::default(),
         };
         assert_eq!(extract.attention_layers(12), [0, 3, 11]);
         assert_eq!(extract.attention_layers(4), [0, 3]);
