@@ -11,11 +11,14 @@ use super::engine::Backend;
 /// Most bytes of weights that all copies hold together, when there is more than one.
 const WEIGHTS: u64 = 2 << 30;
 
+/// Most copies: a shard has about so many batches.
+const MOST: usize = 8;
+
 /// Into how many copies to open a graph with so many bytes of weights for so many threads: as many
 /// as there is room for and the threads divide into, so that all copies compute alike.
 pub(super) fn count(threads: usize, weights: u64) -> usize {
-    let room = WEIGHTS.checked_div(weights).map_or(threads, |room| room as usize);
-    (1..=threads).rev().find(|n| threads.is_multiple_of(*n) && *n <= room).unwrap_or(1)
+    let room = WEIGHTS.checked_div(weights).map_or(MOST, |room| room as usize);
+    (1..=MOST.min(room)).rev().find(|n| threads.is_multiple_of(*n)).unwrap_or(1)
 }
 
 /// Open graphs that are lent one by one.
@@ -110,7 +113,7 @@ mod tests {
         assert_eq!(count(6, small), 3);
         assert_eq!(count(7, small), 1, "seven threads make no four equal parts");
         assert_eq!(count(8, 6 << 30), 1);
-        assert_eq!(count(16, 1 << 20), 16);
+        assert_eq!(count(64, 1 << 20), 8);
         assert_eq!(count(1, 0), 1);
     }
 
