@@ -226,7 +226,7 @@ impl Engine {
     /// As [`Engine::facts`].
     pub fn batch_budget(&self) -> Result<usize, ModelError> {
         Ok(match self.facts()?.provider {
-            Provider::Cpu => batch::CPU_BUDGET,
+            Provider::Cpu => batch::cpu_budget(self.model.card.d_model),
             Provider::Cuda => batch::CUDA_BUDGET,
         })
     }
