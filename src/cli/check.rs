@@ -246,8 +246,9 @@ impl Cost {
 }
 
 /// The speed on one batch of the typical shard's prompts, run as often at once as the model is open,
-/// measured now: the second of two runs, as the first one still sets up. What the prompts share is counted as saved by the tokens that it
-/// saves. `None` when there are none, as no prompt fits the model.
+/// measured now: the second of two runs, as the first one still sets up. What the prompts share is
+/// counted as saved by the tokens that it saves. `None` when there are none, as no prompt fits the
+/// model.
 fn tokens_per_second(
     engine: &Engine,
     pipeline: &Pipeline,

@@ -302,12 +302,11 @@ impl Engine {
             Ok(Box::new(session))
         };
         let opened: Vec<_> = thread::scope(|scope| {
-            let others: Vec<_> = (1..count).map(|_| scope.spawn(open)).collect();
-            let first = open();
-            let others = others
-                .into_iter()
-                .map(|other| other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            std::iter::once(first).chain(others).collect()
+            let opening: Vec<_> = (0..count).map(|_| scope.spawn(open)).collect();
+            let wait = |thread: thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            opening.into_iter().map(wait).collect()
         });
         Ok(Sessions::new(opened.into_iter().collect::<Result<_, _>>()?))
     }
