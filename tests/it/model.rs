@@ -23,6 +23,12 @@ fn the_tiny_model_passes_its_probe_and_its_hashes() {
 }
 
 #[test]
+fn the_weights_of_an_open_graph_are_its_own_and_those_beside_it_each_counted_once() {
+    let bytes = |name: &str| tiny::folder().join(name).metadata().unwrap().len();
+    assert_eq!(tiny::card().weights_bytes(), bytes("model.onnx") + bytes("model.onnx.data"));
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_named() {
     let message = ModelCard::load(Path::new("no/such/model")).unwrap_err().to_string();
     assert_says(&message, &["no/such/model", "does not exist", "export/export.py"]);
