@@ -48,11 +48,13 @@ pub(super) enum Piece<'a> {
 pub(super) type TakePiece<'t> =
     dyn FnMut(&Piece<'_>, &Outputs<'_>) -> Result<(), StageError> + Send + 't;
 
-/// Does pieces of work `0..count`, so many at once, beginning them in their order. When some fail, no
-/// other is begun, and the error is that of the first of them, whichever failed first.
+/// Does pieces of work `0..count`, so many at once, beginning them in their order; tells `is_spare` when
+/// there are no longer enough for that. When some fail, no other is begun, and the error is that of
+/// the first of them, whichever failed first.
 pub(super) fn several_at_once(
     at_once: usize,
     count: usize,
+    is_spare: &(dyn Fn() + Sync),
     work: impl Fn(usize) -> Result<(), StageError> + Sync,
 ) -> Result<(), StageError> {
     let next = AtomicUsize::new(0);
@@ -62,7 +64,7 @@ pub(super) fn several_at_once(
         while lock().is_none() {
             let piece = next.fetch_add(1, Ordering::Relaxed);
             if piece >= count {
-                return;
+                return is_spare();
             }
             let Err(error) = work(piece) else { continue };
             let mut failed = lock();
@@ -114,8 +116,9 @@ impl Batches<'_> {
         let Some(plan) = plan else {
             return runner.whole(&(0..ids.len()).collect::<Vec<_>>());
         };
-        for set in &plan.sets {
-            runner.after_prefixes(set)?;
+        for (i, set) in plan.sets.iter().enumerate() {
+            let is_last = i + 1 == plan.sets.len() && plan.whole.is_empty();
+            runner.after_prefixes(set, is_last)?;
         }
         runner.whole(&plan.whole)
     }
@@ -132,25 +135,26 @@ struct Runner<'r, 'c, 't> {
 }
 
 impl Runner<'_, '_, '_> {
-    /// Runs whole prompts.
+    /// Runs whole prompts, after which there is nothing left.
     fn whole(&self, prompts: &[usize]) -> Result<(), StageError> {
         let lengths: Vec<usize> = prompts.iter().map(|prompt| self.ids[*prompt].len()).collect();
         let batches = plan_batches(&lengths, 0, self.budget);
-        several_at_once(self.at_once, batches.len(), |batch| {
+        several_at_once(self.at_once, batches.len(), self.context.model_is_spare, |batch| {
             let rows: Vec<usize> = batches[batch].iter().map(|&place| prompts[place]).collect();
             self.prompts(&Batch::pad(&rows, self.ids, PAD_ID))
         })
     }
 
     /// Runs what prompts start with, then what is left of them.
-    fn after_prefixes(&self, set: &PrefixSet) -> Result<(), StageError> {
+    fn after_prefixes(&self, set: &PrefixSet, is_last: bool) -> Result<(), StageError> {
         let prefixes = Arc::new(self.starts(set)?);
         let length_of = |of: usize| set.prefixes[of].len();
         let rests: Vec<&[i32]> =
             set.prompts.iter().map(|&(prompt, of)| &self.ids[prompt][length_of(of)..]).collect();
         let lengths: Vec<usize> = rests.iter().map(|ids| ids.len()).collect();
         let batches = plan_batches(&lengths, prefixes.past, self.budget);
-        several_at_once(self.at_once, batches.len(), |batch| {
+        let is_spare = if is_last { self.context.model_is_spare } else { &|| {} };
+        several_at_once(self.at_once, batches.len(), is_spare, |batch| {
             let places = &batches[batch];
             let of = places.iter().map(|&place| set.prompts[place].1);
             let past = Past {
@@ -219,11 +223,16 @@ mod tests {
             done.lock().unwrap().push(piece);
             Ok(())
         };
-        several_at_once(3, 9, work).unwrap();
+        let spare = AtomicUsize::new(0);
+        let is_spare = || {
+            spare.fetch_add(1, Ordering::Relaxed);
+        };
+        several_at_once(3, 9, &is_spare, work).unwrap();
         let mut done = done.into_inner().unwrap();
         done.sort_unstable();
         assert_eq!(done, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        several_at_once(3, 0, |_| unreachable!("there is nothing to do")).unwrap();
+        assert_eq!(spare.into_inner(), 3, "each of the three told when it had nothing more to do");
+        several_at_once(3, 0, &|| {}, |_| unreachable!("there is nothing to do")).unwrap();
     }
 
     #[test]
@@ -251,7 +260,7 @@ mod tests {
                 }
             }
         };
-        let error = several_at_once(2, 100, work).unwrap_err().to_string();
+        let error = several_at_once(2, 100, &|| {}, work).unwrap_err().to_string();
         assert!(error.contains("is piece 1"), "{error}");
         assert_eq!(began.into_inner(), 3, "no piece is begun after one has failed");
     }

@@ -65,6 +65,9 @@ pub struct Context<'a> {
     pub engine: &'a Engine,
     /// Who listens.
     pub monitor: &'a dyn Monitor,
+    /// To be told, by a stage that runs the model on a shard, when there is less left of it than the
+    /// model could do at once: the next shard may then begin.
+    pub model_is_spare: &'a (dyn Fn() + Sync),
 }
 
 impl Context<'_> {

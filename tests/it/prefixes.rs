@@ -217,6 +217,21 @@ fn what_tasks_start_with_is_run_once() {
 }
 
 #[test]
+fn the_next_shard_may_begin_when_all_batches_have_and_before_the_self_proof() {
+    for (share, batch_tokens) in [(false, 64), (true, 64), (true, 0)] {
+        let echo = Echo::default();
+        let seen = Arc::clone(&echo.seen);
+        let first_told = Mutex::new(None);
+        let tell = || {
+            first_told.lock().unwrap().get_or_insert(seen.lock().unwrap().len());
+        };
+        Extraction::telling(&on(echo), config(share, batch_tokens), &prompts(), &tell);
+        let all = seen.lock().unwrap().len();
+        assert_eq!(first_told.into_inner().unwrap(), Some(all - 1), "one prompt is proved");
+    }
+}
+
+#[test]
 fn a_number_that_is_none_in_a_start_is_told_of_every_prompt_that_has_it() {
     let question = tiny::tokenizer().encode(TASKS[0].1, 0..0).unwrap().ids;
     let others: Vec<i32> = TASKS[1..]

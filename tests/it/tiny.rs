@@ -165,6 +165,16 @@ pub(crate) struct Extraction {
 
 impl Extraction {
     pub(crate) fn of(engine: &Engine, config: Config, prompts: &[Prompt]) -> Self {
+        Self::telling(engine, config, prompts, &|| {})
+    }
+
+    /// One that tells when the model is spare.
+    pub(crate) fn telling(
+        engine: &Engine,
+        config: Config,
+        prompts: &[Prompt],
+        model_is_spare: &(dyn Fn() + Sync),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
         let (card, tokenizer, ear) = (card(), tokenizer(), Ear::default());
@@ -188,6 +198,7 @@ impl Extraction {
             tokenizer: &tokenizer,
             engine,
             monitor: &ear,
+            model_is_spare,
         };
         let result = extract.run(&context);
         Self { store, ear, result, _folder: folder }

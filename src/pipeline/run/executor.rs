@@ -53,6 +53,7 @@ impl<'a> Work<'a> {
             tokenizer: self.tokenizer,
             engine,
             monitor: self.monitor,
+            model_is_spare: &|| {},
         }
     }
 

@@ -8,6 +8,7 @@ mod answer;
 mod error;
 mod executor;
 mod folder;
+mod follow;
 mod relay;
 
 use std::collections::BTreeMap;

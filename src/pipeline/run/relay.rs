@@ -6,26 +6,32 @@
 //!              shard n + 2    n + 1    n
 //! ```
 //!
-//! A shard is handed on only when the thread in front of it asks for one, so that the numbers of two
-//! shards at most are in memory, however many there are. What goes wrong with a shard is told when
-//! its turn comes, after the shards in front of it: as if there was one thread.
+//! A shard begins on the model when there is room for its numbers, of which two shards at most are in
+//! memory, however many there are, and when the one before it no longer keeps all of the model busy:
+//! its last batches and its self-proof run beside the first batches of the next. What goes wrong with
+//! a shard is told when its turn comes, after the shards in front of it: as if there was one thread.
 
 use std::collections::BTreeSet;
 use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use super::RunError;
 use super::executor::{Begun, Executor, Work, failed};
+use super::follow::{Tell, follow};
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::plan::{Plan, ShardPlan};
 use crate::pipeline::share::Share;
-use crate::stage::{Compute, Finish, Scope};
+use crate::stage::{Compute, Context, Finish, Scope};
 use crate::store::PieceLock;
 use crate::table::receipt::Effort;
+
+/// Most shards whose numbers are in memory: one that the model runs, and one that is written or, when
+/// that is done, the next that it runs.
+const IN_MEMORY: usize = 2;
 
 /// How long to wait before asking again for a piece that another process has.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -42,6 +48,11 @@ pub(super) struct Load<'a, Step> {
 }
 
 type Handed<'a, Step> = Result<Load<'a, Step>, RunError>;
+
+/// What a thread gave; goes on with its panic.
+fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
 
 /// Which shards to do.
 #[derive(Clone, Copy)]
@@ -116,19 +127,25 @@ impl Executor<'_> {
     fn relay(&mut self, plan: &Plan<'_>, choice: Choice<'_>) -> Result<Vec<u32>, RunError> {
         let stop = AtomicBool::new(false);
         let monitor = Stoppable { monitor: self.work.monitor, stop: &stop };
-        let (work, look) = (self.work, self.ledger.look());
-        thread::scope(|scope| {
+        let ahead = Ahead { work: self.work, monitor: &monitor, look: self.ledger.look() };
+        let ahead = &ahead;
+        let compute = &ahead.computing();
+        thread::scope(|threads| {
             let _stop = StopOnDrop(&stop);
             let (to_model, prepared) = sync_channel(0);
-            let (to_tables, ready) = sync_channel(0);
-            let ahead = Ahead { work, monitor: &monitor, look };
-            let computing = Ahead { work, monitor: &monitor, look: ahead.look.look() };
-            let feeder = scope.spawn(move || ahead.feed(plan, choice, &to_model));
-            scope.spawn(move || computing.compute(prepared, &to_tables));
-            for load in ready {
-                self.run_shard(load?)?;
+            let (to_tables, ready) = channel();
+            let (written, room) = channel();
+            for _ in 0..IN_MEMORY {
+                let _ = written.send(());
             }
-            Ok(feeder.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
+            let feeder = threads.spawn(move || ahead.feed(plan, choice, &to_model));
+            threads.spawn(move || follow(threads, &prepared, &room, &to_tables, compute));
+            for computing in ready {
+                self.run_shard(end_of(computing)?)?;
+                // Nobody listens any more when there is no other shard.
+                let _ = written.send(());
+            }
+            Ok(end_of(feeder))
         })
     }
 }
@@ -219,22 +236,13 @@ impl<'a> Ahead<'a, '_> {
         Ok(step.map(|step| Begun { stage, step, effort }))
     }
 
-    /// Runs the model for one shard after the other.
-    fn compute(
-        &self,
-        prepared: Receiver<Handed<'a, Compute<'a>>>,
-        to_tables: &SyncSender<Handed<'a, Finish<'a>>>,
-    ) {
-        for handed in prepared {
-            let ready = handed.and_then(|load| self.compute_one(load));
-            let is_last = ready.is_err();
-            if to_tables.send(ready).is_err() || is_last {
-                break;
-            }
-        }
+    /// As work that is done on what was handed on.
+    fn computing(&self) -> impl Fn(Handed<'a, Compute<'a>>, &Tell<'_>) -> Handed<'a, Finish<'a>> {
+        |handed, tell| handed.and_then(|load| self.compute_one(load, tell))
     }
 
-    fn compute_one(&self, load: Load<'a, Compute<'a>>) -> Handed<'a, Finish<'a>> {
+    /// Runs the model for one shard; tells when there is less left of it than the model could do at once.
+    fn compute_one(&self, load: Load<'a, Compute<'a>>, tell: &Tell<'_>) -> Handed<'a, Finish<'a>> {
         let Load { shard, piece, must_redo, begun } = load;
         let Some(Begun { stage, step, effort }) = begun else {
             return Ok(Load { shard, piece, must_redo, begun: None });
@@ -242,7 +250,8 @@ impl<'a> Ahead<'a, '_> {
         let work = Work { monitor: self.monitor, ..self.work };
         let shares = self.look.shares_of(stage);
         let computed = work.measure(effort, |engine| {
-            step(&work.context(shard.part, &shard.prompts, shares, engine))
+            let context = work.context(shard.part, &shard.prompts, shares, engine);
+            step(&Context { model_is_spare: tell, ..context })
         });
         let (step, effort) = computed.map_err(|source| failed(stage, shard.part, source))?;
         Ok(Load { shard, piece, must_redo, begun: Some(Begun { stage, step, effort }) })

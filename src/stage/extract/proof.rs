@@ -39,7 +39,7 @@ pub(super) fn prove<'k>(
         attention_tolerance: tolerance.attention,
     });
     let rows = sample(candidates, context.seed, key);
-    several_at_once(context.engine.at_once()?, rows.len(), |i| {
+    several_at_once(context.engine.at_once()?, rows.len(), context.model_is_spare, |i| {
         let row = rows[i];
         context.go_on()?;
         let (relative, attention) = prove_one(context, ids[row], wanted, row, gathered, tolerance)?

@@ -134,6 +134,7 @@ impl FakeRun {
             tokenizer: &self.tokenizer,
             engine: &self.engine,
             monitor: &VoidMonitor,
+            model_is_spare: &|| {},
         }
     }
 
