@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::batch::plan_batches;
+use super::batch::{CALL_TOKENS, plan_batches};
 
 /// Keys and values of several prefixes, as the graph gave them.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,9 +54,6 @@ pub struct PrefixPlan {
     /// How many times as much the model would compute for whole prompts, padding counted.
     pub saving: f64,
 }
-
-/// What one more call of the graph costs, in tokens: keeps small shards from being cut up.
-const CALL_TOKENS: usize = 16;
 
 /// Prefixes of one set are padded to the longest one of it: shorter ones than a quarter of that, and
 /// a few tokens, get another set, so that none is mostly padding.
@@ -173,8 +170,10 @@ mod tests {
         assert_eq!(set.prompts[8..11], [(1, 1), (3, 1), (5, 1)]);
         assert_eq!(set.rests(&[25, 17].repeat(8)), [5; 16]);
         assert!(plan.whole.is_empty());
-        // 16 prompts in one batch, against their ends in one and two starts in another.
-        let saving = f64::from(16 * 25 + 16) / f64::from(16 * 5 + 16 + 2 * 20 + 16);
+        // The prompts of each task in a batch, against the ends of all in one and two starts in another.
+        let whole = 8 * 25 + CALL_TOKENS + 8 * 17 + CALL_TOKENS;
+        let shared = 16 * 5 + CALL_TOKENS + 2 * 20 + CALL_TOKENS;
+        let saving = whole as f64 / shared as f64;
         assert!((plan.saving - saving).abs() < 1e-12, "{plan:?}");
     }
 

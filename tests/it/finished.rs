@@ -17,8 +17,8 @@ use crate::tiny::Copy;
 fn a_finished_run_makes_no_model_call_and_writes_no_table() {
     let folder = Folder::new();
     let first = end(&folder.done(&[]));
-    let expected = "a batch and a proof each shard, and in five of six what the tasks start with";
-    assert_eq!(first["model_calls"], 6 * 2 + 5, "{expected}: {first}");
+    let expected = "a start, one batch or two of like length, and a proof each shard";
+    assert_eq!(first["model_calls"], 6 * 3 + 3, "{expected}: {first}");
     assert!(first["parts_written"].as_u64() > Some(6 * 9), "{first}");
     for extra in [&[][..], &["--finish"], &["--shard", "1/2"]] {
         let again = end(&folder.done(extra));

@@ -43,7 +43,7 @@ use spare::Spare;
 pub const KIND: &str = "extract";
 
 /// Version of what this stage writes.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// Runs the prompts through the model and keeps activations, attention and logits.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
