@@ -86,7 +86,7 @@ impl Stage for Reference {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn scope(&self) -> Scope {

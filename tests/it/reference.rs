@@ -1,16 +1,61 @@
 //! The reference set of a whole run: taken before all shards, from its own prompts.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use aqlens::model::{Backend, Batch, ModelError, Outputs, Take, Wanted};
+use aqlens::spec::{Path as SpecPath, Problems};
+use aqlens::stage::Facts;
+use aqlens::stage::reference::Config;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{REFERENCE, SIMILARITY};
 use aqlens::table::writer::PartAddress;
 use arrow::array::Array as _;
 
 use crate::common::{Run, aqlens, file};
+use crate::fake_model::on_each;
+use crate::tiny::{self, Extraction};
 
 const STAGES: &str = "stages=[{kind: extract, layers: [0, 4]}, {kind: reference}, \
                       {kind: similarity, measures: [last, last_centred]}]";
 const WITHOUT: &str =
     "stages=[{kind: extract, layers: [0, 4]}, {kind: similarity, measures: [last, last_centred]}]";
+
+/// Knows how many of its kind were ever at work at once.
+struct Watched(Arc<[AtomicUsize; 2]>);
+
+impl Backend for Watched {
+    fn run(
+        &mut self,
+        batch: &Batch,
+        wanted: &Wanted,
+        take: &mut Take<'_>,
+    ) -> Result<(), ModelError> {
+        let [at_work, most] = &*self.0;
+        most.fetch_max(at_work.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(20));
+        at_work.fetch_sub(1, Ordering::SeqCst);
+        let hidden = vec![1.0; batch.lengths.len() * batch.seq * 27];
+        let hidden = vec![hidden.as_slice(); wanted.hidden.len()];
+        take(&Outputs { hidden, ..Outputs::default() });
+        Ok(())
+    }
+}
+
+#[test]
+fn batches_are_summed_up_one_after_the_other_however_many_could_run_at_once() {
+    let watch = Arc::default();
+    let engine = on_each([Watched(Arc::clone(&watch)), Watched(Arc::clone(&watch))]);
+    let facts = Facts::default();
+    let reference =
+        Config::default().validate(&SpecPath::default(), &facts, &mut Problems::default()).unwrap();
+    let text = "the red ball on the table and the blue cup beside it";
+    let run = Extraction::with(&reference, &[0, 4], &engine, &tiny::prompts(&[text; 200]), &|| {});
+    assert!(run.result.is_ok() && engine.calls() >= 3, "{:?}", run.result);
+    assert_eq!(watch[1].load(Ordering::SeqCst), 1, "sums depend on their order");
+}
 
 fn reference(run: &Run) -> Part {
     let columns = ["layer", "mean", "sd", "n_tokens", "n_prompts", "status"];

@@ -11,7 +11,7 @@ use aqlens::monitor::{Event, Monitor};
 use aqlens::prompt::{Prompt, PromptKey};
 use aqlens::spec::Problems;
 use aqlens::stage::extract::Config;
-use aqlens::stage::{Context, Facts, Outcome, Stage as _, StageError};
+use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
 use aqlens::store::{Store, hex_sha256};
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::Table;
@@ -175,9 +175,7 @@ impl Extraction {
         prompts: &[Prompt],
         model_is_spare: &(dyn Fn() + Sync),
     ) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::create(folder.path()).unwrap();
-        let (card, tokenizer, ear) = (card(), tokenizer(), Ear::default());
+        let card = card();
         let facts = Facts {
             n_layer: Some(card.n_layer),
             n_positions: Some(card.n_positions),
@@ -186,21 +184,34 @@ impl Extraction {
         let extract = config
             .validate(&aqlens::spec::Path::default(), &facts, &mut Problems::default())
             .unwrap();
-        let context = Context {
+        Self::with(&extract, extract.layers(), engine, prompts, model_is_spare)
+    }
+
+    /// Another stage that runs the model, in place of `extract`.
+    pub(crate) fn with(
+        stage: &dyn Stage,
+        layers: &[i16],
+        engine: &Engine,
+        prompts: &[Prompt],
+        model_is_spare: &(dyn Fn() + Sync),
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let (card, tokenizer, ear) = (card(), tokenizer(), Ear::default());
+        let result = stage.run(&Context {
             store: &store,
             part: 0,
             shards: 1,
             prompts,
             shares: &BTreeMap::new(),
-            layers: extract.layers(),
+            layers,
             seed: 37,
             card: &card,
             tokenizer: &tokenizer,
             engine,
             monitor: &ear,
             model_is_spare,
-        };
-        let result = extract.run(&context);
+        });
         Self { store, ear, result, _folder: folder }
     }
 
