@@ -250,14 +250,14 @@ impl<'a> Ledger<'a> {
         Ok(())
     }
 
-    /// Deletes a shard's raw tables that the pipeline does not retain.
+    /// Deletes a shard's raw tables that the pipeline does not retain, and has the system forget the
+    /// others: no stage reads them once the shard is done, and they are as large as the run is long.
     pub(super) fn release(&self, part: u32) -> Result<(), StoreError> {
-        let mut released = Vec::new();
-        for table in RAW {
-            let parts = self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
-            released.extend(parts.iter().map(|part| &*part.file.path));
-        }
-        released.retain(|path| self.is_released(path));
+        let parts_of =
+            |table: &Table| self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
+        let paths = RAW.iter().flat_map(|table| parts_of(table)).map(|part| &*part.file.path);
+        let (released, retained): (Vec<_>, Vec<_>) = paths.partition(|path| self.is_released(path));
+        self.store.let_go(retained);
         self.store.remove_all(released)
     }
 

@@ -5,6 +5,7 @@
 //! and are put on the disk together: a receipt is written only when the parts that it names last.
 //! Names are relative, with `/`, below the root.
 
+mod cached;
 mod hash;
 mod later;
 mod lock;
@@ -137,6 +138,14 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn unsynced(&self) -> Vec<String> {
         self.later.names()
+    }
+
+    /// Lets the system forget what it keeps of these files in its memory: for large ones that nobody
+    /// reads soon, which would push out what others need. Only what is on the disk is forgotten.
+    pub fn let_go<'n>(&self, names: impl IntoIterator<Item = &'n str>) {
+        for name in names {
+            cached::let_go(&self.path(name));
+        }
     }
 
     /// Removes a file for good: it does not come back after a power cut. One that is not there is

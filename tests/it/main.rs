@@ -18,6 +18,8 @@ mod kill;
 mod layers;
 mod model;
 mod overlap;
+#[cfg(target_os = "linux")]
+mod page_cache;
 mod parity;
 mod prefixes;
 mod readers;

@@ -1,0 +1,17 @@
+//! What the system keeps in its memory of files that were written or read.
+
+use std::path::Path;
+
+/// Lets the system forget what it keeps of a file, as far as that is on the disk. It is advice: the
+/// file stays as it is, and where it cannot be given nothing else changes.
+#[cfg(target_os = "linux")]
+pub(super) fn let_go(path: &Path) {
+    use rustix::fs::{Advice, fadvise};
+
+    if let Ok(file) = std::fs::File::open(path) {
+        let _ = fadvise(&file, 0, None, Advice::DontNeed);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn let_go(_path: &Path) {}
