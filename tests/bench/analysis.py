@@ -56,7 +56,10 @@ def ours(command: list) -> dict[str, float]:
     events = [json.loads(line) for line in log]
     ended = [event for event in events if event["event"] == "finished"]
     if {event["stage"] for event in ended} != set(STAGES):
-        raise SystemExit(f"error: {' '.join(map(str, command))} did not do just {STAGES}")
+        raise SystemExit(
+            f"error: {' '.join(map(str, command))} did not do just {STAGES}: "
+            "if another version of aqlens dumped its tables, delete the run directory"
+        )
     return {s: sum(e["seconds"] for e in ended if e["stage"] == s) for s in STAGES}
 
 
