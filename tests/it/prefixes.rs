@@ -232,6 +232,27 @@ fn the_next_shard_may_begin_when_all_batches_have_and_before_the_self_proof() {
 }
 
 #[test]
+fn the_next_shard_may_begin_while_the_last_batch_still_runs() {
+    for share in [false, true] {
+        let seen = Arc::default();
+        let echo = |milliseconds| Echo {
+            delay: Duration::from_millis(milliseconds),
+            seen: Arc::clone(&seen),
+            ..Echo::default()
+        };
+        let first_told = Mutex::new(None);
+        let tell = || {
+            first_told.lock().unwrap().get_or_insert(seen.lock().unwrap().len());
+        };
+        let engine = on_each([echo(5), echo(300)]);
+        Extraction::telling(&engine, config(share, 40), &prompts(), &tell);
+        // All but the slow one's last and the one that is proved.
+        let all = seen.lock().unwrap().len();
+        assert_eq!(first_told.into_inner().unwrap(), Some(all - 2), "shared prefixes: {share}");
+    }
+}
+
+#[test]
 fn a_number_that_is_none_in_a_start_is_told_of_every_prompt_that_has_it() {
     let question = tiny::tokenizer().encode(TASKS[0].1, 0..0).unwrap().ids;
     let others: Vec<i32> = TASKS[1..]
