@@ -14,6 +14,10 @@ READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '
 ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.11'" \
 	"scipy==1.17.1; python_version >= '3.11'" "scipy; python_version < '3.11'" pytest==9.2.0
 
+# ONNX Runtime reports on its use otherwise, wherever a test or a benchmark loads it; aqlens itself and
+# export/ see to that alone.
+export ORT_DISABLE_TELEMETRY ?= 1
+
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
 .PHONY: help demo build venv venv-test test test-oracle test-packages test-export test-browser check fmt deny bench fixtures schema clean

@@ -21,6 +21,8 @@
 //! | 5 | [`pipeline`] | configuration, plan, fingerprints, the executor |
 //! | 6 | [`cli`] | the command line and the terminal |
 
+#![forbid(unsafe_code)]
+
 pub mod prompt;
 
 pub mod monitor;

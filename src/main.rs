@@ -6,5 +6,20 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> aqlens::cli::Exit {
+    keep_to_this_machine();
     aqlens::cli::main(std::env::args_os())
+}
+
+/// Microsoft's builds of ONNX Runtime from 1.29 on note every process in a database in the home
+/// folder and send that to Microsoft, before their API can be told not to: only this variable
+/// prevents it (ONNX Runtime's Privacy.md). Who has set it is let have their way.
+fn keep_to_this_machine() {
+    const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
+    if std::env::var_os(TELEMETRY_OFF).is_none() {
+        // SAFETY: first thing in `main`, no other thread is there that could read the environment.
+        #[expect(unsafe_code, reason = "the library reads it from the environment alone")]
+        unsafe {
+            std::env::set_var(TELEMETRY_OFF, "1");
+        }
+    }
 }

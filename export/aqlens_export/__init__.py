@@ -6,4 +6,9 @@ and `folder` (-> model.json, the finished folder). `run.export_model` joins them
 the command line.
 """
 
+import os
+
+# Read when ONNX Runtime is imported: its builds report on their use otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __version__ = "0.1.0"

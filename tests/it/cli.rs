@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Ended, aqlens, file, without_runtime};
+use crate::common::{Ended, aqlens, aqlens_in, file, without_runtime};
+use crate::model::assert_says;
 
 /// A folder with a pipeline on the tiny model that a test makes wrong.
 pub(crate) struct Folder {
@@ -91,6 +92,16 @@ fn refuses_pipeline(from: &str, to: &str, words: &[&str]) {
     refuses(&ended, 2, words);
     assert!(ended.stderr.contains("pipeline.yml"), "names the file:\n{}", ended.stderr);
     assert!(!folder.path().join("runs").exists(), "nothing is made for a wrong pipeline");
+}
+
+#[test]
+fn onnx_runtime_leaves_nothing_in_the_home_folder_and_so_reports_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let ended: Ended =
+        aqlens_in(home.path()).arg("doctor").env("HOME", home.path()).output().unwrap().into();
+    assert_says(&ended.stdout, &["libonnxruntime"]);
+    let left: Vec<_> = home.path().read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
