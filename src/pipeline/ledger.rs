@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::closing::Closing;
 use super::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
 use crate::stage::{Outcome, Scope, Stage};
-use crate::store::{Store, StoreError, hex_sha256};
+use crate::store::{PieceLock, Store, StoreError, hex_sha256};
 use crate::table::TableError;
 use crate::table::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::table::schema::{ACTIVATIONS, ALL, ATTENTION, LOGITS, Table};
@@ -28,6 +29,8 @@ pub(super) struct Ledger<'a> {
     held: BTreeMap<String, String>,
     /// Tables that were written before all shards: every shard reads their one part.
     whole: BTreeSet<&'static str>,
+    /// Receipts that name raw tables which are to be deleted, and so wait until those are.
+    held_back: Vec<Receipt>,
     total: Total,
     /// Likewise, of what this process did.
     done: Total,
@@ -70,6 +73,7 @@ impl<'a> Ledger<'a> {
             known: BTreeSet::new(),
             held: BTreeMap::new(),
             whole: BTreeSet::new(),
+            held_back: Vec::new(),
             total: Total::default(),
             done: Total::default(),
         }
@@ -87,6 +91,7 @@ impl<'a> Ledger<'a> {
             known: BTreeSet::new(),
             held: BTreeMap::new(),
             whole: self.whole.clone(),
+            held_back: Vec::new(),
             total: Total::default(),
             done: Total::default(),
         }
@@ -223,7 +228,8 @@ impl<'a> Ledger<'a> {
         self.store.remove(&Receipt::file(stage.kind(), part))
     }
 
-    /// Writes the receipt of finished work.
+    /// Writes the receipt of finished work, or holds it back until [`Self::closing`] when it names raw
+    /// tables that go.
     pub(super) fn record(
         &mut self,
         stage: &dyn Stage,
@@ -242,23 +248,38 @@ impl<'a> Ledger<'a> {
             effort,
             parts: outcome.parts,
         };
-        receipt.write(self.store)?;
+        let is_held_back = receipt.parts.iter().any(|p| self.is_released(&p.file.path));
+        if !is_held_back {
+            receipt.write(self.store)?;
+        }
         self.total.add(&receipt);
         self.done.add(&receipt);
-        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint);
-        self.remember(stage, part, receipt.parts);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint.clone());
+        self.remember(stage, part, receipt.parts.clone());
+        if is_held_back {
+            self.held_back.push(receipt);
+        }
         Ok(())
     }
 
-    /// Deletes a shard's raw tables that the pipeline does not retain, and has the system forget the
-    /// others: no stage reads them once the shard is done, and they are as large as the run is long.
-    pub(super) fn release(&self, part: u32) -> Result<(), StoreError> {
+    /// What is left to do for a shard whose stages are done: its raw tables that the pipeline does not
+    /// retain go, and the system forgets the others.
+    pub(super) fn closing(&mut self, part: u32, piece: Option<PieceLock>) -> Closing {
         let parts_of =
             |table: &Table| self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
-        let paths = RAW.iter().flat_map(|table| parts_of(table)).map(|part| &*part.file.path);
-        let (released, retained): (Vec<_>, Vec<_>) = paths.partition(|path| self.is_released(path));
-        self.store.let_go(retained);
-        self.store.remove_all(released)
+        let paths = RAW.iter().flat_map(|table| parts_of(table)).map(|part| part.file.path.clone());
+        let (released, retained) = paths.partition(|path| self.is_released(path));
+        let held_back = std::mem::take(&mut self.held_back);
+        Closing { store: self.store.clone(), released, retained, held_back, piece }
+    }
+
+    /// Keeps what a shard has so far, its raw tables among it, when it is not finished now.
+    pub(super) fn keep(&mut self) {
+        for receipt in self.held_back.drain(..) {
+            // The run has failed already, which is told; without the receipt its stage is done again.
+            let _ = receipt.write(self.store);
+        }
+        let _ = Receipt::settle(self.store);
     }
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not

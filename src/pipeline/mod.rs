@@ -1,5 +1,6 @@
 //! The pipeline: its configuration, its plan, and the executor.
 
+mod closing;
 pub mod config;
 mod controls;
 mod fingerprint;

@@ -38,6 +38,15 @@ impl Later {
         self.0.lock().unwrap().iter().map(|file| file.name.clone()).collect()
     }
 
+    /// These need not be put on the disk any more.
+    pub(super) fn forget(&self, is_gone: impl Fn(&str) -> bool) {
+        let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone: Vec<Unsynced> = files.extract_if(.., |file| is_gone(&file.name)).collect();
+        // Closed when the lock is, not while others wait for it.
+        drop(files);
+        drop(gone);
+    }
+
     /// Puts those of the wanted names on the disk, and their folders; one that is not known is there
     /// already.
     pub(super) fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {

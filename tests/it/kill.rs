@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use aqlens::table::schema::ALL;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use rstest::rstest;
 
 use crate::common::{aqlens, aqlens_in, file};
 use crate::resume::{finished, tables};
@@ -15,10 +16,13 @@ use crate::resume::{finished, tables};
 /// How many running processes are killed.
 const KILLS: usize = 50;
 
-#[test]
-fn runs_killed_at_random_moments_end_as_an_undisturbed_one() {
+#[rstest]
+#[case::retained("retain=[activations, attention, logits]")]
+#[case::released("retain=[]")]
+fn runs_killed_at_random_moments_end_as_an_undisturbed_one(#[case] retain: &str) {
     let pipeline = file("tests/fixtures/tiny.yml");
     let args = ["run", pipeline.to_str().unwrap(), "--set", "shard_inputs=2", "--threads", "1"];
+    let args = [&args[..], &["--set", retain]].concat();
     let whole = tempfile::tempdir().unwrap();
     assert_eq!(aqlens(whole.path(), &args).code, 0);
     let undisturbed = shortest_run(&args);
@@ -34,7 +38,7 @@ fn runs_killed_at_random_moments_end_as_an_undisturbed_one() {
         assert!(folders <= 2 * KILLS, "the kills come too late to test anything: {kills}");
         loop {
             let mut child = aqlens_in(folder.path())
-                .args(args)
+                .args(&args)
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
                 .spawn()

@@ -26,6 +26,7 @@ mod readers;
 mod readout;
 mod recheck;
 mod reference;
+mod released;
 mod report;
 mod resume;
 mod scheduling;

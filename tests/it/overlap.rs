@@ -5,6 +5,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rstest::rstest;
+
 use crate::cli::put;
 use crate::resume::finished;
 use crate::shards::{Folder, assert_same_files};
@@ -41,24 +43,27 @@ fn a_shard_is_extracted_while_the_one_before_it_is_analysed() {
     assert!(ahead.count() >= 6, "extraction waits for the analyses:\n{log}");
 }
 
-#[test]
-fn a_failing_analysis_stops_the_extraction() {
+#[rstest]
+#[case::retained("retain=[activations, attention, logits]")]
+#[case::released("retain=[]")]
+fn a_failing_analysis_stops_the_extraction(#[case] retain: &str) {
     let folder = Folder::new();
+    let shards = ["--set", "shard_inputs=1", "--set", retain];
     folder.done(&["--set", "shard_inputs=100"]);
     fs::remove_dir_all(folder.path("tables/similarity")).unwrap();
     // A file where the table's folder should be.
     put(&folder.path("tables/similarity"), b"");
-    let ended = folder.run(&["--set", "shard_inputs=1"]);
+    let ended = folder.run(&shards);
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("stage 'similarity' failed on shard 0"), "{}", ended.stderr);
     let started = stages(&ended.stderr, "started");
     let extracted = started.iter().filter(|stage| stage.starts_with("extract")).count();
     assert!((1..=2).contains(&extracted), "two shards at most are in flight: {started:?}");
     fs::remove_file(folder.path("tables/similarity")).unwrap();
-    let again = finished(&folder.done(&["--set", "shard_inputs=1"]));
+    let again = finished(&folder.done(&shards));
     assert!(!again.contains(&"extract:0".to_owned()), "what was done stays done: {again:?}");
     let fresh = Folder::new();
-    fresh.done(&["--set", "shard_inputs=1"]);
+    fresh.done(&shards);
     assert_same_files(&folder.path(""), &fresh.path(""));
 }
 
@@ -72,12 +77,18 @@ fn a_failing_extraction_is_told_after_the_shards_before_it_are_done() {
     let done = finished(&ended.stderr);
     assert!(done.contains(&"tokens:7".to_owned()), "{done:?}");
     assert!(!done.iter().any(|stage| stage.ends_with(":8")), "{done:?}");
+    let lines = ended.stderr.lines().filter(|line| line.contains(r#""event":"shard""#));
+    assert_eq!(lines.count(), 8, "shards 0 to 7 are told to be done:\n{}", ended.stderr);
 }
 
-#[test]
-fn a_run_that_is_told_to_stop_stops_both_shards_cleanly_and_goes_on_from_there() {
+#[rstest]
+#[case::retained("retain=[activations, attention, logits]")]
+#[case::released("retain=[]")]
+fn a_run_that_is_told_to_stop_stops_both_shards_cleanly_and_goes_on_from_there(
+    #[case] retain: &str,
+) {
     let folder = Folder::new();
-    let shards = ["--set", "shard_inputs=1"];
+    let shards = ["--set", "shard_inputs=1", "--set", retain];
     let mut child =
         folder.command(&shards).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&mut child, "\"event\":\"shard\"");

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use aqlens::pipeline::lineage::{RunRecord, State};
 use aqlens::store::Store;
+use rstest::rstest;
 
 use crate::cli::refuses;
 use crate::common::{Ended, aqlens, aqlens_in, file};
@@ -90,11 +91,13 @@ pub(crate) fn assert_same_files(ours: &Path, theirs: &Path) {
 
 const SHARES: [&[&str]; 3] = [&["--shard", "0/3"], &["--shard", "1/3"], &["--shard", "2/3"]];
 
-#[test]
-fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte() {
+#[rstest]
+#[case::retained("retain=[activations, attention, logits]")]
+#[case::released("retain=[]")]
+fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte(#[case] retain: &str) {
     let (one, three) = (Folder::new(), Folder::new());
-    let whole = one.done(&["--threads", "1"]);
-    let threads: &[&str] = &["--threads", "1"];
+    let threads: &[&str] = &["--threads", "1", "--set", retain];
+    let whole = one.done(threads);
     let shares = SHARES.map(|share| [share, threads].concat());
     let logs = three.together(&[&shares[0], &shares[1], &shares[2]]);
     for (k, log) in logs.iter().enumerate() {
@@ -105,7 +108,7 @@ fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte() {
         assert!(log.contains(&format!("share {k}/3 is done: 2 of the run's 6 shards")), "{log}");
         assert!(!finished(log).iter().any(|done| done.ends_with(":null")), "nothing is reduced");
     }
-    let last = three.done(&["--finish", "--threads", "1"]);
+    let last = three.done(&[&["--finish"], threads].concat());
     assert!(finished(&last).iter().all(|done| done.ends_with(":null")), "{last}");
     assert_same_files(&three.path(""), &one.path(""));
 
@@ -139,18 +142,20 @@ fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
     folder.done(&["--finish"]);
 }
 
-#[test]
-fn processes_that_want_the_same_shards_do_each_once() {
+#[rstest]
+#[case::retained("retain=[activations, attention, logits]")]
+#[case::released("retain=[]")]
+fn processes_that_want_the_same_shards_do_each_once(#[case] retain: &str) {
     let folder = Folder::new();
-    let same: &[&str] = &["--shard", "0/1"];
-    let logs = folder.together(&[same, same, &["--shard", "1/2"]]);
+    let same: &[&str] = &["--shard", "0/1", "--set", retain];
+    let logs = folder.together(&[same, same, &["--shard", "1/2", "--set", retain]]);
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for done in logs.iter().flat_map(|log| finished(log)) {
         *times.entry(done).or_default() += 1;
     }
     assert_eq!(times.len(), 6 * 4, "{times:?}");
     assert!(times.values().all(|n| *n == 1), "{times:?}");
-    folder.done(&["--finish"]);
+    folder.done(&["--finish", "--set", retain]);
 }
 
 #[test]

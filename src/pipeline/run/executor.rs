@@ -7,9 +7,10 @@ use super::RunError;
 use super::relay::Load;
 use crate::model::{Engine, Tokenizer};
 use crate::monitor::{Event, Monitor};
+use crate::pipeline::closing::Underway;
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::lineage::{Counts, RunRecord, State};
-use crate::pipeline::plan::{Plan, PlanError};
+use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, skips};
 use crate::prompt::Prompt;
@@ -103,6 +104,8 @@ pub(super) struct Begun<'a, Step> {
 pub(super) struct Executor<'a> {
     pub(super) work: Work<'a>,
     pub(super) ledger: Ledger<'a>,
+    /// The end of the last shard whose stages were done, and what is to be told then.
+    pub(super) closing: Option<(Underway, Event<'static>)>,
 }
 
 impl<'a> Executor<'a> {
@@ -169,13 +172,15 @@ impl<'a> Executor<'a> {
             let _piece = self.work.wait_for_piece("before")?;
             self.run_before(plan)?;
         }
-        self.run_shards_of(plan, share)
+        self.run_shards_of(plan, share)?;
+        self.close()
     }
 
     fn run_before(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
         for stage in self.work.stages(Scope::Before) {
             self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
         }
+        Receipt::settle(self.work.store)?;
         // Shards take what such a stage wrote when it is there: not that of an earlier plan.
         let later = [self.work.stages(Scope::Shard), self.work.stages(Scope::Run)].concat();
         self.ledger.remove_stale(&later)?;
@@ -184,23 +189,39 @@ impl<'a> Executor<'a> {
 
     /// The stages over the whole run, once every shard is done.
     pub(super) fn reduce(&mut self) -> Result<(), RunError> {
+        // They may use raw tables that stay, and must not see those that go.
+        self.close()?;
         let reducing = self.work.stages(Scope::Run);
         // Before the reducing stages: they must not see what an earlier plan left.
         self.ledger.remove_stale(&reducing)?;
         self.run_scope(&reducing, 0, &[], &BTreeSet::new(), None)?;
+        Receipt::settle(self.work.store)?;
         self.ledger.remove_stale(&[])?;
         Ok(())
     }
 
     /// The stages of a shard that the model is done with.
     pub(super) fn run_shard(&mut self, load: Load<'a, Finish<'a>>) -> Result<(), RunError> {
-        let Load { shard, piece, must_redo, begun } = load;
+        let Load { shard: ShardPlan { part, prompts }, piece, must_redo, begun } = load;
         let stages = self.work.stages(Scope::Shard);
-        self.run_scope(&stages, shard.part, &shard.prompts, &must_redo, begun)?;
-        self.ledger.release(shard.part)?;
-        drop(piece);
-        let prompts = shard.prompts.len() as u64;
-        self.work.monitor.event(&Event::ShardFinished { shard: shard.part, prompts });
+        let ran = self.run_scope(&stages, part, &prompts, &must_redo, begun);
+        if let Err(error) = ran {
+            self.ledger.keep();
+            return Err(error);
+        }
+        self.close()?;
+        let closing = self.ledger.closing(part, piece).begin();
+        let prompts = prompts.len() as u64;
+        self.closing = Some((closing, Event::ShardFinished { shard: part, prompts }));
+        Ok(())
+    }
+
+    /// Waits until the last shard is closed whose stages were done, and tells of it.
+    pub(super) fn close(&mut self) -> Result<(), RunError> {
+        if let Some((closing, finished)) = self.closing.take() {
+            closing.wait()?;
+            self.work.monitor.event(&finished);
+        }
         Ok(())
     }
 
@@ -239,7 +260,6 @@ impl<'a> Executor<'a> {
             self.ledger.record(stage, part, fingerprint, outcome, effort)?;
             self.check_skipped()?;
         }
-        Receipt::settle(self.work.store)?;
         Ok(())
     }
 

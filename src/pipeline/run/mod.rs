@@ -116,7 +116,11 @@ pub fn run(
         prompts: plan.n_prompts(),
     };
     let run = Run {
-        executor: Executor { work, ledger: Ledger::new(&store, ground, &pipeline.retain) },
+        executor: Executor {
+            work,
+            ledger: Ledger::new(&store, ground, &pipeline.retain),
+            closing: None,
+        },
         plan: &plan,
         record: record(pipeline, lineage, work),
         resolved: &resolved,

@@ -130,7 +130,7 @@ impl Executor<'_> {
         let ahead = Ahead { work: self.work, monitor: &monitor, look: self.ledger.look() };
         let ahead = &ahead;
         let compute = &ahead.computing();
-        thread::scope(|threads| {
+        let done = thread::scope(|threads| {
             let _stop = StopOnDrop(&stop);
             let (to_model, prepared) = sync_channel(0);
             let (to_tables, ready) = channel();
@@ -146,7 +146,12 @@ impl Executor<'_> {
                 let _ = written.send(());
             }
             Ok(end_of(feeder))
-        })
+        });
+        if done.is_err() {
+            // The shard before the one that failed is done all the same.
+            self.close()?;
+        }
+        done
     }
 }
 
