@@ -18,7 +18,7 @@ use crate::store::{Store, StoreError};
 const WIDEST: usize = 48;
 
 /// Rows read at a time.
-const BLOCK: usize = 4096;
+const BLOCK: usize = 256;
 
 /// Some rows of a table.
 #[derive(Debug, Default)]
