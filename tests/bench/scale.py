@@ -1,12 +1,13 @@
 """How a run grows with its prompts: memory, disk, time.  docs/benchmarks.md, "Many prompts".
 
     python tests/bench/scale.py [--sizes 1000 2000 10000 100000] [--runs N] [--threads N]
+                                [--model DIR]
 
-The demo model over the shipped scenes and tasks, each scene as often as it takes under new ids;
-`retain: []`, the notebook's stages and the report. Needs the release binary alone (AQLENS, or
-target/release/aqlens). Each size runs N times (the default: so often that it takes about as many
-prompts as the largest, five times at most), the sizes in turn, and beside them a run of one input,
-whose time is that of opening the model: the time of a prompt is told with it and without.
+The demo model, or the one in DIR, over the shipped scenes and tasks, each scene as often as it
+takes under new ids; `retain: []`, the notebook's stages and the report. Needs the release binary
+alone (AQLENS, or target/release/aqlens). Each size runs so often that it takes about as many
+prompts as the largest, N times at most (default 5), the sizes in turn, and beside them a run of one
+input, whose time is that of opening the model: the time of a prompt is told with it and without.
 """
 
 import argparse
@@ -78,7 +79,7 @@ def size(folder: Path) -> int:
     return total
 
 
-def write_pipeline(folder: Path, prompts: int) -> Path:
+def write_pipeline(folder: Path, model: Path, prompts: int) -> Path:
     scenes = (ROOT / "data/scenes.jsonl").read_text(encoding="utf-8").splitlines()
     inputs = folder / f"inputs-{prompts}.jsonl"
     with inputs.open("w", encoding="utf-8") as file:
@@ -87,7 +88,7 @@ def write_pipeline(folder: Path, prompts: int) -> Path:
     tasks = {"file": str(ROOT / "data/tasks.csv"), "id": "task", "text": "question"}
     pipeline = {
         "name": f"scale-{prompts}",
-        "model": str(ROOT / "data/demo"),
+        "model": str(model),
         "provider": "cpu",
         "retain": [],
         "scenarios": [
@@ -99,7 +100,7 @@ def write_pipeline(folder: Path, prompts: int) -> Path:
         ],
         "stages": [{"kind": kind} for kind in STAGES],
     }
-    path = folder / f"scale-{prompts}.yml"
+    path = folder / f"scale-{model.name}-{prompts}.yml"
     # JSON is YAML.
     path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
     return path
@@ -162,16 +163,19 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measures how a run grows with its prompts.")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 2_000, 10_000, 100_000])
-    parser.add_argument("--runs", type=int, help="how often each size runs")
+    parser.add_argument("--runs", type=int, default=5, help="how often each size runs at most")
+    parser.add_argument("--model", type=Path, default=ROOT / "data/demo", help="a model folder")
     parser.add_argument("--threads", type=int, help="default: one a core")
     args = parser.parse_args()
     aqlens, folder = machine.binary(), machine.work_folder()
     threads = ["--threads", str(args.threads)] if args.threads else []
     sizes = [OPENING, *args.sizes]
-    pipelines = {size: write_pipeline(folder, size) for size in sizes}
-    often = {size: args.runs or min(5, max(1, max(sizes) // size)) for size in sizes}
+    model = args.model.resolve()
+    pipelines = {size: write_pipeline(folder, model, size) for size in sizes}
+    often = {size: min(args.runs, max(1, max(sizes) // size)) for size in sizes}
     results: dict[int, list[Run]] = {size: [] for size in sizes}
-    print(f"\n## Many prompts: the demo model, `retain: []`\n\n- Machine: {machine.describe()}")
+    name = json.loads((model / "model.json").read_text(encoding="utf-8"))["source"]["name"]
+    print(f"\n## Many prompts: model {name}, `retain: []`\n\n- Machine: {machine.describe()}")
     for number in range(max(often.values())):
         for size_ in sizes:
             if number < often[size_]:
