@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::ModelError;
 use super::reference::{Probe, Shape};
+use super::{ModelError, end_of};
 use crate::store::{hex_sha256, sha256_of_file};
 
 /// Name of the file in a model folder that says what the model is.
@@ -48,8 +48,8 @@ pub struct ModelCard {
     pub exporter: BTreeMap<String, serde_json::Value>,
     /// What the graph must compute.
     pub probe: Probe,
-    /// Set once the files were found to be the exported ones; shared by clones.
-    verified: Arc<OnceLock<()>>,
+    /// Whether the files were found to be the exported ones; held by who hashes them, shared by clones.
+    verified: Arc<Mutex<bool>>,
 }
 
 /// Where a model's weights came from.
@@ -138,17 +138,28 @@ impl ModelCard {
     /// # Errors
     /// Names the first file, in the order of names, that is missing or another.
     pub fn verify_files(&self) -> Result<(), ModelError> {
-        if self.verified.get().is_some() {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if *verified {
             return Ok(());
         }
-        let checks: Vec<Result<(), ModelError>> =
-            self.files.par_iter().map(|(name, facts)| self.verify(name, facts)).collect();
+        // Not by rayon's threads: those may be waiting for a model that is being opened.
+        let checks: Vec<Result<(), ModelError>> = thread::scope(|scope| {
+            let files = self.files.iter();
+            let begun: Vec<_> =
+                files.map(|(name, facts)| scope.spawn(|| self.verify(name, facts))).collect();
+            begun.into_iter().map(end_of).collect()
+        });
         checks.into_iter().collect::<Result<(), _>>()?;
-        self.verified.get_or_init(|| ());
+        *verified = true;
         Ok(())
     }
 
-    fn verify(&self, name: &str, facts: &FileFacts) -> Result<(), ModelError> {
+    /// [`Self::verify_files`] without their content: enough to read them without a crash.
+    pub(super) fn verify_sizes(&self) -> Result<(), ModelError> {
+        self.files.iter().try_for_each(|(name, facts)| self.verify_size(name, facts).map(drop))
+    }
+
+    fn verify_size(&self, name: &str, facts: &FileFacts) -> Result<PathBuf, ModelError> {
         let path = self.folder.join(name);
         let bytes = match fs::metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -160,6 +171,11 @@ impl ModelCard {
             let (expected, found) = (format!("{} bytes", facts.bytes), format!("{bytes} bytes"));
             return Err(ModelError::Changed { path, expected, found });
         }
+        Ok(path)
+    }
+
+    fn verify(&self, name: &str, facts: &FileFacts) -> Result<(), ModelError> {
+        let path = self.verify_size(name, facts)?;
         let found = sha256_of_file(&path)
             .map_err(|source| ModelError::Read { path: path.clone(), source })?;
         if found != facts.sha256 {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::sessions::{self, Sessions};
-use super::{Batch, ModelCard, ModelError, batch, onnx, probe};
+use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
 
 /// What the pipeline or the command line asks for.
 #[derive(
@@ -277,8 +277,6 @@ impl Engine {
             return Ok(sessions);
         }
         let facts = self.facts()?;
-        // Hashed without the lock: that work is rayon's, whose threads may be waiting for the lock.
-        self.model.card.verify_files()?;
         let _opening = self.model.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sessions) = self.model.sessions.get() {
             return Ok(sessions);
@@ -287,9 +285,11 @@ impl Engine {
         Ok(self.model.sessions.get_or_init(|| sessions))
     }
 
-    /// Opens the graph as often as batches are to run at once, side by side, and probes each.
+    /// Opens the graph as often as batches are to run at once, side by side, and probes each; the
+    /// files are hashed meanwhile, and nothing is made of them when they are not the exported ones.
     fn open_sessions(&self, facts: &EngineFacts) -> Result<Sessions, ModelError> {
         let card = &self.model.card;
+        card.verify_sizes()?;
         let count = match facts.provider {
             Provider::Cpu => sessions::count(facts.threads, card.weights_bytes()),
             Provider::Cuda => 1,
@@ -301,13 +301,12 @@ impl Engine {
             probe::check(card, &path, facts, &mut session)?;
             Ok(Box::new(session))
         };
-        let opened: Vec<_> = thread::scope(|scope| {
+        let (verified, opened) = thread::scope(|scope| {
             let opening: Vec<_> = (0..count).map(|_| scope.spawn(open)).collect();
-            let wait = |thread: thread::ScopedJoinHandle<'_, _>| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            };
-            opening.into_iter().map(wait).collect()
+            let verified = card.verify_files();
+            (verified, opening.into_iter().map(end_of).collect::<Vec<_>>())
         });
+        verified?;
         Ok(Sessions::new(opened.into_iter().collect::<Result<_, _>>()?))
     }
 

@@ -26,3 +26,11 @@ pub use prefix::{Past, PrefixPlan, PrefixSet, Prefixes, plan_prefixes};
 pub use probe::Tolerance;
 pub use reference::Probe;
 pub use tokens::{Encoded, Tokenizer};
+
+use std::panic;
+use std::thread::ScopedJoinHandle;
+
+/// What a thread gave; goes on with its panic.
+fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+}

@@ -13,6 +13,7 @@ mod relay;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Instant;
 
 pub use answer::Marks;
@@ -98,40 +99,73 @@ pub fn run(
     {
         return Ok(nothing_to_do(counts, started, monitor));
     }
+    let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
     // Taken first: a file that changes while it is hashed then has another one later.
     let stamps = answer::stamps(&pipeline.card);
-    pipeline.card.verify_files()?;
-    let tokenizer = Tokenizer::load(&pipeline.card)?;
-    let plan = Plan::new(pipeline, &tokenizer)?;
-    let facts = engine.facts()?;
-    let lineage = Lineage::new(pipeline, &resolved, plan.sha256()?, facts);
-    let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
-    let work = Work {
-        pipeline,
-        store: &store,
-        engine: &engine,
-        tokenizer: &tokenizer,
-        monitor,
-        shards: plan.n_shards(),
-        prompts: plan.n_prompts(),
-    };
-    let run = Run {
-        executor: Executor {
-            work,
-            ledger: Ledger::new(&store, ground, &pipeline.retain),
-            closing: None,
-        },
-        plan: &plan,
-        record: record(pipeline, lineage, work),
-        resolved: &resolved,
-        stamps,
-        facts,
-        started,
-    };
-    match options.portion {
-        Portion::Whole => run.whole(options.recheck),
-        Portion::Finish => run.finish(options.recheck),
-        Portion::Share(share) => run.share(share),
+    let setting =
+        Setting { pipeline, options, monitor, resolved: &resolved, store: &store, engine: &engine };
+    thread::scope(|threads| {
+        if begins {
+            // The model is sure to be needed: it is opened while the prompts are laid out. Should it not
+            // open, whoever needs it first says so.
+            threads.spawn(|| engine.open());
+        }
+        setting.carry_out(stamps, started)
+    })
+}
+
+/// What a run is done with.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    pipeline: &'a Pipeline,
+    options: &'a RunOptions,
+    monitor: &'a dyn Monitor,
+    resolved: &'a str,
+    store: &'a Store,
+    engine: &'a Engine,
+}
+
+impl Setting<'_> {
+    /// Does what no receipt proves done.
+    fn carry_out(
+        self,
+        stamps: Option<BTreeMap<String, FileStamp>>,
+        started: Instant,
+    ) -> Result<RunSummary, RunError> {
+        let Self { pipeline, options, monitor, resolved, store, engine } = self;
+        pipeline.card.verify_files()?;
+        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let plan = Plan::new(pipeline, &tokenizer)?;
+        let facts = engine.facts()?;
+        let lineage = Lineage::new(pipeline, resolved, plan.sha256()?, facts);
+        let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
+        let work = Work {
+            pipeline,
+            store,
+            engine,
+            tokenizer: &tokenizer,
+            monitor,
+            shards: plan.n_shards(),
+            prompts: plan.n_prompts(),
+        };
+        let run = Run {
+            executor: Executor {
+                work,
+                ledger: Ledger::new(store, ground, &pipeline.retain),
+                closing: None,
+            },
+            plan: &plan,
+            record: record(pipeline, lineage, work),
+            resolved,
+            stamps,
+            facts,
+            started,
+        };
+        match options.portion {
+            Portion::Whole => run.whole(options.recheck),
+            Portion::Finish => run.finish(options.recheck),
+            Portion::Share(share) => run.share(share),
+        }
     }
 }
 
