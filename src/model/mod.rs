@@ -31,6 +31,6 @@ use std::panic;
 use std::thread::ScopedJoinHandle;
 
 /// What a thread gave; goes on with its panic.
-fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
+pub(crate) fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
 }

@@ -12,15 +12,15 @@
 //! a shard is told when its turn comes, after the shards in front of it: as if there was one thread.
 
 use std::collections::BTreeSet;
-use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, channel, sync_channel};
-use std::thread::{self, ScopedJoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use super::RunError;
 use super::executor::{Begun, Executor, Work, failed};
 use super::follow::{Tell, follow};
+use crate::model::end_of;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::ledger::Ledger;
 use crate::pipeline::plan::{Plan, ShardPlan};
@@ -48,11 +48,6 @@ pub(super) struct Load<'a, Step> {
 }
 
 type Handed<'a, Step> = Result<Load<'a, Step>, RunError>;
-
-/// What a thread gave; goes on with its panic.
-fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
-}
 
 /// Which shards to do.
 #[derive(Clone, Copy)]
