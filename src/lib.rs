@@ -9,17 +9,21 @@
 //! ```
 //!
 //! The modules stand in layers, lowest first; a module uses only modules declared above it (a test
-//! reads this file and enforces it):
+//! reads this file and enforces it), and no two files import each other:
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
 //! | 0 | [`prompt`], [`monitor`], [`math`] | keys and prompts, progress events, pure numerics |
-//! | 1 | [`store`], [`spec`] | atomic files of a run directory; YAML text, spans and problems |
-//! | 2 | [`table`] | every table's columns, its Parquet writer and reader, receipts |
-//! | 3 | [`model`], [`render`] | model folder, tokenizer, ONNX Runtime; SVG and HTML |
-//! | 4 | [`stage`] | one file a stage |
-//! | 5 | [`pipeline`] | configuration, plan, fingerprints, the executor |
-//! | 6 | [`cli`] | the command line and the terminal |
+//! | 1 | [`store`], [`yaml`] | files that appear whole; YAML text, spans and problems |
+//! | 2 | [`model`] | model folder, tokenizer, ONNX Runtime |
+//! | 3 | [`run_dir`] | a run directory: its names, record, receipts, summary |
+//! | 4 | [`table`], [`render`] | every table's columns, its reader and writer; SVG and HTML |
+//! | 5 | [`stage`] | what a stage is, and the tools that stages share |
+//! | 6 | [`stages`] | one file or folder a stage, and the one list of them |
+//! | 7 | [`pipeline`] | what is to be done: configuration, inputs, plan |
+//! | 8 | [`ledger`], [`verify`] | what is done: receipts compared with the plan, files with receipts |
+//! | 9 | [`run`] | does what is not done |
+//! | 10 | [`cli`] | the command line and the terminal |
 
 #![forbid(unsafe_code)]
 
@@ -31,16 +35,26 @@ pub mod math;
 
 pub mod store;
 
-pub mod spec;
-
-pub mod table;
+pub mod yaml;
 
 pub mod model;
+
+pub mod run_dir;
+
+pub mod table;
 
 pub mod render;
 
 pub mod stage;
 
+pub mod stages;
+
 pub mod pipeline;
+
+pub mod ledger;
+
+pub mod verify;
+
+pub mod run;
 
 pub mod cli;

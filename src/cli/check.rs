@@ -10,12 +10,14 @@ use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::run::{engine_options, use_threads};
 use super::{CliError, Exit};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
-use crate::pipeline::config::{self, ConfigError};
+use crate::pipeline::Pipeline;
+use crate::pipeline::config;
+use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::pipeline::{Pipeline, skips};
 use crate::prompt::PromptKey;
-use crate::spec::Problem;
-use crate::stage::extract::TooLong;
+use crate::run::skips;
+use crate::stages::extract::TooLong;
+use crate::yaml::Problem;
 
 /// Columns of a report when standard error is no terminal.
 const WIDTH: usize = 100;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::CliError;
 use super::show::{Block, print, write_wrapped};
-use crate::stage::summary::{Evidence, ScenarioSummary};
+use crate::run_dir::summary::{Evidence, ScenarioSummary};
 use crate::store::Store;
 use crate::table::preview::{Preview, preview};
 use crate::table::schema::{EFFECT, VARIANCE_PARTITION};

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::args::RunArgs;
+use super::check::load;
 use super::{CliError, Exit, interrupt, show, term};
-use crate::cli::check::load;
 use crate::model::EngineOptions;
 use crate::pipeline::Pipeline;
-use crate::pipeline::run::{self, Portion, RunError, RunOptions, RunSummary};
+use crate::run;
+use crate::run::{Portion, RunError, RunOptions, RunSummary};
 
 /// Runs the pipeline; leaves what was done in `done`, when all went well.
 pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit, CliError> {

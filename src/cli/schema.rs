@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::args::SchemaArgs;
 use super::{CliError, Exit};
 use crate::pipeline::config;
-use crate::table::schema::{ALL, Table};
+use crate::table::Table;
+use crate::table::schema::ALL;
 use crate::table::status;
 
 pub(super) fn main(args: &SchemaArgs) -> Result<Exit, CliError> {

@@ -8,15 +8,17 @@ use comfy_table::{ContentArrangement, Table as Grid};
 
 use super::args::ShowArgs;
 use super::{CliError, Exit, evidence, schema};
-use crate::pipeline::RAW;
-use crate::pipeline::lineage::{RunRecord, State};
 use crate::prompt::visible;
-use crate::stage::measure::{FLAT, MEAN_HEAD};
-use crate::stage::summary::{SUMMARY_FILE, ScenarioSummary, Summaries};
+use crate::run_dir::layout;
+use crate::run_dir::record::{RunRecord, State};
+use crate::run_dir::summary::{ScenarioSummary, Summaries};
+use crate::stage::names::{FLAT, MEAN_HEAD};
 use crate::store::Store;
+use crate::table::Table;
 use crate::table::preview::{Preview, cell, last_layer, preview};
+use crate::table::schema::RAW;
 use crate::table::schema::{
-    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY, Table,
+    ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, SIMILARITY,
 };
 
 /// Columns of the widest line of sentences.
@@ -81,11 +83,11 @@ pub(super) fn summary(run: &Path, limit: usize) -> Result<(), CliError> {
         evidence::judgements(&mut out, scenario)?;
     }
     grids(&mut out, &store, &summaries, limit)?;
-    let report = store.path("report.html");
+    let report = store.path(layout::REPORT);
     if report.exists() {
         writeln!(out, "\nreport: {}", report.display())?;
     }
-    writeln!(out, "tables: {}", store.path("tables").display())?;
+    writeln!(out, "tables: {}", store.path(layout::TABLES).display())?;
     Ok(())
 }
 
@@ -161,12 +163,12 @@ fn is_mean_head(head: &str) -> bool {
 
 /// The verdicts with their reasons; none when the pipeline has no summary stage.
 fn read_summaries(store: &Store) -> Result<Vec<ScenarioSummary>, CliError> {
-    if !store.exists(SUMMARY_FILE) {
+    if !store.exists(layout::SUMMARY) {
         return Ok(Vec::new());
     }
-    let bytes = store.read(SUMMARY_FILE).map_err(|error| CliError::failed(&error))?;
+    let bytes = store.read(layout::SUMMARY).map_err(|error| CliError::failed(&error))?;
     let summaries: Summaries = serde_json::from_slice(&bytes).map_err(|error| {
-        let path = store.path(SUMMARY_FILE);
+        let path = store.path(layout::SUMMARY);
         let path = path.display();
         CliError::Failed(format!("{path} is damaged: {error}; delete it and run again"))
     })?;

@@ -11,8 +11,8 @@ use super::args::LogArg;
 use super::progress::Progress;
 use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
-use crate::pipeline::run::RunSummary;
 use crate::prompt::visible_lines;
+use crate::run::RunSummary;
 
 /// How seldom a plain log tells how far a long run is.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);

@@ -6,10 +6,10 @@ use std::path::Path;
 use super::args::VerifyArgs;
 use super::{CliError, Exit};
 use crate::monitor::VoidMonitor;
-use crate::pipeline::config::RESOLVED_FILE;
-use crate::pipeline::lineage::State;
-use crate::pipeline::verify::{Finding, Verification, VerifyError, Wrong, verify};
 use crate::prompt::visible;
+use crate::run_dir::layout;
+use crate::run_dir::record::State;
+use crate::verify::{Finding, Verification, VerifyError, Wrong, verify};
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
@@ -63,8 +63,8 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
 
 /// The command that puts things right; the run's own pipeline file serves unless it is damaged.
 fn repair(run: &Path, found: &Verification) -> String {
-    let own = run.join(RESOLVED_FILE).display().to_string();
-    let damaged = found.findings.iter().any(|finding| finding.file == RESOLVED_FILE);
+    let own = run.join(layout::PIPELINE).display().to_string();
+    let damaged = found.findings.iter().any(|finding| finding.file == layout::PIPELINE);
     let pipeline = if damaged { "PIPELINE" } else { &own };
     format!("aqlens run {pipeline} --run-dir {} --recheck", run.display())
 }

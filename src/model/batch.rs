@@ -5,8 +5,29 @@
 //! comes from lengths, never from token ids: GPT-2's padding token is also a token of texts.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
-use super::prefix::Past;
+/// Keys and values of several prefixes, as the graph gave them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prefixes {
+    /// Tokens of the longest, to which the others are padded.
+    pub past: usize,
+    /// How many there are.
+    pub count: usize,
+    /// `[prefixes, heads, past, d_head]` each: for every layer its keys, then its values.
+    pub keys_values: Vec<Vec<f32>>,
+}
+
+/// What stands before the rows of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Those that the rows choose from.
+    pub prefixes: Arc<Prefixes>,
+    /// For each row, which one it has.
+    pub of: Vec<i64>,
+    /// For each row, how many of its tokens are real: that one's length.
+    pub lengths: Vec<i64>,
+}
 
 /// Padded tokens a batch on the processor, given the model's width: as many as keep the widest numbers
 /// of a block, four times the width a token, within 6 MiB, so that those of all batches that run at

@@ -2,27 +2,28 @@
 //!
 //! Only [`onnx`] names the runtime's crate. Nothing here knows Parquet.
 
+mod backend;
 pub mod batch;
 pub mod card;
 mod cuda;
-pub mod engine;
+mod engine;
 mod error;
 pub mod locate;
 pub mod onnx;
+mod options;
 pub mod prefix;
 mod probe;
 mod reference;
 mod sessions;
 pub mod tokens;
 
-pub use batch::{Batch, plan_batches};
+pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
+pub use batch::{Batch, Past, Prefixes, plan_batches};
 pub use card::{CARD, ModelCard};
-pub use engine::{
-    Backend, Engine, EngineFacts, EngineOptions, HeadBackend, Outputs, Provider, ProviderChoice,
-    Take, Wanted,
-};
+pub use engine::Engine;
 pub use error::{Cause, ModelError};
-pub use prefix::{Past, PrefixPlan, PrefixSet, Prefixes, plan_prefixes};
+pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
+pub use prefix::{PrefixPlan, PrefixSet, plan_prefixes};
 pub use probe::Tolerance;
 pub use reference::Probe;
 pub use tokens::{Encoded, Tokenizer};

@@ -9,31 +9,8 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::batch::{CALL_TOKENS, plan_batches};
-
-/// Keys and values of several prefixes, as the graph gave them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prefixes {
-    /// Tokens of the longest, to which the others are padded.
-    pub past: usize,
-    /// How many there are.
-    pub count: usize,
-    /// `[prefixes, heads, past, d_head]` each: for every layer its keys, then its values.
-    pub keys_values: Vec<Vec<f32>>,
-}
-
-/// What stands before the rows of a batch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Past {
-    /// Those that the rows choose from.
-    pub prefixes: Arc<Prefixes>,
-    /// For each row, which one it has.
-    pub of: Vec<i64>,
-    /// For each row, how many of its tokens are real: that one's length.
-    pub lengths: Vec<i64>,
-}
 
 /// Prompts that run as what is left of them after one of a few prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use super::engine::{Backend, EngineFacts, HeadBackend, Outputs, Wanted};
+use super::backend::{Backend, HeadBackend, Outputs, Wanted};
+use super::options::EngineFacts;
 use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
 

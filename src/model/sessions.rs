@@ -6,7 +6,7 @@
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::engine::Backend;
+use super::backend::Backend;
 
 /// Most bytes of weights that all copies hold together, when there is more than one.
 const WEIGHTS: u64 = 2 << 30;

@@ -1,28 +1,21 @@
-//! The pipeline: its configuration, its plan, and the executor.
+//! The pipeline: what is to be done, from its file to the plan of its prompts; nothing of how.
 
-mod closing;
 pub mod config;
 mod controls;
-mod fingerprint;
 mod inputs;
-mod ledger;
-pub mod lineage;
 pub mod plan;
-pub mod run;
-pub mod share;
-pub mod skips;
+pub mod split;
 pub mod template;
-pub mod verify;
 
-pub use inputs::{Inputs, InputsChanged, InputsFile};
-pub use ledger::RAW;
+pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use crate::model::{ModelCard, ProviderChoice};
-use crate::stage::{Stage, StageConfig, extract};
+use crate::stage::{Scope, Stage};
+use crate::stages::{StageConfig, extract};
 
 /// A pipeline file, valid: every value in it can be used as it is.
 #[derive(Debug)]
@@ -58,6 +51,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The stages of that scope, in order.
+    pub fn stages_of(&self, scope: Scope) -> Vec<&dyn Stage> {
+        self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+    }
+
     /// The extract stage, as the pipeline sets it.
     pub fn extract(&self) -> extract::Config {
         let of = |config: &StageConfig| match config {
@@ -101,28 +99,6 @@ pub enum Neutral {
     Auto,
     /// The pipeline's own, for every task.
     Text(String),
-}
-
-/// A file of inputs or tasks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FileSource {
-    /// Where it is, absolute.
-    pub path: PathBuf,
-    /// Its column of ids.
-    pub id: String,
-    /// Its column of texts.
-    pub text: String,
-    /// SHA-256 of its content when it was read.
-    pub sha256: String,
-}
-
-/// One input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// Its id within the scenario.
-    pub id: String,
-    /// Its text, as it goes into the template.
-    pub text: String,
 }
 
 /// One task framing.

@@ -170,7 +170,7 @@ impl<'p> Plan<'p> {
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
-    pub(super) fn sha256(&self) -> Result<String, PlanError> {
+    pub(crate) fn sha256(&self) -> Result<String, PlanError> {
         let mut digest = Digest::default();
         for shard in self.shards() {
             for prompt in &shard?.prompts {

@@ -9,9 +9,11 @@ use super::evidence::Judgement;
 use super::page::{
     Alignment, CurvePoint, Input, Page, PairValue, Prompt, Scenario, Token, Verdict,
 };
-use super::sections::{self, Section};
+use super::sections;
+use super::sections::Section;
 use super::svg::number;
-use super::tables::{self, Grid};
+use super::tables;
+use super::tables::Grid;
 use super::token::{ends_line, visible};
 use super::{bars, curve, heatmap};
 use crate::prompt::visible_lines;

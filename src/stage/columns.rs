@@ -11,21 +11,21 @@ use arrow::datatypes::{DataType, Field};
 
 /// Takes column after column out of a list of rows, in the table's order.
 #[derive(Debug)]
-pub(super) struct Columns<'r, R> {
+pub(crate) struct Columns<'r, R> {
     rows: &'r [R],
     arrays: Vec<ArrayRef>,
 }
 
 impl<'r, R> Columns<'r, R> {
-    pub(super) fn of(rows: &'r [R]) -> Self {
+    pub(crate) fn of(rows: &'r [R]) -> Self {
         Self { rows, arrays: Vec::new() }
     }
 
-    pub(super) fn finish(self) -> Vec<ArrayRef> {
+    pub(crate) fn finish(self) -> Vec<ArrayRef> {
         self.arrays
     }
 
-    pub(super) fn texts<'t>(mut self, field: impl Fn(&'r R) -> &'t str) -> Self
+    pub(crate) fn texts<'t>(mut self, field: impl Fn(&'r R) -> &'t str) -> Self
     where
         'r: 't,
     {
@@ -34,23 +34,23 @@ impl<'r, R> Columns<'r, R> {
         self
     }
 
-    pub(super) fn int16s(mut self, field: impl Fn(&R) -> i16) -> Self {
+    pub(crate) fn int16s(mut self, field: impl Fn(&R) -> i16) -> Self {
         self.arrays.push(Arc::new(Int16Array::from_iter_values(self.rows.iter().map(field))));
         self
     }
 
-    pub(super) fn int32s(mut self, field: impl Fn(&R) -> i32) -> Self {
+    pub(crate) fn int32s(mut self, field: impl Fn(&R) -> i32) -> Self {
         self.arrays.push(Arc::new(Int32Array::from_iter_values(self.rows.iter().map(field))));
         self
     }
 
-    pub(super) fn int64s(mut self, field: impl Fn(&R) -> i64) -> Self {
+    pub(crate) fn int64s(mut self, field: impl Fn(&R) -> i64) -> Self {
         self.arrays.push(Arc::new(Int64Array::from_iter_values(self.rows.iter().map(field))));
         self
     }
 
     /// A column of texts that may be null.
-    pub(super) fn maybe_texts<'t>(mut self, field: impl Fn(&'r R) -> Option<&'t str>) -> Self
+    pub(crate) fn maybe_texts<'t>(mut self, field: impl Fn(&'r R) -> Option<&'t str>) -> Self
     where
         'r: 't,
     {
@@ -59,25 +59,25 @@ impl<'r, R> Columns<'r, R> {
     }
 
     /// A column of flags that may be null.
-    pub(super) fn maybe_int16s(mut self, field: impl Fn(&R) -> Option<i16>) -> Self {
+    pub(crate) fn maybe_int16s(mut self, field: impl Fn(&R) -> Option<i16>) -> Self {
         self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Int16Array>()));
         self
     }
 
     /// A column of ids or ranks that may be null.
-    pub(super) fn maybe_int32s(mut self, field: impl Fn(&R) -> Option<i32>) -> Self {
+    pub(crate) fn maybe_int32s(mut self, field: impl Fn(&R) -> Option<i32>) -> Self {
         self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Int32Array>()));
         self
     }
 
     /// A column of measures; `None` becomes null.
-    pub(super) fn float64s(mut self, field: impl Fn(&R) -> Option<f64>) -> Self {
+    pub(crate) fn float64s(mut self, field: impl Fn(&R) -> Option<f64>) -> Self {
         self.arrays.push(Arc::new(self.rows.iter().map(field).collect::<Float64Array>()));
         self
     }
 
     /// A column of lists of ids or places.
-    pub(super) fn int32_lists(mut self, field: impl Fn(&R) -> &[i32]) -> Self {
+    pub(crate) fn int32_lists(mut self, field: impl Fn(&R) -> &[i32]) -> Self {
         let lists = || self.rows.iter().map(&field);
         let values = Int32Array::from_iter_values(lists().flatten().copied());
         let array = list(Arc::new(values), lists().map(<[_]>::len), None);
@@ -86,7 +86,7 @@ impl<'r, R> Columns<'r, R> {
     }
 
     /// A column of lists of measures; `None` becomes null.
-    pub(super) fn maybe_float64_lists(mut self, field: impl Fn(&R) -> Option<&[f64]>) -> Self {
+    pub(crate) fn maybe_float64_lists(mut self, field: impl Fn(&R) -> Option<&[f64]>) -> Self {
         let lists = || self.rows.iter().map(&field);
         let values = Float64Array::from_iter_values(lists().flatten().flatten().copied());
         let lengths = lists().map(|list| list.map_or(0, <[_]>::len));
@@ -107,7 +107,7 @@ fn list(
 }
 
 /// A column of vectors of `width` numbers each, without a copy.
-pub(super) fn fixed_lists(values: impl Into<ScalarBuffer<f32>>, width: usize) -> ArrayRef {
+pub(crate) fn fixed_lists(values: impl Into<ScalarBuffer<f32>>, width: usize) -> ArrayRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let values = Arc::new(Float32Array::new(values.into(), None));
     Arc::new(FixedSizeListArray::new(item, width as i32, values, None))

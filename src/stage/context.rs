@@ -3,24 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::description::{Description, Scope};
 use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
 use crate::monitor::Monitor;
 use crate::prompt::{Prompt, PromptKey};
+use crate::run_dir::receipt::{PartStats, SelfProof};
 use crate::store::{Store, StoreError, hex_sha256};
+use crate::table::Dims;
 use crate::table::TableError;
-use crate::table::receipt::{PartStats, SelfProof};
-use crate::table::schema::{Dims, Table};
-
-/// Whether a stage works shard by shard or once over the whole run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// Once, before all shards, on a sample of the prompts; every shard may read what it writes.
-    Before,
-    /// Once for each shard; its tables have one part a shard.
-    Shard,
-    /// Once, after all shards; its tables have one part.
-    Run,
-}
 
 /// What validation of a stage's configuration may look at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -114,14 +104,18 @@ pub type Finish<'s> = Box<dyn FnOnce(&Context<'_>) -> Result<Outcome, StageError
 
 /// One step of the pipeline, configured.
 pub trait Stage: fmt::Debug + Send + Sync {
-    /// Its kind, as in the pipeline file.
-    fn kind(&self) -> &'static str;
+    /// What its kind is.
+    fn description(&self) -> &'static Description;
 
-    /// Raised when the code changes what it writes: old receipts then no longer hold.
-    fn version(&self) -> u32;
+    /// Its kind, as in the pipeline file.
+    fn kind(&self) -> &'static str {
+        self.description().kind
+    }
 
     /// Shard by shard, or once.
-    fn scope(&self) -> Scope;
+    fn scope(&self) -> Scope {
+        self.description().scope
+    }
 
     /// How many prompts a stage of [`Scope::Before`] looks at.
     fn sample(&self) -> usize {
@@ -133,42 +127,12 @@ pub trait Stage: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What a unit of its work is called: `tokens`, `inputs`, ...
-    fn unit(&self) -> &'static str;
-
-    /// Tables it cannot do without.
-    fn reads(&self) -> &'static [&'static Table];
-
-    /// Tables it uses when an earlier stage wrote them.
-    fn reads_if_there(&self) -> &'static [&'static Table] {
-        &[]
-    }
-
-    /// Tables it writes.
-    fn writes(&self) -> &'static [&'static Table];
-
     /// Its valid configuration, for the fingerprint: everything that can change its result.
     fn settings(&self) -> serde_json::Value;
 
-    /// Whether [`Context::layers`] can change its result. Part of the fingerprint unless a stage
-    /// denies it, so that none can forget to say so.
+    /// Whether [`Context::layers`] can change its result, as it is configured.
     fn uses_layers(&self) -> bool {
-        true
-    }
-
-    /// Whether [`Context::seed`] can change its tables; likewise.
-    fn uses_seed(&self) -> bool {
-        true
-    }
-
-    /// Whether it runs the model's head, so that another head makes another result.
-    fn uses_head(&self) -> bool {
-        false
-    }
-
-    /// Whether it shows where the run comes from, so that another origin makes another result.
-    fn shows_lineage(&self) -> bool {
-        false
+        self.description().depends_on.layers
     }
 
     /// Makes the work on `context.part` ready for the model, where a stage's work can be cut into

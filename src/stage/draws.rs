@@ -1,6 +1,6 @@
 //! Settings of the stages that draw at random: how often, and from how many inputs.
 
-use crate::spec::{Path, Problems};
+use crate::yaml::{Path, Problems};
 
 /// Fewer cannot give a p of 0.01.
 const LEAST_PERMUTATIONS: usize = 99;
@@ -12,7 +12,7 @@ const MOST_BOOTSTRAP: usize = 1_000_000;
 const LEAST_INPUTS: u64 = 8;
 
 /// Setting `permutations`, when it is one.
-pub(super) fn check_permutations(
+pub(crate) fn check_permutations(
     permutations: usize,
     at: &Path,
     problems: &mut Problems,
@@ -31,7 +31,7 @@ pub(super) fn check_permutations(
 }
 
 /// Setting `bootstrap`, when it is one.
-pub(super) fn check_bootstrap(
+pub(crate) fn check_bootstrap(
     bootstrap: usize,
     at: &Path,
     problems: &mut Problems,
@@ -48,7 +48,7 @@ pub(super) fn check_bootstrap(
 }
 
 /// Setting `max_inputs`, when it is one.
-pub(super) fn check_max_inputs(max_inputs: u64, at: &Path, problems: &mut Problems) -> Option<u64> {
+pub(crate) fn check_max_inputs(max_inputs: u64, at: &Path, problems: &mut Problems) -> Option<u64> {
     if max_inputs >= LEAST_INPUTS {
         return Some(max_inputs);
     }

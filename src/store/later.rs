@@ -3,6 +3,8 @@
 //! A file system puts what waits at the same time on the disk at once: a stage that writes one file
 //! after the other and waits for each spends most of its time waiting.
 
+#[cfg(test)]
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::panic;
@@ -11,7 +13,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::StoreError;
-use super::pending::sync_folder_of;
+
+#[cfg(test)]
+thread_local! {
+    /// The folders that this thread put on the disk, for tests that no power cut can be had in.
+    pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Puts on the disk what happened to names in the folder of `path`.
+pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
+    let parent = path.parent().expect("names lie below the root");
+    File::open(parent)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|e| StoreError::io("write", parent, e))?;
+    #[cfg(test)]
+    SYNCED.with_borrow_mut(|synced| synced.push(parent.to_owned()));
+    Ok(())
+}
 
 /// How many files wait at the same time, each with a thread of its own.
 const AT_ONCE: usize = 16;

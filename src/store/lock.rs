@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use super::StoreError;
 
-const NAME: &str = "run.lock";
+/// The lock of a whole run directory, below its root.
+pub const NAME: &str = "run.lock";
 
 /// Folder below the root with the locks of processes that share a run.
-pub(super) const FOLDER: &str = ".locks";
+pub const FOLDER: &str = ".locks";
 
 /// What the names of files begin with that each tell of one process.
 const PROCESS: &str = "process-";

@@ -7,6 +7,7 @@
 //! Names are relative, with `/`, below the root.
 
 mod cached;
+mod error;
 mod hash;
 mod later;
 mod lock;
@@ -18,48 +19,15 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use error::StoreError;
 pub use hash::{Digest, HashingReader};
-pub use lock::{PieceLock, Presence, RunLock};
+pub use lock::{FOLDER as LOCKS, NAME as LOCK, PieceLock, Presence, RunLock};
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 pub use stamp::FileStamp;
 
 /// Folder below the root where files wait for their final name.
-const PENDING: &str = ".pending";
-
-/// A file of the run directory could not be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StoreError {
-    /// An operation on one path failed.
-    #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried: `read`, `write`, `create`, ...
-        action: &'static str,
-        /// On which path.
-        path: PathBuf,
-        /// The system's own words.
-        #[source]
-        source: io::Error,
-    },
-    /// Another process holds the run directory.
-    #[error(
-        "{} is in use by {holder}; wait for it, end it, or choose another folder with --run-dir",
-        path.display()
-    )]
-    Locked {
-        /// The run directory.
-        path: PathBuf,
-        /// Who holds it, as that process wrote it down.
-        holder: String,
-    },
-}
-
-impl StoreError {
-    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io { action, path: path.to_owned(), source }
-    }
-}
+pub const PENDING: &str = ".pending";
 
 /// A run directory.
 #[derive(Debug, Clone)]
@@ -292,21 +260,17 @@ mod tests {
     fn files_that_are_to_last_later_are_there_at_once_and_synced_when_they_are_asked_for() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path()).unwrap();
-        pending::SYNCED.take();
+        later::SYNCED.take();
         store.write_later("receipts/a/x", b"x").unwrap();
         let stats = store.write_later("tables/b/y", b"yy").unwrap();
         assert_eq!((stats.bytes, store.read("tables/b/y").unwrap()), (2, b"yy".to_vec()));
-        assert!(pending::SYNCED.take().is_empty());
+        assert!(later::SYNCED.take().is_empty());
         store.sync(|name| name.starts_with("tables/")).unwrap();
-        assert_eq!(pending::SYNCED.take(), [dir.path().join("tables/b")]);
+        assert_eq!(later::SYNCED.take(), [dir.path().join("tables/b")]);
         store.sync(|_| true).unwrap();
-        assert_eq!(
-            pending::SYNCED.take(),
-            [dir.path().join("receipts/a")],
-            "the other one is left"
-        );
+        assert_eq!(later::SYNCED.take(), [dir.path().join("receipts/a")], "the other one is left");
         store.sync(|_| true).unwrap();
-        assert!(pending::SYNCED.take().is_empty(), "nothing is left");
+        assert!(later::SYNCED.take().is_empty(), "nothing is left");
     }
 
     #[test]
@@ -319,10 +283,10 @@ mod tests {
         }
         store.sync(|name| name != "tables/t/7").unwrap();
         assert_eq!(store.unsynced(), ["tables/t/7"]);
-        pending::SYNCED.take();
+        later::SYNCED.take();
         store.remove_all(names.iter().map(String::as_str).chain(["tables/t/never-there"])).unwrap();
         assert!(store.list("tables/t").unwrap().is_empty());
-        assert_eq!(pending::SYNCED.take(), [dir.path().join("tables/t")]);
+        assert_eq!(later::SYNCED.take(), [dir.path().join("tables/t")]);
         assert!(store.unsynced().is_empty(), "what is gone need not be put on the disk");
     }
 
@@ -359,12 +323,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(dir.path()).unwrap();
         store.write("receipts/extract/part-00000.json", b"{}").unwrap();
-        pending::SYNCED.take();
+        later::SYNCED.take();
         store.remove("receipts/extract/part-00000.json").unwrap();
         assert!(!store.exists("receipts/extract/part-00000.json"));
-        assert_eq!(pending::SYNCED.take(), [dir.path().join("receipts/extract")]);
+        assert_eq!(later::SYNCED.take(), [dir.path().join("receipts/extract")]);
         store.remove("receipts/extract/part-00000.json").unwrap();
-        assert!(pending::SYNCED.take().is_empty(), "nothing was removed");
+        assert!(later::SYNCED.take().is_empty(), "nothing was removed");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A file that is written beside its final place and hashed on the way.
 
 #[cfg(test)]
-use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::StoreError;
-use super::later::{Later, Unsynced};
+use super::later::{Later, Unsynced, sync_folder_of};
 
 /// What a finished file is: enough to tell later whether it was altered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,23 +48,6 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
         write!(text, "{byte:02x}").expect("a String takes every write");
         text
     })
-}
-
-#[cfg(test)]
-thread_local! {
-    /// The folders that this thread put on the disk, for tests that no power cut can be had in.
-    pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Puts on the disk what happened to names in the folder of `path`.
-pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
-    let parent = path.parent().expect("names lie below the root");
-    File::open(parent)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|e| StoreError::io("write", parent, e))?;
-    #[cfg(test)]
-    SYNCED.with_borrow_mut(|synced| synced.push(parent.to_owned()));
-    Ok(())
 }
 
 /// A file on its way: dropped, it leaves nothing; committed, it is there whole.

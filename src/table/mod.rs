@@ -1,16 +1,21 @@
 //! The tables of a run directory: the public contract, read with polars, DuckDB or pyarrow.
 //!
 //! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet,
-//! [`preview`] shows their first rows; [`receipt`] records which (stage, shard) is done.
+//! [`preview`] shows their first rows.
 
+pub(crate) mod cell;
+pub(crate) mod column;
+pub(crate) mod declare;
 pub mod preview;
 pub mod reader;
-pub mod receipt;
 mod row_groups;
 pub mod schema;
 pub mod status;
 mod vectors;
 pub mod writer;
+
+pub use column::{Column, Dims, Kind, Meaning, Table};
+pub(crate) use declare::{ReadRow, WriteRow, view};
 
 use std::path::PathBuf;
 

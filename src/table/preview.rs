@@ -10,8 +10,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::TableError;
-use super::schema::Table;
+use super::column::Table;
 use crate::prompt::visible;
+use crate::run_dir::layout;
 use crate::store::{Store, StoreError};
 
 /// Longest text of a cell, in characters: vectors and prompts are cut.
@@ -79,8 +80,7 @@ pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
     let mut folders = vec![table.folder(None)];
     if table.by_layer {
         let names = store.list(&folders[0])?;
-        let mut layers: Vec<i16> =
-            names.iter().filter_map(|n| n.strip_prefix("layer=")?.parse().ok()).collect();
+        let mut layers: Vec<i16> = names.iter().filter_map(|n| layout::layer_of(n)).collect();
         layers.sort_unstable();
         folders = layers.iter().map(|layer| table.folder(Some(*layer))).collect();
     }

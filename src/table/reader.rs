@@ -21,7 +21,8 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 
 use super::TableError;
-use super::schema::{Column, Kind};
+use super::cell::Cell;
+use super::column::{Column, Kind};
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
 use crate::store::{Store, StoreError};
@@ -206,6 +207,15 @@ impl Part {
     /// An error about this part's content.
     pub fn problem(&self, problem: impl Into<String>) -> TableError {
         TableError::Content { path: self.path.clone(), problem: problem.into() }
+    }
+
+    /// The column of cells of that type.
+    pub(crate) fn cells<'a, C: Cell<'a>>(&'a self, name: &str) -> Result<&'a C::Array, TableError> {
+        let array: &C::Array = self.typed(name)?;
+        if !C::NULLABLE && array.null_count() > 0 {
+            return Err(self.problem(format!("has a null in column '{name}'")));
+        }
+        Ok(array)
     }
 
     fn column(&self, name: &str) -> Result<&dyn Array, TableError> {

@@ -14,9 +14,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::TableError;
-use super::receipt::PartStats;
+use super::column::{Dims, Kind, Table};
 use super::row_groups::write_rows;
-use super::schema::{Dims, Kind, Table};
+use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
 
 /// Where a part goes: its table, its layer for tables by layer, its number.
@@ -48,7 +48,7 @@ impl PartAddress {
 }
 
 /// Writes `columns`, in the order of the table's own, as one part. It lasts from when its
-/// [receipt](super::receipt::Receipt::write) is written.
+/// [receipt](crate::run_dir::receipt::Receipt::write) is written.
 ///
 /// # Errors
 /// When the columns do not fit the table or the file cannot be written.

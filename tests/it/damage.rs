@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use aqlens::pipeline::lineage::{RunRecord, State};
+use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::{Store, sealed_json};
 use rstest::rstest;
 use tempfile::TempDir;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use aqlens::stage::{
-    Stage, attention, divergence, lens, outputs, segments, similarity, summary, surprisal, tokens,
+use aqlens::stage::Stage;
+use aqlens::stages::{
+    attention, divergence, lens, outputs, segments, similarity, summary, surprisal, tokens,
 };
 use aqlens::store::hex_sha256;
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use aqlens::pipeline::lineage::RunRecord;
+use aqlens::run_dir::record::RunRecord;
 use aqlens::store::Store;
 
 use crate::cli::{put, refuses};

@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use aqlens::stage::KINDS;
+use aqlens::run_dir::receipt::Receipt;
+use aqlens::stages::KINDS;
 use aqlens::store::Store;
-use aqlens::table::receipt::Receipt;
 
 use crate::cli::put;
 use crate::common::{aqlens, file, onnxruntime};

@@ -2,7 +2,7 @@
 //! ones, in another order, over other padding.
 
 use aqlens::model::{Batch, Engine, Wanted};
-use aqlens::stage::extract::Config;
+use aqlens::stages::extract::Config;
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS};
 use arrow::array::Array as _;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};

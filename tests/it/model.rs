@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, Tokenizer};
-use aqlens::stage::extract::{Config, TooLong};
+use aqlens::stages::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
 use crate::fake_model::{Flawed, on};

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aqlens::table::Table;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{
     ACTIVATIONS, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS,
-    SIMILARITY, Table, VERDICT,
+    SIMILARITY, VERDICT,
 };
 use aqlens::table::writer::PartAddress;
 use serde_json::Value;

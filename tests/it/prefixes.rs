@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aqlens::model::{Backend, Batch, ModelError, Outputs, Take, Wanted};
 use aqlens::prompt::{Prompt, PromptKey};
-use aqlens::stage::extract::{Config, NotFinite};
+use aqlens::stages::extract::{Config, NotFinite};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, SKIPPED};
 use aqlens::table::status;
 

@@ -6,12 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use aqlens::model::{Backend, Batch, ModelError, Outputs, Take, Wanted};
-use aqlens::spec::{Path as SpecPath, Problems};
 use aqlens::stage::Facts;
-use aqlens::stage::reference::Config;
+use aqlens::stages::reference::Config;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{REFERENCE, SIMILARITY};
 use aqlens::table::writer::PartAddress;
+use aqlens::yaml::{Path as SpecPath, Problems};
 use arrow::array::Array as _;
 
 use crate::common::{Run, aqlens, file};

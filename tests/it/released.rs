@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use aqlens::model::EngineOptions;
 use aqlens::monitor::{Event, Monitor};
 use aqlens::pipeline::config::load;
-use aqlens::pipeline::run::{Portion, RunOptions, run};
+use aqlens::run::{Portion, RunOptions, run};
 use aqlens::store::Store;
 
 use crate::common::{file, onnxruntime};

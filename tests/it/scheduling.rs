@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use aqlens::pipeline::lineage::{RunRecord, State};
+use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::Store;
 
 use crate::cli::{GOOD, put};

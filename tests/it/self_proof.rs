@@ -1,6 +1,6 @@
 //! A run holds its own numbers against prompts that it runs alone, and can fail that.
 
-use aqlens::stage::extract::{Config, NotFinite};
+use aqlens::stages::extract::{Config, NotFinite};
 
 use crate::common::{Run, aqlens, file};
 use crate::fake_model::{Flawed, on};

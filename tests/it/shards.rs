@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use aqlens::pipeline::lineage::{RunRecord, State};
+use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::Store;
 use rstest::rstest;
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use aqlens::pipeline::lineage::{RunRecord, State};
+use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::{Store, sealed_json};
 
 use crate::cli::{Folder, GOOD, refuses};

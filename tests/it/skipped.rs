@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aqlens::stage::extract::{Config, NotFinite};
+use aqlens::stages::extract::{Config, NotFinite};
 use aqlens::table::reader::Part;
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 

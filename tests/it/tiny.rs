@@ -9,13 +9,13 @@ use aqlens::model::locate::{Surroundings, locate};
 use aqlens::model::{Engine, EngineOptions, ModelCard, ProviderChoice, Tokenizer};
 use aqlens::monitor::{Event, Monitor};
 use aqlens::prompt::{Prompt, PromptKey};
-use aqlens::spec::Problems;
-use aqlens::stage::extract::Config;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
+use aqlens::stages::extract::Config;
 use aqlens::store::{Store, hex_sha256};
+use aqlens::table::Table;
 use aqlens::table::reader::{Part, read_part};
-use aqlens::table::schema::Table;
 use aqlens::table::writer::PartAddress;
+use aqlens::yaml::Problems;
 
 /// The committed model folder.
 pub(crate) fn folder() -> PathBuf {
@@ -182,7 +182,7 @@ impl Extraction {
             ..Facts::default()
         };
         let extract = config
-            .validate(&aqlens::spec::Path::default(), &facts, &mut Problems::default())
+            .validate(&aqlens::yaml::Path::default(), &facts, &mut Problems::default())
             .unwrap();
         Self::with(&extract, extract.layers(), engine, prompts, model_is_spare)
     }

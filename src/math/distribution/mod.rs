@@ -18,7 +18,8 @@ use std::ops::Range;
 
 use super::Undefined;
 use super::elementary::{exp_each, ln_each};
-use super::lanes::{self, BLOCK};
+use super::lanes;
+use super::lanes::BLOCK;
 use super::softmax::largest;
 
 /// Less than this much of a distribution is too little to renormalise: what is left is rounding.

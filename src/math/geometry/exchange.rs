@@ -9,10 +9,10 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::Stream;
-use super::super::dot::dot_pairs;
-use super::super::inference::PermutationTest;
 use super::{CentredGram, Rdm};
+use crate::math::Stream;
+use crate::math::dot::dot_pairs;
+use crate::math::inference::PermutationTest;
 
 /// Entries that are looked up before they are multiplied, so that they stay in the nearest cache.
 const BLOCK: usize = 512;
@@ -161,9 +161,9 @@ pub fn exchange_tests(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{noise, rows};
-    use super::super::{Gram, debiased_cka, rsa};
     use super::*;
+    use crate::math::geometry::tests::{noise, rows};
+    use crate::math::geometry::{Gram, debiased_cka, rsa};
 
     fn tables(x: &[Vec<f32>]) -> (CentredGram, Rdm) {
         let gram = CentredGram::of(&Gram::of_rows(&rows(x))).unwrap();

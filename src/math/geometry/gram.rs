@@ -12,9 +12,9 @@
 //! Rizzo 2014). With fewer rows than dimensions the biased one is near 1 for pure noise (Murphy et
 //! al. 2024): report it only beside the debiased.
 
-use super::super::Undefined;
-use super::super::dot::dot_wide;
 use super::{LEAST_ROWS, Symmetric, wide};
+use crate::math::Undefined;
+use crate::math::dot::dot_wide;
 
 /// A sum of squares below this part of the sum it was cancelled from is rounding.
 const ROUNDING: f64 = 1e-20;

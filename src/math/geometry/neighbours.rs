@@ -4,9 +4,9 @@
 //! sides share, over k: mutual k nearest neighbours (Huh et al. 2024). Two unrelated sides share
 //! k/(n-1) by chance, so the chance-corrected value stands beside it.
 
-use super::super::dot::dot_wide;
-use super::super::{Undefined, top_k};
 use super::{LEAST_ROWS, Symmetric, wide};
+use crate::math::dot::dot_wide;
+use crate::math::{Undefined, top_k};
 
 /// The nearest others of every row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,8 +76,8 @@ pub fn mutual_neighbours(a: &Neighbours, b: &Neighbours) -> MutualNeighbours {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{GOLDEN_X, GOLDEN_Y, noise, rows};
     use super::*;
+    use crate::math::geometry::tests::{GOLDEN_X, GOLDEN_Y, noise, rows};
 
     #[test]
     fn the_golden_rows_share_three_neighbours_of_four() {

@@ -5,10 +5,10 @@
 //! their average rank (Kriegeskorte, Mur and Bandettini 2008). Cosine of whitened squared-Euclid
 //! tables would be biased CKA under another name, so it is not here.
 
-use super::super::Undefined;
-use super::super::dot::dot_wide;
-use super::super::ranks::average_ranks;
 use super::{LEAST_ROWS, Symmetric, wide};
+use crate::math::Undefined;
+use crate::math::dot::dot_wide;
+use crate::math::ranks::average_ranks;
 
 /// Correlations this near to each other (2⁻⁴⁰, about 1e-12) count as equal.
 const TIE: f64 = 1.0 / (1_u64 << 40) as f64;
@@ -112,8 +112,8 @@ pub fn rsa(a: &Rdm, b: &Rdm) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{GOLDEN_X, GOLDEN_Y, rows};
     use super::*;
+    use crate::math::geometry::tests::{GOLDEN_X, GOLDEN_Y, rows};
 
     /// `scipy.stats.spearmanr` and `pearsonr` of the two tables; `measures.md` section 5.
     #[test]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::{Stream, Undefined};
 use super::*;
+use crate::math::{Stream, Undefined};
 
 /// `measures.md` section 5.
 pub(super) const GOLDEN_X: [[f32; 3]; 6] = [

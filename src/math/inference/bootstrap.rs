@@ -12,8 +12,8 @@
 
 use rayon::prelude::*;
 
-use super::super::{Stream, Undefined};
 use super::normal::{normal_cdf, normal_quantile, student_quantile};
+use crate::math::{Stream, Undefined};
 
 /// How often the inputs are drawn.
 pub const BOOTSTRAP_DRAWS: usize = 10_000;

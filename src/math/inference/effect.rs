@@ -1,7 +1,7 @@
 //! How large a difference is.
 
-use super::super::Undefined;
-use super::super::ranks::average_ranks;
+use crate::math::Undefined;
+use crate::math::ranks::average_ranks;
 
 /// A standard deviation below this part of the largest value is rounding.
 const ROUNDING: f64 = 1e-13;

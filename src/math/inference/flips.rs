@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::super::{Stream, Undefined};
 use super::{EXACT_LIMIT, PermutationTest};
+use crate::math::{Stream, Undefined};
 
 /// Inputs whose signs stand in one byte of a flip.
 const BYTE: usize = 8;

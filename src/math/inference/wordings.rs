@@ -9,8 +9,8 @@
 //! There are `(KW)! / ((W!)^K K!)` ways: 3 for two tasks of two wordings (nothing can be shown), 35
 //! for two of four, 280 for three of three, 945 for five of two.
 
-use super::super::{Stream, Undefined};
 use super::{EXACT_LIMIT, PermutationTest};
+use crate::math::{Stream, Undefined};
 
 /// The ways to sort K x W wordings into K tasks of W.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::Stream;
-use super::super::inference::EXACT_LIMIT;
+use crate::math::Stream;
+use crate::math::inference::EXACT_LIMIT;
 
 /// Ways to give the tasks of each input other labels, each input by itself. Giving all inputs the
 /// same new labels changes nothing that is measured, so with every way counted the first input keeps

@@ -1,9 +1,9 @@
 //! Squares by dimension: a space that divides each dimension by a number of its own then takes no
 //! more than a weighted sum.
 
-use super::super::Undefined;
-use super::super::inference::PermutationTest;
 use super::{Design, Partition, Relabellings, relabel};
+use crate::math::Undefined;
+use crate::math::inference::PermutationTest;
 
 /// A sum of squares below this part of the vectors' own squares is rounding.
 const ROUNDING: f64 = 1e-26;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::{PermutationTest, Reassignments, Stream, Undefined};
 use super::*;
+use crate::math::{PermutationTest, Reassignments, Stream, Undefined};
 
 /// N=4, K=3, D=2; `measures.md` section 5.
 const GOLDEN: [[[f32; 2]; 3]; 4] = [

@@ -8,11 +8,12 @@ use ort::session::{OutputSelector, RunOptions, Session, SessionInputValue, Sessi
 use ort::value::{Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
 
 use super::{cause, open};
-use crate::model::engine::{Backend, EngineFacts, Outputs, Take, Wanted};
+use crate::model::backend::{Backend, Outputs, Take, Wanted};
+use crate::model::options::EngineFacts;
 use crate::model::{Batch, Cause, ModelCard, ModelError};
 
 /// An open graph.
-pub(in crate::model) struct OnnxSession {
+pub(crate) struct OnnxSession {
     session: Session,
     path: PathBuf,
     n_layer: i16,
@@ -28,7 +29,7 @@ impl OnnxSession {
     ///
     /// # Errors
     /// When ONNX Runtime refuses it, or it lacks something that the card promises.
-    pub(in crate::model) fn open(
+    pub(crate) fn open(
         card: &ModelCard,
         path: &Path,
         facts: &EngineFacts,

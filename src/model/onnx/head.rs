@@ -7,11 +7,12 @@ use ort::value::{TensorElementType, TensorRef};
 
 use super::graph::{borrow, check_outlet};
 use super::{cause, open};
-use crate::model::engine::{EngineFacts, HeadBackend};
+use crate::model::backend::HeadBackend;
+use crate::model::options::EngineFacts;
 use crate::model::{ModelCard, ModelError};
 
 /// The open head graph.
-pub(in crate::model) struct HeadSession {
+pub(crate) struct HeadSession {
     session: Session,
     path: PathBuf,
     d_model: usize,
@@ -23,10 +24,7 @@ impl HeadSession {
     ///
     /// # Errors
     /// When the folder has none, or ONNX Runtime refuses it.
-    pub(in crate::model) fn open(
-        card: &ModelCard,
-        facts: &EngineFacts,
-    ) -> Result<Self, ModelError> {
+    pub(crate) fn open(card: &ModelCard, facts: &EngineFacts) -> Result<Self, ModelError> {
         let none = || ModelError::NoHead { path: card.folder.clone() };
         let path = card.head_path().ok_or_else(none)?;
         let session = open(facts, facts.threads, &path)?;

@@ -11,15 +11,15 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-pub use resolved::{RESOLVED_FILE, resolved_yaml};
-pub(super) use stages::plain;
+pub use resolved::resolved_yaml;
 
 use self::wire::{PipelineConfig, RawTable};
 use super::Pipeline;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
-use crate::spec::{self, Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 use crate::stage::Facts;
+use crate::yaml;
+use crate::yaml::{Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 
 /// Seed of a pipeline that names none: the notebook's number.
 const SEED: u64 = 37;
@@ -97,7 +97,7 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn pipeline(self, root: &Node, problems: &mut Problems) -> Option<Pipeline> {
-        let at = spec::Path::default();
+        let at = yaml::Path::default();
         let config: PipelineConfig = read(&root.without(&["scenarios", "stages"]), &at, problems)?;
         for key in ["name", "model", "scenarios", "stages"] {
             if root.get(key).is_none() {
@@ -149,14 +149,14 @@ impl Loader<'_> {
     }
 
     /// The path that a text at `at` means.
-    fn path(self, text: &str, at: &spec::Path) -> PathBuf {
+    fn path(self, text: &str, at: &yaml::Path) -> PathBuf {
         if self.document.is_set(at) { PathBuf::from(text) } else { self.folder.join(text) }
     }
 
     fn model(
         self,
         text: &str,
-        at: &spec::Path,
+        at: &yaml::Path,
         problems: &mut Problems,
     ) -> Option<(PathBuf, ModelCard)> {
         if text.trim().is_empty() {
@@ -192,7 +192,7 @@ fn example(key: &str) -> &'static str {
 }
 
 /// A name that can be a folder's.
-fn check_name(name: &str, at: &spec::Path, problems: &mut Problems) -> bool {
+fn check_name(name: &str, at: &yaml::Path, problems: &mut Problems) -> bool {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     let good = plain && !name.is_empty() && !name.starts_with('.') && name.len() <= 100;
     if !good {
@@ -204,7 +204,7 @@ fn check_name(name: &str, at: &spec::Path, problems: &mut Problems) -> bool {
     good
 }
 
-fn check_share(max_skipped: f64, at: &spec::Path, problems: &mut Problems) {
+fn check_share(max_skipped: f64, at: &yaml::Path, problems: &mut Problems) {
     if !(0.0..=1.0).contains(&max_skipped) {
         let message = format!("max_skipped {max_skipped} is not a share between 0 and 1");
         let help = "it is the share of all prompts that may be skipped: 0.01 is one in a hundred, 0 \
@@ -215,7 +215,7 @@ fn check_share(max_skipped: f64, at: &spec::Path, problems: &mut Problems) {
 
 fn check_retain(
     tables: Option<&[RawTable]>,
-    at: &spec::Path,
+    at: &yaml::Path,
     problems: &mut Problems,
 ) -> BTreeSet<String> {
     let mut retain = BTreeSet::new();

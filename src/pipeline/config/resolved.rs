@@ -7,11 +7,8 @@ use super::wire::{ControlsConfig, FileConfig};
 use crate::model::ProviderChoice;
 use crate::pipeline::inputs::absolute;
 use crate::pipeline::{Controls, FileSource, Inputs, Neutral, Pipeline, Task};
-use crate::spec::to_yaml;
-use crate::stage::StageConfig;
-
-/// Name, in the run directory, of the pipeline as it was understood.
-pub const RESOLVED_FILE: &str = "pipeline.yml";
+use crate::stages::StageConfig;
+use crate::yaml::to_yaml;
 
 #[derive(Serialize)]
 struct Resolved<'a> {

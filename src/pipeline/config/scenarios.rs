@@ -8,7 +8,7 @@ use super::Loader;
 use super::wire::{ControlsConfig, FileConfig, ScenarioConfig, WordingsConfig};
 use crate::pipeline::inputs::{FileProblem, absolute, read_texts};
 use crate::pipeline::{Controls, FileSource, Input, Inputs, InputsFile, Neutral, Scenario, Task};
-use crate::spec::{Node, Path, Problems, Value, quote, read};
+use crate::yaml::{Node, Path, Problems, Value, quote, read};
 
 /// Keys that a mapping has when it names a file of texts.
 const FILE_KEYS: [&str; 4] = ["file", "id", "text", "sha256"];

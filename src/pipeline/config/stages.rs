@@ -1,10 +1,9 @@
 //! The list of stages.
 
-use std::collections::BTreeMap;
-
-use crate::spec::{Node, Path, Problems, did_you_mean, quote, read};
-use crate::stage::{Facts, KINDS, Scope, Stage, StageConfig};
-use crate::table::schema::Table;
+use crate::stage::{Facts, Scope, Stage};
+use crate::stages::{DESCRIPTIONS, KINDS, StageConfig, description_of};
+use crate::table::Table;
+use crate::yaml::{Node, Path, Problems, did_you_mean, quote, read};
 
 /// The stages of a pipeline, valid.
 pub(super) struct Stages {
@@ -107,27 +106,22 @@ fn check_twins(entries: &[Entry], problems: &mut Problems) {
 
 /// Every table that a stage reads must be written by a stage above it.
 fn check_order(entries: &[Entry], problems: &mut Problems) {
-    let catalogue: BTreeMap<&str, Box<dyn Stage>> =
-        KINDS.iter().filter_map(|kind| Some((*kind, plain(kind)?))).collect();
-    let writes = |kind: &str, table: &Table| {
-        catalogue[kind].writes().iter().any(|written| written.name == table.name)
-    };
     for (i, entry) in entries.iter().enumerate() {
-        let stage = &catalogue[entry.kind];
+        let own = description_of(entry.kind);
         let (above, below) = entries.split_at(i);
         let at = entry.at.key("kind");
-        // One missing stage is told once, however many of its tables are read.
-        let mut told = Vec::new();
-        let unwritten =
-            stage.reads().iter().filter(|table| !above.iter().any(|a| writes(a.kind, table)));
-        for table in unwritten {
-            let Some(writer) = KINDS.iter().find(|kind| writes(kind, table)) else { continue };
-            if told.contains(writer) {
+        // One missing stage is reported once, however many of its tables are read.
+        let mut reported = Vec::new();
+        let is_written = |table: &Table| above.iter().any(|a| description_of(a.kind).writes(table));
+        for table in own.reads.iter().filter(|table| !is_written(table)) {
+            let writer = DESCRIPTIONS.iter().find(|other| other.writes(table));
+            let Some(writer) = writer.map(|writer| writer.kind) else { continue };
+            if reported.contains(&writer) {
                 continue;
             }
-            told.push(writer);
+            reported.push(writer);
             let message = format!("`{}` reads table {}", entry.kind, table.name);
-            let help = if below.iter().any(|later| later.kind == *writer) {
+            let help = if below.iter().any(|later| later.kind == writer) {
                 format!("move `- kind: {writer}` in front of it")
             } else {
                 format!("put `- kind: {writer}` in front of it")
@@ -135,11 +129,10 @@ fn check_order(entries: &[Entry], problems: &mut Problems) {
             problems.push(&at, format!("{message}, which no stage above it writes"), help);
         }
         for later in below {
+            let other = description_of(later.kind);
             // Stages over the whole run come after all others, wherever they stand.
-            let too_late = stage.scope() == catalogue[later.kind].scope()
-                || catalogue[later.kind].scope() == Scope::Run;
-            let used = stage.reads_if_there().iter().any(|table| writes(later.kind, table));
-            if used && too_late {
+            let too_late = own.scope == other.scope || other.scope == Scope::Run;
+            if too_late && own.reads_if_there.iter().any(|table| other.writes(table)) {
                 let message = format!(
                     "`{}` uses what `{}` writes, and stands above it",
                     entry.kind, later.kind
@@ -149,11 +142,4 @@ fn check_order(entries: &[Entry], problems: &mut Problems) {
             }
         }
     }
-}
-
-/// The stage of a kind with nothing set, to ask which tables it reads and writes.
-pub(in crate::pipeline) fn plain(kind: &str) -> Option<Box<dyn Stage>> {
-    let facts = Facts { n_layer: Some(1), ..Facts::default() };
-    let config = StageConfig::default_of(kind)?;
-    config.validate(&Path::default(), &facts, &mut Problems::default())
 }

@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use crate::model::ProviderChoice;
-use crate::stage::StageConfig;
+use crate::stages::StageConfig;
 
 /// A pipeline of aqlens: which inputs are put under which tasks, which model runs them, and what is
 /// measured.

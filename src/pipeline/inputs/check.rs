@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::duplicates::Ids;
-use super::rows::{FileProblem, Place, Row, UTF8, Wrong, in_file, name, nearest, open_rows};
-use crate::spec::quote;
+use super::open::open_rows;
+use super::rows::{FileProblem, Place, Row, UTF8, Wrong, in_file, name, nearest};
+use crate::yaml::quote;
 
 /// Problems that are told of one file.
 const TOLD: usize = 5;
@@ -19,7 +20,7 @@ pub(super) struct Checked {
 type Texts = Vec<(String, String)>;
 
 /// The texts of a small file by id, in its order, and its SHA-256.
-pub(in crate::pipeline) fn read_texts(
+pub(crate) fn read_texts(
     path: &Path,
     columns: [&str; 2],
 ) -> Result<(Texts, String), Vec<FileProblem>> {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 
-use super::rows::{Place, open_rows};
+use super::open::open_rows;
+use super::rows::Place;
 
 /// The hashes of all ids of a file, in the order of its rows: 8 bytes a row.
 #[derive(Debug, Default)]

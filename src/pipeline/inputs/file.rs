@@ -5,8 +5,9 @@ use std::vec;
 
 use super::absolute;
 use super::check::check_file;
-use super::rows::{FileProblem, Row, RowReader, open_rows};
-use crate::pipeline::{FileSource, Input};
+use super::input::{FileSource, Input};
+use super::open::open_rows;
+use super::rows::{FileProblem, Row, RowReader};
 use crate::store::Digest;
 
 /// Rows that share a digest: they are read, held against it, and only then given.
@@ -39,10 +40,7 @@ pub struct InputsChanged {
 
 impl InputsFile {
     /// Checks columns `[id, text]` of a file in one pass.
-    pub(in crate::pipeline) fn check(
-        path: &Path,
-        columns: [&str; 2],
-    ) -> Result<Self, Vec<FileProblem>> {
+    pub(crate) fn check(path: &Path, columns: [&str; 2]) -> Result<Self, Vec<FileProblem>> {
         let mut first = None;
         let mut blocks = Vec::new();
         let mut block = Block::default();

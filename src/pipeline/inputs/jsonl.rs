@@ -6,7 +6,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use serde_json::Value;
 
 use super::rows::{FileProblem, Place, Row, RowReader, TextSource, Wrong, text_source};
-use crate::spec::quote;
+use crate::yaml::quote;
 
 /// Longest line that is read, in bytes: a file that is one long line is no JSON lines.
 const LONGEST: u64 = 64 << 20;

@@ -13,7 +13,9 @@ mod check;
 mod csv;
 mod duplicates;
 mod file;
+mod input;
 mod jsonl;
+mod open;
 mod parquet;
 mod rows;
 #[cfg(test)]
@@ -22,11 +24,10 @@ mod tests;
 use std::path::PathBuf;
 
 pub use file::{InputsChanged, InputsFile};
+pub use input::{FileSource, Input};
 
 pub(super) use check::read_texts;
 pub(super) use rows::FileProblem;
-
-use super::{FileSource, Input};
 
 /// The inputs of a scenario; ids unique, neither ids nor texts empty.
 #[derive(Debug, Clone, PartialEq, Eq)]

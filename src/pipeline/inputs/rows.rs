@@ -4,21 +4,17 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read as _};
 use std::path::Path;
 
-use super::{csv, jsonl, parquet};
-use crate::spec::{did_you_mean, quote};
 use crate::store::HashingReader;
-
-/// Which kinds of file there are, by their ending.
-const FORMATS: &str = ".jsonl, .csv or .parquet";
+use crate::yaml::{did_you_mean, quote};
 
 /// What to do with a file of other text.
 pub(super) const UTF8: &str = "save it as UTF-8, for example with `iconv -f latin1 -t utf-8`";
 
 /// What is wrong with a file, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::pipeline) struct FileProblem {
-    pub(in crate::pipeline) message: String,
-    pub(in crate::pipeline) help: String,
+pub(crate) struct FileProblem {
+    pub(crate) message: String,
+    pub(crate) help: String,
 }
 
 impl FileProblem {
@@ -110,36 +106,6 @@ pub(super) trait RowReader: Send {
 
     /// SHA-256 of the file; reads to its end.
     fn sha256(&mut self) -> io::Result<String>;
-}
-
-/// Opens a file to read its columns `[id, text]`.
-pub(super) fn open_rows(
-    path: &Path,
-    columns: [&str; 2],
-) -> Result<Box<dyn RowReader>, FileProblem> {
-    let shown = path.display();
-    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
-    if !["jsonl", "csv", "parquet"].contains(&ending) {
-        return Err(FileProblem::new(
-            format!("the file {shown} must end in {FORMATS}"),
-            "a mapping with the keys file, id and text names a file; inputs or tasks with these \
-             ids go into a file themselves",
-        ));
-    }
-    let is_file = |file: File| {
-        let is_folder = file.metadata()?.is_dir();
-        if is_folder { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(file) }
-    };
-    let file = File::open(path).and_then(is_file).map_err(|error| {
-        let help = "paths are relative to the folder of the pipeline file";
-        FileProblem::new(format!("cannot read the file {shown}: {error}"), help)
-    })?;
-    let opened: Result<Box<dyn RowReader>, FileProblem> = match ending {
-        "jsonl" => jsonl::open(file, columns),
-        "csv" => csv::open(file, path, columns),
-        _ => parquet::open(file, path, columns),
-    };
-    opened.map_err(|problem| in_file(path, problem))
 }
 
 /// The problem with the file's name in front.

@@ -1,10 +1,10 @@
 //! The difference between tasks against each baseline.
 
-use super::super::axis::Axis;
-use super::super::evidence::{Effect, EffectPoint};
-use super::super::numbers;
-use super::super::panel::{Mark, Panel, layer_name};
 use super::{Figure, Group, Section, reasons, sentence};
+use crate::render::axis::Axis;
+use crate::render::evidence::{Effect, EffectPoint};
+use crate::render::numbers;
+use crate::render::panel::{Mark, Panel, layer_name};
 
 /// The contrast between wordings of one task.
 const PARAPHRASE: &str = "paraphrase";

@@ -1,10 +1,11 @@
 //! What the notebook's number is made of.
 
-use super::super::axis::Axis;
-use super::super::evidence::{Explained, ExplainedLayer, ExplainedPart, PARTS};
-use super::super::numbers;
-use super::super::strips::{self, Part, Strip};
 use super::{Group, Section, key, reasons};
+use crate::render::axis::Axis;
+use crate::render::evidence::{Explained, ExplainedLayer, ExplainedPart, PARTS};
+use crate::render::numbers;
+use crate::render::strips;
+use crate::render::strips::{Part, Strip};
 
 pub(super) fn explain(name: &str, explained: &Explained) -> Section {
     let (a, b) = &explained.tasks;

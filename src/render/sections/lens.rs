@@ -1,11 +1,12 @@
 //! The logit lens.
 
-use super::super::axis::Axis;
-use super::super::evidence::{Lens, Mean};
-use super::super::numbers;
-use super::super::panel::{Mark, Panel};
-use super::super::strips::{self, Part, Strip};
 use super::{Figure, Group, Section, reasons};
+use crate::render::axis::Axis;
+use crate::render::evidence::{Lens, Mean};
+use crate::render::numbers;
+use crate::render::panel::{Mark, Panel};
+use crate::render::strips;
+use crate::render::strips::{Part, Strip};
 
 pub(super) fn lens(name: &str, lens: &Lens) -> Section {
     let mut section = Section {

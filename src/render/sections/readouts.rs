@@ -1,11 +1,12 @@
 //! What the model says, how it reads the input, and where it looks.
 
-use super::super::axis::Axis;
-use super::super::evidence::{HeadMap, HeadMeasure, OutputPair, SurprisalMean};
-use super::super::page::Input;
-use super::super::strips::{self, Part, Strip};
-use super::super::{heads, numbers, surprisal};
 use super::{Figure, Group, Section, reasons};
+use crate::render::axis::Axis;
+use crate::render::evidence::{HeadMap, HeadMeasure, OutputPair, SurprisalMean};
+use crate::render::page::Input;
+use crate::render::strips;
+use crate::render::strips::{Part, Strip};
+use crate::render::{heads, numbers, surprisal};
 
 pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Section {
     let mut notes = vec![

@@ -1,10 +1,11 @@
 //! Shares of the variance.
 
-use super::super::axis::Axis;
-use super::super::evidence::{Partition, PartitionRow};
-use super::super::numbers;
-use super::super::strips::{self, Part, Strip};
 use super::{Figure, Group, Section, key, reasons, sentence};
+use crate::render::axis::Axis;
+use crate::render::evidence::{Partition, PartitionRow};
+use crate::render::numbers;
+use crate::render::strips;
+use crate::render::strips::{Part, Strip};
 
 /// What the parts of a variance partition are called, in their order.
 const SHARES: [&str; 5] = ["input", "task", "wording", "input × task", "rest"];

@@ -1,337 +1,308 @@
 //! The tables of vectors that are compared soundly: aligned, held against baselines, with
 //! uncertainty.
 
-use super::columns::{
-    INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, WORDING, column, nullable, value,
-};
-use super::{Column, Kind, Table};
+use super::columns::{INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, WORDING};
+use crate::table::column::{Meaning, ModelVector, says};
+use crate::table::declare::table;
 
-const MEASURE: Column = column("measure", Kind::Utf8, "", "name of the measure");
-const SPACE: Column = column(
-    "space",
-    Kind::Utf8,
+const MEASURE: Meaning = says("", "name of the measure");
+const SPACE: Meaning = says(
     "",
     "raw, or standardised: mean and sd of every dimension from the reference set taken out",
 );
-const N_INPUTS: Column = column("n_inputs", Kind::Int64, "inputs", "inputs that entered");
-const N_PERMUTATIONS: Column = column(
-    "n_permutations",
-    Kind::Int64,
-    "draws",
-    "permutations behind p, the identity counted; 0 without a test",
-);
+const N_INPUTS: Meaning = says("inputs", "inputs that entered");
+const N_PERMUTATIONS: Meaning =
+    says("draws", "permutations behind p, the identity counted; 0 without a test");
 
-/// One row per prompt: where the input stands and whether it can be compared.
-pub const ALIGNMENT: Table = Table {
-    name: "alignment",
-    version: 1,
-    row: "prompt (scenario, input, task, wording)",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK,
-        WORDING,
-        column("n_tokens", Kind::Int32, "tokens", "length of the prompt"),
-        nullable("span_start", Kind::Int32, "position", "first token of the input's span"),
-        column("span_tokens", Kind::Int32, "tokens", "how many tokens the input's span has"),
-        column(
-            "span_sha256",
-            Kind::Utf8,
+table! {
+    /// One row per prompt: where the input stands and whether it can be compared.
+    pub ALIGNMENT: AlignmentRow<'a> = "alignment", version 1,
+        row "prompt (scenario, input, task, wording)" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task: &'a str = TASK,
+        #[key] wording: i16 = WORDING,
+        n_tokens: i32 = says("tokens", "length of the prompt"),
+        span_start: Option<i32> = says("position", "first token of the input's span"),
+        span_tokens: i32 = says("tokens", "how many tokens the input's span has"),
+        span_sha256: &'a str = says(
             "",
-            "first 16 hex digits of the SHA-256 of the span's token ids, empty without a span: equal \
-             spans, equal hash",
+            "first 16 hex digits of the SHA-256 of the span's token ids, empty without a span: \
+             equal spans, equal hash",
         ),
-        column("edge_tokens", Kind::Int32, "tokens", "as in prompts: 0 = the span is exact"),
-        column(
-            "shared_prefix",
-            Kind::Int32,
+        edge_tokens: i32 = says("tokens", "as in prompts: 0 = the span is exact"),
+        shared_prefix: i32 = says(
             "tokens",
             "leading tokens that all task prompts of the input share: causally identical states",
         ),
-        value(
-            "lexical_overlap",
+        lexical_overlap: Option<f64> = says(
             "share, 0..1",
             "share of the task's distinct word tokens that the input has too, without blanks and \
              case; null when the task has none",
         ),
-        column(
-            "status",
-            Kind::Utf8,
+        status: &'a str = says(
             "",
             "ok, or no_alignment: the span cannot be compared between tasks",
         ),
-        column("reason", Kind::Utf8, "", "why not, in words; empty when it can"),
-    ],
-};
+        reason: &'a str = says("", "why not, in words; empty when it can"),
+    }
+}
 
-/// One row per captured layer and dimension: what vectors are centred and standardised by.
-pub const REFERENCE: Table = Table {
-    name: "reference",
-    version: 1,
-    row: "layer, dimension",
-    by_layer: false,
-    columns: &[
-        LAYER,
-        column("dimension", Kind::Int32, "index", "coordinate of the residual stream"),
-        value("mean", "activation", "mean over the reference tokens"),
-        value("sd", "activation", "their sample standard deviation"),
-        column(
-            "n_tokens",
-            Kind::Int64,
+table! {
+    /// One row per captured layer and dimension: what vectors are centred and standardised by.
+    pub REFERENCE: ReferenceRow<'a> = "reference", version 1,
+        row "layer, dimension" {
+        #[key] layer: i16 = LAYER,
+        #[key] dimension: i32 = says("index", "coordinate of the residual stream"),
+        mean: Option<f64> = says("activation", "mean over the reference tokens"),
+        sd: Option<f64> = says("activation", "their sample standard deviation"),
+        n_tokens: i64 = says(
             "tokens",
             "reference tokens: all tokens of the prompts but position 0; at least 200 are needed",
         ),
-        column(
-            "n_prompts",
-            Kind::Int64,
+        n_prompts: i64 = says(
             "prompts",
             "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per prompt, layer and site: one vector for a prompt.
-pub const VECTORS: Table = Table {
-    name: "vectors",
-    version: 1,
-    row: "prompt, layer, site",
-    by_layer: true,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK,
-        WORDING,
-        column("site", Kind::Utf8, "", "span = mean over the input's span, last = last token"),
-        column("values", Kind::ModelVector, "activation", "the vector; zeros unless status is ok"),
-        STATUS,
-    ],
-};
+table! {
+    /// One row per prompt, layer and site: one vector for a prompt.
+    pub VECTORS: raw by layer = "vectors", version 1,
+        row "prompt, layer, site" {
+        #[key] scenario: &str = SCENARIO,
+        #[key] input: &str = INPUT,
+        #[key] task: &str = TASK,
+        #[key] wording: i16 = WORDING,
+        #[key] site: &str = says("", "span = mean over the input's span, last = last token"),
+        values: ModelVector = says("activation", "the vector; zeros unless status is ok"),
+        status: &str = STATUS,
+    }
+}
 
-/// One row per pair of tasks, layer and token: what it adds to the notebook's number.
-pub const SEED_EXPLAIN: Table = Table {
-    name: "seed_explain",
-    version: 1,
-    row: "scenario, input, layer, task_a, task_b, position",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        LAYER,
-        TASK_A,
-        TASK_B,
-        column("position", Kind::Int32, "position", "token position in both prompts"),
-        column("token_id_a", Kind::Int32, "id", "the token of task_a's prompt there"),
-        column("token_id_b", Kind::Int32, "id", "the token of task_b's prompt there"),
-        column("segment_a", Kind::Utf8, "", "its letter in prompts.segments"),
-        column("segment_b", Kind::Utf8, "", "its letter in prompts.segments"),
-        column(
-            "shared_prefix",
-            Kind::Int16,
+table! {
+    /// One row per pair of tasks, layer and token: what it adds to the notebook's number.
+    pub SEED_EXPLAIN: SeedExplainRow<'a> = "seed_explain", version 1,
+        row "scenario, input, layer, task_a, task_b, position" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        #[key] position: i32 = says("position", "token position in both prompts"),
+        token_id_a: i32 = says("id", "the token of task_a's prompt there"),
+        token_id_b: i32 = says("id", "the token of task_b's prompt there"),
+        segment_a: &'a str = says("", "its letter in prompts.segments"),
+        segment_b: &'a str = says("", "its letter in prompts.segments"),
+        shared_prefix: i16 = says(
             "0 or 1",
             "1 where both prompts are equal up to here: the states are identical by causality",
         ),
-        value("cosine", "cosine, -1..1", "cosine of the two tokens' activations"),
-        value("weight", "share", "product of their norms over that of the cut vectors"),
-        value(
-            "contribution",
+        cosine: Option<f64> = says("cosine, -1..1", "cosine of the two tokens' activations"),
+        weight: Option<f64> = says("share", "product of their norms over that of the cut vectors"),
+        contribution: Option<f64> = says(
             "cosine",
             "weight times cosine, 0 for a token without direction; the sum over tokens is flat",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per input, layer, measure and contrast: the input's mean similarity in it.
-pub const CONTRAST: Table = Table {
-    name: "contrast",
-    version: 1,
-    row: "scenario, input, layer, measure, contrast",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        LAYER,
-        MEASURE,
-        column(
-            "contrast",
-            Kind::Utf8,
+table! {
+    /// One row per input, layer, measure and contrast: the input's mean similarity in it.
+    pub CONTRAST: ContrastRow<'a> = "contrast", version 1,
+        row "scenario, input, layer, measure, contrast" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] measure: &'a str = MEASURE,
+        #[key] contrast: &'a str = says(
             "",
             "between = prompts of different tasks, paraphrase = wordings of one task, neutral, \
              scrambled, other_input = each task's first wording against that control of its own",
         ),
-        value("value", "the measure's", "mean over the pairs"),
-        column("n_pairs", Kind::Int64, "pairs", "pairs that could be compared"),
-        STATUS,
-    ],
-};
+        value: Option<f64> = says("the measure's", "mean over the pairs"),
+        n_pairs: i64 = says("pairs", "pairs that could be compared"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per input, layer and measure: all pairs of (task, wording), for the wording test.
-pub const WORDING_PAIRS: Table = Table {
-    name: "wording_pairs",
-    version: 1,
-    row: "scenario, input, layer, measure",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        LAYER,
-        MEASURE,
-        column(
-            "tasks",
-            Kind::ListInt32,
+table! {
+    /// One row per input, layer and measure: all pairs of (task, wording), for the wording test.
+    pub WORDING_PAIRS: WordingPairsRow<'a> = "wording_pairs", version 1,
+        row "scenario, input, layer, measure" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] measure: &'a str = MEASURE,
+        tasks: &'a [i32] = says(
             "index",
-            "for each prompt of the input in the plan's order, controls left out: its task's place",
+            "for each prompt of the input in the plan's order, controls left out: its task's \
+             place",
         ),
-        nullable(
-            "values",
-            Kind::ListFloat64,
+        values: Option<&'a [f64]> = says(
             "the measure's",
             "the measure of all pairs of these prompts: (0,1), (0,2), ..., (1,2), ...",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per layer, site and space: how far inputs, tasks, wordings and their interaction move
-/// the vectors.
-pub const VARIANCE_PARTITION: Table = Table {
-    name: "variance_partition",
-    version: 1,
-    row: "scenario, layer, site, space",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        LAYER,
-        column("site", Kind::Utf8, "", "span or last, as in table vectors"),
-        SPACE,
-        N_INPUTS,
-        column("n_tasks", Kind::Int64, "tasks", "tasks of the scenario"),
-        column(
-            "n_wordings",
-            Kind::Int64,
+table! {
+    /// One row per layer, site and space: how far inputs, tasks, wordings and their interaction move
+    /// the vectors.
+    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 1,
+        row "scenario, layer, site, space" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] layer: i16 = LAYER,
+        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] space: &'a str = SPACE,
+        n_inputs: i64 = N_INPUTS,
+        n_tasks: i64 = says("tasks", "tasks of the scenario"),
+        n_wordings: i64 = says(
             "wordings",
             "wordings of each task: as many first ones as the task with the fewest has",
         ),
-        value("ss_total", "activation^2", "sum of squares around the grand mean"),
-        value("ss_input", "activation^2", "of the inputs' means"),
-        value("ss_task", "activation^2", "of the tasks' means"),
-        value("ss_wording", "activation^2", "of the wordings within tasks; null with one wording"),
-        value("ss_interaction", "activation^2", "input by task"),
-        value("ss_rest", "activation^2", "what is left: input by wording; null with one wording"),
-        value("r2_input", "share, 0..1", "ss_input over ss_total"),
-        value("r2_task", "share, 0..1", "ss_task over ss_total"),
-        value("r2_wording", "share, 0..1", "ss_wording over ss_total; null with one wording"),
-        value("r2_interaction", "share, 0..1", "ss_interaction over ss_total"),
-        value("partial_eta2", "share, 0..1", "ss_task over ss_task and ss_interaction"),
-        value("f_task", "ratio", "mean square of the task over that of wordings (or interaction)"),
-        value(
-            "f_interaction",
+        ss_total: Option<f64> = says("activation^2", "sum of squares around the grand mean"),
+        ss_input: Option<f64> = says("activation^2", "of the inputs' means"),
+        ss_task: Option<f64> = says("activation^2", "of the tasks' means"),
+        ss_wording: Option<f64> = says(
+            "activation^2",
+            "of the wordings within tasks; null with one wording",
+        ),
+        ss_interaction: Option<f64> = says("activation^2", "input by task"),
+        ss_rest: Option<f64> = says(
+            "activation^2",
+            "what is left: input by wording; null with one wording",
+        ),
+        r2_input: Option<f64> = says("share, 0..1", "ss_input over ss_total"),
+        r2_task: Option<f64> = says("share, 0..1", "ss_task over ss_total"),
+        r2_wording: Option<f64> = says(
+            "share, 0..1",
+            "ss_wording over ss_total; null with one wording",
+        ),
+        r2_interaction: Option<f64> = says("share, 0..1", "ss_interaction over ss_total"),
+        partial_eta2: Option<f64> = says("share, 0..1", "ss_task over ss_task and ss_interaction"),
+        f_task: Option<f64> = says(
+            "ratio",
+            "mean square of the task over that of wordings (or interaction)",
+        ),
+        f_interaction: Option<f64> = says(
             "ratio",
             "mean square of the interaction over that of the rest; null with one wording",
         ),
-        value(
-            "p",
+        p: Option<f64> = says(
             "probability",
-            "task labels permuted within each input, statistic partial_eta2: do these prompts move \
-             the vectors the same way on all inputs? No evidence for tasks as against wordings",
+            "task labels permuted within each input, statistic partial_eta2: do these prompts \
+             move the vectors the same way on all inputs? No evidence for tasks as against \
+             wordings",
         ),
-        value("p_max_t", "probability", "the same, corrected over the layers (largest statistic)"),
-        N_PERMUTATIONS,
-        STATUS,
-    ],
-};
+        p_max_t: Option<f64> = says(
+            "probability",
+            "the same, corrected over the layers (largest statistic)",
+        ),
+        n_permutations: i64 = N_PERMUTATIONS,
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per layer, measure and contrast: the difference between tasks against a baseline.
-pub const EFFECT: Table = Table {
-    name: "effect",
-    version: 1,
-    row: "scenario, layer, measure, contrast",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        column("layer", Kind::Int16, "index", "as in the measure's table; -1 = the model's output"),
-        column(
-            "measure",
-            Kind::Utf8,
+table! {
+    /// One row per layer, measure and contrast: the difference between tasks against a baseline.
+    pub EFFECT: EffectRow<'a> = "effect", version 1,
+        row "scenario, layer, measure, contrast" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] layer: i16 = says("index", "as in the measure's table; -1 = the model's output"),
+        #[key] measure: &'a str = says(
             "",
-            "as in contrast (a cosine: its dissimilarity is 1 less it) or output_contrast (jsd_bits)",
+            "as in contrast (a cosine: its dissimilarity is 1 less it) or output_contrast \
+             (jsd_bits)",
         ),
-        column(
-            "contrast",
-            Kind::Utf8,
+        #[key] contrast: &'a str = says(
             "",
             "the baseline: paraphrase, neutral, scrambled or other_input, as in contrast",
         ),
-        column(
-            "n_inputs",
-            Kind::Int64,
+        n_inputs: i64 = says(
             "inputs",
             "inputs with both values on every layer of the measure that has any",
         ),
-        value("between", "dissimilarity", "mean over inputs of the difference between tasks"),
-        value("baseline", "dissimilarity", "mean over inputs of the contrast's difference"),
-        value("delta", "dissimilarity", "between less baseline, mean over inputs"),
-        value("ci_low", "dissimilarity", "lower end of the 95 % interval of delta"),
-        value("ci_high", "dissimilarity", "upper end"),
-        column(
-            "ci_method",
-            Kind::Utf8,
+        between: Option<f64> = says(
+            "dissimilarity",
+            "mean over inputs of the difference between tasks",
+        ),
+        baseline: Option<f64> = says(
+            "dissimilarity",
+            "mean over inputs of the contrast's difference",
+        ),
+        delta: Option<f64> = says("dissimilarity", "between less baseline, mean over inputs"),
+        ci_low: Option<f64> = says("dissimilarity", "lower end of the 95 % interval of delta"),
+        ci_high: Option<f64> = says("dissimilarity", "upper end"),
+        ci_method: &'a str = says(
             "",
             "bca, percentile (5 to 7 inputs), constant (no input differs) or none (below 5)",
         ),
-        value("d_z", "sd", "delta over the standard deviation of the inputs' deltas"),
-        value("auc", "probability", "that a between difference is larger than a baseline one"),
-        value("cliffs_delta", "-1..1", "2 auc - 1"),
-        value("p", "probability", "one-sided, signs of the inputs' deltas flipped"),
-        value("p_max_t", "probability", "the same, corrected over the layers of the measure"),
-        value("q", "rate", "Benjamini-Hochberg over all rows of the scenario that have a p"),
-        N_PERMUTATIONS,
-        value("p_wording", "probability", "wordings reassigned to tasks; contrast paraphrase only"),
-        value("p_wording_max_t", "probability", "the same, corrected over the layers"),
-        column(
-            "n_reassignments",
-            Kind::Int64,
-            "ways",
-            "ways to deal the wordings out that are behind p_wording, the pipeline's own counted: 1 \
-             over this is the smallest p_wording; 0 without a test",
+        d_z: Option<f64> = says("sd", "delta over the standard deviation of the inputs' deltas"),
+        auc: Option<f64> = says(
+            "probability",
+            "that a between difference is larger than a baseline one",
         ),
-        column(
-            "n_wordings",
-            Kind::Int64,
+        cliffs_delta: Option<f64> = says("-1..1", "2 auc - 1"),
+        p: Option<f64> = says("probability", "one-sided, signs of the inputs' deltas flipped"),
+        p_max_t: Option<f64> = says(
+            "probability",
+            "the same, corrected over the layers of the measure",
+        ),
+        q: Option<f64> = says(
+            "rate",
+            "Benjamini-Hochberg over all rows of the scenario that have a p",
+        ),
+        n_permutations: i64 = N_PERMUTATIONS,
+        p_wording: Option<f64> = says(
+            "probability",
+            "wordings reassigned to tasks; contrast paraphrase only",
+        ),
+        p_wording_max_t: Option<f64> = says("probability", "the same, corrected over the layers"),
+        n_reassignments: i64 = says(
+            "ways",
+            "ways to deal the wordings out that are behind p_wording, the pipeline's own counted: \
+             1 over this is the smallest p_wording; 0 without a test",
+        ),
+        n_wordings: i64 = says(
             "wordings",
             "wordings of each task that entered p_wording; 0 where no input has them all",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
-pub const GEOMETRY: Table = Table {
-    name: "geometry",
-    version: 1,
-    row: "scenario, layer, site, task_a, task_b, measure",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        LAYER,
-        column("site", Kind::Utf8, "", "span or last, as in table vectors"),
-        TASK_A,
-        TASK_B,
-        column(
-            "measure",
-            Kind::Utf8,
+table! {
+    /// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
+    pub GEOMETRY: GeometryRow<'a> = "geometry", version 1,
+        row "scenario, layer, site, task_a, task_b, measure" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] layer: i16 = LAYER,
+        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        #[key] measure: &'a str = says(
             "",
             "dcka = debiased linear CKA, cka_biased, rsa_spearman (1 - Pearson), mutual_knn \
-             (cosine); all blind to a shift that is the same for every input, and wide below 20 inputs",
+             (cosine); all blind to a shift that is the same for every input, and wide below 20 \
+             inputs",
         ),
-        value("value", "the measure's", "the value"),
-        value("chance", "the measure's", "what unrelated arrangements give on average"),
-        value("se", "the measure's", "jackknife standard error over inputs; dcka only, else null"),
-        value("p", "probability", "inputs of task_b permuted; dcka and rsa_spearman, else null"),
-        N_INPUTS,
-        N_PERMUTATIONS,
-        STATUS,
-    ],
-};
+        value: Option<f64> = says("the measure's", "the value"),
+        chance: Option<f64> = says("the measure's", "what unrelated arrangements give on average"),
+        se: Option<f64> = says(
+            "the measure's",
+            "jackknife standard error over inputs; dcka only, else null",
+        ),
+        p: Option<f64> = says(
+            "probability",
+            "inputs of task_b permuted; dcka and rsa_spearman, else null",
+        ),
+        n_inputs: i64 = N_INPUTS,
+        n_permutations: i64 = N_PERMUTATIONS,
+        status: &'a str = STATUS,
+    }
+}

@@ -2,250 +2,228 @@
 //! lens.
 
 use super::columns::{
-    HEAD, INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, TOKEN, TOKEN_ID, WORDING, column,
-    nullable, value,
+    HEAD, INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, TOKEN, TOKEN_ID, WORDING,
 };
-use super::{Kind, Table};
+use crate::table::column::says;
+use crate::table::declare::table;
 
-/// One row per pair of tasks: how far the next-token distributions differ.
-pub const OUTPUT_DIVERGENCE: Table = Table {
-    name: "output_divergence",
-    version: 1,
-    row: "scenario, input, task_a, task_b",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK_A,
-        TASK_B,
-        value("jsd_bits", "bits, 0..1", "Jensen-Shannon divergence over the whole vocabulary"),
-        value("kl_ab", "nats", "KL divergence of b from a: sum of p_a ln(p_a / p_b)"),
-        value("kl_ba", "nats", "KL divergence of a from b"),
-        value("total_variation", "0..1", "half the sum of absolute differences"),
-        value("entropy_a_bits", "bits", "entropy of task_a's distribution"),
-        value("entropy_b_bits", "bits", "entropy of task_b's distribution"),
-        nullable("same_top", Kind::Int16, "0 or 1", "1 where the most probable token is one"),
-        value("overlap_5", "share, 0..1", "shared share of the 5 most probable tokens"),
-        value("overlap_10", "share, 0..1", "of the 10 most probable"),
-        value("overlap_50", "share, 0..1", "of the 50 most probable"),
-        value("rbo_ext", "0..1", "rank-biased overlap, extrapolated; p = 0.9, depth 100"),
-        value("rbo_min", "0..1", "its lower bound"),
-        value("rbo_residual", "0..1", "how much unseen ranks could add"),
-        STATUS,
-    ],
-};
+table! {
+    /// One row per pair of tasks: how far the next-token distributions differ.
+    pub OUTPUT_DIVERGENCE: OutputDivergenceRow<'a> = "output_divergence", version 1,
+        row "scenario, input, task_a, task_b" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        jsd_bits: Option<f64> = says(
+            "bits, 0..1",
+            "Jensen-Shannon divergence over the whole vocabulary",
+        ),
+        kl_ab: Option<f64> = says("nats", "KL divergence of b from a: sum of p_a ln(p_a / p_b)"),
+        kl_ba: Option<f64> = says("nats", "KL divergence of a from b"),
+        total_variation: Option<f64> = says("0..1", "half the sum of absolute differences"),
+        entropy_a_bits: Option<f64> = says("bits", "entropy of task_a's distribution"),
+        entropy_b_bits: Option<f64> = says("bits", "entropy of task_b's distribution"),
+        same_top: Option<i16> = says("0 or 1", "1 where the most probable token is one"),
+        overlap_5: Option<f64> = says("share, 0..1", "shared share of the 5 most probable tokens"),
+        overlap_10: Option<f64> = says("share, 0..1", "of the 10 most probable"),
+        overlap_50: Option<f64> = says("share, 0..1", "of the 50 most probable"),
+        rbo_ext: Option<f64> = says(
+            "0..1",
+            "rank-biased overlap, extrapolated; p = 0.9, depth 100",
+        ),
+        rbo_min: Option<f64> = says("0..1", "its lower bound"),
+        rbo_residual: Option<f64> = says("0..1", "how much unseen ranks could add"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per pair of tasks and token: what makes up the Jensen-Shannon divergence.
-pub const OUTPUT_DIVERGENCE_TOKEN: Table = Table {
-    name: "output_divergence_token",
-    version: 1,
-    row: "scenario, input, task_a, task_b, rank",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK_A,
-        TASK_B,
-        column("rank", Kind::Int16, "rank", "1 = the largest contribution; ties: the lower id"),
-        TOKEN_ID,
-        TOKEN,
-        column("probability_a", Kind::Float64, "probability", "under task_a"),
-        column("probability_b", Kind::Float64, "probability", "under task_b"),
-        column("contribution_bits", Kind::Float64, "bits", "its term of the divergence"),
-    ],
-};
+table! {
+    /// One row per pair of tasks and token: what makes up the Jensen-Shannon divergence.
+    pub OUTPUT_DIVERGENCE_TOKEN: OutputDivergenceTokenRow<'a> = "output_divergence_token", version 1,
+        row "scenario, input, task_a, task_b, rank" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        #[key] rank: i16 = says("rank", "1 = the largest contribution; ties: the lower id"),
+        token_id: i32 = TOKEN_ID,
+        token: &'a str = TOKEN,
+        probability_a: f64 = says("probability", "under task_a"),
+        probability_b: f64 = says("probability", "under task_b"),
+        contribution_bits: f64 = says("bits", "its term of the divergence"),
+    }
+}
 
-/// One row per input, measure and contrast: how far the input's outputs differ in it.
-pub const OUTPUT_CONTRAST: Table = Table {
-    name: "output_contrast",
-    version: 1,
-    row: "scenario, input, measure, contrast",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        column("measure", Kind::Utf8, "", "jsd_bits, as in output_divergence: 0 = equal outputs"),
-        column(
-            "contrast",
-            Kind::Utf8,
+table! {
+    /// One row per input, measure and contrast: how far the input's outputs differ in it.
+    pub OUTPUT_CONTRAST: OutputContrastRow<'a> = "output_contrast", version 1,
+        row "scenario, input, measure, contrast" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] measure: &'a str = says("", "jsd_bits, as in output_divergence: 0 = equal outputs"),
+        #[key] contrast: &'a str = says(
             "",
             "between = prompts of different tasks, in all wordings; paraphrase = wordings of one \
              task; neutral, scrambled, other_input = each task's first wording against that \
              control of its own",
         ),
-        value("value", "the measure's", "mean over the pairs"),
-        column("n_pairs", Kind::Int64, "pairs", "pairs that could be compared"),
-        STATUS,
-    ],
-};
+        value: Option<f64> = says("the measure's", "mean over the pairs"),
+        n_pairs: i64 = says("pairs", "pairs that could be compared"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per input and measure: all pairs of (task, wording), for the wording test.
-pub const OUTPUT_WORDING_PAIRS: Table = Table {
-    name: "output_wording_pairs",
-    version: 1,
-    row: "scenario, input, measure",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        column("measure", Kind::Utf8, "", "jsd_bits, as in output_divergence: 0 = equal outputs"),
-        column(
-            "tasks",
-            Kind::ListInt32,
+table! {
+    /// One row per input and measure: all pairs of (task, wording), for the wording test.
+    pub OUTPUT_WORDING_PAIRS: OutputWordingPairsRow<'a> = "output_wording_pairs", version 1,
+        row "scenario, input, measure" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] measure: &'a str = says("", "jsd_bits, as in output_divergence: 0 = equal outputs"),
+        tasks: &'a [i32] = says(
             "index",
-            "for each prompt of the input in the plan's order, controls left out: its task's place",
+            "for each prompt of the input in the plan's order, controls left out: its task's \
+             place",
         ),
-        nullable(
-            "values",
-            Kind::ListFloat64,
+        values: Option<&'a [f64]> = says(
             "the measure's",
             "the measure of all pairs of these prompts: (0,1), (0,2), ..., (1,2), ...",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per prompt and token of the input: how surprising it is under the task.
-pub const INPUT_SURPRISAL: Table = Table {
-    name: "input_surprisal",
-    version: 1,
-    row: "prompt, token of the input",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK,
-        WORDING,
-        column("span_index", Kind::Int32, "index", "place in the input's span, from 0"),
-        column("position", Kind::Int32, "position", "place in the prompt"),
-        TOKEN_ID,
-        value(
-            "surprisal_bits",
+table! {
+    /// One row per prompt and token of the input: how surprising it is under the task.
+    pub INPUT_SURPRISAL: InputSurprisalRow<'a> = "input_surprisal", version 1,
+        row "prompt, token of the input" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task: &'a str = TASK,
+        #[key] wording: i16 = WORDING,
+        span_index: i32 = says("index", "place in the input's span, from 0"),
+        #[key] position: i32 = says("position", "place in the prompt"),
+        token_id: i32 = TOKEN_ID,
+        surprisal_bits: Option<f64> = says(
             "bits",
-            "-log2 of its probability given all before it (Hale 2001); null on a prompt's first token",
+            "-log2 of its probability given all before it (Hale 2001); null on a prompt's first \
+             token",
         ),
-        value(
-            "delta_neutral_bits",
+        delta_neutral_bits: Option<f64> = says(
             "bits",
-            "less the surprisal of the same token under the task's neutral control; null without one",
+            "less the surprisal of the same token under the task's neutral control; null without \
+             one",
         ),
-        value("entropy_bits", "bits", "entropy of the distribution that predicts it"),
-        STATUS,
-    ],
-};
+        entropy_bits: Option<f64> = says("bits", "entropy of the distribution that predicts it"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per prompt, layer and head: where the last token's attention goes.
-pub const ATTENTION_MASS: Table = Table {
-    name: "attention_mass",
-    version: 1,
-    row: "prompt, layer, head",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK,
-        WORDING,
-        LAYER,
-        HEAD,
-        value("sink_mass", "share, 0..1", "attention to position 0, whatever stands there"),
-        value("task_mass", "share, 0..1", "to the task's tokens; position 0 counts nowhere else"),
-        value("template_mass", "share, 0..1", "to the template's tokens before the input's end"),
-        value("input_mass", "share, 0..1", "to the input's tokens"),
-        value("tail_mass", "share, 0..1", "to the template's tokens after the input"),
-        value(
-            "entropy_bits",
+table! {
+    /// One row per prompt, layer and head: where the last token's attention goes.
+    pub ATTENTION_MASS: AttentionMassRow<'a> = "attention_mass", version 1,
+        row "prompt, layer, head" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task: &'a str = TASK,
+        #[key] wording: i16 = WORDING,
+        #[key] layer: i16 = LAYER,
+        #[key] head: i16 = HEAD,
+        sink_mass: Option<f64> = says(
+            "share, 0..1",
+            "attention to position 0, whatever stands there",
+        ),
+        task_mass: Option<f64> = says(
+            "share, 0..1",
+            "to the task's tokens; position 0 counts nowhere else",
+        ),
+        template_mass: Option<f64> = says(
+            "share, 0..1",
+            "to the template's tokens before the input's end",
+        ),
+        input_mass: Option<f64> = says("share, 0..1", "to the input's tokens"),
+        tail_mass: Option<f64> = says("share, 0..1", "to the template's tokens after the input"),
+        entropy_bits: Option<f64> = says(
             "bits",
             "of the weights over all positions; head -1 = mean of the heads' entropies",
         ),
-        nullable("is_sink", Kind::Int16, "0 or 1", "1 where position 0 takes more than 0.3"),
-        STATUS,
-    ],
-};
+        is_sink: Option<i16> = says("0 or 1", "1 where position 0 takes more than 0.3"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per pair of tasks, layer and head: how far attention is distributed differently.
-pub const ATTENTION_DIVERGENCE: Table = Table {
-    name: "attention_divergence",
-    version: 1,
-    row: "scenario, input, layer, head, task_a, task_b, measure",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        LAYER,
-        HEAD,
-        TASK_A,
-        TASK_B,
-        column(
-            "measure",
-            Kind::Utf8,
+table! {
+    /// One row per pair of tasks, layer and head: how far attention is distributed differently.
+    pub ATTENTION_DIVERGENCE: AttentionDivergenceRow<'a> = "attention_divergence", version 1,
+        row "scenario, input, layer, head, task_a, task_b, measure" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] head: i16 = HEAD,
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        #[key] measure: &'a str = says(
             "",
             "jsd_full, jsd_no_sink, jsd_input (bits, 0 = alike): over position 0, task, template, \
              tail and each token of the input; without position 0; over the input's tokens only. \
              overlap (0..1, 1 = alike) = 1 - total variation of the first",
         ),
-        value(
-            "value",
+        value: Option<f64> = says(
             "the measure's",
-            "of what is left, made to sum to 1; head -1 = mean of the heads' values, not of weights",
+            "of what is left, made to sum to 1; head -1 = mean of the heads' values, not of \
+             weights",
         ),
-        value("mass_a", "share, 0..1", "attention of task_a that the measure covers"),
-        value("mass_b", "share, 0..1", "attention of task_b that it covers"),
-        column("n_heads", Kind::Int16, "heads", "heads with a value: 1 or 0; head -1: how many"),
-        STATUS,
-    ],
-};
+        mass_a: Option<f64> = says("share, 0..1", "attention of task_a that the measure covers"),
+        mass_b: Option<f64> = says("share, 0..1", "attention of task_b that it covers"),
+        n_heads: i16 = says("heads", "heads with a value: 1 or 0; head -1: how many"),
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per prompt and layer: what the model would say if it ended there.
-pub const LOGIT_LENS: Table = Table {
-    name: "logit_lens",
-    version: 1,
-    row: "prompt, layer",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        TASK,
-        WORDING,
-        LAYER,
-        nullable("top_id", Kind::Int32, "id", "the most probable token; ties: the lower id"),
-        nullable("top_token", Kind::Utf8, "", "that token decoded alone, not stripped"),
-        value("top_probability", "probability", "its probability"),
-        value("entropy_bits", "bits", "entropy of the distribution"),
-        value(
-            "kl_to_final",
+table! {
+    /// One row per prompt and layer: what the model would say if it ended there.
+    pub LOGIT_LENS: LogitLensRow<'a> = "logit_lens", version 1,
+        row "prompt, layer" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task: &'a str = TASK,
+        #[key] wording: i16 = WORDING,
+        #[key] layer: i16 = LAYER,
+        top_id: Option<i32> = says("id", "the most probable token; ties: the lower id"),
+        top_token: Option<&'a str> = says("", "that token decoded alone, not stripped"),
+        top_probability: Option<f64> = says("probability", "its probability"),
+        entropy_bits: Option<f64> = says("bits", "entropy of the distribution"),
+        kl_to_final: Option<f64> = says(
             "nats",
             "KL(final, lens): what is lost by reading the model's own output off this layer",
         ),
-        nullable(
-            "final_rank",
-            Kind::Int32,
+        final_rank: Option<i32> = says(
             "rank",
             "rank here, from 1, of the token that the model itself puts first",
         ),
-        STATUS,
-    ],
-};
+        status: &'a str = STATUS,
+    }
+}
 
-/// One row per pair of tasks and layer: where the difference of the outputs appears.
-pub const LOGIT_LENS_DIVERGENCE: Table = Table {
-    name: "logit_lens_divergence",
-    version: 1,
-    row: "scenario, input, layer, task_a, task_b",
-    by_layer: false,
-    columns: &[
-        SCENARIO,
-        INPUT,
-        LAYER,
-        TASK_A,
-        TASK_B,
-        value("jsd_bits", "bits, 0..1", "Jensen-Shannon divergence of the two lens distributions"),
-        nullable(
-            "onset",
-            Kind::Int16,
-            "0 or 1",
-            "1 on the first captured layer from which on jsd_bits is at least half of the outputs' \
-             own divergence; 0 everywhere when that is after the last captured layer",
+table! {
+    /// One row per pair of tasks and layer: where the difference of the outputs appears.
+    pub LOGIT_LENS_DIVERGENCE: LogitLensDivergenceRow<'a> = "logit_lens_divergence", version 1,
+        row "scenario, input, layer, task_a, task_b" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] task_a: &'a str = TASK_A,
+        #[key] task_b: &'a str = TASK_B,
+        jsd_bits: Option<f64> = says(
+            "bits, 0..1",
+            "Jensen-Shannon divergence of the two lens distributions",
         ),
-        STATUS,
-    ],
-};
+        onset: Option<i16> = says(
+            "0 or 1",
+            "1 on the first captured layer from which on jsd_bits is at least half of the \
+             outputs' own divergence; 0 everywhere when that is after the last captured layer",
+        ),
+        status: &'a str = STATUS,
+    }
+}

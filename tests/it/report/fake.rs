@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use aqlens::store::Store;
-use aqlens::table::schema::{self, Dims, Table};
+use aqlens::table::schema;
 use aqlens::table::writer::{PartAddress, write_part};
+use aqlens::table::{Dims, Table};
 use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, StringArray};
 
 use super::fake_prompts::FakePrompts;

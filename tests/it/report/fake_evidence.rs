@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aqlens::store::Store;
-use aqlens::table::schema::{self, Kind, Table};
+use aqlens::table::schema;
+use aqlens::table::{Kind, Table};
 use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array};
 
 use super::fake::{FakeRun, FakeScenario, HEADS, chance, texts, tokens, vocabulary};
@@ -29,7 +30,7 @@ pub(crate) fn row(texts: &[(&'static str, &str)], numbers: &[(&'static str, f64)
 
 /// Writes rows as one part of a table.
 pub(crate) fn put(run: &FakeRun, store: &Store, table: &'static Table, part: u32, rows: &[Row]) {
-    let column = |column: &schema::Column| -> ArrayRef {
+    let column = |column: &aqlens::table::Column| -> ArrayRef {
         let text = |row: &Row| match row.get(column.name) {
             Some(Cell::Text(text)) => text.clone(),
             _ if column.name == "status" => "ok".to_owned(),

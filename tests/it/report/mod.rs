@@ -10,10 +10,12 @@ mod fake_prompts;
 use std::path::Path;
 
 use aqlens::monitor::VoidMonitor;
-use aqlens::render::{self, page};
-use aqlens::spec::{Path as At, Problems};
-use aqlens::stage::{Facts, report};
+use aqlens::render;
+use aqlens::render::page;
+use aqlens::stage::Facts;
+use aqlens::stages::report;
 use aqlens::store::Store;
+use aqlens::yaml::{Path as At, Problems};
 
 use self::fake::{FakeRun, FakeScenario, vocabulary};
 

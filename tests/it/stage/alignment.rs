@@ -1,4 +1,4 @@
-use aqlens::stage::alignment::Config;
+use aqlens::stages::alignment::Config;
 use aqlens::table::schema::ALIGNMENT;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, prompt, valid};

@@ -1,5 +1,5 @@
 use aqlens::stage::Stage as _;
-use aqlens::stage::attention::{Attention, Config, Heads, Layers};
+use aqlens::stages::attention::{Attention, Config, Heads, Layers};
 use aqlens::table::schema::{ATTENTION_FOCUS, ATTENTION_OVERLAP};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-use aqlens::stage::contrast::{Config, Contrast};
-use aqlens::stage::vector_measure::Choice;
+use aqlens::stage::compare::vector_measure::Choice;
+use aqlens::stages::contrast::{Config, Contrast};
 use aqlens::table::schema::{CONTRAST, WORDING_PAIRS};
 use arrow::array::{Array as _, AsArray as _};
 use arrow::datatypes::{Float64Type, Int32Type};

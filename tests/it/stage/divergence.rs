@@ -1,6 +1,7 @@
-use aqlens::stage::divergence::{Config, Divergence};
-use aqlens::stage::vector_measure::Choice;
-use aqlens::stage::{Stage as _, similarity};
+use aqlens::stage::Stage as _;
+use aqlens::stage::compare::vector_measure::Choice;
+use aqlens::stages::divergence::{Config, Divergence};
+use aqlens::stages::similarity;
 use aqlens::table::schema::DIVERGENCE;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, noise, problems_of, prompt, valid};

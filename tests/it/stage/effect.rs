@@ -1,4 +1,4 @@
-use aqlens::stage::effect::{Config, Effect};
+use aqlens::stages::effect::{Config, Effect};
 use aqlens::table::schema::EFFECT;
 use aqlens::table::writer::PartAddress;
 

@@ -1,4 +1,4 @@
-use aqlens::stage::explain::Config;
+use aqlens::stages::explain::Config;
 use aqlens::table::schema::SEED_EXPLAIN;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use aqlens::model::{Engine, EngineOptions, HeadBackend, ModelCard, ModelError, Tokenizer};
 use aqlens::monitor::VoidMonitor;
 use aqlens::prompt::Role;
-use aqlens::spec;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
 use aqlens::store::Store;
+use aqlens::table::Table;
 use aqlens::table::reader::{Part, read_part};
-use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, REFERENCE, Table};
+use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, REFERENCE};
 use aqlens::table::status;
 use aqlens::table::writer::{PartAddress, write_part};
+use aqlens::yaml;
 use arrow::array::{
     ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
     ListArray, StringArray,
@@ -268,18 +269,18 @@ pub(crate) fn facts() -> Facts {
 }
 
 /// The problems that a validation finds, one line each.
-pub(crate) fn problems_of(validate: impl FnOnce(&spec::Path, &mut spec::Problems)) -> Vec<String> {
-    let mut problems = spec::Problems::default();
-    validate(&spec::Path::default().key("stages").index(1), &mut problems);
+pub(crate) fn problems_of(validate: impl FnOnce(&yaml::Path, &mut yaml::Problems)) -> Vec<String> {
+    let mut problems = yaml::Problems::default();
+    validate(&yaml::Path::default().key("stages").index(1), &mut problems);
     problems.into_vec().into_iter().map(|p| format!("{}: {}", p.at, p.message)).collect()
 }
 
 /// Validates a configuration that has no problems.
 pub(crate) fn valid<T>(
-    validate: impl FnOnce(&spec::Path, &Facts, &mut spec::Problems) -> Option<T>,
+    validate: impl FnOnce(&yaml::Path, &Facts, &mut yaml::Problems) -> Option<T>,
 ) -> T {
-    let mut problems = spec::Problems::default();
-    let valid = validate(&spec::Path::default(), &facts(), &mut problems);
+    let mut problems = yaml::Problems::default();
+    let valid = validate(&yaml::Path::default(), &facts(), &mut problems);
     assert!(problems.is_empty(), "{:?}", problems.into_vec());
     valid.unwrap()
 }

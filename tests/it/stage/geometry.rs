@@ -1,4 +1,4 @@
-use aqlens::stage::geometry::{Config, Geometry};
+use aqlens::stages::geometry::{Config, Geometry};
 use aqlens::table::schema::GEOMETRY;
 
 use super::evidence::{Rows, write_vectors};

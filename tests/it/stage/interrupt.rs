@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aqlens::monitor::{Event, Monitor};
-use aqlens::stage::{
-    Context, Stage, StageError, attention, divergence, outputs, report, segments, similarity,
-    summary, tokens,
+use aqlens::stage::{Context, Stage, StageError};
+use aqlens::stages::{
+    attention, divergence, outputs, report, segments, similarity, summary, tokens,
 };
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, prompt, valid};

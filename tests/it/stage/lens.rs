@@ -1,4 +1,4 @@
-use aqlens::stage::lens::{Config, Lens};
+use aqlens::stages::lens::{Config, Lens};
 use aqlens::table::schema::{LOGIT_LENS, LOGIT_LENS_DIVERGENCE};
 use arrow::array::Array as _;
 

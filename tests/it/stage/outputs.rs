@@ -1,5 +1,5 @@
 use aqlens::stage::Stage as _;
-use aqlens::stage::outputs::{Config, Outputs};
+use aqlens::stages::outputs::{Config, Outputs};
 use aqlens::table::reader::Part;
 use aqlens::table::schema::{
     OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, OUTPUT_WORDING_PAIRS,

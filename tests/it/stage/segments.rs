@@ -1,5 +1,5 @@
 use aqlens::stage::Stage as _;
-use aqlens::stage::segments::{Config, Heads, Segments};
+use aqlens::stages::segments::{Config, Heads, Segments};
 use aqlens::table::reader::Part;
 use aqlens::table::schema::{ATTENTION_DIVERGENCE, ATTENTION_MASS};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-use aqlens::stage::similarity::Config;
+use aqlens::stages::similarity::Config;
 use aqlens::table::schema::SIMILARITY;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
@@ -6,7 +6,7 @@ use super::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
 const COLUMNS: [&str; 9] =
     ["scenario", "input", "layer", "task_a", "task_b", "measure", "value", "n", "status"];
 
-fn similarity() -> aqlens::stage::similarity::Similarity {
+fn similarity() -> aqlens::stages::similarity::Similarity {
     valid(|at, facts, problems| Config::default().validate(at, facts, problems))
 }
 

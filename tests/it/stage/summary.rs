@@ -1,14 +1,16 @@
 use std::sync::Arc;
 
-use aqlens::stage::summary::{Config, ScenarioSummary, Summaries, Verdict};
-use aqlens::stage::{Facts, Stage as _, attention, divergence, similarity, tokens};
+use aqlens::run_dir::summary::{ScenarioSummary, Summaries, Verdict};
+use aqlens::stage::{Facts, Stage as _};
+use aqlens::stages::summary::Config;
+use aqlens::stages::{attention, divergence, similarity, tokens};
 use aqlens::table::schema::{DIVERGENCE, VERDICT};
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Float64Array, Int64Array};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, int16s, prompt, texts, valid};
 
-fn summary(threshold: f64) -> aqlens::stage::summary::Summary {
+fn summary(threshold: f64) -> aqlens::stages::summary::Summary {
     let facts = Facts { threshold: Some(threshold), ..facts() };
     valid(|at, _, problems| Config::default().validate(at, &facts, problems))
 }

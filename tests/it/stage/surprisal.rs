@@ -1,4 +1,4 @@
-use aqlens::stage::surprisal::{Config, Surprisal};
+use aqlens::stages::surprisal::{Config, Surprisal};
 use aqlens::table::schema::INPUT_SURPRISAL;
 use arrow::array::Array as _;
 

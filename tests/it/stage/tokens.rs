@@ -1,4 +1,4 @@
-use aqlens::stage::tokens::{Config, Tokens};
+use aqlens::stages::tokens::{Config, Tokens};
 use aqlens::table::schema::NEXT_TOKENS;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};

@@ -1,4 +1,4 @@
-use aqlens::stage::variance::{Config, Variance};
+use aqlens::stages::variance::{Config, Variance};
 use aqlens::table::schema::VARIANCE_PARTITION;
 use aqlens::table::writer::PartAddress;
 

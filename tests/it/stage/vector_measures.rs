@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use aqlens::stage::Stage as _;
-use aqlens::stage::similarity::{Config, Similarity};
-use aqlens::stage::vector_measure::Choice;
+use aqlens::stage::compare::vector_measure::Choice;
+use aqlens::stages::similarity::{Config, Similarity};
 use aqlens::table::schema::SIMILARITY;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, noise, problems_of, prompt, valid};

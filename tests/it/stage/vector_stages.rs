@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use aqlens::stage::vector_measure::Choice;
-use aqlens::stage::{Stage, alignment, contrast, divergence, explain, similarity, vectors};
+use aqlens::stage::Stage;
+use aqlens::stage::compare::vector_measure::Choice;
+use aqlens::stages::{alignment, contrast, divergence, explain, similarity, vectors};
 use aqlens::store::hex_sha256;
 use aqlens::table::reader::{read_frame, read_part};
 use aqlens::table::schema::{
-    ALIGNMENT, CONTRAST, DIVERGENCE, Kind, SEED_EXPLAIN, SIMILARITY, Table, VECTORS, WORDING_PAIRS,
+    ALIGNMENT, CONTRAST, DIVERGENCE, SEED_EXPLAIN, SIMILARITY, VECTORS, WORDING_PAIRS,
 };
 use aqlens::table::writer::PartAddress;
+use aqlens::table::{Kind, Table};
 use arrow::array::AsArray as _;
 use arrow::datatypes::Float64Type;
 

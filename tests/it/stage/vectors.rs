@@ -1,4 +1,4 @@
-use aqlens::stage::vectors::Config;
+use aqlens::stages::vectors::Config;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::VECTORS;
 use aqlens::table::writer::PartAddress;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use aqlens::stage::summary::{Config, Evidence, EvidenceVerdict, Summaries, Summary, Verdict};
+use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, Summaries, Verdict};
+use aqlens::stages::summary::{Config, Summary};
 use aqlens::table::schema::{DIVERGENCE, EFFECT, VERDICT};
 use aqlens::table::writer::PartAddress;
 use arrow::array::{ArrayRef, Int64Array};

@@ -1,0 +1,341 @@
+//! What is done: receipts held against the fingerprints of the present plan.
+
+pub(crate) mod closing;
+pub(crate) mod fingerprint;
+pub(crate) mod lineage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::closing::Closing;
+use self::fingerprint::{Ground, fingerprint};
+use crate::prompt::Prompt;
+use crate::run_dir::layout;
+use crate::run_dir::layout::Place;
+use crate::run_dir::receipt::{Effort, PartStats, Receipt, SelfProof};
+use crate::stage::{Outcome, Scope, Stage};
+use crate::store::{PieceLock, Store, StoreError, hex_sha256};
+use crate::table::Table;
+use crate::table::TableError;
+use crate::table::schema::{ALL, RAW};
+
+/// The receipts of a run directory as this process found and made them.
+#[derive(Debug)]
+pub(crate) struct Ledger<'a> {
+    store: &'a Store,
+    ground: Arc<Ground>,
+    retain: &'a BTreeSet<String>,
+    /// Parts by table, from receipts that hold.
+    parts: BTreeMap<(&'static str, u32), Vec<PartStats>>,
+    /// Files that belong to the present plan.
+    known: BTreeSet<String>,
+    /// Fingerprints of the receipts that hold, by their files.
+    held: BTreeMap<String, String>,
+    /// Tables that were written before all shards: every shard reads their one part.
+    whole: BTreeSet<&'static str>,
+    /// Receipts that name raw tables which are to be deleted, and so wait until those are.
+    held_back: Vec<Receipt>,
+    total: Total,
+    /// Likewise, of what this process did.
+    done: Total,
+}
+
+/// What receipts say, summed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Total {
+    pub(crate) skipped: u64,
+    pub(crate) self_proof: Option<SelfProof>,
+    pub(crate) model_calls: u64,
+    pub(crate) head_calls: u64,
+    pub(crate) model_threads: BTreeSet<usize>,
+    pub(crate) parts: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Total {
+    fn add(&mut self, receipt: &Receipt) {
+        self.skipped += receipt.skipped;
+        self.self_proof = match (self.self_proof, receipt.self_proof) {
+            (Some(a), Some(b)) => Some(a.and(b)),
+            (a, b) => a.or(b),
+        };
+        self.model_calls += receipt.effort.model_calls;
+        self.head_calls += receipt.effort.head_calls;
+        self.model_threads.extend(receipt.effort.model_threads);
+        self.parts += receipt.parts.len() as u64;
+        self.seconds += receipt.effort.seconds;
+    }
+}
+
+impl<'a> Ledger<'a> {
+    pub(crate) fn new(store: &'a Store, ground: Ground, retain: &'a BTreeSet<String>) -> Self {
+        Self {
+            store,
+            ground: Arc::new(ground),
+            retain,
+            parts: BTreeMap::new(),
+            known: BTreeSet::new(),
+            held: BTreeMap::new(),
+            whole: BTreeSet::new(),
+            held_back: Vec::new(),
+            total: Total::default(),
+            done: Total::default(),
+        }
+    }
+
+    /// A ledger that knows what was made before all shards, and nothing of any shard.
+    pub(crate) fn look(&self) -> Self {
+        let is_whole = |(key, _): &(&(&'static str, u32), _)| self.whole.contains(key.0);
+        let whole = self.parts.iter().filter(is_whole);
+        Self {
+            store: self.store,
+            ground: Arc::clone(&self.ground),
+            retain: self.retain,
+            parts: whole.map(|(key, parts)| (*key, parts.clone())).collect(),
+            known: BTreeSet::new(),
+            held: BTreeMap::new(),
+            whole: self.whole.clone(),
+            held_back: Vec::new(),
+            total: Total::default(),
+            done: Total::default(),
+        }
+    }
+
+    /// Forgets what a look at the receipts gathered, before the work begins.
+    pub(crate) fn begin(&mut self) {
+        self.parts.clear();
+        self.known.clear();
+        self.held.clear();
+        self.whole.clear();
+        self.total = Total::default();
+    }
+
+    /// What all receipts that hold say together.
+    pub(crate) fn total(&self) -> &Total {
+        &self.total
+    }
+
+    /// What the receipts say together that this process wrote.
+    pub(crate) fn done(&self) -> &Total {
+        &self.done
+    }
+
+    /// SHA-256 over names and fingerprints of all receipts that hold.
+    pub(crate) fn receipts_sha256(&self) -> String {
+        receipts_sha256(&self.held)
+    }
+
+    /// The share of each scenario's inputs that the stage takes in.
+    pub(crate) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+        self.ground.shares_of(stage)
+    }
+
+    /// Numbers of the parts of a table with one part a shard that hold rows, ascending.
+    pub(crate) fn parts_with_rows(&self, table: &Table) -> Vec<u32> {
+        let of_table = self.parts.iter().filter(|((name, _), _)| *name == table.name);
+        let with_rows = of_table.filter(|(_, parts)| parts.iter().any(|part| part.rows > 0));
+        with_rows.map(|((_, part), _)| *part).collect()
+    }
+
+    /// The stage's fingerprint, from the parts that earlier stages are known to have written.
+    pub(crate) fn fingerprint(&self, stage: &dyn Stage, part: u32, prompts: &[Prompt]) -> String {
+        // Only what is taken from the plan itself enters by prompt; the rest enters by table.
+        let prompts = if stage.description().reads.is_empty() { prompts } else { &[] };
+        fingerprint(stage, &self.ground, prompts, &self.reads(stage, part))
+    }
+
+    fn reads(&self, stage: &dyn Stage, part: u32) -> Vec<&PartStats> {
+        let tables = stage.description().may_read();
+        let names: BTreeSet<&'static str> = tables.map(|table| table.name).collect();
+        // Not all parts: there are as many as shards, and every shard asks.
+        let of_table = |name: &'static str| {
+            let all = stage.scope() == Scope::Run || self.whole.contains(name);
+            let parts =
+                if all { (name, 0)..=(name, u32::MAX) } else { (name, part)..=(name, part) };
+            self.parts.range(parts).flat_map(|(_, parts)| parts)
+        };
+        names.into_iter().flat_map(of_table).collect()
+    }
+
+    /// Whether every stage's receipt holds; remembers their parts.
+    pub(crate) fn all_hold(
+        &mut self,
+        stages: &[&dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+    ) -> bool {
+        stages.iter().all(|stage| {
+            let fingerprint = self.fingerprint(*stage, part, prompts);
+            self.reuse(*stage, part, &fingerprint)
+        })
+    }
+
+    /// Takes over the receipt of a stage if it holds; released raw tables need not be there.
+    pub(crate) fn reuse(&mut self, stage: &dyn Stage, part: u32, fingerprint: &str) -> bool {
+        let Some(receipt) = Receipt::read(self.store, stage.kind(), part) else { return false };
+        let required = |p: &PartStats| !self.is_released(&p.file.path);
+        if receipt.fingerprint != fingerprint
+            || !receipt.parts.iter().filter(|p| required(p)).all(|p| p.is_there(self.store))
+        {
+            return false;
+        }
+        self.total.add(&receipt);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint);
+        self.remember(stage, part, receipt.parts);
+        true
+    }
+
+    /// Takes the parts of a receipt that holds as those of the present plan.
+    pub(crate) fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
+        self.known.insert(Receipt::file(stage.kind(), part));
+        for stats in parts {
+            self.known.insert(stats.file.path.clone());
+            let name = layout::table_of(&stats.file.path);
+            let table = stage.description().writes.iter().find(|table| Some(table.name) == name);
+            if let Some(table) = table {
+                if stage.scope() == Scope::Before {
+                    self.whole.insert(table.name);
+                }
+                self.parts.entry((table.name, part)).or_default().push(stats);
+            }
+        }
+    }
+
+    /// The stages that hold by receipt but whose released tables some other stage needs again.
+    pub(crate) fn needs_released_tables(
+        &self,
+        stages: &[&dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+    ) -> BTreeSet<&'static str> {
+        let mut look = self.look();
+        let mut needed: BTreeSet<&str> = BTreeSet::new();
+        for stage in stages {
+            let fingerprint = look.fingerprint(*stage, part, prompts);
+            if !look.reuse(*stage, part, &fingerprint) {
+                needed.extend(stage.description().may_read().map(|table| table.name));
+            }
+        }
+        let gone = |table: &&Table| {
+            let parts = look.parts.get(&(table.name, part));
+            needed.contains(table.name)
+                && parts.is_some_and(|parts| !parts.iter().all(|p| p.is_there(self.store)))
+        };
+        let redo = stages.iter().filter(|stage| stage.description().writes.iter().any(&gone));
+        redo.map(|stage| stage.kind()).collect()
+    }
+
+    /// Removes a stage's receipt before its parts are written anew, so that a crash in between
+    /// leaves no receipt beside parts that it does not describe.
+    pub(crate) fn withdraw(&self, stage: &dyn Stage, part: u32) -> Result<(), StoreError> {
+        self.store.remove(&Receipt::file(stage.kind(), part))
+    }
+
+    /// Writes the receipt of finished work, or holds it back until [`Self::closing`] when it names raw
+    /// tables that go.
+    pub(crate) fn record(
+        &mut self,
+        stage: &dyn Stage,
+        part: u32,
+        fingerprint: String,
+        outcome: Outcome,
+        effort: Effort,
+    ) -> Result<(), TableError> {
+        let receipt = Receipt {
+            stage: stage.kind().to_owned(),
+            version: stage.description().version,
+            part,
+            fingerprint,
+            skipped: outcome.skipped,
+            self_proof: outcome.self_proof,
+            effort,
+            parts: outcome.parts,
+        };
+        let is_held_back = receipt.parts.iter().any(|p| self.is_released(&p.file.path));
+        if !is_held_back {
+            receipt.write(self.store)?;
+        }
+        self.total.add(&receipt);
+        self.done.add(&receipt);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint.clone());
+        self.remember(stage, part, receipt.parts.clone());
+        if is_held_back {
+            self.held_back.push(receipt);
+        }
+        Ok(())
+    }
+
+    /// What is left to do for a shard whose stages are done: its raw tables that the pipeline does not
+    /// retain go, and the system forgets the others.
+    pub(crate) fn closing(&mut self, part: u32, piece: Option<PieceLock>) -> Closing {
+        let parts_of =
+            |table: &Table| self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
+        let paths = RAW.iter().flat_map(|table| parts_of(table)).map(|part| part.file.path.clone());
+        let (released, retained) = paths.partition(|path| self.is_released(path));
+        let held_back = std::mem::take(&mut self.held_back);
+        Closing { store: self.store.clone(), released, retained, held_back, piece }
+    }
+
+    /// Keeps what a shard has so far, its raw tables among it, when it is not finished now.
+    pub(crate) fn keep(&mut self) {
+        for receipt in self.held_back.drain(..) {
+            // The run has failed already, which is told; without the receipt its stage is done again.
+            let _ = receipt.write(self.store);
+        }
+        let _ = Receipt::settle(self.store);
+    }
+
+    /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
+    /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone
+    /// what `later` stages, which have not run yet, are going to hold against their receipts.
+    pub(crate) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
+        let is_later = |name: &str| {
+            later
+                .iter()
+                .any(|s| s.kind() == name || s.description().writes.iter().any(|t| t.name == name))
+        };
+        for file in made_files(self.store)? {
+            let stale = maker(&file).is_some_and(|name| !is_later(name));
+            if stale && !self.known.contains(&file) {
+                self.store.remove(&file)?;
+            }
+        }
+        ALL.iter().try_for_each(|table| self.store.remove_empty_folders(&table.folder(None)))
+    }
+
+    fn is_released(&self, path: &str) -> bool {
+        is_released(self.retain, path)
+    }
+}
+
+/// SHA-256 over names and fingerprints of receipts.
+pub(crate) fn receipts_sha256(held: &BTreeMap<String, String>) -> String {
+    let line = |(name, fingerprint): (&String, &String)| format!("{fingerprint}  {name}\n");
+    hex_sha256(held.iter().map(line).collect::<String>().as_bytes())
+}
+
+/// Whether the file is of a raw table that is deleted once it is read.
+pub(crate) fn is_released(retain: &BTreeSet<String>, path: &str) -> bool {
+    layout::table_of(path)
+        .is_some_and(|name| RAW.iter().any(|table| table.name == name) && !retain.contains(name))
+}
+
+/// The files of a run directory that stages make, and whatever else lies in their folders.
+pub(crate) fn made_files(store: &Store) -> Result<Vec<String>, StoreError> {
+    let mut files = store.walk(layout::TABLES)?;
+    files.extend(store.walk(layout::RECEIPTS)?);
+    let single = [layout::SUMMARY, layout::REPORT].into_iter().filter(|name| store.exists(name));
+    files.extend(single.map(str::to_owned));
+    Ok(files)
+}
+
+/// The table or stage that a file belongs to by its name, which is a name that only this program
+/// gives; `None` for anything else, which is never deleted.
+pub(crate) fn maker(file: &str) -> Option<&str> {
+    match layout::place_of(file)? {
+        Place::Summary => Some("summary"),
+        Place::Report => Some("report"),
+        Place::Receipt(stage) => Some(stage),
+        Place::Table(name) => Table::named(name).map(|table| table.name),
+    }
+}

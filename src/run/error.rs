@@ -1,0 +1,128 @@
+//! Why a run failed.
+
+use std::path::PathBuf;
+
+use super::skips::TooManySkipped;
+use crate::model::ModelError;
+use crate::pipeline::plan::PlanError;
+use crate::stage::{Scope, StageError};
+use crate::store::StoreError;
+use crate::table::TableError;
+use crate::verify::VerifyError;
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The model could not be opened.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The prompts could not be laid out.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// A file of the run directory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A table or receipt failed.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The files could not be held against their hashes.
+    #[error(transparent)]
+    Verify(VerifyError),
+    /// A stage failed.
+    #[error("stage '{stage}' failed on {}", place(*.scope, *.part))]
+    Stage {
+        /// Its kind.
+        stage: &'static str,
+        /// Shard by shard, or once.
+        scope: Scope,
+        /// The shard.
+        part: u32,
+        /// Why.
+        #[source]
+        source: StageError,
+    },
+    /// The folder belongs to something else.
+    #[error(
+        "{} {holds}; choose another folder with --run-dir, or delete it if it is not needed",
+        path.display()
+    )]
+    ForeignFolder {
+        /// The run directory.
+        path: PathBuf,
+        /// What it holds instead.
+        holds: String,
+    },
+    /// Other processes are doing shares of another state of the same pipeline.
+    #[error(
+        "{} is in use by {} for another state of this pipeline ({differs}); wait for it, end it, or \
+         choose another folder with --run-dir", path.display(), holders.join(", ")
+    )]
+    OtherState {
+        /// The run directory.
+        path: PathBuf,
+        /// The processes.
+        holders: Vec<String>,
+        /// In what the states differ.
+        differs: String,
+    },
+    /// The run was to be finished, and its shards are not all done.
+    #[error("{}", unfinished(missing, *shards, redo))]
+    Unfinished {
+        /// What is not done: numbers of shards.
+        missing: Vec<u32>,
+        /// How many shards the run has.
+        shards: u32,
+        /// What makes them: the shares to run.
+        redo: Vec<String>,
+    },
+    /// More prompts have no numbers than the pipeline accepts.
+    #[error(transparent)]
+    TooManySkipped(#[from] TooManySkipped),
+    /// The person or the scheduler asked to stop.
+    #[error("interrupted; run the same command again to go on from here")]
+    Interrupted,
+}
+
+impl From<VerifyError> for RunError {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Interrupted => Self::Interrupted,
+            VerifyError::Store(error) => Self::Store(error),
+            other => Self::Verify(other),
+        }
+    }
+}
+
+fn place(scope: Scope, part: u32) -> String {
+    match scope {
+        Scope::Shard => format!("shard {part}"),
+        Scope::Before => "a sample of the prompts".to_owned(),
+        Scope::Run => "the whole run".to_owned(),
+    }
+}
+
+/// Most shards and shares that a message names one by one.
+const NAMED: usize = 12;
+
+fn unfinished(missing: &[u32], shards: u32, redo: &[String]) -> String {
+    let (n, are) = match missing.len() {
+        1 => ("1 shard".to_owned(), "is"),
+        n => (format!("{n} shards"), "are"),
+    };
+    let numbers: Vec<String> = missing.iter().map(u32::to_string).collect();
+    let redo: Vec<String> = redo.iter().map(|share| format!("--shard {share}")).collect();
+    format!(
+        "{n} of {shards} {are} not done: {}; run this command with {} in place of --finish, then \
+         with --finish again",
+        list(&numbers, ", ", "more"),
+        list(&redo, " and with ", "others")
+    )
+}
+
+fn list(words: &[String], between: &str, more: &str) -> String {
+    match words.len().checked_sub(NAMED) {
+        None | Some(0) => words.join(between),
+        Some(left) => format!("{} and {left} {more}", words[..NAMED].join(between)),
+    }
+}

@@ -1,0 +1,206 @@
+//! Does the stages that no receipt proves done, scope by scope.
+
+use std::collections::BTreeSet;
+
+use super::RunError;
+use super::skips;
+use super::work::{Begun, Load, Work, failed};
+use crate::ledger::Ledger;
+use crate::ledger::closing::Underway;
+
+use crate::monitor::Event;
+
+use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
+use crate::pipeline::split::Share;
+use crate::prompt::Prompt;
+use crate::run_dir::receipt::{Effort, Receipt};
+use crate::run_dir::record::{Counts, RunRecord, State};
+use crate::stage::{Finish, Outcome, Scope, Stage, StageError};
+
+pub(super) struct Executor<'a> {
+    pub(super) work: Work<'a>,
+    pub(super) ledger: Ledger<'a>,
+    /// The end of the last shard whose stages were done, and what is to be told then.
+    pub(super) closing: Option<(Underway, Event<'static>)>,
+}
+
+impl<'a> Executor<'a> {
+    /// The counts of an identical finished run, when that is what the folder holds.
+    pub(super) fn finished(
+        &mut self,
+        plan: &Plan<'_>,
+        record: &RunRecord,
+    ) -> Result<Option<Counts>, PlanError> {
+        let Some(before) = RunRecord::read(self.work.store) else { return Ok(None) };
+        if before.state != State::Finished || before.lineage != record.lineage {
+            return Ok(None);
+        }
+        let holds = self.missing(plan, 1)?.is_empty()
+            && self.ledger.all_hold(&self.work.stages(Scope::Run), 0, &[]);
+        Ok(holds.then_some(before.counts))
+    }
+
+    /// The first `most` shards that are not done, after taking over the receipts of those before;
+    /// all of them while a stage that every shard needs is not.
+    pub(super) fn missing(&mut self, plan: &Plan<'_>, most: usize) -> Result<Vec<u32>, PlanError> {
+        self.ledger.begin();
+        let mut all_whole = true;
+        for stage in self.work.stages(Scope::Before) {
+            all_whole &= self.ledger.all_hold(&[stage], 0, &self.sample(plan, stage)?);
+        }
+        let stages = self.work.stages(Scope::Shard);
+        let mut missing = Vec::new();
+        for shard in plan.shards() {
+            let shard = shard?;
+            if !(all_whole && self.ledger.all_hold(&stages, shard.part, &shard.prompts)) {
+                missing.push(shard.part);
+            }
+            if missing.len() == most {
+                break;
+            }
+        }
+        Ok(missing)
+    }
+
+    fn sample(&self, plan: &Plan<'_>, stage: &dyn Stage) -> Result<Vec<Prompt>, PlanError> {
+        plan.sample(stage.sample(), self.work.pipeline.seed)
+    }
+
+    /// The whole run, by this process alone.
+    pub(super) fn run_all(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
+        let Work { monitor, shards, prompts, .. } = self.work;
+        monitor.event(&Event::RunStarted { shards, todo: shards, prompts });
+        self.ledger.begin();
+        self.run_before(plan)?;
+        self.run_shards(plan)?;
+        self.reduce()
+    }
+
+    /// What a share of the run has to do, while other processes do theirs.
+    pub(super) fn run_share(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
+        let Work { monitor, shards, prompts, .. } = self.work;
+        let todo = share.count(shards);
+        let prompts = prompts * u64::from(todo) / u64::from(shards.max(1));
+        monitor.event(&Event::RunStarted { shards, todo, prompts });
+        self.ledger.begin();
+        {
+            // Who comes first does it; the others wait, and find it done.
+            let _piece = self.work.wait_for_piece("before")?;
+            self.run_before(plan)?;
+        }
+        self.run_shards_of(plan, share)?;
+        self.close()
+    }
+
+    fn run_before(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
+        for stage in self.work.stages(Scope::Before) {
+            self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
+        }
+        Receipt::settle(self.work.store)?;
+        // Shards take what such a stage wrote when it is there: not that of an earlier plan.
+        let later = [self.work.stages(Scope::Shard), self.work.stages(Scope::Run)].concat();
+        self.ledger.remove_stale(&later)?;
+        Ok(())
+    }
+
+    /// The stages over the whole run, once every shard is done.
+    pub(super) fn reduce(&mut self) -> Result<(), RunError> {
+        // They may use raw tables that stay, and must not see those that go.
+        self.close()?;
+        let reducing = self.work.stages(Scope::Run);
+        // Before the reducing stages: they must not see what an earlier plan left.
+        self.ledger.remove_stale(&reducing)?;
+        self.run_scope(&reducing, 0, &[], &BTreeSet::new(), None)?;
+        Receipt::settle(self.work.store)?;
+        self.ledger.remove_stale(&[])?;
+        Ok(())
+    }
+
+    /// The stages of a shard that the model is done with.
+    pub(super) fn run_shard(&mut self, load: Load<'a, Finish<'a>>) -> Result<(), RunError> {
+        let Load { shard: ShardPlan { part, prompts }, piece, must_redo, begun } = load;
+        let stages = self.work.stages(Scope::Shard);
+        let ran = self.run_scope(&stages, part, &prompts, &must_redo, begun);
+        if let Err(error) = ran {
+            self.ledger.keep();
+            return Err(error);
+        }
+        self.close()?;
+        let closing = self.ledger.closing(part, piece).begin();
+        let prompts = prompts.len() as u64;
+        self.closing = Some((closing, Event::ShardFinished { shard: part, prompts }));
+        Ok(())
+    }
+
+    /// Waits until the last shard is closed whose stages were done, and tells of it.
+    pub(super) fn close(&mut self) -> Result<(), RunError> {
+        if let Some((closing, finished)) = self.closing.take() {
+            closing.wait()?;
+            self.work.monitor.event(&finished);
+        }
+        Ok(())
+    }
+
+    fn run_scope(
+        &mut self,
+        stages: &[&'a dyn Stage],
+        part: u32,
+        prompts: &[Prompt],
+        must_redo: &BTreeSet<&'static str>,
+        mut begun: Option<Begun<'a, Finish<'a>>>,
+    ) -> Result<(), RunError> {
+        let monitor = self.work.monitor;
+        for stage in stages.iter().copied() {
+            if monitor.is_interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            let kind = stage.kind();
+            let shard = (stage.scope() == Scope::Shard).then_some(part);
+            let fingerprint = self.ledger.fingerprint(stage, part, prompts);
+            if !must_redo.contains(kind) && self.ledger.reuse(stage, part, &fingerprint) {
+                monitor.event(&Event::StageReused { stage: kind, shard });
+                self.check_skipped()?;
+                continue;
+            }
+            self.ledger.withdraw(stage, part)?;
+            let begun = begun.take_if(|begun| begun.stage.kind() == kind);
+            let done = self.run_stage(stage, part, prompts, begun);
+            let (outcome, effort) = done.map_err(|source| failed(stage, part, source))?;
+            monitor.event(&Event::StageFinished {
+                stage: kind,
+                shard,
+                total: outcome.units,
+                unit: stage.description().unit,
+                seconds: effort.seconds,
+            });
+            self.ledger.record(stage, part, fingerprint, outcome, effort)?;
+            self.check_skipped()?;
+        }
+        Ok(())
+    }
+
+    fn run_stage(
+        &self,
+        stage: &dyn Stage,
+        part: u32,
+        prompts: &[Prompt],
+        begun: Option<Begun<'a, Finish<'a>>>,
+    ) -> Result<(Outcome, Effort), StageError> {
+        let shares = self.ledger.shares_of(stage);
+        let (step, effort) = match begun {
+            Some(Begun { step, effort, .. }) => (Some(step), effort),
+            None => (None, Effort::default()),
+        };
+        self.work.measure(effort, |engine| {
+            let context = self.work.context(part, prompts, shares, engine);
+            step.map_or_else(|| stage.run(&context), |finish| finish(&context))
+        })
+    }
+
+    /// After every stage, so that nothing more is computed from what is too little.
+    fn check_skipped(&self) -> Result<(), RunError> {
+        let Work { pipeline, store, prompts, .. } = self.work;
+        let too_many = skips::check(store, &self.ledger, prompts, pipeline.max_skipped)?;
+        too_many.map_or(Ok(()), |error| Err(error.into()))
+    }
+}

@@ -1,0 +1,361 @@
+//! The executor: brings a run directory to the state that the pipeline asks for, doing only what
+//! no receipt proves done.
+//!
+//! One process does a whole run, or several do a share of its shards each and one more finishes it.
+//! Either way the same stages work on the same shards, so the same tables come out.
+
+mod error;
+mod executor;
+mod folder;
+mod follow;
+mod recognise;
+mod relay;
+pub mod skips;
+mod work;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Instant;
+
+pub use error::RunError;
+pub use skips::TooManySkipped;
+
+use self::executor::Executor;
+use self::folder::{announce, differs, is_written, refuse_foreign};
+use self::work::Work;
+use crate::ledger::Ledger;
+use crate::ledger::fingerprint::{Ground, shares};
+use crate::ledger::lineage::lineage_of;
+use crate::model::{Engine, EngineFacts, EngineOptions, Tokenizer};
+use crate::monitor::{Event, Monitor};
+use crate::pipeline::Pipeline;
+use crate::pipeline::config;
+use crate::pipeline::plan::Plan;
+use crate::pipeline::split::Share;
+use crate::run_dir::layout;
+use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
+use crate::store::{FileStamp, Store};
+use crate::verify;
+
+/// How a pipeline is run.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The run directory.
+    pub run_dir: PathBuf,
+    /// Which ONNX Runtime library, threads; provider and precision are the pipeline's.
+    pub engine: EngineOptions,
+    /// Whether to hold every file against its hash first, not only its size, and to make anew what
+    /// does not match. Not for a share: it needs the folder alone.
+    pub recheck: bool,
+    /// How much of the run to do.
+    pub portion: Portion,
+}
+
+/// How much of a run a process does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Portion {
+    /// All of it, alone.
+    #[default]
+    Whole,
+    /// A share of the shards, beside other processes, and no stage over the whole run.
+    Share(Share),
+    /// The stages over the whole run, alone, when every shard is done.
+    Finish,
+}
+
+/// What a run did.
+#[derive(Debug, Clone)]
+pub struct RunSummary {
+    /// The counts that `run.json` holds too; of a share, those of its shards.
+    pub counts: Counts,
+    /// Times that this process ran the model.
+    pub model_calls: u64,
+    /// Times that it ran the model's head alone.
+    pub head_calls: u64,
+    /// Parts of tables that this process wrote.
+    pub parts_written: u64,
+    /// Wall time of this process up to the end of the last stage.
+    pub seconds: f64,
+    /// Whether every stage was done before: nothing was computed and nothing written.
+    pub was_finished: bool,
+}
+
+/// Runs `pipeline` into `options.run_dir`, resuming what is half done there.
+///
+/// # Errors
+/// When the folder is another pipeline's or in use, the model cannot be opened, or a stage fails.
+/// Whatever happens, no file stands half-written under its final name.
+pub fn run(
+    pipeline: &Pipeline,
+    options: &RunOptions,
+    monitor: &dyn Monitor,
+) -> Result<RunSummary, RunError> {
+    let started = Instant::now();
+    let resolved = config::resolved_yaml(pipeline);
+    refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
+    let store = Store::create(&options.run_dir)?;
+    let _lock = match options.portion {
+        Portion::Share(_) => store.lock_shared()?,
+        Portion::Whole | Portion::Finish => store.lock()?,
+    };
+    let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
+    if !options.recheck
+        && let Some(counts) = recognise::counts(&store, pipeline, &resolved, &engine)?
+    {
+        return Ok(nothing_to_do(counts, started, monitor));
+    }
+    let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
+    // Taken first: a file that changes while it is hashed then has another one later.
+    let stamps = recognise::stamps(&pipeline.card);
+    let setting =
+        Setting { pipeline, options, monitor, resolved: &resolved, store: &store, engine: &engine };
+    thread::scope(|threads| {
+        if begins {
+            // The model is sure to be needed: it is opened while the prompts are laid out. Should it not
+            // open, whoever needs it first says so.
+            threads.spawn(|| engine.open());
+        }
+        setting.carry_out(stamps, started)
+    })
+}
+
+/// What a run is done with.
+#[derive(Clone, Copy)]
+struct Setting<'a> {
+    pipeline: &'a Pipeline,
+    options: &'a RunOptions,
+    monitor: &'a dyn Monitor,
+    resolved: &'a str,
+    store: &'a Store,
+    engine: &'a Engine,
+}
+
+impl Setting<'_> {
+    /// Does what no receipt proves done.
+    fn carry_out(
+        self,
+        stamps: Option<BTreeMap<String, FileStamp>>,
+        started: Instant,
+    ) -> Result<RunSummary, RunError> {
+        let Self { pipeline, options, monitor, resolved, store, engine } = self;
+        pipeline.card.verify_files()?;
+        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let plan = Plan::new(pipeline, &tokenizer)?;
+        let facts = engine.facts()?;
+        let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
+        let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
+        let work = Work {
+            pipeline,
+            store,
+            engine,
+            tokenizer: &tokenizer,
+            monitor,
+            shards: plan.n_shards(),
+            prompts: plan.n_prompts(),
+        };
+        let run = Run {
+            executor: Executor {
+                work,
+                ledger: Ledger::new(store, ground, &pipeline.retain),
+                closing: None,
+            },
+            plan: &plan,
+            record: record(pipeline, lineage, work),
+            resolved,
+            stamps,
+            facts,
+            started,
+        };
+        match options.portion {
+            Portion::Whole => run.whole(options.recheck),
+            Portion::Finish => run.finish(options.recheck),
+            Portion::Share(share) => run.share(share),
+        }
+    }
+}
+
+fn nothing_to_do(counts: Counts, started: Instant, monitor: &dyn Monitor) -> RunSummary {
+    monitor.event(&Event::Note("every stage was done before: nothing to do"));
+    RunSummary {
+        counts,
+        model_calls: 0,
+        head_calls: 0,
+        parts_written: 0,
+        seconds: started.elapsed().as_secs_f64(),
+        was_finished: true,
+    }
+}
+
+/// What `run.json` says while the run is under way.
+fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
+    let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
+    RunRecord {
+        format: 1,
+        state: State::Running,
+        lineage,
+        retain: pipeline.retain.clone(),
+        shares: None,
+        marks: None,
+        counts,
+        self_proof: None,
+    }
+}
+
+/// A run in a folder that is this process's, alone or shared.
+struct Run<'a> {
+    executor: Executor<'a>,
+    plan: &'a Plan<'a>,
+    record: RunRecord,
+    resolved: &'a str,
+    /// Of the model's files, from before they were hashed.
+    stamps: Option<BTreeMap<String, FileStamp>>,
+    facts: &'a EngineFacts,
+    started: Instant,
+}
+
+impl Run<'_> {
+    fn whole(mut self, recheck: bool) -> Result<RunSummary, RunError> {
+        if let Some(counts) = self.finished(recheck)? {
+            return self.nothing_to_do(counts);
+        }
+        self.announce();
+        self.begin()?;
+        self.executor.run_all(self.plan)?;
+        self.end()
+    }
+
+    fn finish(mut self, recheck: bool) -> Result<RunSummary, RunError> {
+        if let Some(counts) = self.finished(recheck)? {
+            return self.nothing_to_do(counts);
+        }
+        let missing = self.executor.missing(self.plan, usize::MAX)?;
+        self.announce();
+        if !missing.is_empty() {
+            let n = RunRecord::read(self.executor.work.store).and_then(|before| before.shares);
+            let mut redo: Vec<String> = Vec::new();
+            for share in missing.iter().map(|part| Share::of(*part, n.unwrap_or(1)).to_string()) {
+                if !redo.contains(&share) {
+                    redo.push(share);
+                }
+            }
+            return Err(RunError::Unfinished { missing, shards: self.record.counts.shards, redo });
+        }
+        self.begin()?;
+        self.executor.reduce()?;
+        self.end()
+    }
+
+    fn share(mut self, share: Share) -> Result<RunSummary, RunError> {
+        let Work { store, pipeline, monitor, .. } = self.executor.work;
+        let setting_up = self.executor.work.wait_for_piece("setup")?;
+        refuse_foreign(store.root(), &pipeline.name, self.resolved)?;
+        let before = RunRecord::read(store);
+        let is_same = is_written(store, self.resolved)
+            && before.as_ref().is_some_and(|before| before.lineage == self.record.lineage);
+        let holders = if is_same { Vec::new() } else { store.present() };
+        if !holders.is_empty() {
+            let path = store.root().to_owned();
+            let differs = differs(&self.record.lineage, before.as_ref());
+            let differs = differs.unwrap_or_else(|| "its record cannot be read".to_owned());
+            return Err(RunError::OtherState { path, holders, differs });
+        }
+        if let Some(counts) = self.finished(false)? {
+            return Ok(nothing_to_do(counts, self.started, monitor));
+        }
+        self.announce();
+        self.record.shares = Some(share.n());
+        if !is_same || before.is_none_or(|before| before != self.record) {
+            self.begin()?;
+        }
+        let _presence = store.tell_presence(&format!("share {share}"))?;
+        drop(setting_up);
+        self.executor.run_share(self.plan, share)?;
+        self.add_counts();
+        let Counts { shards, .. } = self.record.counts;
+        let n = share.count(shards);
+        monitor.event(&Event::Note(&format!(
+            "share {share} is done: {n} of the run's {shards} shards; run with --finish when all \
+             shares are"
+        )));
+        Ok(self.summary())
+    }
+
+    /// The counts of an identical finished run, when that is what the folder holds.
+    fn finished(&mut self, recheck: bool) -> Result<Option<Counts>, RunError> {
+        let Work { store, monitor, .. } = self.executor.work;
+        let is_sound = !recheck || !verify::withdraw_damaged(store, monitor)?;
+        if !is_sound || !is_written(store, self.resolved) {
+            return Ok(None);
+        }
+        Ok(self.executor.finished(self.plan, &self.record)?)
+    }
+
+    /// The run is done, though not seen at a glance: it is the next time.
+    fn nothing_to_do(mut self, counts: Counts) -> Result<RunSummary, RunError> {
+        let Work { store, monitor, .. } = self.executor.work;
+        let before = RunRecord::read(store).filter(|before| before.state == State::Finished);
+        if let (Some(mut before), Some(marks)) = (before, self.marks())
+            && before.marks.as_ref() != Some(&marks)
+        {
+            before.marks = Some(marks);
+            before.write(store)?;
+        }
+        Ok(nothing_to_do(counts, self.started, monitor))
+    }
+
+    /// What this run, finished, is recognised by.
+    fn marks(&mut self) -> Option<Marks> {
+        let receipts_sha256 = self.executor.ledger.receipts_sha256();
+        self.stamps.take().map(|model_files| Marks { receipts_sha256, model_files })
+    }
+
+    fn announce(&self) {
+        let Work { store, monitor, .. } = self.executor.work;
+        announce(&self.record, RunRecord::read(store).as_ref(), self.facts, monitor);
+    }
+
+    fn begin(&self) -> Result<(), RunError> {
+        let store = self.executor.work.store;
+        store.write(layout::PIPELINE, self.resolved.as_bytes())?;
+        self.record.write(store)?;
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<RunSummary, RunError> {
+        self.add_counts();
+        self.record.state = State::Finished;
+        self.record.marks = self.marks();
+        self.record.write(self.executor.work.store)?;
+        Ok(self.summary())
+    }
+
+    fn add_counts(&mut self) {
+        let total = self.executor.ledger.total();
+        let Counts { shards, prompts, .. } = self.record.counts;
+        self.record.self_proof = total.self_proof;
+        self.record.counts = Counts {
+            shards,
+            prompts,
+            skipped: total.skipped,
+            model_calls: total.model_calls,
+            head_calls: total.head_calls,
+            model_threads: total.model_threads.clone(),
+            parts_written: total.parts,
+            stage_seconds: total.seconds,
+            seconds: self.started.elapsed().as_secs_f64(),
+        };
+    }
+
+    fn summary(self) -> RunSummary {
+        let done = self.executor.ledger.done();
+        RunSummary {
+            model_calls: done.model_calls,
+            head_calls: done.head_calls,
+            parts_written: done.parts,
+            seconds: self.record.counts.seconds,
+            was_finished: false,
+            counts: self.record.counts,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The quick answer of a finished run, without hashing the model or laying out a prompt.
+//!
+//! `run.json` carries its own hash, so what it says is what the run wrote when it was done. The run
+//! that is asked for is that one when the pipeline and everything else in the lineage are the same,
+//! the model's files have the sizes, inodes and times of then, and the receipts are those of then,
+//! with every part that they name there in its size. What escapes is a file of the same size that was
+//! altered later: a table is held against its hash by `--recheck` and `aqlens verify`, and a model
+//! file cannot be altered without its time of change (see [`FileStamp`]).
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::folder::is_written;
+use crate::ledger::lineage::lineage_of;
+use crate::ledger::{is_released, receipts_sha256};
+use crate::model::{CARD, Engine, ModelCard, ModelError};
+use crate::pipeline::Pipeline;
+use crate::run_dir::layout;
+use crate::run_dir::receipt::Receipt;
+use crate::run_dir::record::{Counts, Marks, RunRecord, State};
+use crate::store::{FileStamp, Store, read_sealed};
+
+/// Stamps of all files of a model folder, the card among them; `None` when one has none.
+pub(super) fn stamps(card: &ModelCard) -> Option<BTreeMap<String, FileStamp>> {
+    let stamp = |name: &str| Some((name.to_owned(), FileStamp::of(&card.folder.join(name))?));
+    card.files.keys().map(String::as_str).chain([CARD]).map(stamp).collect()
+}
+
+/// The counts of the finished run that `store` holds, when it is seen at a glance that it is the one
+/// asked for. `None` says nothing: whoever gets it looks closer.
+///
+/// # Errors
+/// When there is no usable ONNX Runtime.
+pub(super) fn counts(
+    store: &Store,
+    pipeline: &Pipeline,
+    resolved: &str,
+    engine: &Engine,
+) -> Result<Option<Counts>, ModelError> {
+    let Some(before) = RunRecord::read(store) else { return Ok(None) };
+    let Some(marks) = before.marks.as_ref().filter(|_| before.state == State::Finished) else {
+        return Ok(None);
+    };
+    if !is_written(store, resolved) || stamps(&pipeline.card).as_ref() != Some(&marks.model_files) {
+        return Ok(None);
+    }
+    // The prompts follow from the pipeline, the tokenizer and this program.
+    let prompts = before.lineage.prompts_sha256.clone();
+    let lineage = lineage_of(pipeline, resolved, prompts, engine.facts()?);
+    let is_same = lineage == before.lineage && holds(store, marks, pipeline).unwrap_or(false);
+    Ok(is_same.then_some(before.counts))
+}
+
+/// Whether the receipts are those of the finished run and all their parts are there.
+fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
+    let names = store.walk(layout::RECEIPTS).ok()?;
+    let fingerprints: Option<BTreeMap<String, String>> = names
+        .into_par_iter()
+        .map(|name| {
+            let receipt: Receipt = read_sealed(&store.read(&name).ok()?).ok()?;
+            let needed =
+                receipt.parts.iter().filter(|p| !is_released(&pipeline.retain, &p.file.path));
+            let are_there = needed.into_iter().all(|part| part.is_there(store));
+            are_there.then_some((name, receipt.fingerprint))
+        })
+        .collect();
+    Some(receipts_sha256(&fingerprints?) == marks.receipts_sha256)
+}

@@ -1,0 +1,229 @@
+//! Shards one behind the other: while the tables of one are written and analysed, the model runs the
+//! next, and the one behind that is laid out and tokenised.
+//!
+//! ```text
+//! plan -> lay out, tokenise | model | tables, analyses, receipts
+//!              shard n + 2    n + 1    n
+//! ```
+//!
+//! A shard begins on the model when there is room for its numbers, of which two shards at most are in
+//! memory, however many there are, and when the one before it no longer keeps all of the model busy:
+//! its last batches and its self-proof run beside the first batches of the next. What goes wrong with
+//! a shard is told when its turn comes, after the shards in front of it: as if there was one thread.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::thread;
+
+use super::RunError;
+use super::executor::Executor;
+use super::follow::{Tell, follow};
+use super::work::{Begun, Load, Work, failed};
+use crate::ledger::Ledger;
+use crate::model::end_of;
+use crate::monitor::{Event, Monitor};
+use crate::pipeline::plan::{Plan, ShardPlan};
+use crate::pipeline::split::Share;
+use crate::run_dir::layout;
+use crate::run_dir::receipt::Effort;
+use crate::stage::{Compute, Context, Finish, Scope};
+
+/// Most shards whose numbers are in memory: one that the model runs, and one that is written or, when
+/// that is done, the next that it runs.
+const IN_MEMORY: usize = 2;
+
+type Handed<'a, Step> = Result<Load<'a, Step>, RunError>;
+
+/// Which shards to do.
+#[derive(Clone, Copy)]
+enum Choice<'c> {
+    All,
+    /// Those of a share that no other process is working on.
+    Free(Share),
+    /// These, when no other process is working on them any more.
+    Awaited(&'c [u32]),
+}
+
+/// Says to stop when the person or the scheduler does, and also when another thread has failed.
+struct Stoppable<'a> {
+    monitor: &'a dyn Monitor,
+    stop: &'a AtomicBool,
+}
+
+impl Monitor for Stoppable<'_> {
+    fn event(&self, event: &Event<'_>) {
+        self.monitor.event(event);
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.stop.load(Ordering::SeqCst) || self.monitor.is_interrupted()
+    }
+}
+
+/// However the thread that has it ends, the others are told.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+impl Executor<'_> {
+    /// All shards.
+    pub(super) fn run_shards(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
+        self.relay(plan, Choice::All).map(drop)
+    }
+
+    /// A share's shards: what other processes have meanwhile is left for the end, where it is done
+    /// by them or must be done after all.
+    pub(super) fn run_shards_of(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
+        let left = self.relay(plan, Choice::Free(share))?;
+        if !left.is_empty() {
+            self.relay(plan, Choice::Awaited(&left))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the numbers of shards that another process has.
+    fn relay(&mut self, plan: &Plan<'_>, choice: Choice<'_>) -> Result<Vec<u32>, RunError> {
+        let stop = AtomicBool::new(false);
+        let monitor = Stoppable { monitor: self.work.monitor, stop: &stop };
+        let ahead = Ahead { work: self.work, monitor: &monitor, look: self.ledger.look() };
+        let ahead = &ahead;
+        let compute = &ahead.computing();
+        let done = thread::scope(|threads| {
+            let _stop = StopOnDrop(&stop);
+            let (to_model, prepared) = sync_channel(0);
+            let (to_tables, ready) = channel();
+            let (written, room) = channel();
+            for _ in 0..IN_MEMORY {
+                let _ = written.send(());
+            }
+            let feeder = threads.spawn(move || ahead.feed(plan, choice, &to_model));
+            threads.spawn(move || follow(threads, &prepared, &room, &to_tables, compute));
+            for computing in ready {
+                self.run_shard(end_of(computing)?)?;
+                // Nobody listens any more when there is no other shard.
+                let _ = written.send(());
+            }
+            Ok(end_of(feeder))
+        });
+        if done.is_err() {
+            // The shard before the one that failed is done all the same.
+            self.close()?;
+        }
+        done
+    }
+}
+
+/// The threads that work ahead of the tables.
+struct Ahead<'a, 'm> {
+    work: Work<'a>,
+    monitor: &'m Stoppable<'m>,
+    /// Knows what was made before all shards.
+    look: Ledger<'a>,
+}
+
+impl<'a> Ahead<'a, '_> {
+    /// Lays the shards out, one when one is asked for. Gives those left to other processes.
+    fn feed(
+        &self,
+        plan: &Plan<'_>,
+        choice: Choice<'_>,
+        to_model: &SyncSender<Handed<'a, Compute<'a>>>,
+    ) -> Vec<u32> {
+        let mut left = Vec::new();
+        for shard in plan.shards() {
+            let handed = match shard {
+                Ok(shard) => self.take(shard, choice, &mut left).transpose(),
+                Err(error) => Some(Err(error.into())),
+            };
+            let Some(handed) = handed else { continue };
+            let is_last = handed.is_err();
+            // Nobody asks any more when a thread in front has failed.
+            if to_model.send(handed).is_err() || is_last {
+                break;
+            }
+        }
+        left
+    }
+
+    /// Takes a shard up; `None` when it is not to be done, or not now.
+    fn take(
+        &self,
+        shard: ShardPlan,
+        choice: Choice<'_>,
+        left: &mut Vec<u32>,
+    ) -> Result<Option<Load<'a, Compute<'a>>>, RunError> {
+        let part = shard.part;
+        let name = layout::part_name(part);
+        let work = Work { monitor: self.monitor, ..self.work };
+        let piece = match choice {
+            Choice::All => None,
+            Choice::Free(share) if share.holds(part) => {
+                let piece = work.store.try_lock_piece(&name)?;
+                if piece.is_none() {
+                    left.push(part);
+                    return Ok(None);
+                }
+                piece
+            }
+            Choice::Awaited(parts) if parts.contains(&part) => Some(work.wait_for_piece(&name)?),
+            Choice::Free(_) | Choice::Awaited(_) => return Ok(None),
+        };
+        if work.monitor.is_interrupted() {
+            return Err(RunError::Interrupted);
+        }
+        let stages = self.work.stages(Scope::Shard);
+        let must_redo = self.look.needs_released_tables(&stages, part, &shard.prompts);
+        let begun = self.prepare(&shard, &must_redo)?;
+        Ok(Some(Load { shard, piece, must_redo, begun }))
+    }
+
+    /// Begins the shard's first stage, if it is to be done and runs the model.
+    fn prepare(
+        &self,
+        shard: &ShardPlan,
+        must_redo: &BTreeSet<&'static str>,
+    ) -> Result<Option<Begun<'a, Compute<'a>>>, RunError> {
+        let first = self.work.stages(Scope::Shard).into_iter().next();
+        let Some(stage) = first.filter(|stage| stage.description().reads.is_empty()) else {
+            return Ok(None);
+        };
+        let ShardPlan { part, prompts } = shard;
+        let mut look = self.look.look();
+        let fingerprint = look.fingerprint(stage, *part, prompts);
+        if !must_redo.contains(stage.kind()) && look.reuse(stage, *part, &fingerprint) {
+            return Ok(None);
+        }
+        let work = Work { monitor: self.monitor, ..self.work };
+        let prepared = work.measure(Effort::default(), |engine| {
+            stage.prepare(&work.context(*part, prompts, look.shares_of(stage), engine))
+        });
+        let (step, effort) = prepared.map_err(|source| failed(stage, *part, source))?;
+        Ok(step.map(|step| Begun { stage, step, effort }))
+    }
+
+    /// As work that is done on what was handed on.
+    fn computing(&self) -> impl Fn(Handed<'a, Compute<'a>>, &Tell<'_>) -> Handed<'a, Finish<'a>> {
+        |handed, tell| handed.and_then(|load| self.compute_one(load, tell))
+    }
+
+    /// Runs the model for one shard; tells when there is less left of it than the model could do at once.
+    fn compute_one(&self, load: Load<'a, Compute<'a>>, tell: &Tell<'_>) -> Handed<'a, Finish<'a>> {
+        let Load { shard, piece, must_redo, begun } = load;
+        let Some(Begun { stage, step, effort }) = begun else {
+            return Ok(Load { shard, piece, must_redo, begun: None });
+        };
+        let work = Work { monitor: self.monitor, ..self.work };
+        let shares = self.look.shares_of(stage);
+        let computed = work.measure(effort, |engine| {
+            let context = work.context(shard.part, &shard.prompts, shares, engine);
+            step(&Context { model_is_spare: tell, ..context })
+        });
+        let (step, effort) = computed.map_err(|source| failed(stage, shard.part, source))?;
+        Ok(Load { shard, piece, must_redo, begun: Some(Begun { stage, step, effort }) })
+    }
+}

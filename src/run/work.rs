@@ -1,0 +1,125 @@
+//! What all work on a run has alike, and a shard on its way through it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::RunError;
+use crate::model::{Engine, Tokenizer};
+use crate::monitor::Monitor;
+use crate::pipeline::Pipeline;
+use crate::pipeline::plan::ShardPlan;
+use crate::prompt::Prompt;
+use crate::run_dir::receipt::Effort;
+use crate::stage::{Context, Scope, Stage, StageError};
+use crate::store::{PieceLock, Store};
+
+/// How long to wait before asking again for a piece that another process has.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// What all work on a run has alike.
+#[derive(Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) store: &'a Store,
+    pub(super) engine: &'a Engine,
+    pub(super) tokenizer: &'a Tokenizer,
+    pub(super) monitor: &'a dyn Monitor,
+    pub(super) shards: u32,
+    pub(super) prompts: u64,
+}
+
+impl<'a> Work<'a> {
+    /// What a stage gets to work on `part` with.
+    pub(super) fn context<'c>(
+        &self,
+        part: u32,
+        prompts: &'c [Prompt],
+        shares: &'c BTreeMap<String, f64>,
+        engine: &'c Engine,
+    ) -> Context<'c>
+    where
+        'a: 'c,
+    {
+        Context {
+            store: self.store,
+            part,
+            shards: self.shards,
+            prompts,
+            shares,
+            layers: &self.pipeline.layers,
+            seed: self.pipeline.seed,
+            card: &self.pipeline.card,
+            tokenizer: self.tokenizer,
+            engine,
+            monitor: self.monitor,
+            model_is_spare: &|| {},
+        }
+    }
+
+    pub(super) fn stages(&self, scope: Scope) -> Vec<&'a dyn Stage> {
+        self.pipeline.stages_of(scope)
+    }
+
+    /// What `step`, some part of a stage's work, took beside what was taken before it.
+    pub(super) fn measure<T>(
+        &self,
+        mut effort: Effort,
+        step: impl FnOnce(&Engine) -> Result<T, StageError>,
+    ) -> Result<(T, Effort), StageError> {
+        let engine = self.engine.counted();
+        let started = Instant::now();
+        let made = step(&engine)?;
+        effort.seconds += started.elapsed().as_secs_f64();
+        effort.model_calls += engine.calls();
+        effort.head_calls += engine.head_calls();
+        if engine.calls() + engine.head_calls() > 0 {
+            effort.model_threads = Some(engine.facts()?.threads);
+        }
+        Ok((made, effort))
+    }
+}
+
+/// The error of a stage, with its name and place.
+pub(super) fn failed(stage: &dyn Stage, part: u32, source: StageError) -> RunError {
+    match source {
+        StageError::Interrupted => RunError::Interrupted,
+        source => RunError::Stage { stage: stage.kind(), scope: stage.scope(), part, source },
+    }
+}
+
+/// A stage whose model part is done.
+pub(super) struct Begun<'a, Step> {
+    pub(super) stage: &'a dyn Stage,
+    pub(super) step: Step,
+    pub(super) effort: Effort,
+}
+
+impl Work<'_> {
+    /// Waits until no other process has the piece.
+    ///
+    /// # Errors
+    /// When it cannot be asked for, or somebody asks to stop.
+    pub(super) fn wait_for_piece(&self, piece: &str) -> Result<PieceLock, RunError> {
+        loop {
+            if let Some(lock) = self.store.try_lock_piece(piece)? {
+                return Ok(lock);
+            }
+            if self.monitor.is_interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            thread::sleep(AGAIN);
+        }
+    }
+}
+
+/// A shard on its way.
+pub(super) struct Load<'a, Step> {
+    pub(super) shard: ShardPlan,
+    /// Held where other processes share the run.
+    pub(super) piece: Option<PieceLock>,
+    /// Stages that hold, and must be done again because a table that they wrote is gone and needed.
+    pub(super) must_redo: BTreeSet<&'static str>,
+    /// The stage that runs the model, as far as it is; `None` when its receipt holds.
+    pub(super) begun: Option<Begun<'a, Step>>,
+}

@@ -1,0 +1,136 @@
+//! The names of all files and folders of a run directory, relative to it and with `/`: the one place
+//! that spells them.
+
+/// The run's record: where its numbers come from, and how far it is.
+pub const RECORD: &str = "run.json";
+
+/// The pipeline as resolved.
+pub const PIPELINE: &str = "pipeline.yml";
+
+/// The verdicts and headline numbers.
+pub const SUMMARY: &str = "summary.json";
+
+/// The report.
+pub const REPORT: &str = "report.html";
+
+/// Folder of the tables.
+pub const TABLES: &str = "tables";
+
+/// Folder of the receipts.
+pub const RECEIPTS: &str = "receipts";
+
+pub use crate::store::{LOCK, LOCKS, PENDING};
+
+/// What a folder's name begins with that holds the files of one layer.
+const LAYER: &str = "layer=";
+/// What the name of a table's file or a receipt begins with.
+const PART: &str = "part-";
+const TABLE_ENDING: &str = ".parquet";
+const RECEIPT_ENDING: &str = ".json";
+
+/// The folder of a table, or of one of its layers.
+pub fn table_folder(table: &str, layer: Option<i16>) -> String {
+    match layer {
+        Some(layer) => format!("{TABLES}/{table}/{LAYER}{layer}"),
+        None => format!("{TABLES}/{table}"),
+    }
+}
+
+/// The file of one part of a table.
+pub fn table_file(table: &str, layer: Option<i16>, part: u32) -> String {
+    format!("{}/{}{TABLE_ENDING}", table_folder(table, layer), part_name(part))
+}
+
+/// The receipt of a stage on a part.
+pub fn receipt_file(stage: &str, part: u32) -> String {
+    format!("{RECEIPTS}/{stage}/{}{RECEIPT_ENDING}", part_name(part))
+}
+
+/// The name of a part: of its files, without their ending, and of its lock.
+pub fn part_name(part: u32) -> String {
+    format!("{PART}{part:05}")
+}
+
+/// The layer whose files lie in a folder of that name.
+pub fn layer_of(folder: &str) -> Option<i16> {
+    folder.strip_prefix(LAYER)?.parse().ok()
+}
+
+/// Number of the part that a file's name bears.
+pub fn part_of(file: &str) -> Option<u32> {
+    let name = file.rsplit('/').next()?;
+    name.strip_prefix(PART)?.split('.').next()?.parse().ok()
+}
+
+/// The table whose folder a file lies in.
+pub fn table_of(file: &str) -> Option<&str> {
+    file.strip_prefix(TABLES)?.strip_prefix('/')?.split('/').next()
+}
+
+/// Whether a file lies among the receipts.
+pub fn is_receipt(file: &str) -> bool {
+    file.strip_prefix(RECEIPTS).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// What a file of a run directory is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place<'f> {
+    /// The document of stage `summary`.
+    Summary,
+    /// The page of stage `report`.
+    Report,
+    /// A receipt of that stage.
+    Receipt(&'f str),
+    /// A part of that table.
+    Table(&'f str),
+}
+
+/// What the file is that has that name; `None` for a name that no stage gives.
+pub fn place_of(file: &str) -> Option<Place<'_>> {
+    let is_part = |name: &str, ending| name.starts_with(PART) && name.ends_with(ending);
+    let steps: Vec<&str> = file.split('/').collect();
+    match *steps.as_slice() {
+        [SUMMARY] => Some(Place::Summary),
+        [REPORT] => Some(Place::Report),
+        [RECEIPTS, stage, name] if is_part(name, RECEIPT_ENDING) => Some(Place::Receipt(stage)),
+        [TABLES, table, name] if is_part(name, TABLE_ENDING) => Some(Place::Table(table)),
+        [TABLES, table, layer, name] if layer.starts_with(LAYER) && is_part(name, TABLE_ENDING) => {
+            Some(Place::Table(table))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_read_as_it_is_given() {
+        let file = table_file("activations", Some(11), 3);
+        assert_eq!(file, "tables/activations/layer=11/part-00003.parquet");
+        assert_eq!(place_of(&file), Some(Place::Table("activations")));
+        assert_eq!((table_of(&file), part_of(&file)), (Some("activations"), Some(3)));
+        assert_eq!(layer_of("layer=11"), Some(11));
+        let receipt = receipt_file("extract", 123_456);
+        assert_eq!(receipt, "receipts/extract/part-123456.json");
+        assert_eq!(place_of(&receipt), Some(Place::Receipt("extract")));
+        assert!(is_receipt(&receipt) && !is_receipt("receipts.txt"));
+    }
+
+    #[test]
+    fn other_names_are_no_files_of_a_run() {
+        let others = [
+            "notes.txt",
+            "tables/similarity/notes.txt",
+            "tables/similarity/a/part-00000.parquet",
+            "tables/part-00000.parquet",
+            "receipts/extract/part-00000.parquet",
+            "receipts/part-00000.json",
+            "elsewhere/summary.json",
+        ];
+        for file in others {
+            assert_eq!(place_of(file), None, "{file}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `summary.json`: its fields, in the order in which they stand in the file.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole document.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summaries {
+    /// One entry a scenario, in the pipeline's order.
+    pub scenarios: Vec<ScenarioSummary>,
+}
+
+/// Whether tasks change what the model makes of an input, by the notebook's test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The value is below the threshold.
+    Supported,
+    /// The value is not below the threshold.
+    NotSupported,
+    /// There is no value.
+    NotTestable,
+}
+
+/// One scenario's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioSummary {
+    /// Its name.
+    pub scenario: String,
+    /// The answer.
+    pub verdict: Verdict,
+    /// The layer judged: the last captured one.
+    pub layer: i16,
+    /// Mean `flat` similarity at that layer over all inputs and pairs of tasks, not rounded; null
+    /// without a pair.
+    pub value: Option<f64>,
+    /// The value with four decimals, as the notebook prints it.
+    pub printed: Option<String>,
+    /// What the unrounded value must be below.
+    pub threshold: f64,
+    /// Why the verdict is what it is, with its numbers.
+    pub reason: String,
+    /// What else was measured, a sentence each.
+    pub findings: Vec<String>,
+    /// How many tasks the scenario has.
+    pub n_tasks: u64,
+    /// How many inputs gave the value.
+    pub n_inputs: u64,
+    /// How many pairs gave the value, over all inputs.
+    pub n_pairs: u64,
+    /// How many prompts the scenario has, all wordings.
+    pub n_prompts: u64,
+    /// How many of them were skipped.
+    pub n_skipped: u64,
+    /// The same on every captured layer, ascending.
+    pub layers: Vec<LayerSummary>,
+    /// How far focus sets agree; null without stage `attention` or without a pair.
+    pub attention: Option<AttentionSummary>,
+    /// How far outputs agree; null without stage `tokens` or without two tasks on an input.
+    pub outputs: Option<OutputSummary>,
+    /// The verdicts that rest on evidence, one for each measure that stage `summary` names.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+}
+
+/// Whether tasks differ more than the wordings of one task do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceVerdict {
+    /// They do, on at least one of the layers.
+    Supported,
+    /// On every layer any difference is smaller than what the pipeline calls one that matters.
+    Equivalent,
+    /// Neither can be said.
+    Undecided,
+    /// The design cannot show it; `reason` says what to add.
+    NotTestable,
+}
+
+/// One measure's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The measure, as in table `effect`.
+    pub measure: String,
+    /// The answer.
+    pub verdict: EvidenceVerdict,
+    /// The layers that were to count, ascending; -1 = the model's output.
+    pub layers: Vec<i16>,
+    /// The layer that the numbers below are from: of those that show it, that with the largest
+    /// difference.
+    pub layer: i16,
+    /// How much further apart prompts of different tasks are than wordings of one, as a dissimilarity.
+    pub delta: Option<f64>,
+    /// Lower end of the 95 % interval of `delta`.
+    pub ci_low: Option<f64>,
+    /// Upper end.
+    pub ci_high: Option<f64>,
+    /// p over inputs, corrected over layers.
+    pub p: Option<f64>,
+    /// p over ways to deal the wordings out to tasks, corrected over layers.
+    pub p_wording: Option<f64>,
+    /// What a difference must be below for `equivalent`; null when the pipeline does not say.
+    pub equivalence: Option<f64>,
+    /// How many inputs entered.
+    pub n_inputs: u64,
+    /// How many wordings of each task entered.
+    pub n_wordings: u64,
+    /// Why the verdict is what it is, with its numbers.
+    pub reason: String,
+    /// Why the notebook's test says something else; null when it does not.
+    pub disagreement: Option<String>,
+}
+
+impl EvidenceVerdict {
+    /// The word in `summary.json` and in table `verdict`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::Equivalent => "equivalent",
+            Self::Undecided => "undecided",
+            Self::NotTestable => "not_testable",
+        }
+    }
+}
+
+/// Similarity on one layer, over all inputs and pairs of tasks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerSummary {
+    /// The layer.
+    pub layer: i16,
+    /// Mean similarity; null without a pair.
+    pub mean: Option<f64>,
+    /// The mean with four decimals.
+    pub printed: Option<String>,
+    /// The smallest.
+    pub min: Option<f64>,
+    /// The largest.
+    pub max: Option<f64>,
+    /// How many pairs were compared, over all inputs.
+    pub n_pairs: u64,
+}
+
+/// Overlap of focus sets on the last layer looked at, heads averaged.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttentionSummary {
+    /// The layer.
+    pub layer: i16,
+    /// Mean Jaccard overlap, 0..1.
+    pub mean_jaccard: f64,
+    /// The mean with three decimals, as the notebook prints overlaps.
+    pub printed: String,
+    /// Share of pairs whose focus sets are identical, 0..1.
+    pub identical: f64,
+    /// How many pairs were compared, over all inputs.
+    pub n_pairs: u64,
+}
+
+/// Most probable next tokens across the tasks of an input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputSummary {
+    /// Mean number of distinct most probable next tokens over the tasks of an input.
+    pub distinct_top1: f64,
+    /// Share of inputs whose tasks all lead to one and the same token, 0..1.
+    pub unanimous: f64,
+    /// How many inputs were counted: those with at least two tasks that ran.
+    pub n_inputs: u64,
+    /// The fewest tasks that ran on one of these inputs.
+    pub fewest_tasks: u64,
+    /// The most.
+    pub most_tasks: u64,
+}
+
+impl Verdict {
+    /// The word in `summary.json` and in table `verdict`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Supported => "supported",
+            Self::NotSupported => "not_supported",
+            Self::NotTestable => "not_testable",
+        }
+    }
+
+    /// The notebook's test: strictly below, unrounded.
+    pub(crate) fn of(value: Option<f64>, threshold: f64) -> Self {
+        match value {
+            Some(value) if value < threshold => Self::Supported,
+            Some(_) => Self::NotSupported,
+            None => Self::NotTestable,
+        }
+    }
+}
+
+impl Summaries {
+    /// The file's text, always the same for the same numbers.
+    pub(crate) fn to_json(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("numbers and texts serialise");
+        text.push('\n');
+        text
+    }
+}

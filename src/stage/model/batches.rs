@@ -1,0 +1,267 @@
+//! Prompts through the model in batches of like length, for the stages that run it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use crate::model::{
+    Batch, Outputs, Past, PrefixSet, Prefixes, Wanted, plan_batches, plan_prefixes,
+};
+use crate::monitor::Event;
+use crate::stage::{Context, StageError};
+
+/// Any token serves as padding: the mask hides it.
+pub(crate) const PAD_ID: i64 = 0;
+
+/// Who runs prompts, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batches<'a> {
+    /// Kind of the stage.
+    pub(crate) kind: &'static str,
+    /// The shard, for stages that work shard by shard.
+    pub(crate) shard: Option<u32>,
+    /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
+    pub(crate) batch_tokens: u32,
+    /// For each prompt a number of its task: what all prompts of a task start with then runs once,
+    /// where the model can do so and it saves time. `None` = every prompt runs whole.
+    pub(crate) tasks: Option<&'a [usize]>,
+    /// Whether batches are handed on in their order, one after another.
+    pub(crate) in_order: bool,
+}
+
+/// What the model was given.
+#[derive(Debug)]
+pub(crate) enum Piece<'a> {
+    /// Prompts, whole or as what is left of them after [`Batch::past`]; [`Batch::rows`] are the
+    /// caller's own.
+    Prompts(&'a Batch),
+    /// What prompts start with.
+    Starts {
+        /// A start in each row.
+        batch: &'a Batch,
+        /// For each of the caller's prompts that has one, which row its start is.
+        of: &'a [(usize, usize)],
+    },
+}
+
+/// Takes what the model gave for a piece.
+pub(crate) type TakePiece<'t> =
+    dyn FnMut(&Piece<'_>, &Outputs<'_>) -> Result<(), StageError> + Send + 't;
+
+/// Does pieces of work `0..count`, so many at once, beginning them in their order; tells `is_spare` when
+/// there are no longer enough for that. When some fail, no other is begun, and the error is that of
+/// the first of them, whichever failed first.
+pub(crate) fn several_at_once(
+    at_once: usize,
+    count: usize,
+    is_spare: &(dyn Fn() + Sync),
+    work: impl Fn(usize) -> Result<(), StageError> + Sync,
+) -> Result<(), StageError> {
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Option<(usize, StageError)>> = Mutex::new(None);
+    let lock = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let go_on = || {
+        while lock().is_none() {
+            let piece = next.fetch_add(1, Ordering::Relaxed);
+            if piece >= count {
+                return is_spare();
+            }
+            let Err(error) = work(piece) else { continue };
+            let mut failed = lock();
+            if failed.as_ref().is_none_or(|(first, _)| piece < *first) {
+                *failed = Some((piece, error));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..at_once.min(count) {
+            scope.spawn(go_on);
+        }
+        go_on();
+    });
+    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, e)| Err(e))
+}
+
+impl Batches<'_> {
+    /// Runs prompts with these tokens, none of them empty, and hands each batch's outputs to `take`:
+    /// the start of a prompt before the rest of it. The batches depend on the tokens alone; several
+    /// run at once, where the model can, and are handed on one by one as they end.
+    ///
+    /// # Errors
+    /// When the model fails, somebody asked to stop, or `take` says so.
+    pub(crate) fn run(
+        self,
+        context: &Context<'_>,
+        ids: &[&[i32]],
+        wanted: &Wanted,
+        take: &mut TakePiece<'_>,
+    ) -> Result<(), StageError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let Self { kind: stage, shard, batch_tokens, tasks, in_order } = self;
+        let budget = match batch_tokens {
+            0 => context.engine.batch_budget()?,
+            tokens => tokens as usize,
+        };
+        let total = ids.iter().map(|ids| ids.len() as u64).sum();
+        context.monitor.event(&Event::StageStarted { stage, shard, total, unit: "tokens" });
+        let at_once = if in_order { 1 } else { context.engine.at_once()? };
+        let runner =
+            Runner { context, stage, ids, budget, at_once, wanted, take: Mutex::new(take) };
+        let plan = match tasks {
+            Some(tasks) if context.engine.takes_past()? => plan_prefixes(ids, tasks, budget),
+            _ => None,
+        };
+        let Some(plan) = plan else {
+            return runner.whole(&(0..ids.len()).collect::<Vec<_>>());
+        };
+        for (i, set) in plan.sets.iter().enumerate() {
+            let is_last = i + 1 == plan.sets.len() && plan.whole.is_empty();
+            runner.after_prefixes(set, is_last)?;
+        }
+        runner.whole(&plan.whole)
+    }
+}
+
+struct Runner<'r, 'c, 't> {
+    context: &'r Context<'c>,
+    stage: &'static str,
+    ids: &'r [&'r [i32]],
+    budget: usize,
+    at_once: usize,
+    wanted: &'r Wanted,
+    take: Mutex<&'r mut TakePiece<'t>>,
+}
+
+impl Runner<'_, '_, '_> {
+    /// Runs whole prompts, after which there is nothing left.
+    fn whole(&self, prompts: &[usize]) -> Result<(), StageError> {
+        let lengths: Vec<usize> = prompts.iter().map(|prompt| self.ids[*prompt].len()).collect();
+        let batches = plan_batches(&lengths, 0, self.budget);
+        several_at_once(self.at_once, batches.len(), self.context.model_is_spare, |batch| {
+            let rows: Vec<usize> = batches[batch].iter().map(|&place| prompts[place]).collect();
+            self.prompts(&Batch::pad(&rows, self.ids, PAD_ID))
+        })
+    }
+
+    /// Runs what prompts start with, then what is left of them.
+    fn after_prefixes(&self, set: &PrefixSet, is_last: bool) -> Result<(), StageError> {
+        let prefixes = Arc::new(self.starts(set)?);
+        let length_of = |of: usize| set.prefixes[of].len();
+        let rests: Vec<&[i32]> =
+            set.prompts.iter().map(|&(prompt, of)| &self.ids[prompt][length_of(of)..]).collect();
+        let lengths: Vec<usize> = rests.iter().map(|ids| ids.len()).collect();
+        let batches = plan_batches(&lengths, prefixes.past, self.budget);
+        let is_spare = if is_last { self.context.model_is_spare } else { &|| {} };
+        several_at_once(self.at_once, batches.len(), is_spare, |batch| {
+            let places = &batches[batch];
+            let of = places.iter().map(|&place| set.prompts[place].1);
+            let past = Past {
+                prefixes: Arc::clone(&prefixes),
+                of: of.clone().map(|of| of as i64).collect(),
+                lengths: of.map(|of| length_of(of) as i64).collect(),
+            };
+            let mut batch = Batch::pad(places, &rests, PAD_ID);
+            batch.rows = places.iter().map(|&place| set.prompts[place].0).collect();
+            batch.past = Some(past);
+            self.prompts(&batch)
+        })
+    }
+
+    fn prompts(&self, batch: &Batch) -> Result<(), StageError> {
+        self.context.go_on()?;
+        self.give(&Piece::Prompts(batch), batch, self.wanted)?;
+        let amount = batch.tokens() as u64;
+        self.context.monitor.event(&Event::Advanced { stage: self.stage, amount });
+        Ok(())
+    }
+
+    /// Runs prefixes, hands on what they gave, and keeps their keys and values.
+    fn starts(&self, set: &PrefixSet) -> Result<Prefixes, StageError> {
+        self.context.go_on()?;
+        let rows: Vec<usize> = (0..set.prefixes.len()).collect();
+        let batch = Batch::pad(&rows, &set.prefixes, PAD_ID);
+        // Attention is kept of each prompt's last token only, which is never in a prefix.
+        let wanted =
+            Wanted { hidden: self.wanted.hidden.clone(), keys_values: true, ..Wanted::default() };
+        let piece = Piece::Starts { batch: &batch, of: &set.prompts };
+        let keys_values = self.give(&piece, &batch, &wanted)?;
+        Ok(Prefixes { past: batch.seq, count: rows.len(), keys_values })
+    }
+
+    /// Runs a batch and hands its outputs on; gives the keys and values, when they are wanted.
+    fn give(
+        &self,
+        piece: &Piece<'_>,
+        batch: &Batch,
+        wanted: &Wanted,
+    ) -> Result<Vec<Vec<f32>>, StageError> {
+        let mut taken = Ok(());
+        let mut keys_values = Vec::new();
+        self.context.engine.run(batch, wanted, &mut |outputs| {
+            keys_values = outputs.keys_values.iter().map(|values| values.to_vec()).collect();
+            let mut take = self.take.lock().unwrap_or_else(PoisonError::into_inner);
+            taken = take(piece, outputs);
+        })?;
+        taken.map(|()| keys_values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn every_piece_is_done_once_and_several_at_once() {
+        let (done, met) = (Mutex::new(Vec::new()), Barrier::new(3));
+        let work = |piece| {
+            // Would hang with fewer than three at once.
+            met.wait();
+            done.lock().unwrap().push(piece);
+            Ok(())
+        };
+        let spare = AtomicUsize::new(0);
+        let is_spare = || {
+            spare.fetch_add(1, Ordering::Relaxed);
+        };
+        several_at_once(3, 9, &is_spare, work).unwrap();
+        let mut done = done.into_inner().unwrap();
+        done.sort_unstable();
+        assert_eq!(done, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(spare.into_inner(), 3, "each of the three told when it had nothing more to do");
+        several_at_once(3, 0, &|| {}, |_| unreachable!("there is nothing to do")).unwrap();
+    }
+
+    #[test]
+    fn the_first_piece_that_fails_is_told_though_a_later_one_failed_before_it() {
+        let (met, began) = (Barrier::new(2), AtomicUsize::new(0));
+        let failed = |piece: usize| {
+            StageError::from(crate::table::TableError::Content {
+                path: "part".into(),
+                problem: format!("is piece {piece}"),
+            })
+        };
+        let work = |piece| {
+            began.fetch_add(1, Ordering::Relaxed);
+            match piece {
+                0 => Ok(()),
+                // Fails only after the next piece has.
+                1 => {
+                    met.wait();
+                    thread::sleep(std::time::Duration::from_millis(50));
+                    Err(failed(1))
+                }
+                _ => {
+                    met.wait();
+                    Err(failed(piece))
+                }
+            }
+        };
+        let error = several_at_once(2, 100, &|| {}, work).unwrap_err().to_string();
+        assert!(error.contains("is piece 1"), "{error}");
+        assert_eq!(began.into_inner(), 3, "no piece is begun after one has failed");
+    }
+}

@@ -1,0 +1,46 @@
+//! What the stages share that put the model's head (its final layer norm and unembedding) to stored
+//! activations: whether they can, and how.
+
+use std::sync::Arc;
+
+use crate::stage::read::prompts::ShardPrompts;
+use crate::stage::read::reread;
+use crate::stage::{Context, Facts, StageError};
+use crate::store::Store;
+use crate::table::TableError;
+use crate::table::reader::Part;
+use crate::yaml::{Path, Problems};
+
+/// Whether a stage of that kind, standing at `at`, has a head to use; else `None` and a problem.
+pub(crate) fn check(kind: &str, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<()> {
+    if facts.has_head != Some(false) {
+        return Some(());
+    }
+    problems.push(
+        &at.key("kind"),
+        format!("`{kind}` needs head.onnx, and the model folder has none"),
+        "it was made by an older exporter: export the model again with `python export/export.py \
+         MODEL --out DIR`",
+    );
+    None
+}
+
+/// The shard's activations of one layer, checked to be those of its prompts.
+pub(crate) fn activations(
+    store: &Store,
+    part: u32,
+    layer: i16,
+    prompts: &ShardPrompts,
+) -> Result<Arc<Part>, TableError> {
+    let table = reread::activations(store, part, layer)?;
+    prompts.check_tokens(&table)?;
+    Ok(table)
+}
+
+/// Scores of the next token, `[rows, vocab_size]`, from block outputs `hidden`, `[rows, d_model]`.
+///
+/// The head has threads of its own and works on one call at a time. Ends when somebody asked to stop.
+pub(crate) fn scores(context: &Context<'_>, hidden: &[f32]) -> Result<Vec<f32>, StageError> {
+    context.go_on()?;
+    Ok(context.engine.run_head(hidden)?)
+}

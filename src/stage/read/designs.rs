@@ -1,0 +1,154 @@
+//! The vectors of one layer as designs: for every scenario and site, the inputs that have all their
+//! vectors, with one vector for every task and wording. Controls are left out.
+//!
+//! A design is balanced: where tasks have different numbers of wordings, each counts with its first
+//! ones, as many as the task with the fewest has.
+
+use indexmap::IndexMap;
+use rayon::prelude::*;
+
+use super::prompts::Keys;
+use crate::prompt::Role;
+use crate::stage::{Context, StageError};
+use crate::table::reader::{Part, read_part};
+use crate::table::schema::VECTORS;
+use crate::table::status;
+use crate::table::writer::PartAddress;
+
+const COLUMNS: [&str; 7] = ["scenario", "input", "task", "wording", "site", "values", "status"];
+
+/// Parts that are read side by side, and are in memory beside what was taken from those before.
+const AT_ONCE: usize = 8;
+
+/// By scenario and site, in the order in which the plan has them.
+pub(crate) type Designs = IndexMap<(String, String), SiteVectors>;
+
+/// The vectors of one scenario at one site.
+#[derive(Debug)]
+pub(crate) struct SiteVectors {
+    /// The scenario's tasks, in the pipeline's order.
+    pub(crate) tasks: Vec<String>,
+    /// How many wordings of each task count.
+    pub(crate) wordings: usize,
+    /// How many inputs have all their vectors.
+    pub(crate) inputs: usize,
+    width: usize,
+    /// Input after input, task after task, wording after wording.
+    values: Vec<f32>,
+    /// Status of the first vector that kept an input out.
+    refused: Option<String>,
+}
+
+/// Reads the vectors of a layer, of the inputs that the stage takes in.
+pub(crate) fn read_designs(context: &Context<'_>, layer: i16) -> Result<Designs, StageError> {
+    let mut designs = Designs::new();
+    let parts: Vec<u32> = (0..context.shards).collect();
+    for parts in parts.chunks(AT_ONCE) {
+        context.go_on()?;
+        let read = |&part: &u32| {
+            read_part(
+                context.store,
+                PartAddress { table: &VECTORS, layer: Some(layer), part },
+                &COLUMNS,
+            )
+        };
+        for part in parts.par_iter().map(read).collect::<Vec<_>>() {
+            add_part(&mut designs, &part?, context)?;
+        }
+    }
+    Ok(designs)
+}
+
+/// Takes in one shard, whose rows of one input stand together.
+fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result<(), StageError> {
+    let (keys, sites) = (Keys::of(part)?, part.texts("site")?);
+    let rows: Vec<usize> = (0..part.rows()).collect();
+    let same_input = |a: &usize, b: &usize| {
+        keys.input.value(*a) == keys.input.value(*b)
+            && keys.scenario.value(*a) == keys.scenario.value(*b)
+    };
+    for input in rows.chunk_by(same_input) {
+        let scenario = keys.scenario.value(input[0]);
+        if !context.takes(scenario, keys.input.value(input[0])) {
+            continue;
+        }
+        // By site, then by task: the rows of its wordings.
+        let mut places: IndexMap<&str, IndexMap<&str, Vec<usize>>> = IndexMap::new();
+        for &row in input {
+            if Role::of_wording(keys.wording[row]) == Role::Task {
+                let tasks = places.entry(sites.value(row)).or_default();
+                tasks.entry(keys.task.value(row)).or_default().push(row);
+            }
+        }
+        for (site, tasks) in places {
+            add_input(designs, part, (scenario, site), &tasks)?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes in the vectors of one input at one site, unless one is missing.
+fn add_input(
+    designs: &mut Designs,
+    part: &Part,
+    (scenario, site): (&str, &str),
+    tasks: &IndexMap<&str, Vec<usize>>,
+) -> Result<(), StageError> {
+    let (values, width) = part.vectors("values")?;
+    let words = part.texts("status")?;
+    let key = (scenario.to_owned(), site.to_owned());
+    let vectors = designs.entry(key).or_insert_with(|| SiteVectors {
+        tasks: tasks.keys().map(|task| (*task).to_owned()).collect(),
+        wordings: tasks.values().map(Vec::len).min().unwrap_or(0),
+        inputs: 0,
+        width,
+        values: Vec::new(),
+        refused: None,
+    });
+    if !tasks.keys().eq(&vectors.tasks) || tasks.values().any(|rows| rows.len() < vectors.wordings)
+    {
+        return Err(part
+            .problem(format!("does not have the same prompts for every input of '{scenario}'"))
+            .into());
+    }
+    let wordings = vectors.wordings;
+    let counted = || tasks.values().flat_map(|rows| &rows[..wordings]);
+    if let Some(&row) = counted().find(|row| words.value(**row) != status::OK) {
+        vectors.refused.get_or_insert_with(|| words.value(row).to_owned());
+        return Ok(());
+    }
+    vectors.inputs += 1;
+    for &row in counted() {
+        vectors.values.extend_from_slice(&values[row * width..(row + 1) * width]);
+    }
+    Ok(())
+}
+
+impl SiteVectors {
+    /// Length of a vector.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// One input's vectors: task after task, wording after wording.
+    pub(crate) fn input(&self, input: usize) -> Vec<&[f32]> {
+        let prompts = self.tasks.len() * self.wordings;
+        (input * prompts..(input + 1) * prompts).map(|prompt| self.vector(prompt)).collect()
+    }
+
+    /// One task's first wording: a vector for each input.
+    pub(crate) fn task(&self, task: usize) -> Vec<&[f32]> {
+        let prompts = self.tasks.len() * self.wordings;
+        let prompt = |input: usize| input * prompts + task * self.wordings;
+        (0..self.inputs).map(|input| self.vector(prompt(input))).collect()
+    }
+
+    /// Why there is no input at all; `None` when there is one.
+    pub(crate) fn refusal(&self) -> Option<&str> {
+        self.refused.as_deref().filter(|_| self.inputs == 0)
+    }
+
+    fn vector(&self, prompt: usize) -> &[f32] {
+        &self.values[prompt * self.width..(prompt + 1) * self.width]
+    }
+}

@@ -1,0 +1,91 @@
+//! The spaces that vectors are compared in: as they are, or held against the reference set of table
+//! `reference`.
+
+use std::collections::BTreeMap;
+
+use super::frame::Frame;
+use crate::store::Store;
+use crate::table::TableError;
+use crate::table::schema::REFERENCE;
+use crate::table::status;
+
+/// What is done to a vector before it is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Space {
+    /// Nothing.
+    Raw,
+    /// The reference set's mean is taken off.
+    Centred,
+    /// The mean is taken off and every dimension divided by its standard deviation there; a
+    /// dimension that does not vary is left out (it becomes 0).
+    Standardised,
+}
+
+/// Mean and standard deviation of every dimension, by layer.
+#[derive(Debug, Default)]
+pub(crate) struct Reference {
+    layers: BTreeMap<i16, LayerReference>,
+}
+
+/// Mean and standard deviation of every dimension of one layer.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct LayerReference {
+    mean: Vec<f64>,
+    sd: Vec<f64>,
+}
+
+impl Reference {
+    /// What stage `reference` wrote; a layer whose reference set was too small, or a run without
+    /// that stage, has none.
+    pub(crate) fn read(store: &Store) -> Result<Self, TableError> {
+        let columns = ["layer", "dimension", "mean", "sd", "status"];
+        let mut reference = Self::default();
+        let Some(frame) = Frame::read_if_there(store, &REFERENCE, 0, &columns)? else {
+            return Ok(reference);
+        };
+        let (layers, words) = (frame.int16s("layer")?, frame.texts("status")?);
+        let (mean, sd) = (frame.measures("mean")?, frame.measures("sd")?);
+        for row in (0..layers.len()).filter(|row| words[*row] == status::OK) {
+            // Rows stand by dimension, ascending.
+            let layer = reference.layers.entry(layers[row]).or_default();
+            layer.mean.push(mean[row].unwrap_or_default());
+            layer.sd.push(sd[row].unwrap_or_default());
+        }
+        Ok(reference)
+    }
+
+    /// That of one layer.
+    pub(crate) fn layer(&self, layer: i16) -> Option<&LayerReference> {
+        self.layers.get(&layer)
+    }
+}
+
+impl LayerReference {
+    /// Brings rows of `d_model` numbers each, one after the other, into a space.
+    pub(crate) fn apply(&self, space: Space, rows: &mut [f64]) {
+        for row in rows.chunks_exact_mut(self.mean.len().max(1)) {
+            match space {
+                Space::Raw => {}
+                Space::Centred => {
+                    for (value, mean) in row.iter_mut().zip(&self.mean) {
+                        *value -= mean;
+                    }
+                }
+                Space::Standardised => {
+                    for ((value, mean), sd) in row.iter_mut().zip(&self.mean).zip(&self.sd) {
+                        let standardised = (*value - mean) / sd;
+                        *value = if *sd > 0.0 { standardised } else { 0.0 };
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many dimensions take part in a space.
+    pub(crate) fn dimensions(&self, space: Space) -> usize {
+        match space {
+            Space::Standardised => self.sd.iter().filter(|sd| **sd > 0.0).count(),
+            Space::Raw | Space::Centred => self.mean.len(),
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! How alike different tasks leave an input, held against how alike it stays when the task does not
+//! change: the numbers that the tests over inputs rest on.
+//!
+//! A similarity below 1 between two tasks says nothing by itself: any change of the prompt moves the
+//! activations. For every input, captured layer and measure the table has the mean similarity of
+//!
+//! - `between`: all pairs of prompts of different tasks, over all their wordings;
+//! - `paraphrase`: all pairs of wordings of one task;
+//! - `neutral`, `scrambled`, `other_input`: each task's first wording and that control of its own.
+//!
+//! A mean is over the pairs that could be compared, and `n_pairs` counts them; without any it is null
+//! and `status` has the reason of the first. Where the pipeline asks for no second wording or no such
+//! control, the row says `no_pairs`. Another input is never compared token by token.
+//!
+//! `wording_pairs` has the similarities of all pairs of the tasks' prompts one by one, for the test
+//! that deals the wordings out to the tasks anew. Reads `prompts`, `activations` and, when there,
+//! `reference`; writes both tables. Cost: one pass over the activations, and a dot product a pair.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::Field;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::math::Statistics;
+use crate::monitor::Event;
+use crate::prompt::Role;
+use crate::run_dir::receipt::PartStats;
+use crate::stage::columns::Columns;
+use crate::stage::compare::spans::Spans;
+use crate::stage::compare::vector_measure::{Choice, Measure, chosen};
+use crate::stage::compare::{Cell, Compared};
+use crate::stage::names::{BETWEEN, FIRST_WORDING, PARAPHRASE};
+use crate::stage::read::hidden::{Layer, by_input_and_layer};
+use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
+use crate::stage::read::spaces::Reference;
+use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
+use crate::table::schema::{ACTIVATIONS, CONTRAST, PROMPTS, REFERENCE, WORDING_PAIRS};
+use crate::table::status;
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "contrast",
+    version: 1,
+    scope: Scope::Shard,
+    unit: "layers",
+    reads: &[&PROMPTS, &ACTIVATIONS],
+    reads_if_there: &[&REFERENCE],
+    writes: &[&CONTRAST, &WORDING_PAIRS],
+    file: None,
+    depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
+};
+
+/// Holds the difference between tasks against that between wordings and controls.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What to compare: cosines of stage `similarity`.
+    pub measures: Vec<Choice>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let measures =
+            [Choice::SpanStandardised, Choice::LastStandardised, Choice::Span, Choice::Last];
+        Self { measures: measures.to_vec() }
+    }
+}
+
+impl Config {
+    /// Valid when every measure is a cosine and named once.
+    pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Contrast> {
+        let cosines =
+            (Measure::is_cosine, "the effect is 1 less a cosine: name measures that are one");
+        let measures = chosen(&self.measures, &at.key("measures"), cosines, problems)?;
+        Some(Contrast { measures })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Contrast {
+    measures: Vec<Measure>,
+}
+
+impl Stage for Contrast {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let names: Vec<&str> = self.measures.iter().map(|measure| measure.name).collect();
+        serde_json::json!({ "measures": names })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let units = context.layers.len() as u64;
+        context.monitor.event(&Event::StageStarted {
+            stage: DESCRIPTION.kind,
+            shard: Some(context.part),
+            total: units,
+            unit: DESCRIPTION.unit,
+        });
+        let prompts = ShardPrompts::read(context.store, context.part)?;
+        let reference = Reference::read(context.store)?;
+        let designs: Vec<Design<'_>> = prompts.inputs().into_iter().map(Design::of).collect();
+        let found =
+            by_input_and_layer(context, DESCRIPTION.kind, &prompts, &designs, |layer, design| {
+                self.compare(layer, design, &reference)
+            })?;
+        let (contrasts, wordings): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let parts = vec![
+            write_contrasts(context, &contrasts.concat())?,
+            write_wordings(context, &wordings.concat())?,
+        ];
+        Ok(Outcome { parts, units, ..Outcome::default() })
+    }
+}
+
+/// What is compared with what among the prompts of one input.
+#[derive(Debug)]
+struct Design<'p> {
+    input: InputGroup<'p>,
+    spans: Spans<'p>,
+    /// The tasks' prompts in the order of the plan, then the controls.
+    prompts: Vec<&'p PromptRow>,
+    /// For each of the tasks' prompts: the place of its task.
+    tasks: Vec<i32>,
+    /// All pairs of the tasks' prompts, then each task's first wording with its controls.
+    pairs: Vec<(usize, usize)>,
+    /// The contrast that each of them belongs to, by its place in [`CONTRASTS`].
+    contrasts: Vec<usize>,
+}
+
+/// What is held against each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Between,
+    Paraphrase,
+    Control(Role),
+}
+
+/// Every contrast, in the order of the tables.
+const CONTRASTS: [Kind; 5] = [
+    Kind::Between,
+    Kind::Paraphrase,
+    Kind::Control(Role::Neutral),
+    Kind::Control(Role::Scrambled),
+    Kind::Control(Role::OtherInput),
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Between => BETWEEN,
+            Self::Paraphrase => PARAPHRASE,
+            Self::Control(role) => role.name(),
+        }
+    }
+}
+
+impl<'p> Design<'p> {
+    fn of(input: InputGroup<'p>) -> Self {
+        let mut prompts = input.tasks();
+        let n = prompts.len();
+        let mut names: Vec<&str> = Vec::new();
+        let mut tasks = Vec::with_capacity(n);
+        for prompt in &prompts {
+            let name = &*prompt.key.task;
+            let place = names.iter().position(|known| *known == name);
+            tasks.push(place.unwrap_or(names.len()) as i32);
+            if place.is_none() {
+                names.push(name);
+            }
+        }
+        let mut all: Vec<(usize, usize)> = pairs(n).collect();
+        let mut contrasts: Vec<usize> =
+            all.iter().map(|(a, b)| usize::from(tasks[*a] == tasks[*b])).collect();
+        prompts.extend(input.prompts.iter().filter(|prompt| prompt.role() != Role::Task));
+        for (control, prompt) in prompts.iter().enumerate().skip(n) {
+            let kind = CONTRASTS.iter().position(|kind| *kind == Kind::Control(prompt.role()));
+            let is_first = |own: &&PromptRow| {
+                own.key.wording == FIRST_WORDING && own.key.task == prompt.key.task
+            };
+            if let (Some(first), Some(kind)) = (prompts[..n].iter().position(is_first), kind) {
+                all.push((first, control));
+                contrasts.push(kind);
+            }
+        }
+        Self { input, spans: Spans::of(input), prompts, tasks, pairs: all, contrasts }
+    }
+}
+
+/// One row of table `contrast`.
+#[derive(Debug, Clone)]
+struct ContrastRow<'p> {
+    scenario: &'p str,
+    input: &'p str,
+    layer: i16,
+    measure: &'static str,
+    contrast: &'static str,
+    value: Option<f64>,
+    n_pairs: u64,
+    status: &'static str,
+}
+
+/// One row of table `wording_pairs`.
+#[derive(Debug, Clone)]
+struct WordingRow<'p> {
+    scenario: &'p str,
+    input: &'p str,
+    layer: i16,
+    measure: &'static str,
+    tasks: &'p [i32],
+    values: Option<Vec<f64>>,
+    status: &'static str,
+}
+
+/// What comes of one input on one layer.
+type Found<'p> = (Vec<ContrastRow<'p>>, Vec<WordingRow<'p>>);
+
+impl Contrast {
+    /// The rows of one input on one layer, by measure, then contrast.
+    fn compare<'p>(
+        &self,
+        layer: &Layer,
+        design: &'p Design<'p>,
+        reference: &Reference,
+    ) -> Result<Found<'p>, StageError> {
+        let reference = reference.layer(layer.number);
+        let compared = Compared::new(&design.prompts, layer, &design.spans, reference)?;
+        let cells = compared.measure(&self.measures, &design.pairs);
+        let (scenario, input) = (design.input.scenario(), design.input.input());
+        let layer = layer.number;
+        let (mut contrasts, mut wordings) = (Vec::new(), Vec::new());
+        for (measure, cells) in self.measures.iter().map(|measure| measure.name).zip(&cells) {
+            for (place, kind) in CONTRASTS.iter().enumerate() {
+                let own = cells.iter().zip(&design.contrasts).filter(|(_, kind)| **kind == place);
+                let own: Vec<&Cell> = own.map(|(cell, _)| cell).collect();
+                let values: Statistics = own.iter().filter_map(|cell| cell.value).collect();
+                let status = match own.first() {
+                    _ if values.n() > 0 => status::OK,
+                    Some(cell) => cell.status,
+                    None => status::NO_PAIRS,
+                };
+                let (contrast, value, n_pairs) = (kind.name(), values.mean(), values.n());
+                contrasts.push(ContrastRow {
+                    scenario,
+                    input,
+                    layer,
+                    measure,
+                    contrast,
+                    value,
+                    n_pairs,
+                    status,
+                });
+            }
+            let own = &cells[..pairs(design.tasks.len()).count()];
+            let values: Option<Vec<f64>> = own.iter().map(|cell| cell.value).collect();
+            let values = values.filter(|values| !values.is_empty());
+            let failed = own.iter().find(|cell| cell.value.is_none());
+            let status = match &values {
+                Some(_) => status::OK,
+                None => failed.map_or(status::NO_PAIRS, |cell| cell.status),
+            };
+            let tasks = &design.tasks;
+            wordings.push(WordingRow { scenario, input, layer, measure, tasks, values, status });
+        }
+        Ok((contrasts, wordings))
+    }
+}
+
+fn write_contrasts(
+    context: &Context<'_>,
+    rows: &[ContrastRow<'_>],
+) -> Result<PartStats, StageError> {
+    let columns = Columns::of(rows)
+        .texts(|row| row.scenario)
+        .texts(|row| row.input)
+        .int16s(|row| row.layer)
+        .texts(|row| row.measure)
+        .texts(|row| row.contrast)
+        .float64s(|row| row.value)
+        .int64s(|row| row.n_pairs as i64)
+        .texts(|row| row.status);
+    let address = PartAddress::new(&CONTRAST, context.part);
+    Ok(write_part(context.store, address, context.dims(), columns.finish())?)
+}
+
+fn write_wordings(context: &Context<'_>, rows: &[WordingRow<'_>]) -> Result<PartStats, StageError> {
+    let mut columns = Columns::of(rows)
+        .texts(|row| row.scenario)
+        .texts(|row| row.input)
+        .int16s(|row| row.layer)
+        .texts(|row| row.measure)
+        .finish();
+    let tasks = rows.iter().flat_map(|row| row.tasks.iter().copied());
+    let tasks = Int32Array::from_iter_values(tasks);
+    columns.push(lists(Arc::new(tasks), rows.iter().map(|row| row.tasks.len()), None));
+    let values = rows.iter().flat_map(|row| row.values.iter().flatten().copied());
+    let values = Float64Array::from_iter_values(values);
+    let is_there: NullBuffer = rows.iter().map(|row| row.values.is_some()).collect();
+    let lengths = rows.iter().map(|row| row.values.as_ref().map_or(0, Vec::len));
+    columns.push(lists(Arc::new(values), lengths, Some(is_there)));
+    columns.extend(Columns::of(rows).texts(|row| row.status).finish());
+    let address = PartAddress::new(&WORDING_PAIRS, context.part);
+    Ok(write_part(context.store, address, context.dims(), columns)?)
+}
+
+/// Cuts `values` into lists of the given lengths.
+fn lists(
+    values: ArrayRef,
+    lengths: impl Iterator<Item = usize>,
+    nulls: Option<NullBuffer>,
+) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls))
+}

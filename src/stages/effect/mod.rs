@@ -1,0 +1,160 @@
+//! Does the task matter more than what should not matter? The difference between tasks, held against
+//! baselines, over inputs.
+//!
+//! For every scenario, measure, captured layer and baseline, with one dissimilarity of each kind for
+//! each input i (1 less a cosine; the Jensen-Shannon divergence of the outputs as it is, under
+//! layer -1):
+//!
+//! ```text
+//! delta_i = between_i - baseline_i       between: prompts of different tasks
+//!                                        baseline: wordings of one task (paraphrase), or a task
+//!                                        against its neutral or scrambled control, or another input
+//! delta   = mean of delta_i, with a bootstrap interval over inputs
+//! d_z     = delta / sd(delta_i)
+//! auc     = P(a between is larger than a baseline)
+//! p       = the sign of each delta_i flipped: does the difference hold over inputs?
+//! p_wording = wordings dealt out to the tasks anew: do tasks differ more than wordings do?
+//! ```
+//!
+//! `_max_t` corrects over the captured layers of a measure and baseline (the same draws on all), `q`
+//! is Benjamini and Hochberg's over all rows of the scenario. Nothing is drawn but inputs and
+//! wordings: tokens, heads, layers and pairs of tasks come from the same runs. The layers of a measure
+//! are compared on the inputs that have both values on all of them. How each is computed stands in
+//! [`crate::math`], with what it cannot say.
+//!
+//! Reads `contrast`, `wording_pairs` and, when they are there, `output_contrast` and
+//! `output_wording_pairs`; writes `effect`. A number for each input, layer, measure and kind is in
+//! memory, of at most about `max_inputs` inputs a scenario.
+
+mod reduce;
+mod tally;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::reduce::interval_word;
+use self::tally::Tally;
+use crate::math::{BOOTSTRAP_DRAWS, PERMUTATION_DRAWS};
+use crate::monitor::Event;
+use crate::stage::columns::Columns;
+use crate::stage::{
+    Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
+};
+use crate::table::schema::{
+    CONTRAST, EFFECT, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS,
+};
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "effect",
+    version: 1,
+    scope: Scope::Run,
+    unit: "shards",
+    reads: &[&CONTRAST, &WORDING_PAIRS],
+    reads_if_there: &[&OUTPUT_CONTRAST, &OUTPUT_WORDING_PAIRS],
+    writes: &[&EFFECT],
+    file: None,
+    depends_on: DependsOn { layers: false, seed: true, head: false, lineage: false },
+};
+
+/// Shards that are read side by side.
+const AT_ONCE: u32 = 8;
+
+/// Holds the difference between tasks against baselines.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many exchanges are drawn where there are too many to count them all.
+    pub permutations: usize,
+    /// How often the inputs are drawn for an interval.
+    pub bootstrap: usize,
+    /// About how many inputs of a scenario are taken in at most, drawn by the pipeline's seed.
+    pub max_inputs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { permutations: PERMUTATION_DRAWS, bootstrap: BOOTSTRAP_DRAWS, max_inputs: 1000 }
+    }
+}
+
+impl Config {
+    /// Valid with enough draws for a p below 0.05 and for the ends of an interval.
+    pub fn validate(&self, at: &Path, _: &Facts, problems: &mut Problems) -> Option<Effect> {
+        let permutations = draws::check_permutations(self.permutations, at, problems);
+        let bootstrap = draws::check_bootstrap(self.bootstrap, at, problems);
+        let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems);
+        let (permutations, bootstrap, max_inputs) = (permutations?, bootstrap?, max_inputs?);
+        Some(Effect { permutations, bootstrap, max_inputs })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Effect {
+    permutations: usize,
+    bootstrap: usize,
+    max_inputs: u64,
+}
+
+impl Stage for Effect {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn max_inputs(&self) -> Option<u64> {
+        Some(self.max_inputs)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({
+            "permutations": self.permutations,
+            "bootstrap": self.bootstrap,
+            "max_inputs": self.max_inputs,
+        })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let units = u64::from(context.shards);
+        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
+        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        let mut tally = Tally::default();
+        for first in (0..context.shards).step_by(AT_ONCE as usize) {
+            context.go_on()?;
+            let parts = first..context.shards.min(first + AT_ONCE);
+            let amount = parts.len() as u64;
+            tally.add_parts(context, parts)?;
+            context.monitor.event(&Event::Advanced { stage, amount });
+        }
+        let rows = self.rows(context, &tally)?;
+        let columns = Columns::of(&rows)
+            .texts(|row| row.scenario)
+            .int16s(|row| row.layer)
+            .texts(|row| row.measure)
+            .texts(|row| row.contrast)
+            .int64s(|row| row.n_inputs as i64)
+            .float64s(|row| row.effect.map(|effect| effect.between))
+            .float64s(|row| row.effect.map(|effect| effect.within))
+            .float64s(|row| row.effect.map(|effect| effect.delta))
+            .float64s(|row| row.interval.map(|interval| interval.low))
+            .float64s(|row| row.interval.map(|interval| interval.high))
+            .texts(|row| interval_word(row.interval))
+            .float64s(|row| row.effect.and_then(|effect| effect.d_z))
+            .float64s(|row| row.effect.map(|effect| effect.auc))
+            .float64s(|row| row.effect.map(|effect| effect.cliffs_delta()))
+            .float64s(|row| row.p)
+            .float64s(|row| row.p_max_t)
+            .float64s(|row| row.q)
+            .int64s(|row| row.n_permutations as i64)
+            .float64s(|row| row.wording.map(|wording| wording.p))
+            .float64s(|row| row.wording.map(|wording| wording.p_max_t))
+            .int64s(|row| row.wording.map_or(0, |wording| wording.count as i64))
+            .int64s(|row| row.n_wordings as i64)
+            .texts(|row| &row.status);
+        let address = PartAddress::new(&EFFECT, 0);
+        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+    }
+}

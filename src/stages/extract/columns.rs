@@ -1,0 +1,167 @@
+//! The tables of a shard as Arrow columns, and their writing.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Int16Array, Int32Array, ListArray, StringArray};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{Field, Int32Type};
+use rayon::prelude::*;
+
+use super::gather::Gathered;
+use super::rows::{Refusal, Row};
+use super::{Context, StageError};
+use crate::model::Wanted;
+use crate::run_dir::receipt::PartStats;
+use crate::stage::columns::fixed_lists;
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
+use crate::table::writer::{PartAddress, write_part};
+
+/// Writes the five tables of a shard; files are encoded side by side.
+pub(super) fn write_tables(
+    context: &Context<'_>,
+    rows: &[Row],
+    wanted: &Wanted,
+    gathered: Gathered,
+) -> Result<Vec<PartStats>, StageError> {
+    let heads = context.card.n_head;
+    let Gathered { hidden, attention: weights, logits, lease, .. } = gathered;
+    let hidden: Vec<ScalarBuffer<f32>> = hidden.into_iter().map(ScalarBuffer::from).collect();
+    let [weights, logits] = [weights, logits].map(ScalarBuffer::from);
+    let kept: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_none()).collect();
+    let mut parts = vec![
+        (PartAddress::new(&PROMPTS, context.part), prompts(rows)),
+        (PartAddress::new(&SKIPPED, context.part), skipped(rows)),
+        (
+            PartAddress::new(&ATTENTION, context.part),
+            attention(&kept, &wanted.attention, heads, weights.clone()),
+        ),
+        (
+            PartAddress::new(&LOGITS, context.part),
+            with_values(keys(&kept, |_| 1), logits.clone(), context.card.vocab_size),
+        ),
+    ];
+    let tokens = tokens(&kept);
+    for (layer, values) in wanted.hidden.iter().zip(&hidden) {
+        let address = PartAddress { table: &ACTIVATIONS, layer: Some(*layer), part: context.part };
+        parts.push((address, with_values(tokens.clone(), values.clone(), context.card.d_model)));
+    }
+    let dims = context.dims();
+    let written: Vec<_> = parts
+        .into_par_iter()
+        .map(|(address, columns)| write_part(context.store, address, dims, columns))
+        .collect();
+    let written = written.into_iter().collect::<Result<_, _>>()?;
+    lease.give_back(hidden.into_iter().chain([weights, logits]));
+    Ok(written)
+}
+
+/// `scenario, input, task, wording`, each prompt's as often as `times` says.
+fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
+    let times: Vec<usize> = rows.iter().map(|row| times(row)).collect();
+    let total = times.iter().sum();
+    let text = |of: fn(&Row) -> Arc<str>| -> ArrayRef {
+        let names: Vec<Arc<str>> = rows.iter().map(|row| of(row)).collect();
+        let repeated = names.iter().zip(&times).flat_map(|(name, n)| std::iter::repeat_n(name, *n));
+        Arc::new(StringArray::from_iter_values(repeated))
+    };
+    let mut wordings = Vec::with_capacity(total);
+    for (row, n) in rows.iter().zip(&times) {
+        wordings.extend(std::iter::repeat_n(row.prompt.key.wording, *n));
+    }
+    vec![
+        text(|row| Arc::clone(&row.prompt.key.scenario)),
+        text(|row| Arc::clone(&row.prompt.key.input)),
+        text(|row| Arc::clone(&row.prompt.key.task)),
+        Arc::new(Int16Array::from(wordings)),
+    ]
+}
+
+fn prompts(rows: &[Row]) -> Vec<ArrayRef> {
+    let all: Vec<&Row> = rows.iter().collect();
+    let mut columns = keys(&all, |_| 1);
+    let text = |of: fn(&Row) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+    };
+    let ids = rows.iter().flat_map(|row| row.encoded.ids.iter().copied());
+    let ids = list(
+        Arc::new(Int32Array::from_iter_values(ids)),
+        rows.iter().map(|row| row.encoded.ids.len()),
+    );
+    let start = |row: &Row| row.encoded.input.as_ref().map(|span| span.start as i32);
+    let count = |row: &Row| row.encoded.input.as_ref().map_or(0, |span| span.len() as i32);
+    columns.extend([
+        text(|row| row.prompt.role().name().to_owned()),
+        text(|row| row.prompt.source_input.to_string()),
+        text(|row| row.prompt.text.clone()),
+        int32s(rows.iter().map(|row| row.encoded.ids.len() as i32)),
+        ids,
+        Arc::new(rows.iter().map(start).collect::<Int32Array>()),
+        int32s(rows.iter().map(count)),
+        text(|row| row.encoded.segments.clone()),
+        int32s(rows.iter().map(|row| row.encoded.edge_tokens as i32)),
+        text(|row| row.status().to_owned()),
+    ]);
+    columns
+}
+
+/// The prompts that have no numbers, and why.
+fn skipped(rows: &[Row]) -> Vec<ArrayRef> {
+    let refused: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_some()).collect();
+    let mut columns = keys(&refused, |_| 1);
+    let text = |of: fn(&Refusal) -> &str| -> ArrayRef {
+        let refusals = refused.iter().filter_map(|row| row.refusal.as_ref());
+        Arc::new(StringArray::from_iter_values(refusals.map(of)))
+    };
+    columns.extend([text(|refusal| refusal.reason), text(|refusal| &refusal.detail)]);
+    columns
+}
+
+/// Keys, `position` and `token_id` of every token: the same for every layer.
+fn tokens(kept: &[&Row]) -> Vec<ArrayRef> {
+    let mut columns = keys(kept, |row| row.encoded.ids.len());
+    columns.push(int32s(kept.iter().flat_map(|row| 0..row.encoded.ids.len() as i32)));
+    columns.push(int32s(kept.iter().flat_map(|row| row.encoded.ids.iter().copied())));
+    columns
+}
+
+fn attention(
+    kept: &[&Row],
+    layers: &[i16],
+    heads: i16,
+    weights: ScalarBuffer<f32>,
+) -> Vec<ArrayRef> {
+    let rows = layers.len() * heads as usize;
+    let mut columns = keys(kept, |_| rows);
+    let of_prompt = || layers.iter().flat_map(|layer| (0..heads).map(move |head| (*layer, head)));
+    let each = || kept.iter().flat_map(|row| of_prompt().map(move |of| (row, of)));
+    columns.extend([
+        Arc::new(Int16Array::from_iter_values(each().map(|(_, (layer, _))| layer))) as ArrayRef,
+        Arc::new(Int16Array::from_iter_values(each().map(|(_, (_, head))| head))),
+        int32s(each().map(|(row, _)| row.encoded.ids.len() as i32 - 1)),
+        list(
+            Arc::new(Float32Array::new(weights, None)),
+            each().map(|(row, _)| row.encoded.ids.len()),
+        ),
+    ]);
+    columns
+}
+
+fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
+    Arc::new(values.collect::<arrow::array::PrimitiveArray<Int32Type>>())
+}
+
+/// Cuts `values` into lists of the given lengths.
+fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
+    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
+    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, None))
+}
+
+/// Puts vectors of `width` numbers beside the other columns, without a copy.
+fn with_values(
+    mut columns: Vec<ArrayRef>,
+    values: ScalarBuffer<f32>,
+    width: usize,
+) -> Vec<ArrayRef> {
+    columns.push(fixed_lists(values, width));
+    columns
+}

@@ -1,0 +1,312 @@
+//! Do two tasks arrange the inputs alike? Measures over inputs, one vector an input.
+//!
+//! For every scenario, captured layer, site and pair of tasks (first wordings), over the inputs that
+//! have all their vectors:
+//!
+//! ```text
+//! dcka          debiased linear CKA, -1..1             chance 0
+//! cka_biased    linear CKA, 0..1                       chance: its mean over exchanged inputs
+//! rsa_spearman  Spearman of the two tables 1 - Pearson chance 0
+//! mutual_knn    share of common nearest neighbours     chance k/(n-1)
+//! ```
+//!
+//! All compare distances between inputs, so a shift that is the same for every input does not show:
+//! `dcka` near 1 never means that the task has no effect, only that it does not rearrange the inputs.
+//! With fewer inputs than dimensions `cka_biased` is near 1 for noise too, as its chance level shows.
+//! Below 20 inputs all of them vary widely from sample to sample. p is the share of 1 +
+//! `permutations` arrangements (one task's vectors given to other inputs) that do at least as well;
+//! `se` leaves out one input after the other. The formulas stand in [`crate::math`].
+//!
+//! Reads `vectors`, writes `geometry`. One layer's vectors and n x n tables are in memory at a time,
+//! of at most about `max_inputs` inputs a scenario. Kornblith et al. 2019, Song et al. 2012, Murphy
+//! et al. 2024 (CKA); Kriegeskorte et al. 2008 (RSA); Huh et al. 2024 (mutual neighbours).
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::math;
+use crate::math::{CentredGram, Gram, Neighbours, PermutationTest, Rdm, Side, Undefined};
+use crate::monitor::Event;
+use crate::stage::columns::Columns;
+use crate::stage::read::designs::{SiteVectors, read_designs};
+use crate::stage::{
+    Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
+};
+use crate::table::schema::{GEOMETRY, VECTORS};
+use crate::table::status;
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "geometry",
+    version: 2,
+    scope: Scope::Run,
+    unit: "layers",
+    reads: &[&VECTORS],
+    reads_if_there: &[],
+    writes: &[&GEOMETRY],
+    file: None,
+    depends_on: DependsOn { layers: true, seed: true, head: false, lineage: false },
+};
+
+/// Compares how two tasks arrange the inputs.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many nearest neighbours of an input count for `mutual_knn`; needs three times as many
+    /// inputs.
+    pub neighbours: usize,
+    /// How many exchanges of inputs are drawn for p.
+    pub permutations: usize,
+    /// About how many inputs of a scenario are taken in at most, drawn by the pipeline's seed. Time
+    /// goes with its square.
+    pub max_inputs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { neighbours: 10, permutations: 999, max_inputs: 200 }
+    }
+}
+
+impl Config {
+    /// Valid with at least one neighbour, enough draws for a p below 0.05, and enough inputs.
+    pub fn validate(&self, at: &Path, _: &Facts, problems: &mut Problems) -> Option<Geometry> {
+        let permutations = draws::check_permutations(self.permutations, at, problems);
+        let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems);
+        if self.neighbours == 0 {
+            problems.push(
+                &at.key("neighbours"),
+                "neighbours 0 leaves no neighbour to share",
+                "10 is a good number where there are 30 inputs or more",
+            );
+            return None;
+        }
+        let (permutations, max_inputs) = (permutations?, max_inputs?);
+        Some(Geometry { neighbours: self.neighbours, permutations, max_inputs })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Geometry {
+    neighbours: usize,
+    permutations: usize,
+    max_inputs: u64,
+}
+
+impl Stage for Geometry {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn max_inputs(&self) -> Option<u64> {
+        Some(self.max_inputs)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({
+            "neighbours": self.neighbours,
+            "permutations": self.permutations,
+            "max_inputs": self.max_inputs,
+        })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let units = context.layers.len() as u64;
+        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
+        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        let mut rows = Vec::new();
+        for &layer in context.layers {
+            for ((scenario, site), vectors) in &read_designs(context, layer)? {
+                context.go_on()?;
+                rows.extend(self.rows(context, (scenario, layer, site), vectors)?);
+            }
+            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+        }
+        // Stable: scenarios as the plan has them, in each the layers ascending.
+        let order: indexmap::IndexSet<String> = rows.iter().map(|r| r.scenario.clone()).collect();
+        rows.sort_by_key(|row| order.get_index_of(&row.scenario));
+        let columns = Columns::of(&rows)
+            .texts(|row| &row.scenario)
+            .int16s(|row| row.layer)
+            .texts(|row| &row.site)
+            .texts(|row| &row.tasks[0])
+            .texts(|row| &row.tasks[1])
+            .texts(|row| row.measure)
+            .float64s(|row| row.value.map(|value| value.value))
+            .float64s(|row| row.value.map(|value| value.chance))
+            .float64s(|row| row.value.and_then(|value| value.error))
+            .float64s(|row| row.value.and_then(|value| value.p))
+            .int64s(|row| row.n_inputs as i64)
+            .int64s(|row| row.n_permutations() as i64)
+            .texts(|row| &row.status);
+        let address = PartAddress::new(&GEOMETRY, 0);
+        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+    }
+}
+
+/// One row of table `geometry`.
+#[derive(Debug)]
+struct Row {
+    scenario: String,
+    layer: i16,
+    site: String,
+    tasks: [String; 2],
+    measure: &'static str,
+    value: Option<Found>,
+    n_inputs: usize,
+    status: String,
+}
+
+/// A measure of one pair of tasks.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    value: f64,
+    chance: f64,
+    error: Option<f64>,
+    p: Option<f64>,
+    n_permutations: usize,
+}
+
+impl Found {
+    /// A measure that is 0 by chance.
+    fn tested(value: f64, test: Option<PermutationTest>) -> Self {
+        let n_permutations = test.as_ref().map_or(0, PermutationTest::count);
+        Self { value, chance: 0.0, error: None, p: test.map(|test| test.p()), n_permutations }
+    }
+
+    fn without_test(value: f64, chance: f64) -> Self {
+        Self { value, chance, error: None, p: None, n_permutations: 0 }
+    }
+}
+
+impl Row {
+    fn n_permutations(&self) -> usize {
+        self.value.map_or(0, |value| value.n_permutations)
+    }
+}
+
+/// How one task arranges the inputs.
+struct Arrangement {
+    gram: Gram,
+    centred: Result<CentredGram, Undefined>,
+    distances: Result<Rdm, Undefined>,
+    neighbours: Result<Neighbours, Undefined>,
+}
+
+impl Arrangement {
+    fn of(rows: &[&[f32]], k: usize) -> Self {
+        let gram = Gram::of_rows(rows);
+        Self {
+            centred: CentredGram::of(&gram),
+            distances: Rdm::pearson(rows),
+            neighbours: Neighbours::of_rows(rows, k),
+            gram,
+        }
+    }
+
+    fn side(&self) -> Side {
+        Side::new(self.gram.n(), self.centred.as_ref().ok(), self.distances.as_ref().ok())
+    }
+}
+
+impl Geometry {
+    /// Every pair of tasks at one site.
+    fn rows(
+        &self,
+        context: &Context<'_>,
+        (scenario, layer, site): (&str, i16, &str),
+        vectors: &SiteVectors,
+    ) -> Result<Vec<Row>, StageError> {
+        let purpose = format!("inputs of {scenario}");
+        let arranged = |task: usize| {
+            let arrangement = Arrangement::of(&vectors.task(task), self.neighbours);
+            let side = arrangement.side();
+            (arrangement, side)
+        };
+        let (arrangements, sides): (Vec<Arrangement>, Vec<Side>) =
+            (0..vectors.tasks.len()).into_par_iter().map(arranged).unzip();
+        let row = |(a, b): (usize, usize), measure, value: Result<Found, Undefined>| {
+            let status = match (value, vectors.refusal()) {
+                (Ok(_), _) => status::OK,
+                (Err(_), Some(reason)) => reason,
+                (Err(reason), None) => status::of(reason),
+            };
+            Row {
+                scenario: scenario.to_owned(),
+                layer,
+                site: site.to_owned(),
+                tasks: [vectors.tasks[a].clone(), vectors.tasks[b].clone()],
+                measure,
+                value: value.ok(),
+                n_inputs: vectors.inputs,
+                status: status.to_owned(),
+            }
+        };
+        let mut by_pair: BTreeMap<(usize, usize), [Row; 4]> = BTreeMap::new();
+        for (b, y) in arrangements.iter().enumerate() {
+            context.go_on()?;
+            let tests = math::exchange_tests(
+                &sides[..b],
+                &sides[b],
+                self.permutations,
+                context.seed,
+                &purpose,
+            );
+            for ((a, x), tests) in arrangements[..b].iter().enumerate().zip(tests) {
+                let values = [
+                    ("dcka", debiased_cka(x, y, tests.cka)),
+                    ("cka_biased", biased_cka(x, y)),
+                    ("rsa_spearman", rsa(x, y, tests.rsa)),
+                    ("mutual_knn", neighbours(x, y)),
+                ];
+                let rows = values.map(|(measure, value)| row((a, b), measure, value));
+                by_pair.insert((a, b), rows);
+            }
+        }
+        Ok(by_pair.into_values().flatten().collect())
+    }
+}
+
+fn debiased_cka(
+    x: &Arrangement,
+    y: &Arrangement,
+    test: Option<PermutationTest>,
+) -> Result<Found, Undefined> {
+    let (x, y) = (x.centred.as_ref(), y.centred.as_ref());
+    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
+    Ok(Found {
+        error: math::debiased_cka_error(x, y).ok(),
+        ..Found::tested(math::debiased_cka(x, y), test)
+    })
+}
+
+fn rsa(
+    x: &Arrangement,
+    y: &Arrangement,
+    test: Option<PermutationTest>,
+) -> Result<Found, Undefined> {
+    let (x, y) = (x.distances.as_ref(), y.distances.as_ref());
+    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
+    Ok(Found::tested(math::rsa(x, y), test))
+}
+
+fn biased_cka(x: &Arrangement, y: &Arrangement) -> Result<Found, Undefined> {
+    // Defined where the debiased one is, so that the two stand beside each other.
+    x.centred.as_ref().and(y.centred.as_ref()).map_err(|reason| *reason)?;
+    let chance = math::biased_cka_by_chance(&x.gram, &y.gram)?;
+    Ok(Found::without_test(math::biased_cka(&x.gram, &y.gram)?, chance))
+}
+
+fn neighbours(x: &Arrangement, y: &Arrangement) -> Result<Found, Undefined> {
+    let (x, y) = (x.neighbours.as_ref(), y.neighbours.as_ref());
+    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
+    let mutual = math::mutual_neighbours(x, y);
+    Ok(Found::without_test(mutual.share, mutual.chance))
+}

@@ -1,0 +1,148 @@
+//! The stages: one file or folder each, the same shape, and the one list of them, from which the
+//! configuration of any stage, its reader and its schema come. The stages do not know each other.
+
+pub mod alignment;
+pub mod attention;
+pub mod contrast;
+pub mod divergence;
+pub mod effect;
+pub mod explain;
+pub mod extract;
+pub mod geometry;
+pub mod lens;
+pub mod outputs;
+pub mod reference;
+pub mod report;
+pub mod segments;
+pub mod similarity;
+pub mod summary;
+pub mod surprisal;
+pub mod tokens;
+pub mod variance;
+pub mod vectors;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::stage::{Description, Facts, Stage};
+use crate::yaml::{Node, Path, Problems, read};
+
+macro_rules! stages {
+    ($($(#[$doc:meta])* $module:ident => $stage:ident,)+) => {
+        /// The configuration of a stage, by its kind.
+        #[derive(Debug, Clone, Serialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "kebab-case")]
+        pub enum StageConfig {
+            $($(#[$doc])* $stage(self::$module::Config),)+
+        }
+
+        /// Every kind, in the order in which the stages are documented.
+        pub const KINDS: &[&str] = &[$(stringify!($module)),+];
+
+        /// What each kind is, in the same order.
+        pub const DESCRIPTIONS: &[&Description] = &[$(&self::$module::DESCRIPTION),+];
+
+        impl StageConfig {
+            /// Reads the keys of a stage of that kind (`node` without its `kind`, standing at
+            /// `at`). `None` when a problem leaves nothing to go on with, or the kind is unknown.
+            pub fn read(
+                kind: &str,
+                node: &Node,
+                at: &Path,
+                problems: &mut Problems,
+            ) -> Option<Self> {
+                match kind {
+                    $(stringify!($module) => read(node, at, problems).map(Self::$stage),)+
+                    _ => None,
+                }
+            }
+
+            /// Its kind, as in the pipeline file.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$stage(_) => stringify!($module),)+
+                }
+            }
+
+            /// The valid stage, or its problems.
+            pub fn validate(
+                &self,
+                at: &Path,
+                facts: &Facts,
+                problems: &mut Problems,
+            ) -> Option<Box<dyn Stage>> {
+                match self {
+                    $(Self::$stage(config) => {
+                        let stage = config.clone().validate(at, facts, problems)?;
+                        Some(Box::new(stage))
+                    })+
+                }
+            }
+        }
+    };
+}
+
+stages! {
+    /// Runs the prompts through the model.
+    extract => Extract,
+    /// Takes mean and spread of the activations of some prompts, to centre and standardise by.
+    reference => Reference,
+    /// Says where each input stands in its prompts and whether it can be compared there.
+    alignment => Alignment,
+    /// Compares the activations of every pair of tasks.
+    similarity => Similarity,
+    /// Reduces the similarities, layer by layer.
+    divergence => Divergence,
+    /// Shows what every token adds to the notebook's similarity.
+    explain => Explain,
+    /// Holds the difference between tasks against that between wordings and controls.
+    contrast => Contrast,
+    /// Keeps a vector or two of each prompt, for the measures over many inputs.
+    vectors => Vectors,
+    /// Finds where the last token looks, and how far tasks agree on it.
+    attention => Attention,
+    /// Measures how attention falls on task, template, input and first token.
+    segments => Segments,
+    /// Lists the most probable next tokens.
+    tokens => Tokens,
+    /// Compares what the model says next under every pair of tasks.
+    outputs => Outputs,
+    /// Measures how surprising the input's tokens are under each task.
+    surprisal => Surprisal,
+    /// Reads off every layer what the model would say if it ended there.
+    lens => Lens,
+    /// Partitions what the vectors vary by into input, task, wording and interaction.
+    variance => Variance,
+    /// Holds the difference between tasks against baselines, over inputs.
+    effect => Effect,
+    /// Compares how tasks arrange the inputs.
+    geometry => Geometry,
+    /// States the verdict.
+    summary => Summary,
+    /// Draws the report.
+    report => Report,
+}
+
+/// What a kind in [`KINDS`] is.
+///
+/// # Panics
+/// When there is no such kind.
+pub fn description_of(kind: &str) -> &'static Description {
+    let found = DESCRIPTIONS.iter().find(|description| description.kind == kind);
+    found.expect("a kind of the list has a description")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_named_the_same_everywhere() {
+        let kinds: Vec<&str> = DESCRIPTIONS.iter().map(|description| description.kind).collect();
+        assert_eq!(kinds, KINDS);
+        let schema = serde_json::to_value(schemars::schema_for!(StageConfig)).unwrap();
+        let written = schema["oneOf"].as_array().unwrap().iter();
+        let written: Vec<_> = written.map(|s| s["properties"]["kind"]["const"].as_str()).collect();
+        assert_eq!(written, KINDS.iter().map(|kind| Some(*kind)).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,107 @@
+//! The divergences of an input's outputs in each contrast: between tasks, and what that must be held
+//! against.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexSet;
+use rayon::prelude::*;
+
+use crate::prompt::Role;
+use crate::stage::names::{BETWEEN, PARAPHRASE};
+use crate::stage::read::prompts::{InputGroup, pairs};
+use crate::table::status;
+
+/// One row of table `output_contrast`.
+#[derive(Debug)]
+pub(super) struct ContrastRow<'p> {
+    pub(super) input: InputGroup<'p>,
+    pub(super) contrast: &'static str,
+    pub(super) value: Option<f64>,
+    pub(super) n_pairs: i64,
+    pub(super) status: &'static str,
+}
+
+/// One row of table `output_wording_pairs`.
+#[derive(Debug)]
+pub(super) struct WordingRow<'p> {
+    pub(super) input: InputGroup<'p>,
+    /// For each of the tasks' prompts the place of its task.
+    pub(super) tasks: Vec<i32>,
+    /// Of all their [`pairs`].
+    pub(super) values: Option<Vec<f64>>,
+    pub(super) status: &'static str,
+}
+
+/// Two prompts of an input, by their places in it.
+type Places = (usize, usize);
+
+/// The rows of an input. `known` holds the JSD of pairs that were compared before, `jsd` compares
+/// two prompts and gives `None` when one of them did not run.
+pub(super) fn rows<'p>(
+    input: InputGroup<'p>,
+    known: &BTreeMap<Places, f64>,
+    jsd: &(dyn Fn(usize, usize) -> Option<f64> + Sync),
+) -> (Vec<ContrastRow<'p>>, WordingRow<'p>) {
+    let compare = |places: &[Places]| -> Vec<Option<f64>> {
+        let value = |place: &Places| known.get(place).copied().or_else(|| jsd(place.0, place.1));
+        places.par_iter().map(value).collect()
+    };
+    let prompts: Vec<usize> = (0..input.prompts.len())
+        .filter(|&place| input.prompts[place].role() == Role::Task)
+        .collect();
+    let mut names = IndexSet::new();
+    let task = |place: &usize| names.insert_full(&*input.prompts[*place].key.task).0 as i32;
+    let tasks: Vec<i32> = prompts.iter().map(task).collect();
+    let all: Vec<Places> = pairs(prompts.len()).map(|(a, b)| (prompts[a], prompts[b])).collect();
+    let values = compare(&all);
+    let is_same: Vec<bool> = pairs(tasks.len()).map(|(a, b)| tasks[a] == tasks[b]).collect();
+    let of_tasks = |same: bool| -> Vec<Option<f64>> {
+        values
+            .iter()
+            .zip(&is_same)
+            .filter(|(_, is)| **is == same)
+            .map(|(value, _)| *value)
+            .collect()
+    };
+    let mut contrasts = vec![
+        contrast(input, BETWEEN, &of_tasks(false)),
+        contrast(input, PARAPHRASE, &of_tasks(true)),
+    ];
+    for role in Role::CONTROLS {
+        contrasts.push(contrast(input, role.name(), &compare(&with_controls(input, role))));
+    }
+    let status = match values.as_slice() {
+        [] => status::NO_PAIRS,
+        values if values.contains(&None) => status::SKIPPED,
+        _ => status::OK,
+    };
+    let values = values.into_iter().collect::<Option<Vec<f64>>>().filter(|all| !all.is_empty());
+    (contrasts, WordingRow { input, tasks, values, status })
+}
+
+/// The mean of the values that are there.
+fn contrast<'p>(
+    input: InputGroup<'p>,
+    contrast: &'static str,
+    values: &[Option<f64>],
+) -> ContrastRow<'p> {
+    let found: Vec<f64> = values.iter().copied().flatten().collect();
+    let value = (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64);
+    let status = match value {
+        Some(_) => status::OK,
+        None if values.is_empty() => status::NO_PAIRS,
+        None => status::SKIPPED,
+    };
+    ContrastRow { input, contrast, value, n_pairs: found.len() as i64, status }
+}
+
+/// Each control of that role with the first wording of its task.
+fn with_controls(input: InputGroup<'_>, role: Role) -> Vec<Places> {
+    let prompts = input.prompts;
+    let controls = (0..prompts.len()).filter(|&place| prompts[place].role() == role);
+    let first = |control: usize| {
+        let task = &prompts[control].key.task;
+        prompts.iter().position(|p| p.is_first_wording() && p.key.task == *task)
+    };
+    controls.filter_map(|control| Some((first(control)?, control))).collect()
+}

@@ -1,0 +1,221 @@
+//! What vectors are centred and standardised by: mean and standard deviation of every dimension over
+//! the tokens of a sample of the run's prompts.
+//!
+//! ```text
+//! mean_d = Σ x_d / n        sd_d = √(Σ (x_d - mean_d)² / (n - 1))      n tokens, in float64
+//! ```
+//!
+//! over all tokens of the sampled prompts but position 0, whose activations are those of the
+//! attention sink. The sample is drawn by the run's seed from the prompts of all tasks and all
+//! scenarios, wordings among them and controls not, and runs through the model once more, before all
+//! shards. So the vectors that are compared are a part of the population that the reference is taken
+//! from, but never its whole: centring K vectors on their own mean forces their mean cosine to
+//! -1/(K-1), whatever the model does. In a run of one input a small sample comes close to that, which
+//! is why 10 prompts and 200 tokens are needed; below, the table has no values (status
+//! `n_too_small`) and every centred measure says `no_reference`.
+//!
+//! A prompt that the model cannot read whole, or that gives a value that is no number, is left out
+//! here; stage `extract` says what becomes of it. Writes `reference`. Cost: the model's on these
+//! prompts. Centring and standardising: Timkey and van Schijndel 2021 (arXiv 2109.04404).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{Batch, Outputs, Wanted};
+use crate::stage::columns::Columns;
+use crate::stage::model::batches::{Batches, Piece};
+use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
+use crate::table::schema::REFERENCE;
+use crate::table::status;
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "reference",
+    version: 2,
+    scope: Scope::Before,
+    unit: "tokens",
+    reads: &[],
+    reads_if_there: &[],
+    writes: &[&REFERENCE],
+    file: None,
+    // The seed draws the sample, which enters by its prompts.
+    depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
+};
+
+/// Fewer prompts than this make no reference.
+const LEAST_PROMPTS: u64 = 10;
+
+/// Fewer tokens than this make no reference.
+const LEAST_TOKENS: u64 = 200;
+
+/// Takes mean and spread of the activations of some of the run's prompts, before all shards.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many prompts to draw; all of them when there are fewer.
+    pub prompts: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { prompts: 64 }
+    }
+}
+
+impl Config {
+    /// Valid when there can be enough prompts.
+    pub fn validate(
+        &self,
+        at: &Path,
+        _facts: &Facts,
+        problems: &mut Problems,
+    ) -> Option<Reference> {
+        let prompts = self.prompts;
+        if u64::from(prompts) >= LEAST_PROMPTS {
+            return Some(Reference { prompts: prompts as usize });
+        }
+        problems.push(
+            &at.key("prompts"),
+            format!("prompts {prompts} is below {LEAST_PROMPTS}"),
+            "mean and spread of so few prompts would be those of the compared vectors themselves; \
+             64 is the default",
+        );
+        None
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    prompts: usize,
+}
+
+impl Stage for Reference {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn sample(&self) -> usize {
+        self.prompts
+    }
+
+    /// Empty: the sample itself is what counts, and enters by its prompts.
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let mut ids = Vec::with_capacity(context.prompts.len());
+        for prompt in context.prompts {
+            let encoded = context.tokenizer.encode_prompt(prompt)?;
+            if (1..=context.card.n_positions).contains(&encoded.ids.len()) {
+                ids.push(encoded.ids);
+            }
+        }
+        let ids: Vec<&[i32]> = ids.iter().map(Vec::as_slice).collect();
+        let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
+        let mut sums = Sums::new(context.layers.len(), context.card.d_model);
+        // Sums depend on their order, in the last digits.
+        let batches = Batches {
+            kind: DESCRIPTION.kind,
+            shard: None,
+            batch_tokens: 0,
+            tasks: None,
+            in_order: true,
+        };
+        batches.run(context, &ids, &wanted, &mut |piece, outputs| {
+            if let Piece::Prompts(batch) = piece {
+                sums.take(batch, outputs);
+            }
+            Ok(())
+        })?;
+        let part = write(context, &sums)?;
+        let units = ids.iter().map(|ids| ids.len() as u64).sum();
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+    }
+}
+
+/// Running mean and sum of squared deviations of every layer and dimension (Welford 1962): the
+/// activations' offset, far larger than their spread, does not eat the spread's digits.
+#[derive(Debug)]
+struct Sums {
+    width: usize,
+    n_prompts: u64,
+    n_tokens: u64,
+    /// `[layers, d_model]` each.
+    means: Vec<f64>,
+    squares: Vec<f64>,
+}
+
+impl Sums {
+    fn new(layers: usize, width: usize) -> Self {
+        let zeros = vec![0.0; layers * width];
+        Self { width, n_prompts: 0, n_tokens: 0, means: zeros.clone(), squares: zeros }
+    }
+
+    /// Takes in the prompts of a batch, without padding and position 0.
+    fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) {
+        for (row, &length) in batch.lengths.iter().enumerate() {
+            let places =
+                (row * batch.seq + 1) * self.width..(row * batch.seq + length) * self.width;
+            let tokens: Vec<&[f32]> =
+                outputs.hidden.iter().map(|layer| &layer[places.clone()]).collect();
+            let is_finite =
+                |values: &&[f32]| values.iter().fold(true, |finite, x| finite & x.is_finite());
+            if !tokens.iter().all(is_finite) {
+                continue;
+            }
+            self.n_prompts += 1;
+            for token in 0..length - 1 {
+                self.n_tokens += 1;
+                let place = token * self.width..(token + 1) * self.width;
+                for (layer, tokens) in tokens.iter().enumerate() {
+                    self.push(layer, &tokens[place.clone()]);
+                }
+            }
+        }
+    }
+
+    /// Takes in one token of one layer; `n_tokens` counts it already.
+    fn push(&mut self, layer: usize, values: &[f32]) {
+        let n = self.n_tokens as f64;
+        let place = layer * self.width..(layer + 1) * self.width;
+        let sums = self.means[place.clone()].iter_mut().zip(&mut self.squares[place]);
+        for ((mean, squares), value) in sums.zip(values) {
+            let value = f64::from(*value);
+            let before = value - *mean;
+            *mean += before / n;
+            *squares += before * (value - *mean);
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.n_prompts >= LEAST_PROMPTS && self.n_tokens >= LEAST_TOKENS
+    }
+}
+
+fn write(
+    context: &Context<'_>,
+    sums: &Sums,
+) -> Result<crate::run_dir::receipt::PartStats, StageError> {
+    let places: Vec<(i16, usize, usize)> = context
+        .layers
+        .iter()
+        .enumerate()
+        .flat_map(|(i, layer)| (0..sums.width).map(move |d| (*layer, d, i * sums.width + d)))
+        .collect();
+    let is_enough = sums.is_enough();
+    let freedom = sums.n_tokens.saturating_sub(1) as f64;
+    let columns = Columns::of(&places)
+        .int16s(|(layer, ..)| *layer)
+        .int32s(|(_, dimension, _)| *dimension as i32)
+        .float64s(|(.., place)| is_enough.then(|| sums.means[*place]))
+        .float64s(|(.., place)| is_enough.then(|| (sums.squares[*place] / freedom).sqrt()))
+        .int64s(|_| sums.n_tokens as i64)
+        .int64s(|_| sums.n_prompts as i64)
+        .texts(|_| if is_enough { status::OK } else { status::N_TOO_SMALL });
+    let address = PartAddress::new(&REFERENCE, 0);
+    Ok(write_part(context.store, address, context.dims(), columns.finish())?)
+}

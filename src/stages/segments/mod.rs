@@ -1,0 +1,179 @@
+//! Where the last token's attention goes, by what stands there; and how far two tasks spread it
+//! differently.
+//!
+//! Position 0 draws attention whatever stands there (the "sink"; Xiao et al. 2023, arXiv 2309.17453),
+//! so it counts for itself and for nothing else. Every other token belongs to the task, the
+//! template, the input or the tail (the template after the input), and with `α` one head's weights:
+//!
+//! ```text
+//! mass(segment) = Σ α(t), t in the segment          the five sum to 1
+//! support       = (sink, task, template, input token 1, ..., input token S, tail)
+//! jsd_full      = JSD of two tasks' masses over the support                      bits, 0..1
+//! jsd_no_sink   = the same without the sink, each side made to sum to 1
+//! jsd_input     = the same over the input's tokens only
+//! overlap       = Σ min(p, q) over the support = 1 - total variation
+//! ```
+//!
+//! in float64 from the stored float32. The support is shared by prompts of any length, so nothing is
+//! cut off and no position is compared with another token's; it takes equal token ids of the input
+//! on both sides (else `no_alignment`). Where less than 0.001 is left on either side there is nothing
+//! to compare (`low_mass`). Head -1 is the mean over the heads that have a value: the JSD of the mean
+//! weights would be smaller (it is convex) and would hide heads that move in opposite ways.
+//!
+//! Attention is not importance: a head may look where little is read off (Kobayashi et al. 2020,
+//! arXiv 2004.10102). Reads `prompts` and `attention`, writes `attention_mass` (every prompt) and
+//! `attention_divergence` (pairs of tasks, first wordings).
+
+mod rows;
+mod support;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::rows::{DivergenceRow, MassRow, OfInput, Scheme};
+use crate::monitor::Event;
+use crate::run_dir::receipt::PartStats;
+use crate::stage::columns::Columns;
+use crate::stage::read::prompts::ShardPrompts;
+use crate::stage::read::weights;
+pub use crate::stage::read::weights::Heads;
+use crate::stage::read::weights::Weights;
+use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
+use crate::table::TableError;
+use crate::table::schema::{ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_MASS, PROMPTS};
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "segments",
+    version: 2,
+    scope: Scope::Shard,
+    unit: "inputs",
+    reads: &[&PROMPTS, &ATTENTION],
+    reads_if_there: &[],
+    writes: &[&ATTENTION_MASS, &ATTENTION_DIVERGENCE],
+    file: None,
+    depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
+};
+
+/// A head looks at the sink when it takes more than this: the epsilon of Gu et al. 2024, "When
+/// attention sink emerges in language models" (arXiv 2410.10781), who average over all queries of a
+/// head; here it is the last query's attention alone.
+const SINK_THRESHOLD: f64 = 0.3;
+
+/// Measures how attention falls on task, template, input and first token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which heads have rows of their own.
+    pub heads: Heads,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { heads: Heads::All }
+    }
+}
+
+impl Config {
+    /// Every configuration is valid.
+    pub fn validate(
+        &self,
+        _at: &Path,
+        _facts: &Facts,
+        _problems: &mut Problems,
+    ) -> Option<Segments> {
+        Some(Segments { heads: self.heads })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Segments {
+    heads: Heads,
+}
+
+impl Stage for Segments {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "heads": self.heads, "sink_threshold": SINK_THRESHOLD })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let prompts = ShardPrompts::read(context.store, context.part)?;
+        let inputs = prompts.inputs();
+        let units = inputs.len() as u64;
+        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
+        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        let part = weights::read(context)?;
+        let weights = Weights::of(&part, context.card.n_head)?;
+        let scheme = Scheme {
+            spans: weights.spans(&prompts)?,
+            weights,
+            layers: weights::layers(context.layers, context.card.n_layer),
+            n_head: context.card.n_head,
+            heads: self.heads,
+        };
+        let found = inputs.into_par_iter().map(|input| {
+            context.go_on()?;
+            let of_input = scheme.of_input(input)?;
+            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            Ok(of_input)
+        });
+        let found: Vec<OfInput<'_>> = found.collect::<Result<_, StageError>>()?;
+        let (mut masses, mut divergences) = (Vec::new(), Vec::new());
+        for of_input in found {
+            masses.extend(of_input.masses);
+            divergences.extend(of_input.divergences);
+        }
+        let parts =
+            vec![write_masses(context, &masses)?, write_divergences(context, &divergences)?];
+        Ok(Outcome { parts, units, ..Outcome::default() })
+    }
+}
+
+fn write_masses(context: &Context<'_>, rows: &[MassRow<'_>]) -> Result<PartStats, TableError> {
+    let columns = Columns::of(rows)
+        .texts(|row| &row.prompt.key.scenario)
+        .texts(|row| &row.prompt.key.input)
+        .texts(|row| &row.prompt.key.task)
+        .int16s(|row| row.prompt.key.wording)
+        .int16s(|row| row.layer)
+        .int16s(|row| row.head)
+        .float64s(|row| row.masses.map(|m| m.sink))
+        .float64s(|row| row.masses.map(|m| m.task))
+        .float64s(|row| row.masses.map(|m| m.template))
+        .float64s(|row| row.masses.map(|m| m.input))
+        .float64s(|row| row.masses.map(|m| m.tail))
+        .float64s(|row| row.masses.map(|m| m.entropy_bits))
+        .maybe_int16s(|row| row.masses.map(|m| i16::from(m.sink > SINK_THRESHOLD)))
+        .texts(|row| row.status);
+    let address = PartAddress::new(&ATTENTION_MASS, context.part);
+    write_part(context.store, address, context.dims(), columns.finish())
+}
+
+fn write_divergences(
+    context: &Context<'_>,
+    rows: &[DivergenceRow<'_>],
+) -> Result<PartStats, TableError> {
+    let columns = Columns::of(rows)
+        .texts(|row| row.input.scenario())
+        .texts(|row| row.input.input())
+        .int16s(|row| row.layer)
+        .int16s(|row| row.head)
+        .texts(|row| row.task_a)
+        .texts(|row| row.task_b)
+        .texts(|row| row.measure)
+        .float64s(|row| row.found.value)
+        .float64s(|row| row.found.masses.map(|masses| masses.0))
+        .float64s(|row| row.found.masses.map(|masses| masses.1))
+        .int16s(|row| row.found.n_heads)
+        .texts(|row| row.found.status);
+    let address = PartAddress::new(&ATTENTION_DIVERGENCE, context.part);
+    write_part(context.store, address, context.dims(), columns.finish())
+}

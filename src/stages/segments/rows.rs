@@ -1,0 +1,192 @@
+//! The rows of one input, from the attention of its prompts.
+
+use std::ops::Range;
+
+use super::support::{Cut, Found, MEASURES, Masses, Support};
+use crate::stage::StageError;
+use crate::stage::names::MEAN_HEAD;
+use crate::stage::read::prompts::{InputGroup, PromptRow, pairs};
+use crate::stage::read::weights::{Heads, Weights};
+use crate::table::status;
+
+/// What is read.
+#[derive(Debug)]
+pub(super) struct Scheme<'p> {
+    pub(super) weights: Weights<'p>,
+    /// Rows of each prompt that ran.
+    pub(super) spans: Vec<Range<usize>>,
+    /// Layers, ascending.
+    pub(super) layers: Vec<i16>,
+    pub(super) n_head: i16,
+    pub(super) heads: Heads,
+}
+
+/// One row of table `attention_mass`.
+#[derive(Debug)]
+pub(super) struct MassRow<'p> {
+    pub(super) prompt: &'p PromptRow,
+    pub(super) layer: i16,
+    pub(super) head: i16,
+    /// `None` when the prompt did not run.
+    pub(super) masses: Option<Masses>,
+    pub(super) status: &'static str,
+}
+
+/// One row of table `attention_divergence`.
+#[derive(Debug)]
+pub(super) struct DivergenceRow<'p> {
+    pub(super) input: InputGroup<'p>,
+    pub(super) layer: i16,
+    pub(super) head: i16,
+    pub(super) task_a: &'p str,
+    pub(super) task_b: &'p str,
+    pub(super) measure: &'static str,
+    pub(super) found: Found,
+}
+
+/// The rows of one input.
+#[derive(Debug)]
+pub(super) struct OfInput<'p> {
+    pub(super) masses: Vec<MassRow<'p>>,
+    pub(super) divergences: Vec<DivergenceRow<'p>>,
+}
+
+/// A task's prompt, ready to be compared.
+struct Task<'p> {
+    prompt: &'p PromptRow,
+    /// `None` when it did not run.
+    read: Option<(Support, Vec<Vec<Cut>>)>,
+}
+
+impl Scheme<'_> {
+    /// All rows of an input: prompts, layers and heads in order; layers, heads, pairs, measures.
+    pub(super) fn of_input<'p>(&self, input: InputGroup<'p>) -> Result<OfInput<'p>, StageError> {
+        let mut masses = Vec::new();
+        let mut tasks = Vec::new();
+        for prompt in input.prompts {
+            let read = if prompt.ran {
+                Some(self.read(prompt, &mut masses)?)
+            } else {
+                self.skip(prompt, &mut masses);
+                None
+            };
+            if prompt.is_first_wording() {
+                tasks.push(Task { prompt, read });
+            }
+        }
+        let mut divergences = Vec::new();
+        for (place, &layer) in self.layers.iter().enumerate() {
+            self.compare(input, &tasks, place, layer, &mut divergences);
+        }
+        Ok(OfInput { masses, divergences })
+    }
+
+    /// The heads that have rows.
+    fn heads(&self) -> Range<i16> {
+        match self.heads {
+            Heads::Mean => MEAN_HEAD..0,
+            Heads::All => MEAN_HEAD..self.n_head,
+        }
+    }
+
+    fn skip<'p>(&self, prompt: &'p PromptRow, rows: &mut Vec<MassRow<'p>>) {
+        for &layer in &self.layers {
+            rows.extend(self.heads().map(|head| MassRow {
+                prompt,
+                layer,
+                head,
+                masses: None,
+                status: status::SKIPPED,
+            }));
+        }
+    }
+
+    /// Adds the prompt's rows of table `attention_mass`, and gives what is compared, by layer and
+    /// head.
+    fn read<'p>(
+        &self,
+        prompt: &'p PromptRow,
+        rows: &mut Vec<MassRow<'p>>,
+    ) -> Result<(Support, Vec<Vec<Cut>>), StageError> {
+        let support = Support::of(prompt);
+        let mut cuts = Vec::new();
+        for &layer in &self.layers {
+            let span = self.spans[prompt.run_index].clone();
+            let weights = self.weights.of_layer(span, layer, prompt)?;
+            let gathered: Vec<Vec<f64>> = weights.iter().map(|w| support.gather(w)).collect();
+            let masses = gathered.iter().zip(&weights).map(|(g, w)| Masses::of(g, w));
+            let masses: Vec<Masses> = masses.collect::<Result<_, _>>().map_err(|_undefined| {
+                let problem = format!(
+                    "has weights that are no distribution on layer {layer} of prompt {}",
+                    prompt.key
+                );
+                self.weights.problem(problem)
+            })?;
+            rows.extend(self.heads().map(|head| MassRow {
+                prompt,
+                layer,
+                head,
+                masses: Some(match usize::try_from(head) {
+                    Ok(head) => masses[head],
+                    Err(_) => Masses::mean(&masses),
+                }),
+                status: status::OK,
+            }));
+            if prompt.is_first_wording() {
+                cuts.push(gathered.iter().map(|gathered| Cut::of(gathered)).collect());
+            }
+        }
+        Ok((support, cuts))
+    }
+
+    /// Adds the rows of one layer, the `place`-th.
+    fn compare<'p>(
+        &self,
+        input: InputGroup<'p>,
+        tasks: &[Task<'p>],
+        place: usize,
+        layer: i16,
+        rows: &mut Vec<DivergenceRow<'p>>,
+    ) {
+        // By pair, then head.
+        let found: Vec<Vec<[Found; MEASURES.len()]>> = pairs(tasks.len())
+            .map(|(a, b)| self.compare_pair(&tasks[a], &tasks[b], place))
+            .collect();
+        for head in self.heads() {
+            for ((a, b), found) in pairs(tasks.len()).zip(&found) {
+                for (number, measure) in MEASURES.into_iter().enumerate() {
+                    let of_heads = || found.iter().map(|found| found[number]).collect::<Vec<_>>();
+                    rows.push(DivergenceRow {
+                        input,
+                        layer,
+                        head,
+                        task_a: &tasks[a].prompt.key.task,
+                        task_b: &tasks[b].prompt.key.task,
+                        measure,
+                        found: match usize::try_from(head) {
+                            Ok(head) => found[head][number],
+                            Err(_) => Found::mean(&of_heads()),
+                        },
+                    });
+                }
+            }
+        }
+    }
+
+    /// Every measure of every head.
+    fn compare_pair(
+        &self,
+        a: &Task<'_>,
+        b: &Task<'_>,
+        place: usize,
+    ) -> Vec<[Found; MEASURES.len()]> {
+        let nothing = |status| vec![[Found::nothing(status); MEASURES.len()]; self.n_head as usize];
+        let (Some((support_a, a)), Some((support_b, b))) = (&a.read, &b.read) else {
+            return nothing(status::SKIPPED);
+        };
+        if support_a.input != support_b.input || support_a.input.is_empty() {
+            return nothing(status::NO_ALIGNMENT);
+        }
+        a[place].iter().zip(&b[place]).map(|(a, b)| a.compare(b)).collect()
+    }
+}

@@ -1,0 +1,197 @@
+//! The verdict that rests on evidence: tasks held against wordings, on measures and layers named
+//! before anything was seen.
+
+use super::rule::{LEVEL, Row, Rule, is_found};
+use super::words;
+use crate::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary};
+use crate::stage::names::{OUTPUT_LAYER, PARAPHRASE};
+use crate::stage::read::frame::Frame;
+use crate::store::Store;
+use crate::table::schema::EFFECT;
+use crate::table::{TableError, status};
+
+/// Fewer inputs can neither give a p below [`LEVEL`] nor an interval.
+const LEAST_INPUTS: i64 = 5;
+/// Stands for the measure where the run has no table `effect`.
+const NO_EFFECT: &str = "effect";
+
+/// Gives every scenario its verdicts, from table `effect` when the run has it.
+pub(super) fn judge(
+    store: &Store,
+    rule: &Rule,
+    scenarios: &mut [ScenarioSummary],
+) -> Result<(), TableError> {
+    let table = Table::read(store)?;
+    for scenario in scenarios {
+        scenario.evidence = match &table {
+            None => vec![without_rows(NO_EFFECT, rule, &[], words::no_effect_stage())],
+            Some(table) => {
+                let of = |measure: &String| evidence(table, rule, &scenario.scenario, measure);
+                rule.measures.iter().map(of).collect()
+            }
+        };
+        for evidence in &mut scenario.evidence {
+            evidence.disagreement = words::disagreement(scenario.verdict, evidence.verdict);
+        }
+    }
+    Ok(())
+}
+
+/// The verdict on one measure.
+fn evidence(table: &Table, rule: &Rule, scenario: &str, measure: &str) -> Evidence {
+    let rows = table.rows(scenario, measure);
+    let counts = |row: &&Row| {
+        let is_named = rule.layers.as_ref().is_none_or(|layers| layers.contains(&row.layer));
+        is_named || row.layer == OUTPUT_LAYER
+    };
+    let rows: Vec<Row> = rows.iter().filter(counts).cloned().collect();
+    if rows.is_empty() {
+        return without_rows(measure, rule, &rows, words::no_rows(measure));
+    }
+    if let Some(bound) = rule.equivalence
+        && rows
+            .iter()
+            .all(|row| row.interval.is_some_and(|(low, high)| -bound < low && high < bound))
+    {
+        let row = extreme(&rows, |row| row.delta.map(f64::abs));
+        return of(measure, EvidenceVerdict::Equivalent, &rows, &row, rule);
+    }
+    if let Some(reason) = obstacle(&rows) {
+        return without_rows(measure, rule, &rows, reason);
+    }
+    let found: Vec<Row> = rows.iter().filter(|row| is_found(row)).cloned().collect();
+    let (verdict, row) = if found.is_empty() {
+        (EvidenceVerdict::Undecided, extreme(&rows, |row| row.delta))
+    } else {
+        (EvidenceVerdict::Supported, extreme(&found, |row| row.delta))
+    };
+    of(measure, verdict, &rows, &row, rule)
+}
+
+/// Why nothing can be shown; `None` when it could.
+fn obstacle(rows: &[Row]) -> Option<String> {
+    let most = |of: fn(&Row) -> i64| rows.iter().map(of).max().unwrap_or(0);
+    let wordings = most(|row| row.n_wordings);
+    let has_value = |row: &Row| row.delta.is_some();
+    if rows.iter().all(|row| row.status == status::NO_PAIRS) || wordings == 1 {
+        return Some(words::one_wording());
+    }
+    if !rows.iter().any(has_value) {
+        return Some(words::no_values(&rows[0].status));
+    }
+    let inputs = most(|row| row.n_inputs);
+    if inputs < LEAST_INPUTS {
+        return Some(words::few_inputs(inputs, LEAST_INPUTS));
+    }
+    if rows.iter().all(|row| row.status == status::CONSTANT) {
+        return Some(words::nothing_varies());
+    }
+    let ways = most(|row| row.n_reassignments);
+    (ways == 0 || 1.0 / ways as f64 >= LEVEL).then(|| words::few_ways(ways, wordings))
+}
+
+/// The row with the largest number; the first row when none has it.
+fn extreme(rows: &[Row], number: impl Fn(&Row) -> Option<f64>) -> Row {
+    let by = |a: &&Row, b: &&Row| {
+        let number = |row: &Row| number(row).unwrap_or(f64::NEG_INFINITY);
+        number(a).total_cmp(&number(b)).then(b.layer.cmp(&a.layer))
+    };
+    rows.iter().max_by(by).expect("there is a row").clone()
+}
+
+fn of(measure: &str, verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: &Rule) -> Evidence {
+    let reason = words::evidence(verdict, rows, row, rule);
+    Evidence {
+        measure: measure.to_owned(),
+        verdict,
+        layers: rows.iter().map(|row| row.layer).collect(),
+        layer: row.layer,
+        delta: row.delta,
+        ci_low: row.interval.map(|interval| interval.0),
+        ci_high: row.interval.map(|interval| interval.1),
+        p: row.p,
+        p_wording: row.p_wording,
+        equivalence: rule.equivalence,
+        n_inputs: row.n_inputs.unsigned_abs(),
+        n_wordings: row.n_wordings.unsigned_abs(),
+        reason,
+        disagreement: None,
+    }
+}
+
+/// A measure that nothing can be said of, with what there is.
+fn without_rows(measure: &str, rule: &Rule, rows: &[Row], reason: String) -> Evidence {
+    let verdict = EvidenceVerdict::NotTestable;
+    let nothing = Row {
+        layer: OUTPUT_LAYER,
+        delta: None,
+        interval: None,
+        p: None,
+        p_wording: None,
+        n_inputs: 0,
+        n_reassignments: 0,
+        n_wordings: 0,
+        status: String::new(),
+    };
+    let row = if rows.is_empty() { nothing } else { extreme(rows, |row| row.delta) };
+    let layers = rows.iter().map(|row| row.layer).collect();
+    let rows = [row.clone()];
+    Evidence { layers, reason, ..of(measure, verdict, &rows, &row, rule) }
+}
+
+/// Table `effect`, the rows against wordings.
+#[derive(Debug)]
+struct Table {
+    rows: Vec<(String, String, Row)>,
+}
+
+impl Table {
+    fn read(store: &Store) -> Result<Option<Self>, TableError> {
+        let columns = [
+            "scenario",
+            "measure",
+            "contrast",
+            "layer",
+            "delta",
+            "ci_low",
+            "ci_high",
+            "p_max_t",
+            "p_wording_max_t",
+            "n_inputs",
+            "n_reassignments",
+            "n_wordings",
+            "status",
+        ];
+        let Some(frame) = Frame::read_if_there(store, &EFFECT, 0, &columns)? else {
+            return Ok(None);
+        };
+        let (scenarios, measures) = (frame.texts("scenario")?, frame.texts("measure")?);
+        let (contrasts, words) = (frame.texts("contrast")?, frame.texts("status")?);
+        let (layers, deltas) = (frame.int16s("layer")?, frame.measures("delta")?);
+        let (low, high) = (frame.measures("ci_low")?, frame.measures("ci_high")?);
+        let (p, p_wording) = (frame.measures("p_max_t")?, frame.measures("p_wording_max_t")?);
+        let (n_inputs, n_wordings) = (frame.int64s("n_inputs")?, frame.int64s("n_wordings")?);
+        let ways = frame.int64s("n_reassignments")?;
+        let row = |row: usize| {
+            let values = Row {
+                layer: layers[row],
+                delta: deltas[row],
+                interval: low[row].zip(high[row]),
+                p: p[row],
+                p_wording: p_wording[row],
+                n_inputs: n_inputs[row],
+                n_reassignments: ways[row],
+                n_wordings: n_wordings[row],
+                status: words[row].to_owned(),
+            };
+            (scenarios[row].to_owned(), measures[row].to_owned(), values)
+        };
+        let paraphrase = (0..layers.len()).filter(|&row| contrasts[row] == PARAPHRASE);
+        Ok(Some(Self { rows: paraphrase.map(row).collect() }))
+    }
+
+    fn rows(&self, scenario: &str, measure: &str) -> Vec<Row> {
+        let own = self.rows.iter().filter(|(s, m, _)| s == scenario && m == measure);
+        own.map(|(.., row)| row.clone()).collect()
+    }
+}

@@ -1,0 +1,258 @@
+//! The sentences of a summary. Every one is made of the numbers; none says more than they do.
+
+use super::rule::{LEVEL, Row, Rule, is_found};
+use crate::run_dir::summary::{
+    AttentionSummary, EvidenceVerdict, LayerSummary, OutputSummary, ScenarioSummary, Verdict,
+};
+use crate::stage::names::OUTPUT_LAYER;
+use crate::table::status;
+
+/// `1 input`, `2 inputs`.
+fn count(n: u64, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Why the verdict is what it is.
+pub(super) fn reason(summary: &ScenarioSummary) -> String {
+    let layer = summary.layer;
+    let skipped = match summary.n_skipped {
+        0 => String::new(),
+        n => format!(" ({n} of {} skipped)", count(summary.n_prompts, "prompt")),
+    };
+    let Some(value) = summary.value else {
+        return if summary.n_tasks < 2 {
+            format!("{}: there is no pair of tasks to compare", count(summary.n_tasks, "task"))
+        } else {
+            format!(
+                "no pair of {} could be compared at layer {layer}{skipped}; table similarity says \
+                 why in its status column",
+                count(summary.n_tasks, "task")
+            )
+        };
+    };
+    let threshold = summary.threshold;
+    let mut printed = format!("{value:.4}");
+    if printed == format!("{threshold:.4}") && value.to_string() != threshold.to_string() {
+        // Rounded, it would seem to be the threshold itself.
+        printed = format!("{printed} ({value} unrounded)");
+    }
+    let (side, meaning) = match summary.verdict {
+        Verdict::Supported => ("below", "tasks produce divergent representations"),
+        _ => ("not below", "representations remain similar across tasks"),
+    };
+    format!(
+        "mean flat cosine at layer {layer} is {printed} over {} of {} on {}{skipped}, {side} the \
+         threshold {threshold}: {meaning} (the notebook's test; it has no baseline)",
+        count(summary.n_pairs, "pair"),
+        count(summary.n_tasks, "task"),
+        count(summary.n_inputs, "input"),
+    )
+}
+
+/// What else was measured.
+pub(super) fn findings(summary: &ScenarioSummary) -> Vec<String> {
+    let layers = layers(&summary.layers);
+    let attention = summary.attention.as_ref().map(attention);
+    let outputs = summary.outputs.as_ref().map(outputs);
+    [layers, attention, outputs].into_iter().flatten().collect()
+}
+
+fn layers(layers: &[LayerSummary]) -> Option<String> {
+    let means: Vec<(i16, f64)> =
+        layers.iter().filter_map(|layer| Some((layer.layer, layer.mean?))).collect();
+    let (first, last) = (means.first()?, means.last()?);
+    if means.len() == 1 {
+        return Some(format!(
+            "mean flat cosine is {:.4} at layer {}, the only layer with a value",
+            first.1, first.0
+        ));
+    }
+    let least = means.iter().copied().reduce(|a, b| if b.1 < a.1 { b } else { a })?;
+    let most = means.iter().copied().reduce(|a, b| if b.1 > a.1 { b } else { a })?;
+    Some(format!(
+        "mean flat cosine is {:.4} at layer {}, the first captured, and {:.4} at layer {}, the \
+         last; it is smallest at layer {} ({:.4}) and largest at layer {} ({:.4})",
+        first.1, first.0, last.1, last.0, least.0, least.1, most.0, most.1
+    ))
+}
+
+fn attention(attention: &AttentionSummary) -> String {
+    format!(
+        "the last token's attention focus at layer {} overlaps by {} on average (Jaccard over {}); \
+         the focus is identical in {:.1} % of them",
+        attention.layer,
+        attention.printed,
+        count(attention.n_pairs, "pair"),
+        attention.identical * 100.0
+    )
+}
+
+/// Counts the tasks that ran: one that was skipped leads to no token.
+fn outputs(outputs: &OutputSummary) -> String {
+    let (fewest, most) = (outputs.fewest_tasks, outputs.most_tasks);
+    let range = if fewest == most { String::new() } else { format!("{fewest} to ") };
+    let tasks = format!("{range}{}", count(most, "task"));
+    if outputs.n_inputs == 1 {
+        return format!(
+            "{tasks} lead to {} as most probable next",
+            count(outputs.distinct_top1 as u64, "distinct token")
+        );
+    }
+    format!(
+        "{tasks} lead to {:.2} distinct tokens as most probable next on average over {}; they all \
+         agree on {:.1} % of the inputs",
+        outputs.distinct_top1,
+        count(outputs.n_inputs, "input"),
+        outputs.unanimous * 100.0
+    )
+}
+
+/// What a verdict that rests on evidence says, from its rows and the one that is shown.
+pub(super) fn evidence(verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: &Rule) -> String {
+    let found = rows.iter().filter(|row| is_found(row)).count();
+    let of_layers = |n: usize| match rows {
+        [one] if one.layer == OUTPUT_LAYER => "in what the model says next".to_owned(),
+        [one] => format!("on layer {}", one.layer),
+        rows if n == 0 => format!("on {} layers", rows.len()),
+        rows => format!("on {n} of {} layers", rows.len()),
+    };
+    let numbers = numbers(row, rows.len());
+    match verdict {
+        EvidenceVerdict::Supported => format!(
+            "{} prompts of different tasks are further apart than wordings of one task, more than \
+             chance makes them: {numbers}",
+            of_layers(found)
+        ),
+        EvidenceVerdict::Equivalent => format!(
+            "{} the difference between tasks is that between wordings of one task, to within {}: \
+             {numbers}",
+            of_layers(rows.len()),
+            rule.equivalence.unwrap_or_default()
+        ),
+        EvidenceVerdict::Undecided | EvidenceVerdict::NotTestable => format!(
+            "{} neither shown nor ruled out is that tasks differ more than wordings of one task do: \
+             {numbers}; {}",
+            of_layers(0),
+            lacking(row, rule)
+        ),
+    }
+}
+
+/// The numbers of the row that is shown.
+fn numbers(row: &Row, layers: usize) -> String {
+    let place = match (row.layer, layers) {
+        (OUTPUT_LAYER, _) | (_, 1) => String::new(),
+        (layer, _) => format!("most at layer {layer}, "),
+    };
+    let delta = row.delta.map_or_else(String::new, |delta| format!("delta {delta:.4}"));
+    let interval = row.interval.map_or_else(
+        || ", no interval".to_owned(),
+        |(low, high)| format!(" (95 % interval {low:.4} to {high:.4})"),
+    );
+    let p = |p: Option<f64>| p.map_or_else(|| "none".to_owned(), |p| format!("{p:.4}"));
+    let corrected = if layers > 1 { ", corrected over layers" } else { "" };
+    format!(
+        "{place}{delta}{interval} over {} of {} wordings; p {} over inputs and {} over {}{corrected}",
+        count(row.n_inputs.unsigned_abs(), "input"),
+        row.n_wordings,
+        p(row.p),
+        p(row.p_wording),
+        count(row.n_reassignments.unsigned_abs(), "way") + " to deal the wordings out",
+    )
+}
+
+/// What an undecided verdict would have needed.
+fn lacking(row: &Row, rule: &Rule) -> String {
+    let mut lacking = Vec::new();
+    if row.interval.is_none_or(|(low, _)| low <= 0.0) {
+        lacking.push("the interval is not above 0");
+    }
+    if row.p.is_none_or(|p| p >= LEVEL) {
+        lacking.push("it does not hold over inputs");
+    }
+    if row.p_wording.is_none_or(|p| p >= LEVEL) {
+        lacking.push("wordings dealt out at random do as well");
+    }
+    let bound = match rule.equivalence {
+        Some(_) => "the interval is not within `equivalence`",
+        None => "no `equivalence` says which difference would be too small to matter",
+    };
+    lacking.push(bound);
+    lacking.join(", ")
+}
+
+/// The run has no table `effect`.
+pub(super) fn no_effect_stage() -> String {
+    "nothing here tells a difference between tasks from one between wordings of one task: give the \
+     tasks several `wordings` and add the stages `reference`, `contrast` and `effect`"
+        .to_owned()
+}
+
+/// Table `effect` lacks the measure.
+pub(super) fn no_rows(measure: &str) -> String {
+    format!(
+        "table effect has no rows of {measure} on these layers: name it in the `measures` of stage \
+         `contrast` (`jsd_bits` comes from stage `outputs`), or leave it out of those of `summary`"
+    )
+}
+
+/// Every task is asked in one way only.
+pub(super) fn one_wording() -> String {
+    "a task has one wording, so a difference between tasks cannot be told from one between wordings: \
+     give every task two `wordings` or more"
+        .to_owned()
+}
+
+/// No input has a value on any of the layers.
+pub(super) fn no_values(word: &str) -> String {
+    let meaning = status::ALL.iter().find(|(known, _)| *known == word);
+    let meaning = meaning.map_or(word, |(_, meaning)| meaning);
+    format!("no input has a value: {meaning}")
+}
+
+/// Too few inputs to show anything.
+pub(super) fn few_inputs(inputs: i64, least: i64) -> String {
+    format!(
+        "{} cannot show it: below {least} no p over inputs can be under {LEVEL}",
+        count(inputs.unsigned_abs(), "input")
+    )
+}
+
+/// All differences are the same.
+pub(super) fn nothing_varies() -> String {
+    "prompts of different tasks are exactly as far apart as wordings of one task, on every input"
+        .to_owned()
+}
+
+/// Too few ways to deal the wordings out.
+pub(super) fn few_ways(ways: i64, wordings: i64) -> String {
+    match ways {
+        0 => "not every input has all pairs of its prompts, so wordings cannot be dealt out anew"
+            .to_owned(),
+        _ => format!(
+            "with {wordings} wordings a task there are only {ways} ways to deal them out to the tasks, \
+             so that p can never be under {LEVEL}: add wordings or tasks"
+        ),
+    }
+}
+
+/// Why the notebook's test and the evidence say different things; `None` when they do not.
+pub(super) fn disagreement(notebook: Verdict, evidence: EvidenceVerdict) -> Option<String> {
+    let why = match (notebook, evidence) {
+        (Verdict::Supported, EvidenceVerdict::Undecided | EvidenceVerdict::Equivalent) => {
+            "the notebook's test says supported: other words in front of the input and other places \
+             of its words lower the flat cosine by themselves, and no wording of the same task stood \
+             beside them"
+        }
+        (Verdict::NotSupported, EvidenceVerdict::Supported) => {
+            "the notebook's test says not supported: the first token, which all prompts share in \
+             kind, can hold the flat cosine near 1 alone, and 0.9 is no baseline; against wordings of \
+             one task the difference shows"
+        }
+        (Verdict::Supported | Verdict::NotSupported, EvidenceVerdict::NotTestable) => {
+            "the notebook's test answers all the same, since it asks for no baseline"
+        }
+        _ => return None,
+    };
+    Some(why.to_owned())
+}

@@ -1,0 +1,253 @@
+//! How surprising the input's own tokens are under each task: an effect of the task on the very same
+//! tokens, so nothing needs to be aligned but the tokens themselves.
+//!
+//! For every prompt and every token `x_s` of the input that has a token before it, with
+//! `P = softmax(W_U ln_f(h))` and `h` the last block's output one position earlier:
+//!
+//! ```text
+//! surprisal(s) = -log2 P(x_s | task, template, x_<s)                  bits
+//! entropy(s)   = -Σ P(v) log2 P(v)        over the whole vocabulary    bits
+//! delta(s)     = surprisal(s) - surprisal(s) under the task's neutral control
+//! ```
+//!
+//! in float64 from float32 scores. The sum of the deltas over an input is -log2 of how much more (or
+//! less) probable the task makes the input than a prefix of its length that asks for nothing. The
+//! first token of a prompt has nothing before it and gets no value.
+//!
+//! Reads `prompts` and the last layer of `activations`, writes `input_surprisal`. Needs the model's
+//! head. Surprisal as a measure of processing: Hale 2001, Levy 2008.
+
+use std::f64::consts::LN_2;
+
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::math::Softmax;
+use crate::monitor::Event;
+use crate::prompt::Role;
+use crate::stage::columns::Columns;
+use crate::stage::model::head;
+use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
+use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
+use crate::table::schema::{ACTIVATIONS, INPUT_SURPRISAL, PROMPTS};
+use crate::table::status;
+use crate::table::writer::{PartAddress, write_part};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "surprisal",
+    version: 2,
+    scope: Scope::Shard,
+    unit: "tokens",
+    reads: &[&PROMPTS, &ACTIVATIONS],
+    reads_if_there: &[],
+    writes: &[&INPUT_SURPRISAL],
+    file: None,
+    depends_on: DependsOn { layers: false, seed: false, head: true, lineage: false },
+};
+
+/// Measures how surprising the input's tokens are under each task.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {}
+
+impl Config {
+    /// Valid when the model has a head and its last layer is captured.
+    pub fn validate(&self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Surprisal> {
+        head::check("surprisal", at, facts, problems)?;
+        if let (Some(false), Some(n_layer)) = (facts.captures_last, facts.n_layer) {
+            let last = n_layer - 1;
+            problems.push(
+                &at.key("kind"),
+                format!("`surprisal` reads layer {last}, the model's last, which is not captured"),
+                format!("add {last} to the extract stage's `layers`, or leave `layers` out"),
+            );
+            return None;
+        }
+        Some(Surprisal {})
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Surprisal {}
+
+impl Stage for Surprisal {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({})
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let prompts = ShardPrompts::read(context.store, context.part)?;
+        let places = places(&prompts);
+        let units = places.len() as u64;
+        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
+        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        let readings = read_off(context, &prompts, &places)?;
+        let inputs = prompts.inputs();
+        let rows: Vec<Row<'_>> =
+            inputs.iter().flat_map(|input| rows_of(*input, &readings)).collect();
+        let columns = Columns::of(&rows)
+            .texts(|row| &row.prompt.key.scenario)
+            .texts(|row| &row.prompt.key.input)
+            .texts(|row| &row.prompt.key.task)
+            .int16s(|row| row.prompt.key.wording)
+            .int32s(|row| row.index as i32)
+            .int32s(|row| row.position() as i32)
+            .int32s(|row| row.prompt.token_ids[row.position()])
+            .float64s(|row| row.reading.map(|reading| reading.surprisal))
+            .float64s(|row| row.delta)
+            .float64s(|row| row.reading.map(|reading| reading.entropy))
+            .texts(|row| row.status);
+        let address = PartAddress::new(&INPUT_SURPRISAL, context.part);
+        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+    }
+}
+
+/// A token of an input whose prompt ran, with a token before it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Its prompt, among those that ran.
+    run_index: usize,
+    /// Row of the token before it in a layer of `activations`.
+    before: usize,
+    token_id: usize,
+}
+
+/// What the model says where a token is due. Bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reading {
+    surprisal: f64,
+    entropy: f64,
+}
+
+/// One row of table `input_surprisal`.
+#[derive(Debug)]
+struct Row<'a> {
+    prompt: &'a PromptRow,
+    /// Place in the input's span.
+    index: usize,
+    reading: Option<Reading>,
+    delta: Option<f64>,
+    status: &'static str,
+}
+
+impl Row<'_> {
+    /// Place in the prompt.
+    fn position(&self) -> usize {
+        span(self.prompt).start + self.index
+    }
+}
+
+/// The input's tokens; empty when no token holds a part of it.
+fn span(prompt: &PromptRow) -> std::ops::Range<usize> {
+    prompt.input.clone().unwrap_or_default()
+}
+
+/// Every place of the prompts that ran, prompt after prompt.
+fn places(prompts: &ShardPrompts) -> Vec<Place> {
+    let of_prompt = |prompt: &PromptRow| {
+        let (run_index, first) = (prompt.run_index, prompt.first_token);
+        let due = span(prompt).filter(|position| *position > 0).map(|position| Place {
+            run_index,
+            before: first + position - 1,
+            token_id: prompt.token_ids[position] as usize,
+        });
+        due.collect::<Vec<_>>()
+    };
+    prompts.ran().flat_map(of_prompt).collect()
+}
+
+/// The readings at all places, by prompt that ran: a prompt's stand in the order of its places.
+fn read_off(
+    context: &Context<'_>,
+    prompts: &ShardPrompts,
+    places: &[Place],
+) -> Result<Vec<Vec<Reading>>, StageError> {
+    let last = context.card.n_layer - 1;
+    let table = head::activations(context.store, context.part, last, prompts)?;
+    let (values, width) = table.vectors("values")?;
+    let mut readings = vec![Vec::new(); prompts.ran().count()];
+    for chunk in places.chunks(context.engine.head_rows()) {
+        let mut hidden = Vec::with_capacity(chunk.len() * width);
+        for place in chunk {
+            hidden.extend_from_slice(&values[place.before * width..(place.before + 1) * width]);
+        }
+        let scores = head::scores(context, &hidden)?;
+        let read: Vec<Option<Reading>> = scores
+            .par_chunks(context.card.vocab_size)
+            .zip(chunk)
+            .map(|(scores, place)| read_scores(scores, place.token_id))
+            .collect();
+        for (place, reading) in chunk.iter().zip(read) {
+            let Some(reading) = reading else {
+                let prompt = prompts.ran().nth(place.run_index);
+                let name = prompt.map(|prompt| prompt.key.to_string()).unwrap_or_default();
+                return Err(table
+                    .problem(format!("gives the head a score that is not finite in prompt {name}"))
+                    .into());
+            };
+            readings[place.run_index].push(reading);
+        }
+        let amount = chunk.len() as u64;
+        context.monitor.event(&Event::Advanced { stage: "surprisal", amount });
+    }
+    Ok(readings)
+}
+
+/// The reading of one token from the scores of all; `None` when one is no number.
+fn read_scores(scores: &[f32], token_id: usize) -> Option<Reading> {
+    let (softmax, entropy) = Softmax::with_entropy(scores)?;
+    // `0 -`, so that a certain token has the surprisal 0 and not -0.
+    let surprisal = 0.0 - softmax.logprob(*scores.get(token_id)?) / LN_2;
+    surprisal.is_finite().then(|| Reading { surprisal, entropy: entropy / LN_2 })
+}
+
+/// The rows of one input: its prompts in the order of the plan, then its tokens.
+fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<Row<'p>> {
+    let of_prompt = |prompt: &PromptRow| -> &[Reading] {
+        if prompt.ran { &readings[prompt.run_index] } else { &[] }
+    };
+    let mut rows = Vec::new();
+    for prompt in input.prompts {
+        let own = of_prompt(prompt);
+        let reference = input.prompts.iter().find(|other| is_reference(other, prompt));
+        let reference = reference.map_or(&[][..], of_prompt);
+        // The first token of a prompt has no reading.
+        let without = usize::from(span(prompt).start == 0);
+        for index in 0..span(prompt).len() {
+            let place = index.checked_sub(without);
+            let reading = place.and_then(|place| own.get(place)).copied();
+            let under_neutral = place.and_then(|place| reference.get(place));
+            let delta =
+                reading.zip(under_neutral).map(|(own, other)| own.surprisal - other.surprisal);
+            let status = match (prompt.ran, reading, delta) {
+                (false, ..) => status::SKIPPED,
+                (true, None, _) => status::NO_PREDECESSOR,
+                (true, Some(_), None) => status::NO_REFERENCE,
+                (true, Some(_), Some(_)) => status::OK,
+            };
+            rows.push(Row { prompt, index, reading, delta, status });
+        }
+    }
+    rows
+}
+
+/// Whether `other` is what the surprisal of `prompt` is held against: the neutral control of the same
+/// task, with the very same tokens of the input. A control is not held against itself.
+fn is_reference(other: &PromptRow, prompt: &PromptRow) -> bool {
+    let tokens = |prompt: &PromptRow| prompt.token_ids[span(prompt)].to_vec();
+    prompt.role() != Role::Neutral
+        && other.role() == Role::Neutral
+        && other.ran
+        && other.key.task == prompt.key.task
+        && (span(other).start == 0) == (span(prompt).start == 0)
+        && tokens(other) == tokens(prompt)
+}

@@ -1,0 +1,310 @@
+//! What moves the model's vectors: the input, the task, the task's wording, or input and task
+//! together. The notebook's question, layer by layer.
+//!
+//! For every scenario, captured layer and site (`span`: mean over the input's tokens; `last`: last
+//! token), over the inputs that have all their vectors, in the raw space and standardised by the
+//! reference set:
+//!
+//! ```text
+//! SS_total = SS_input + SS_task + SS_interaction (+ SS_wording + SS_rest with two wordings or more)
+//! R²       = SS / SS_total            partial η² = SS_task / (SS_task + SS_interaction)
+//! f_task   = mean square of the task over that of the wordings (of the interaction with one wording)
+//! p        = task labels exchanged within each input; its statistic is partial η²
+//! p_max_t  = the same, corrected over the captured layers
+//! ```
+//!
+//! What p says: these prompts move the vectors the same way on all inputs, more than chance would.
+//! Any two different texts do that, so p is no evidence for the *task*: that is what `f_task` and
+//! table `effect` hold against wordings. The formulas, and what is exchangeable, stand in
+//! [`crate::math::CentredCells`]. MANOVA on distances (Anderson 2001).
+//!
+//! Reads `vectors` and, when it is there, `reference`; writes `variance_partition`. One layer's
+//! vectors are in memory at a time, of at most about `max_inputs` inputs a scenario.
+
+mod families;
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::families::Families;
+use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
+use crate::monitor::Event;
+use crate::stage::columns::Columns;
+use crate::stage::read::designs::{SiteVectors, read_designs};
+use crate::stage::read::frame::Frame;
+use crate::stage::{
+    Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
+};
+use crate::store::Store;
+use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS};
+use crate::table::writer::{PartAddress, write_part};
+use crate::table::{TableError, status};
+use crate::yaml::{Path, Problems};
+
+/// What this kind of stage is.
+pub(super) const DESCRIPTION: Description = Description {
+    kind: "variance",
+    version: 2,
+    scope: Scope::Run,
+    unit: "layers",
+    reads: &[&VECTORS],
+    reads_if_there: &[&REFERENCE],
+    writes: &[&VARIANCE_PARTITION],
+    file: None,
+    depends_on: DependsOn { layers: true, seed: true, head: false, lineage: false },
+};
+
+/// Measures what moves the vectors: input, task, wording, or input and task together.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many exchanges of task labels are drawn where there are too many to count them all.
+    pub permutations: usize,
+    /// About how many inputs of a scenario are taken in at most, drawn by the pipeline's seed.
+    pub max_inputs: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { permutations: PERMUTATION_DRAWS, max_inputs: 1000 }
+    }
+}
+
+impl Config {
+    /// Valid with enough draws for a p below 0.05 and inputs to exchange labels in.
+    pub fn validate(&self, at: &Path, _: &Facts, problems: &mut Problems) -> Option<Variance> {
+        let permutations = draws::check_permutations(self.permutations, at, problems);
+        let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems);
+        Some(Variance { permutations: permutations?, max_inputs: max_inputs? })
+    }
+}
+
+/// The stage, configured.
+#[derive(Debug, Clone)]
+pub struct Variance {
+    permutations: usize,
+    max_inputs: u64,
+}
+
+impl Stage for Variance {
+    fn description(&self) -> &'static Description {
+        &DESCRIPTION
+    }
+
+    fn max_inputs(&self) -> Option<u64> {
+        Some(self.max_inputs)
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        serde_json::json!({ "permutations": self.permutations, "max_inputs": self.max_inputs })
+    }
+
+    fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        let units = context.layers.len() as u64;
+        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
+        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        let mut families = Families::default();
+        let mut rows = Vec::new();
+        let mut drawn = Drawn::default();
+        for &layer in context.layers {
+            let scale = scale(context.store, layer)?;
+            let designs = read_designs(context, layer)?;
+            for ((scenario, _), vectors) in &designs {
+                self.draw(context.seed, scenario, vectors, &mut drawn);
+            }
+            let tested = |((scenario, site), vectors): &(&(String, String), &SiteVectors)| {
+                context.go_on()?;
+                let relabellings = &drawn[&key(scenario, vectors)];
+                Ok(tested((layer, scenario, site), vectors, relabellings, scale.as_deref()))
+            };
+            let designs: Vec<_> = designs.iter().collect();
+            let tested = designs.par_iter().map(tested).collect::<Vec<_>>();
+            for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
+                rows.extend(tested.into_iter().map(|tested| families.add(tested)));
+            }
+            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+        }
+        families.correct(&mut rows);
+        let rows = by_scenario(rows);
+        let part = write(context, &rows)?;
+        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+    }
+}
+
+/// What the vectors are divided by before they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Space {
+    /// Nothing.
+    Raw,
+    /// The reference set's standard deviation of each dimension.
+    Standardised,
+}
+
+impl Space {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Standardised => "standardised",
+        }
+    }
+}
+
+/// The rows that are corrected together: the layers of one place.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Place {
+    scenario: String,
+    site: String,
+    space: Space,
+}
+
+/// One row of table `variance_partition`.
+#[derive(Debug)]
+struct Row {
+    place: Place,
+    layer: i16,
+    n_inputs: usize,
+    n_tasks: usize,
+    n_wordings: usize,
+    partition: Option<Partition>,
+    p: Option<f64>,
+    p_max_t: Option<f64>,
+    n_permutations: usize,
+    status: String,
+}
+
+/// A row with the test that its p comes from, before the correction.
+#[derive(Debug)]
+struct Tested {
+    row: Row,
+    test: Option<PermutationTest>,
+}
+
+/// The exchanges of a scenario with that many inputs and tasks, the same on all its layers and sites.
+type Drawn = BTreeMap<(String, usize, usize), Relabellings>;
+
+fn key(scenario: &str, vectors: &SiteVectors) -> (String, usize, usize) {
+    (scenario.to_owned(), vectors.inputs, vectors.tasks.len())
+}
+
+impl Variance {
+    fn draw(&self, seed: u64, scenario: &str, vectors: &SiteVectors, drawn: &mut Drawn) {
+        drawn.entry(key(scenario, vectors)).or_insert_with(|| {
+            let purpose = format!("task labels of {scenario}");
+            let (n, k) = (vectors.inputs, vectors.tasks.len());
+            Relabellings::new(n, k, self.permutations, seed, &purpose)
+        });
+    }
+}
+
+/// The rows of a design, one for each space.
+fn tested(
+    (layer, scenario, site): (i16, &str, &str),
+    vectors: &SiteVectors,
+    relabellings: &Relabellings,
+    scale: Option<&[f64]>,
+) -> Vec<Tested> {
+    let row = |space: Space| Row {
+        place: Place { scenario: scenario.to_owned(), site: site.to_owned(), space },
+        layer,
+        n_inputs: vectors.inputs,
+        n_tasks: vectors.tasks.len(),
+        n_wordings: vectors.wordings,
+        partition: None,
+        p: None,
+        p_max_t: None,
+        n_permutations: 0,
+        status: status::OK.to_owned(),
+    };
+    let refused = |space: Space, reason: &str| Tested {
+        row: Row { status: reason.to_owned(), ..row(space) },
+        test: None,
+    };
+    if let Some(reason) = vectors.refusal() {
+        return [Space::Raw, Space::Standardised].map(|space| refused(space, reason)).into();
+    }
+    let mut cells = CentredCells::new(vectors.tasks.len(), vectors.wordings, vectors.width());
+    for input in 0..vectors.inputs {
+        cells.push_input(&vectors.input(input));
+    }
+    let spread = cells.spread();
+    drop(cells);
+    let mut spaces = vec![(Space::Raw, None)];
+    spaces.extend(scale.map(|scale| (Space::Standardised, Some(scale))));
+    let scales: Vec<Option<&[f64]>> = spaces.iter().map(|(_, scale)| *scale).collect();
+    let tests = spread.task_tests(relabellings, &scales);
+    let mut rows = Vec::new();
+    for ((space, scale), test) in spaces.into_iter().zip(tests) {
+        let mut row = Row { partition: spread.partition(scale).ok(), ..row(space) };
+        match &test {
+            Ok(test) => (row.p, row.n_permutations) = (Some(test.p()), test.count()),
+            Err(reason) => status::of(*reason).clone_into(&mut row.status),
+        }
+        rows.push(Tested { row, test: test.ok() });
+    }
+    if scale.is_none() {
+        rows.push(refused(Space::Standardised, status::NO_REFERENCE));
+    }
+    rows
+}
+
+/// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where
+/// the run has no reference set for the layer.
+fn scale(store: &Store, layer: i16) -> Result<Option<Vec<f64>>, TableError> {
+    let Some(frame) = Frame::read_if_there(store, &REFERENCE, 0, &["layer", "sd"])? else {
+        return Ok(None);
+    };
+    let (layers, sd) = (frame.int16s("layer")?, frame.measures("sd")?);
+    let own = layers.into_iter().zip(sd).filter(|(own, _)| *own == layer);
+    let scale: Option<Vec<f64>> =
+        own.map(|(_, sd)| sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
+    Ok(scale.filter(|scale| !scale.is_empty()))
+}
+
+/// Scenarios in the order of the plan, in each the layers ascending.
+fn by_scenario(rows: Vec<Row>) -> Vec<Row> {
+    let mut scenarios: IndexMap<String, Vec<Row>> = IndexMap::new();
+    for row in rows {
+        scenarios.entry(row.place.scenario.clone()).or_default().push(row);
+    }
+    scenarios.into_values().flatten().collect()
+}
+
+fn write(
+    context: &Context<'_>,
+    rows: &[Row],
+) -> Result<crate::run_dir::receipt::PartStats, TableError> {
+    let of = |part: fn(&Partition) -> Option<f64>| {
+        move |row: &Row| row.partition.as_ref().and_then(part)
+    };
+    let columns = Columns::of(rows)
+        .texts(|row| &row.place.scenario)
+        .int16s(|row| row.layer)
+        .texts(|row| &row.place.site)
+        .texts(|row| row.place.space.name())
+        .int64s(|row| row.n_inputs as i64)
+        .int64s(|row| row.n_tasks as i64)
+        .int64s(|row| row.n_wordings as i64)
+        .float64s(of(|p| Some(p.total())))
+        .float64s(of(|p| Some(p.input)))
+        .float64s(of(|p| Some(p.task)))
+        .float64s(of(|p| p.wording))
+        .float64s(of(|p| Some(p.interaction)))
+        .float64s(of(|p| p.rest))
+        .float64s(of(|p| p.share(p.input)))
+        .float64s(of(|p| p.share(p.task)))
+        .float64s(of(|p| p.share(p.wording?)))
+        .float64s(of(|p| p.share(p.interaction)))
+        .float64s(of(Partition::partial_eta2))
+        .float64s(of(Partition::f_task))
+        .float64s(of(Partition::f_interaction))
+        .float64s(|row| row.p)
+        .float64s(|row| row.p_max_t)
+        .int64s(|row| row.n_permutations as i64)
+        .texts(|row| &row.status);
+    let address = PartAddress::new(&VARIANCE_PARTITION, 0);
+    write_part(context.store, address, context.dims(), columns.finish())
+}

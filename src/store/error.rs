@@ -1,0 +1,38 @@
+//! Why a file of a run directory could not be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file of the run directory could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// An operation on one path failed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`, `create`, ...
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// The system's own words.
+        #[source]
+        source: io::Error,
+    },
+    /// Another process holds the run directory.
+    #[error(
+        "{} is in use by {holder}; wait for it, end it, or choose another folder with --run-dir",
+        path.display()
+    )]
+    Locked {
+        /// The run directory.
+        path: PathBuf,
+        /// Who holds it, as that process wrote it down.
+        holder: String,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { action, path: path.to_owned(), source }
+    }
+}

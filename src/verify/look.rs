@@ -1,0 +1,366 @@
+//! One look at a run directory, from its record down to its tables.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rayon::prelude::*;
+
+use super::judge::{judge, read_whole, unread};
+use super::{Finding, Verification, VerifyError, Wrong};
+use crate::ledger::fingerprint::{Ground, Shares, shares};
+use crate::ledger::{Ledger, is_released, made_files, maker};
+use crate::model::Tokenizer;
+use crate::monitor::Monitor;
+use crate::pipeline::plan::{Plan, PlanError};
+use crate::pipeline::{Pipeline, config};
+use crate::prompt::Prompt;
+use crate::run_dir::layout;
+use crate::run_dir::receipt::Receipt;
+use crate::run_dir::record::{RunRecord, State};
+use crate::stage::{Scope, Stage};
+use crate::stages::{DESCRIPTIONS, KINDS};
+use crate::store::{FileStats, Store, StoreError, hex_sha256};
+use crate::table::Table;
+
+/// A stage and the shard it worked on.
+type Key = (&'static str, u32);
+
+/// One look at a run directory.
+pub(super) struct Look<'a> {
+    store: &'a Store,
+    found: Verification,
+    record: Option<RunRecord>,
+    /// Receipts that are whole and, as far as the plan can be had, hold.
+    receipts: BTreeMap<Key, Receipt>,
+    /// Sound receipts of other work than the recorded plan's. A run of another state of the
+    /// pipeline, which `run.json` does not record yet, may hold them.
+    set_aside: Vec<Receipt>,
+    /// Work that no receipt proves; its files are neither sound nor foreign.
+    unproved: BTreeSet<Key>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(store: &'a Store) -> Self {
+        Self {
+            store,
+            found: Verification::default(),
+            record: None,
+            receipts: BTreeMap::new(),
+            set_aside: Vec::new(),
+            unproved: BTreeSet::new(),
+        }
+    }
+
+    /// What the recorded plan says of the folder.
+    pub(super) fn by_plan(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+        self.hold_plan()?;
+        self.finish(monitor)
+    }
+
+    /// Likewise, and the files of every receipt that can be read, whatever plan it belongs to.
+    pub(super) fn by_every_receipt(
+        mut self,
+        monitor: &dyn Monitor,
+    ) -> Result<Verification, VerifyError> {
+        self.hold_plan()?;
+        let set_aside = std::mem::take(&mut self.set_aside);
+        self.hash_files(&set_aside.iter().collect::<Vec<_>>(), monitor)?;
+        self.finish(monitor)
+    }
+
+    fn hold_plan(&mut self) -> Result<(), VerifyError> {
+        self.read_record();
+        let pipeline = self.read_pipeline();
+        let steps = match &pipeline {
+            Some(pipeline) => Some(Steps::new(pipeline)?),
+            None => None,
+        };
+        self.read_receipts(steps.as_ref())?;
+        if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
+            self.hold_receipts(steps, &record)?;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+        let receipts = std::mem::take(&mut self.receipts);
+        self.hash_files(&receipts.values().collect::<Vec<_>>(), monitor)?;
+        self.receipts = receipts;
+        self.find_foreign()?;
+        self.found.leftovers = self.store.pending()?;
+        self.found.findings.sort_by(|a, b| a.file.cmp(&b.file));
+        Ok(self.found)
+    }
+
+    fn add(&mut self, file: &str, wrong: Wrong, why: impl Into<String>) {
+        self.found.findings.push(Finding {
+            file: file.to_owned(),
+            wrong,
+            why: why.into(),
+            receipt: None,
+            run_repairs: wrong != Wrong::Foreign || maker(file).is_some(),
+        });
+    }
+
+    fn sound(&mut self, bytes: u64) {
+        self.found.sound_files += 1;
+        self.found.sound_bytes += bytes;
+    }
+
+    fn read_record(&mut self) {
+        match read_whole::<RunRecord>(self.store, layout::RECORD) {
+            Ok((record, bytes)) => {
+                self.found.state = Some(record.state);
+                self.record = Some(record);
+                self.sound(bytes);
+            }
+            Err((wrong, why)) => self.add(layout::RECORD, wrong, why),
+        }
+    }
+
+    /// The pipeline of the run, if it is to be had.
+    fn read_pipeline(&mut self) -> Option<Pipeline> {
+        let name = layout::PIPELINE;
+        let bytes = match self.store.read(name) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let (wrong, why) = unread(&error);
+                self.add(name, wrong, why);
+                if self.record.is_none() {
+                    let note = "without run.json and pipeline.yml `aqlens run` refuses this \
+                                folder: run the pipeline into another one";
+                    self.found.notes.push(note.to_owned());
+                }
+                return None;
+            }
+        };
+        let lineage = &self.record.as_ref()?.lineage;
+        if hex_sha256(&bytes) != lineage.pipeline_sha256 {
+            self.add(name, Wrong::Altered, "it is not the pipeline that run.json records");
+            return None;
+        }
+        let version = lineage.aqlens.clone();
+        self.sound(bytes.len() as u64);
+        let unchecked = "whether each receipt belongs to this run was not looked at";
+        if version != env!("CARGO_PKG_VERSION") {
+            self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
+            return None;
+        }
+        let path = self.store.path(name);
+        let pipeline = config::load(&path, &[]).ok();
+        if pipeline.is_none() {
+            let path = path.display();
+            self.found.notes.push(format!(
+                "{unchecked}: the pipeline's model or input files are not as they were (`aqlens \
+                 check {path}` names them)"
+            ));
+        }
+        pipeline
+    }
+
+    fn read_receipts(&mut self, steps: Option<&Steps<'_>>) -> Result<(), StoreError> {
+        for file in self.store.walk(layout::RECEIPTS)? {
+            let key = KINDS.iter().find_map(|kind| {
+                let part = layout::part_of(&file)?;
+                (Receipt::file(kind, part) == file).then_some((*kind, part))
+            });
+            let planned = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
+            let read = read_whole::<Receipt>(self.store, &file);
+            let Some(key) = planned else {
+                self.add(&file, Wrong::Foreign, "this run has no such stage and shard");
+                let receipt = read.ok().map(|(receipt, _)| receipt);
+                let is_its = |r: &Receipt| key == Some((r.stage.as_str(), r.part));
+                self.set_aside.extend(receipt.filter(is_its));
+                continue;
+            };
+            match read {
+                Ok((receipt, bytes)) if (receipt.stage.as_str(), receipt.part) == key => {
+                    self.sound(bytes);
+                    self.receipts.insert(key, receipt);
+                }
+                Ok((receipt, _)) => {
+                    let Receipt { stage, part, .. } = receipt;
+                    let why = format!("it is the receipt of stage '{stage}' on part {part}");
+                    self.add(&file, Wrong::Foreign, why);
+                    self.unproved.insert(key);
+                }
+                Err((wrong, why)) => {
+                    self.add(&file, wrong, why);
+                    self.unproved.insert(key);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Holds receipts against the plan: which there must be, and with what fingerprint.
+    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
+        let is_finished = record.state == State::Finished;
+        let ground = Ground::new(&record.lineage, steps.pipeline, steps.shares.clone());
+        let mut ledger = Ledger::new(self.store, ground, &record.retain);
+        steps.each(|stage, part, prompts| {
+            let key = (stage.kind(), part);
+            let file = Receipt::file(stage.kind(), part);
+            match self.receipts.remove(&key) {
+                Some(receipt) => {
+                    // What reads unproved tables cannot be judged before they are made again.
+                    let holds = self.reads_unproved(steps, stage, part)
+                        || receipt.fingerprint == ledger.fingerprint(stage, part, prompts);
+                    if holds {
+                        ledger.remember(stage, part, receipt.parts.clone());
+                        self.receipts.insert(key, receipt);
+                        return;
+                    }
+                    self.found.sound_files -= 1;
+                    self.found.sound_bytes -= self.store.bytes(&file).unwrap_or(0);
+                    self.set_aside.push(receipt);
+                    if is_finished {
+                        let why = "it is the receipt of other work than this run's: another \
+                                   pipeline, model or input";
+                        self.add(&file, Wrong::Foreign, why);
+                    }
+                }
+                None if is_finished && !self.unproved.contains(&key) => {
+                    let why = "nothing proves that this stage is done on this shard";
+                    self.add(&file, Wrong::Missing, why);
+                }
+                None => {}
+            }
+            self.found.open += usize::from(!is_finished);
+            self.unproved.insert(key);
+        })
+    }
+
+    fn reads_unproved(&self, steps: &Steps<'_>, stage: &dyn Stage, part: u32) -> bool {
+        let reads: Vec<&Table> = stage.description().may_read().collect();
+        self.unproved.iter().any(|(kind, at)| {
+            let writer = steps.stages[kind];
+            (stage.scope() == Scope::Run || writer.scope() == Scope::Before || *at == part)
+                && reads.iter().any(|table| writer.description().writes(table))
+        })
+    }
+
+    /// Hashes every file that one of these receipts names.
+    fn hash_files(
+        &mut self,
+        receipts: &[&Receipt],
+        monitor: &dyn Monitor,
+    ) -> Result<(), VerifyError> {
+        let store = self.store;
+        let retain = self.record.as_ref().map(|record| &record.retain);
+        let may_be_gone = |file: &str| {
+            // Without a record nobody knows what was to be retained.
+            !store.exists(file)
+                && retain.map_or_else(
+                    || is_released(&BTreeSet::new(), file),
+                    |retain| is_released(retain, file),
+                )
+        };
+        let named: Vec<(&Receipt, &FileStats)> = receipts
+            .iter()
+            .copied()
+            .flat_map(|receipt| receipt.parts.iter().map(move |part| (receipt, &part.file)))
+            .filter(|(_, file)| !may_be_gone(&file.path))
+            .collect();
+        let judged: Result<Vec<_>, VerifyError> = named
+            .par_iter()
+            .map(|(receipt, file)| {
+                if monitor.is_interrupted() {
+                    return Err(VerifyError::Interrupted);
+                }
+                Ok((Receipt::file(&receipt.stage, receipt.part), *file, judge(store, file)))
+            })
+            .collect();
+        let judged: Vec<_> = judged?.into_iter().map(|(r, file, j)| (r, file.clone(), j)).collect();
+        for (receipt, file, judgement) in judged {
+            match judgement {
+                None => self.sound(file.bytes),
+                Some((wrong, why)) => {
+                    self.add(&file.path, wrong, why);
+                    let added = self.found.findings.last_mut().expect("one was added");
+                    added.receipt = Some(receipt);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds files in the run's folders that no receipt names.
+    fn find_foreign(&mut self) -> Result<(), StoreError> {
+        let parts = self.receipts.values().flat_map(|receipt| &receipt.parts);
+        let named: BTreeSet<&str> = parts.map(|part| part.file.path.as_str()).collect();
+        let writers = writers();
+        let is_unproved = |file: &str| {
+            let (kind, scope) = *writers.get(maker(file)?)?;
+            let part = if scope == Scope::Shard { layout::part_of(file)? } else { 0 };
+            Some(self.unproved.contains(&(kind, part)))
+        };
+        let files = made_files(self.store)?;
+        let foreign = files.into_iter().filter(|file| {
+            !layout::is_receipt(file)
+                && !named.contains(file.as_str())
+                && !is_unproved(file).unwrap_or(false)
+        });
+        for file in foreign.collect::<Vec<_>>() {
+            self.add(&file, Wrong::Foreign, "no receipt of this run names it");
+        }
+        Ok(())
+    }
+}
+
+/// Every stage of a plan on every shard.
+struct Steps<'a> {
+    pipeline: &'a Pipeline,
+    plan: Plan<'a>,
+    shares: Shares,
+    keys: BTreeSet<Key>,
+    /// The stages by kind.
+    stages: BTreeMap<&'static str, &'a dyn Stage>,
+}
+
+impl<'a> Steps<'a> {
+    fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
+        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let plan = Plan::new(pipeline, &tokenizer)?;
+        let parts = |stage: &dyn Stage| match stage.scope() {
+            Scope::Shard => plan.n_shards(),
+            Scope::Before | Scope::Run => 1,
+        };
+        let stages = || pipeline.stages.iter().map(AsRef::as_ref);
+        let keys = stages().flat_map(|stage| (0..parts(stage)).map(|part| (stage.kind(), part)));
+        Ok(Self {
+            keys: keys.collect(),
+            stages: stages().map(|stage| (stage.kind(), stage)).collect(),
+            shares: shares(pipeline, &plan),
+            pipeline,
+            plan,
+        })
+    }
+
+    /// Each step in the order of a run, with its prompts.
+    fn each(&self, mut take: impl FnMut(&'a dyn Stage, u32, &[Prompt])) -> Result<(), PlanError> {
+        let stages = |scope| self.pipeline.stages_of(scope).into_iter();
+        for stage in stages(Scope::Before) {
+            take(stage, 0, &self.plan.sample(stage.sample(), self.pipeline.seed)?);
+        }
+        for shard in self.plan.shards() {
+            let shard = shard?;
+            stages(Scope::Shard).for_each(|stage| take(stage, shard.part, &shard.prompts));
+        }
+        stages(Scope::Run).for_each(|stage| take(stage, 0, &[]));
+        Ok(())
+    }
+}
+
+/// Which stage writes a file of that [`maker`].
+fn writers() -> BTreeMap<&'static str, (&'static str, Scope)> {
+    let mut writers = BTreeMap::new();
+    for description in DESCRIPTIONS {
+        let writer = (description.kind, description.scope);
+        // Not every stage's name: a table of another stage may have the same.
+        if description.file.is_some() {
+            writers.insert(description.kind, writer);
+        }
+        writers.extend(description.writes.iter().map(|table| (table.name, writer)));
+    }
+    writers
+}

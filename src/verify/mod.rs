@@ -1,0 +1,152 @@
+//! Whether a run directory is still what its run wrote.
+//!
+//! Every file that a receipt names is hashed. Receipts and `run.json` carry their own hash,
+//! `pipeline.yml` is held against the lineage. Where that pipeline can still be loaded, the plan
+//! tells which receipts there must be and what fingerprint each must have, so that a sound receipt
+//! of some other run is seen too. It writes nothing.
+
+mod judge;
+mod look;
+
+use std::path::{Path, PathBuf};
+
+use self::look::Look;
+use crate::monitor::{Event, Monitor};
+use crate::pipeline::plan::PlanError;
+use crate::run_dir::layout;
+use crate::run_dir::record::State;
+use crate::store::{Store, StoreError};
+
+/// What is wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wrong {
+    /// It should be there.
+    Missing,
+    /// Its end is missing.
+    Truncated,
+    /// Its content is not what was written.
+    Altered,
+    /// It is there and does not belong to this run.
+    Foreign,
+    /// The system cannot read it.
+    Unreadable,
+}
+
+impl Wrong {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Truncated => "truncated",
+            Self::Altered => "altered",
+            Self::Foreign => "foreign",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// A file that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Its name, relative to the run directory.
+    pub file: String,
+    /// What is wrong with it.
+    pub wrong: Wrong,
+    /// How that is known, in words that follow the file's name.
+    pub why: String,
+    /// The receipt that names the file, when it is one that a stage wrote.
+    pub receipt: Option<String>,
+    /// Whether running the pipeline again puts it right; otherwise a person must move it away.
+    pub run_repairs: bool,
+}
+
+/// What was found in a run directory.
+#[derive(Debug, Default)]
+pub struct Verification {
+    /// How far the run is, if `run.json` can be read.
+    pub state: Option<State>,
+    /// Every file that is not as it should be, by name.
+    pub findings: Vec<Finding>,
+    /// Files that a killed process left without a final name; the next run deletes them.
+    pub leftovers: Vec<String>,
+    /// What could not be looked at, and why.
+    pub notes: Vec<String>,
+    /// Stages of shards that are not done yet; zero in a finished run.
+    pub open: usize,
+    /// Files whose content is proved to be what was written.
+    pub sound_files: usize,
+    /// Their bytes.
+    pub sound_bytes: u64,
+}
+
+impl Verification {
+    /// Whether the run is finished and every file is as it was written.
+    pub fn is_sound(&self) -> bool {
+        self.state == Some(State::Finished) && self.findings.is_empty()
+    }
+}
+
+/// A run directory could not be verified.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// There is no run to verify.
+    #[error(
+        "{} {}", path.display(), if path.is_dir() {
+            "is no run directory: it holds neither run.json nor receipts"
+        } else {
+            "does not exist; runs are in runs/NAME unless --run-dir said otherwise"
+        }
+    )]
+    NoRun {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder could not be read, or a process is writing to it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run's prompts could not be laid out again.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// [`Monitor::is_interrupted`] said to stop.
+    #[error("interrupted; nothing was changed")]
+    Interrupted,
+}
+
+/// Holds every file of the run directory `root` against what is recorded of it; writes nothing.
+///
+/// # Errors
+/// When `root` holds no run, a process is working on it, or a folder cannot be listed. A file that
+/// cannot be read is a finding.
+pub fn verify(root: &Path, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
+    let store = Store::open(root);
+    if !holds_run(&store) {
+        return Err(VerifyError::NoRun { path: root.to_owned() });
+    }
+    store.check_unlocked()?;
+    let found = Look::new(&store).by_plan(monitor)?;
+    // A run that began meanwhile has been seen half-way: its files are no findings.
+    store.check_unlocked()?;
+    Ok(found)
+}
+
+/// Takes the receipts of all damaged files away, so that the run that holds the lock makes just
+/// these anew; also those of receipts that `run.json` does not call for, because the run that asks
+/// may be of another plan. Tells whether anything was wrong.
+pub(crate) fn withdraw_damaged(store: &Store, monitor: &dyn Monitor) -> Result<bool, VerifyError> {
+    if !holds_run(store) {
+        return Ok(false);
+    }
+    let found = Look::new(store).by_every_receipt(monitor)?;
+    for Finding { file, wrong, why, receipt, .. } in &found.findings {
+        monitor.event(&Event::Note(&format!("{} {file}: {why}", wrong.word())));
+        if let Some(receipt) = receipt {
+            store.remove(receipt)?;
+        }
+    }
+    Ok(!found.findings.is_empty())
+}
+
+fn holds_run(store: &Store) -> bool {
+    store.exists(layout::RECORD) || store.exists(layout::RECEIPTS)
+}
