@@ -156,10 +156,10 @@ view! {
 impl Reduction {
     /// Takes in one shard.
     fn add_part(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
-        for Planned { scenario } in Planned::rows(&Planned::part(store, &PROMPTS, part)?)? {
+        for Planned { scenario } in Planned::rows(&Planned::frame(store, &PROMPTS, part)?)? {
             place(&mut self.scenarios, scenario);
         }
-        for row in Value::rows(&Value::part(store, &SIMILARITY, part)?)? {
+        for row in Value::rows(&Value::frame(store, &SIMILARITY, part)?)? {
             let group = self.group(row.scenario, row.layer, row.measure);
             if let Some(value) = row.value {
                 group.push(row.input, value);

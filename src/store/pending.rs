@@ -1,6 +1,5 @@
 //! A file that is written beside its final place and hashed on the way.
 
-#[cfg(test)]
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Cells of small tables: between the fields of rows and Arrow's columns.
+//! Cells of small tables: between the fields of rows and the columns of Arrow and polars.
 
 use std::sync::Arc;
 
@@ -7,30 +7,59 @@ use arrow::array::{
     StringArray,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{Field, Float64Type, Int32Type};
+use arrow::datatypes::{ArrowPrimitiveType, Field, Float64Type, Int32Type};
+use polars::prelude::Column;
 
 use super::column::Typed;
 
+/// Why a column cannot be read as cells of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It holds another type.
+    Type,
+    /// It has a null, which the type has not.
+    Null,
+}
+
+impl Unfit {
+    /// In words that follow the file's name.
+    pub(crate) fn words(self, column: &str) -> String {
+        match self {
+            Self::Type => {
+                format!("has another type in column '{column}' than this version writes")
+            }
+            Self::Null => format!("has a null in column '{column}'"),
+        }
+    }
+}
+
 /// A field of a row.
 pub(crate) trait Cell<'a>: Typed + Copy + 'a {
-    /// Its column.
-    type Array: Array + 'static;
+    /// The cells of an Arrow column.
+    fn of_arrow(array: &'a dyn Array) -> Result<Vec<Self>, Unfit>;
 
-    /// The cell of a row; the column has no nulls unless the cell may be null.
-    fn at(array: &'a Self::Array, row: usize) -> Self;
+    /// The cells of a polars column.
+    fn of_polars(column: &'a Column) -> Result<Vec<Self>, Unfit>;
 
-    /// The column of these cells.
+    /// The Arrow column of these cells.
     fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef;
 }
 
+/// Cells of a column that has no null.
+fn filled<T>(cells: impl Iterator<Item = Option<T>>) -> Result<Vec<T>, Unfit> {
+    cells.collect::<Option<_>>().ok_or(Unfit::Null)
+}
+
 macro_rules! cell {
-    ($($cell:ty => $array:ident,)+) => {
+    ($($cell:ty => $array:ident, $polars:ident;)+) => {
         $(
             impl<'a> Cell<'a> for $cell {
-                type Array = $array;
+                fn of_arrow(array: &'a dyn Array) -> Result<Vec<Self>, Unfit> {
+                    filled(typed::<$array>(array)?.iter())
+                }
 
-                fn at(array: &'a $array, row: usize) -> Self {
-                    array.value(row)
+                fn of_polars(column: &'a Column) -> Result<Vec<Self>, Unfit> {
+                    filled(column.$polars().or(Err(Unfit::Type))?.iter())
                 }
 
                 fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef {
@@ -39,10 +68,12 @@ macro_rules! cell {
             }
 
             impl<'a> Cell<'a> for Option<$cell> {
-                type Array = $array;
+                fn of_arrow(array: &'a dyn Array) -> Result<Vec<Self>, Unfit> {
+                    Ok(typed::<$array>(array)?.iter().collect())
+                }
 
-                fn at(array: &'a $array, row: usize) -> Self {
-                    array.is_valid(row).then(|| array.value(row))
+                fn of_polars(column: &'a Column) -> Result<Vec<Self>, Unfit> {
+                    Ok(column.$polars().or(Err(Unfit::Type))?.iter().collect())
                 }
 
                 fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef {
@@ -54,20 +85,21 @@ macro_rules! cell {
 }
 
 cell! {
-    &'a str => StringArray,
-    i16 => Int16Array,
-    i32 => Int32Array,
-    i64 => Int64Array,
-    f64 => Float64Array,
+    &'a str => StringArray, str;
+    i16 => Int16Array, i16;
+    i32 => Int32Array, i32;
+    i64 => Int64Array, i64;
+    f64 => Float64Array, f64;
 }
 
 impl<'a> Cell<'a> for &'a [i32] {
-    type Array = ListArray;
+    fn of_arrow(array: &'a dyn Array) -> Result<Vec<Self>, Unfit> {
+        filled(lists::<Int32Type>(array)?.into_iter())
+    }
 
-    fn at(array: &'a ListArray, row: usize) -> Self {
-        let offsets = &array.value_offsets()[row..row + 2];
-        &array.values().as_primitive::<Int32Type>().values()
-            [offsets[0] as usize..offsets[1] as usize]
+    /// No stage that reduces a run reads lists.
+    fn of_polars(_column: &'a Column) -> Result<Vec<Self>, Unfit> {
+        Err(Unfit::Type)
     }
 
     fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef {
@@ -77,14 +109,13 @@ impl<'a> Cell<'a> for &'a [i32] {
 }
 
 impl<'a> Cell<'a> for Option<&'a [f64]> {
-    type Array = ListArray;
+    fn of_arrow(array: &'a dyn Array) -> Result<Vec<Self>, Unfit> {
+        lists::<Float64Type>(array)
+    }
 
-    fn at(array: &'a ListArray, row: usize) -> Self {
-        array.is_valid(row).then(|| {
-            let offsets = &array.value_offsets()[row..row + 2];
-            let values = array.values().as_primitive::<Float64Type>().values();
-            &values[offsets[0] as usize..offsets[1] as usize]
-        })
+    /// No stage that reduces a run reads lists.
+    fn of_polars(_column: &'a Column) -> Result<Vec<Self>, Unfit> {
+        Err(Unfit::Type)
     }
 
     fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef {
@@ -93,6 +124,20 @@ impl<'a> Cell<'a> for Option<&'a [f64]> {
         let nulls = cells.clone().map(|cell| cell.is_some()).collect();
         list(Arc::new(values), lengths, Some(nulls))
     }
+}
+
+fn typed<A: 'static>(array: &dyn Array) -> Result<&A, Unfit> {
+    array.as_any().downcast_ref().ok_or(Unfit::Type)
+}
+
+/// The lists of a column, each as it lies there.
+fn lists<T: ArrowPrimitiveType>(array: &dyn Array) -> Result<Vec<Option<&[T::Native]>>, Unfit> {
+    let lists: &ListArray = typed(array)?;
+    let values = lists.values().as_primitive_opt::<T>().ok_or(Unfit::Type)?.values();
+    let cell = |(row, ends): (usize, &[i32])| {
+        lists.is_valid(row).then(|| &values[ends[0] as usize..ends[1] as usize])
+    };
+    Ok(lists.value_offsets().windows(2).enumerate().map(cell).collect())
 }
 
 fn list(

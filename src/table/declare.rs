@@ -19,7 +19,9 @@
 use super::TableError;
 use super::column::Dims;
 use super::column::{Kind, Table};
+use super::frame::Frame;
 use super::reader::{Part, read_part};
+use super::source::Source;
 use super::writer::{PartAddress, write_part};
 use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
@@ -37,15 +39,14 @@ pub(crate) trait ReadRow {
     ///
     /// # Errors
     /// When the part lacks a column, holds another type in it, or a null where none may be.
-    fn rows(part: &Part) -> Result<Vec<Self::Row<'_>>, TableError>;
+    fn rows(part: &impl Source) -> Result<Vec<Self::Row<'_>>, TableError>;
 
     /// Reads its columns of a part of `table`.
     ///
     /// # Errors
     /// When the file is missing, is no Parquet, or lacks a column.
     fn part(store: &Store, table: &'static Table, part: u32) -> Result<Part, TableError> {
-        let names: Vec<&str> = Self::FIELDS.iter().map(|(name, ..)| *name).collect();
-        read_part(store, PartAddress::new(table, part), &names)
+        read_part(store, PartAddress::new(table, part), &names(Self::FIELDS))
     }
 
     /// Likewise, when the run has the part.
@@ -60,6 +61,31 @@ pub(crate) trait ReadRow {
         let is_there = PartAddress::new(table, part).is_there(store);
         is_there.then(|| Self::part(store, table, part)).transpose()
     }
+
+    /// Reads its columns of a part into polars, for a stage that reduces a whole run.
+    ///
+    /// # Errors
+    /// As [`ReadRow::part`].
+    fn frame(store: &Store, table: &'static Table, part: u32) -> Result<Frame, TableError> {
+        Frame::read(store, table, part, &names(Self::FIELDS))
+    }
+
+    /// Likewise, when the run has the part.
+    ///
+    /// # Errors
+    /// As [`ReadRow::part`].
+    fn frame_if_there(
+        store: &Store,
+        table: &'static Table,
+        part: u32,
+    ) -> Result<Option<Frame>, TableError> {
+        let is_there = PartAddress::new(table, part).is_there(store);
+        is_there.then(|| Self::frame(store, table, part)).transpose()
+    }
+}
+
+fn names(fields: &[RowField]) -> Vec<&'static str> {
+    fields.iter().map(|(name, ..)| *name).collect()
 }
 
 /// Rows that are written as a part of their table.
@@ -241,24 +267,11 @@ macro_rules! row {
             )),+];
 
             fn rows(
-                part: &crate::table::reader::Part,
+                part: &impl crate::table::source::Source,
             ) -> Result<Vec<$Row<'_>>, crate::table::TableError> {
-                /// The columns as they lie in the part.
-                struct Arrays<$a> {
-                    $($field: &$a <$cell as crate::table::cell::Cell<$a>>::Array,)+
-                }
-                fn arrays<$a>(
-                    part: &$a crate::table::reader::Part,
-                ) -> Result<Arrays<$a>, crate::table::TableError> {
-                    Ok(Arrays { $($field: part.cells::<$cell>(stringify!($field))?,)+ })
-                }
-                fn row<$a>(arrays: &Arrays<$a>, at: usize) -> $Row<$a> {
-                    $Row {
-                        $($field: <$cell as crate::table::cell::Cell<$a>>::at(arrays.$field, at),)+
-                    }
-                }
-                let arrays = arrays(part)?;
-                Ok((0..part.rows()).map(|at| row(&arrays, at)).collect())
+                $(let $field = part.cells(stringify!($field))?;)+
+                let row = |at: usize| $Row { $($field: $field[at],)+ };
+                Ok((0..part.len()).map(row).collect())
             }
         }
     };

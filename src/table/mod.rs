@@ -6,10 +6,12 @@
 pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod declare;
+mod frame;
 pub mod preview;
 pub mod reader;
 mod row_groups;
 pub mod schema;
+pub(crate) mod source;
 pub mod status;
 mod vectors;
 pub mod writer;

@@ -18,11 +18,11 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 
 use super::TableError;
-use super::cell::Cell;
+use super::cell::{Cell, Unfit};
 use super::column::{Column, Kind};
+use super::source::Source;
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
 use crate::store::{Store, StoreError};
@@ -121,22 +121,8 @@ fn vectors(
     Ok((vectors, finite))
 }
 
-/// Reads the named columns of a small table's part into polars.
-pub fn read_frame(
-    store: &Store,
-    address: PartAddress,
-    columns: &[&str],
-) -> Result<DataFrame, TableError> {
-    let path = store.path(&address.file());
-    let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-    ParquetReader::new(open(&path)?)
-        .with_columns(Some(columns))
-        .set_rechunk(true)
-        .finish()
-        .map_err(|e| TableError::Content { path, problem: format!("cannot be read: {e}") })
-}
-
-fn open(path: &Path) -> Result<File, TableError> {
+/// Opens a table's file.
+pub(super) fn open(path: &Path) -> Result<File, TableError> {
     File::open(path).map_err(|e| StoreError::io("read", path, e).into())
 }
 
@@ -145,6 +131,16 @@ fn projected(schema: &Schema, columns: &[&str]) -> Vec<usize> {
         columns.contains(&f.name().as_str()).then_some(i)
     };
     schema.fields().iter().enumerate().filter_map(wanted).collect()
+}
+
+impl Source for Part {
+    fn len(&self) -> usize {
+        self.rows()
+    }
+
+    fn cells<'a, C: Cell<'a>>(&'a self, name: &str) -> Result<Vec<C>, TableError> {
+        C::of_arrow(self.column(name)?).map_err(|unfit| self.problem(unfit.words(name)))
+    }
 }
 
 impl Part {
@@ -209,15 +205,6 @@ impl Part {
         TableError::Content { path: self.path.clone(), problem: problem.into() }
     }
 
-    /// The column of cells of that type.
-    pub(crate) fn cells<'a, C: Cell<'a>>(&'a self, name: &str) -> Result<&'a C::Array, TableError> {
-        let array: &C::Array = self.typed(name)?;
-        if !C::NULLABLE && array.null_count() > 0 {
-            return Err(self.problem(format!("has a null in column '{name}'")));
-        }
-        Ok(array)
-    }
-
     fn column(&self, name: &str) -> Result<&dyn Array, TableError> {
         let column = self.batch.column_by_name(name);
         Ok(column.ok_or_else(|| self.problem(format!("has no column '{name}'")))?.as_ref())
@@ -228,6 +215,6 @@ impl Part {
     }
 
     fn wrong(&self, name: &str) -> TableError {
-        self.problem(format!("has another type in column '{name}' than this version writes"))
+        self.problem(Unfit::Type.words(name))
     }
 }

@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::frame::Frame;
 use crate::store::Store;
-use crate::table::TableError;
 use crate::table::schema::REFERENCE;
-use crate::table::status;
+use crate::table::{ReadRow as _, TableError, status, view};
 
 /// What is done to a vector before it is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,22 +32,29 @@ pub(crate) struct LayerReference {
     sd: Vec<f64>,
 }
 
+view! {
+    /// One dimension of a layer's reference set.
+    struct Dimension<'a> of [REFERENCE] {
+        layer: i16,
+        mean: Option<f64>,
+        sd: Option<f64>,
+        status: &'a str,
+    }
+}
+
 impl Reference {
     /// What stage `reference` wrote; a layer whose reference set was too small, or a run without
     /// that stage, has none.
     pub(crate) fn read(store: &Store) -> Result<Self, TableError> {
-        let columns = ["layer", "dimension", "mean", "sd", "status"];
         let mut reference = Self::default();
-        let Some(frame) = Frame::read_if_there(store, &REFERENCE, 0, &columns)? else {
+        let Some(frame) = Dimension::frame_if_there(store, &REFERENCE, 0)? else {
             return Ok(reference);
         };
-        let (layers, words) = (frame.int16s("layer")?, frame.texts("status")?);
-        let (mean, sd) = (frame.measures("mean")?, frame.measures("sd")?);
-        for row in (0..layers.len()).filter(|row| words[*row] == status::OK) {
+        for row in Dimension::rows(&frame)?.iter().filter(|row| row.status == status::OK) {
             // Rows stand by dimension, ascending.
-            let layer = reference.layers.entry(layers[row]).or_default();
-            layer.mean.push(mean[row].unwrap_or_default());
-            layer.sd.push(sd[row].unwrap_or_default());
+            let layer = reference.layers.entry(row.layer).or_default();
+            layer.mean.push(row.mean.unwrap_or_default());
+            layer.sd.push(row.sd.unwrap_or_default());
         }
         Ok(reference)
     }

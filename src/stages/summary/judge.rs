@@ -5,10 +5,9 @@ use super::rule::{LEVEL, Row, Rule, is_found};
 use super::words;
 use crate::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary};
 use crate::stage::names::{OUTPUT_LAYER, PARAPHRASE};
-use crate::stage::read::frame::Frame;
 use crate::store::Store;
 use crate::table::schema::EFFECT;
-use crate::table::{TableError, status};
+use crate::table::{ReadRow as _, TableError, status, view};
 
 /// Fewer inputs can neither give a p below [`LEVEL`] nor an interval.
 const LEAST_INPUTS: i64 = 5;
@@ -139,6 +138,25 @@ fn without_rows(measure: &str, rule: &Rule, rows: &[Row], reason: String) -> Evi
     Evidence { layers, reason, ..of(measure, verdict, &rows, &row, rule) }
 }
 
+view! {
+    /// What a verdict rests on.
+    struct Tested<'a> of [EFFECT] {
+        scenario: &'a str,
+        layer: i16,
+        measure: &'a str,
+        contrast: &'a str,
+        n_inputs: i64,
+        delta: Option<f64>,
+        ci_low: Option<f64>,
+        ci_high: Option<f64>,
+        p_max_t: Option<f64>,
+        p_wording_max_t: Option<f64>,
+        n_reassignments: i64,
+        n_wordings: i64,
+        status: &'a str,
+    }
+}
+
 /// Table `effect`, the rows against wordings.
 #[derive(Debug)]
 struct Table {
@@ -147,47 +165,26 @@ struct Table {
 
 impl Table {
     fn read(store: &Store) -> Result<Option<Self>, TableError> {
-        let columns = [
-            "scenario",
-            "measure",
-            "contrast",
-            "layer",
-            "delta",
-            "ci_low",
-            "ci_high",
-            "p_max_t",
-            "p_wording_max_t",
-            "n_inputs",
-            "n_reassignments",
-            "n_wordings",
-            "status",
-        ];
-        let Some(frame) = Frame::read_if_there(store, &EFFECT, 0, &columns)? else {
+        let Some(frame) = Tested::frame_if_there(store, &EFFECT, 0)? else {
             return Ok(None);
         };
-        let (scenarios, measures) = (frame.texts("scenario")?, frame.texts("measure")?);
-        let (contrasts, words) = (frame.texts("contrast")?, frame.texts("status")?);
-        let (layers, deltas) = (frame.int16s("layer")?, frame.measures("delta")?);
-        let (low, high) = (frame.measures("ci_low")?, frame.measures("ci_high")?);
-        let (p, p_wording) = (frame.measures("p_max_t")?, frame.measures("p_wording_max_t")?);
-        let (n_inputs, n_wordings) = (frame.int64s("n_inputs")?, frame.int64s("n_wordings")?);
-        let ways = frame.int64s("n_reassignments")?;
-        let row = |row: usize| {
+        let row = |row: Tested<'_>| {
             let values = Row {
-                layer: layers[row],
-                delta: deltas[row],
-                interval: low[row].zip(high[row]),
-                p: p[row],
-                p_wording: p_wording[row],
-                n_inputs: n_inputs[row],
-                n_reassignments: ways[row],
-                n_wordings: n_wordings[row],
-                status: words[row].to_owned(),
+                layer: row.layer,
+                delta: row.delta,
+                interval: row.ci_low.zip(row.ci_high),
+                p: row.p_max_t,
+                p_wording: row.p_wording_max_t,
+                n_inputs: row.n_inputs,
+                n_reassignments: row.n_reassignments,
+                n_wordings: row.n_wordings,
+                status: row.status.to_owned(),
             };
-            (scenarios[row].to_owned(), measures[row].to_owned(), values)
+            (row.scenario.to_owned(), row.measure.to_owned(), values)
         };
-        let paraphrase = (0..layers.len()).filter(|&row| contrasts[row] == PARAPHRASE);
-        Ok(Some(Self { rows: paraphrase.map(row).collect() }))
+        let rows = Tested::rows(&frame)?.into_iter();
+        let rows = rows.filter(|row| row.contrast == PARAPHRASE).map(row).collect();
+        Ok(Some(Self { rows }))
     }
 
     fn rows(&self, scenario: &str, measure: &str) -> Vec<Row> {

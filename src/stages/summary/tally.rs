@@ -10,10 +10,54 @@ use crate::run_dir::summary::{
     AttentionSummary, LayerSummary, OutputSummary, ScenarioSummary, Summaries, Verdict,
 };
 use crate::stage::names::{FIRST_WORDING, FLAT, JACCARD, MEAN_HEAD};
-use crate::stage::read::frame::Frame;
 use crate::store::Store;
 use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS};
-use crate::table::{TableError, status};
+use crate::table::{ReadRow as _, TableError, status, view};
+
+view! {
+    /// A row of the notebook's curve.
+    struct Reduced<'a> of [DIVERGENCE] {
+        scenario: &'a str,
+        layer: i16,
+        measure: &'a str,
+        n_inputs: i64,
+        n_pairs: i64,
+        mean: Option<f64>,
+        min: Option<f64>,
+        max: Option<f64>,
+    }
+}
+
+view! {
+    /// A prompt of the plan.
+    struct Planned<'a> of [PROMPTS] {
+        scenario: &'a str,
+        task: &'a str,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// How far two tasks' focus agrees.
+    struct Overlap<'a> of [ATTENTION_OVERLAP] {
+        scenario: &'a str,
+        layer: i16,
+        head: i16,
+        measure: &'a str,
+        value: Option<f64>,
+    }
+}
+
+view! {
+    /// What the model says next.
+    struct NextToken<'a> of [NEXT_TOKENS] {
+        scenario: &'a str,
+        input: &'a str,
+        wording: i16,
+        rank: i16,
+        token_id: i32,
+    }
+}
 
 /// What is known so far of every scenario, in the order of the plan.
 #[derive(Debug, Default)]
@@ -48,23 +92,20 @@ struct Outputs {
 impl Tallies {
     /// Takes in table `divergence`, which has every scenario.
     pub(super) fn add_divergence(&mut self, store: &Store) -> Result<(), TableError> {
-        let columns = ["scenario", "layer", "measure", "n_inputs", "n_pairs", "mean", "min", "max"];
-        let frame = Frame::read(store, &DIVERGENCE, 0, &columns)?;
-        let (scenarios, measures) = (frame.texts("scenario")?, frame.texts("measure")?);
-        let (layers, means) = (frame.int16s("layer")?, frame.measures("mean")?);
-        let (inputs, pairs) = (frame.int64s("n_inputs")?, frame.int64s("n_pairs")?);
-        let (min, max) = (frame.measures("min")?, frame.measures("max")?);
-        for row in (0..layers.len()).filter(|&row| measures[row] == FLAT) {
+        for row in Reduced::rows(&Reduced::frame(store, &DIVERGENCE, 0)?)? {
+            if row.measure != FLAT {
+                continue;
+            }
             let layer = LayerSummary {
-                layer: layers[row],
-                mean: means[row],
-                printed: means[row].map(|mean| format!("{mean:.4}")),
-                min: min[row],
-                max: max[row],
-                n_pairs: pairs[row].unsigned_abs(),
+                layer: row.layer,
+                mean: row.mean,
+                printed: row.mean.map(|mean| format!("{mean:.4}")),
+                min: row.min,
+                max: row.max,
+                n_pairs: row.n_pairs.unsigned_abs(),
             };
-            let inputs = inputs[row].unsigned_abs();
-            self.of(scenarios[row]).layers.insert(layers[row], (inputs, layer));
+            let inputs = row.n_inputs.unsigned_abs();
+            self.of(row.scenario).layers.insert(row.layer, (inputs, layer));
         }
         Ok(())
     }
@@ -84,35 +125,29 @@ impl Tallies {
     }
 
     fn add_prompts(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
-        let columns = ["scenario", "task", "status"];
-        let Some(frame) = Frame::read_if_there(store, &PROMPTS, part, &columns)? else {
+        let Some(frame) = Planned::frame_if_there(store, &PROMPTS, part)? else {
             return Ok(());
         };
-        let (tasks, status) = (frame.texts("task")?, frame.texts("status")?);
-        for (row, scenario) in frame.texts("scenario")?.into_iter().enumerate() {
-            let tally = self.of(scenario);
+        for row in Planned::rows(&frame)? {
+            let tally = self.of(row.scenario);
             tally.prompts += 1;
-            tally.skipped += u64::from(status[row] != status::OK);
-            if !tally.tasks.contains(tasks[row]) {
-                tally.tasks.insert(tasks[row].to_owned());
+            tally.skipped += u64::from(row.status != status::OK);
+            if !tally.tasks.contains(row.task) {
+                tally.tasks.insert(row.task.to_owned());
             }
         }
         Ok(())
     }
 
     fn add_overlaps(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
-        let columns = ["scenario", "layer", "head", "measure", "value"];
-        let frame = Frame::read_if_there(store, &ATTENTION_OVERLAP, part, &columns)?;
-        let Some(frame) = frame else { return Ok(()) };
-        let (scenarios, layers) = (frame.texts("scenario")?, frame.int16s("layer")?);
-        let (heads, measures) = (frame.int16s("head")?, frame.texts("measure")?);
-        for (row, value) in frame.measures("value")?.into_iter().enumerate() {
-            let Some(value) = value.filter(|_| heads[row] == MEAN_HEAD && measures[row] == JACCARD)
-            else {
-                continue;
-            };
-            let overlaps = &mut self.of(scenarios[row]).overlaps;
-            let (values, identical) = overlaps.entry(layers[row]).or_default();
+        let Some(frame) = Overlap::frame_if_there(store, &ATTENTION_OVERLAP, part)? else {
+            return Ok(());
+        };
+        let rows = Overlap::rows(&frame)?.into_iter();
+        for row in rows.filter(|row| row.head == MEAN_HEAD && row.measure == JACCARD) {
+            let Some(value) = row.value else { continue };
+            let overlaps = &mut self.of(row.scenario).overlaps;
+            let (values, identical) = overlaps.entry(row.layer).or_default();
             values.push(value);
             *identical += u64::from(value >= 1.0);
         }
@@ -120,14 +155,12 @@ impl Tallies {
     }
 
     fn add_outputs(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
-        let columns = ["scenario", "input", "wording", "rank", "token_id"];
-        let frame = Frame::read_if_there(store, &NEXT_TOKENS, part, &columns)?;
-        let Some(frame) = frame else { return Ok(()) };
-        let (scenarios, inputs) = (frame.texts("scenario")?, frame.texts("input")?);
-        let (wordings, ranks) = (frame.int16s("wording")?, frame.int16s("rank")?);
-        for (row, token_id) in frame.int32s("token_id")?.into_iter().enumerate() {
-            if wordings[row] == FIRST_WORDING && ranks[row] == 1 {
-                self.of(scenarios[row]).outputs.push(inputs[row], token_id);
+        let Some(frame) = NextToken::frame_if_there(store, &NEXT_TOKENS, part)? else {
+            return Ok(());
+        };
+        for row in NextToken::rows(&frame)? {
+            if row.wording == FIRST_WORDING && row.rank == 1 {
+                self.of(row.scenario).outputs.push(row.input, row.token_id);
             }
         }
         Ok(())

@@ -35,14 +35,13 @@ use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, R
 use crate::monitor::Event;
 use crate::stage::columns::Columns;
 use crate::stage::read::designs::{SiteVectors, read_designs};
-use crate::stage::read::frame::Frame;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
 use crate::store::Store;
 use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS};
 use crate::table::writer::{PartAddress, write_part};
-use crate::table::{TableError, status};
+use crate::table::{ReadRow as _, TableError, status, view};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -251,16 +250,25 @@ fn tested(
     rows
 }
 
+view! {
+    /// How far one dimension of a layer varies in the reference set.
+    struct Spread<'a> of [REFERENCE] {
+        layer: i16,
+        sd: Option<f64>,
+        status: &'a str,
+    }
+}
+
 /// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where
 /// the run has no reference set for the layer.
 fn scale(store: &Store, layer: i16) -> Result<Option<Vec<f64>>, TableError> {
-    let Some(frame) = Frame::read_if_there(store, &REFERENCE, 0, &["layer", "sd"])? else {
+    let Some(frame) = Spread::frame_if_there(store, &REFERENCE, 0)? else {
         return Ok(None);
     };
-    let (layers, sd) = (frame.int16s("layer")?, frame.measures("sd")?);
-    let own = layers.into_iter().zip(sd).filter(|(own, _)| *own == layer);
+    let rows = Spread::rows(&frame)?;
+    let own = rows.iter().filter(|row| row.layer == layer && row.status == status::OK);
     let scale: Option<Vec<f64>> =
-        own.map(|(_, sd)| sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
+        own.map(|row| row.sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
     Ok(scale.filter(|scale| !scale.is_empty()))
 }
 

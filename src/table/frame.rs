@@ -1,0 +1,59 @@
+//! Small tables read into polars, part after part, for the stages that reduce a whole run.
+
+use std::path::PathBuf;
+
+use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
+
+use super::TableError;
+use super::cell::{Cell, Unfit};
+use super::column::Table;
+use super::reader::open;
+use super::source::Source;
+use super::writer::PartAddress;
+use crate::store::Store;
+
+/// One part of a small table.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    frame: DataFrame,
+    path: PathBuf,
+}
+
+impl Frame {
+    /// Reads the named columns of one part.
+    pub(crate) fn read(
+        store: &Store,
+        table: &'static Table,
+        part: u32,
+        columns: &[&str],
+    ) -> Result<Self, TableError> {
+        let path = store.path(&PartAddress::new(table, part).file());
+        let columns = columns.iter().map(|name| (*name).to_owned()).collect();
+        let frame = ParquetReader::new(open(&path)?)
+            .with_columns(Some(columns))
+            .set_rechunk(true)
+            .finish()
+            .map_err(|e| {
+                let problem = format!("cannot be read: {e}");
+                TableError::Content { path: path.clone(), problem }
+            })?;
+        Ok(Self { frame, path })
+    }
+}
+
+impl Source for Frame {
+    fn len(&self) -> usize {
+        self.frame.height()
+    }
+
+    fn cells<'a, C: Cell<'a>>(&'a self, name: &str) -> Result<Vec<C>, TableError> {
+        let column = self.frame.column(name).map_err(|_missing| self.problem(name, Unfit::Type))?;
+        C::of_polars(column).map_err(|unfit| self.problem(name, unfit))
+    }
+}
+
+impl Frame {
+    fn problem(&self, column: &str, unfit: Unfit) -> TableError {
+        TableError::Content { path: self.path.clone(), problem: unfit.words(column) }
+    }
+}
