@@ -2,12 +2,13 @@
 //! them end when asked to.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use aqlens::stage::Stage;
 use aqlens::stage::compare::vector_measure::Choice;
 use aqlens::stages::{alignment, contrast, divergence, explain, similarity, vectors};
 use aqlens::store::hex_sha256;
-use aqlens::table::reader::{read_frame, read_part};
+use aqlens::table::reader::read_part;
 use aqlens::table::schema::{
     ALIGNMENT, CONTRAST, DIVERGENCE, SEED_EXPLAIN, SIMILARITY, VECTORS, WORDING_PAIRS,
 };
@@ -15,6 +16,7 @@ use aqlens::table::writer::PartAddress;
 use aqlens::table::{Kind, Table};
 use arrow::array::AsArray as _;
 use arrow::datatypes::Float64Type;
+use polars::prelude::{ParquetReader, SerReader as _};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
 use super::interrupt;
@@ -103,7 +105,10 @@ fn rows(run: &FakeRun, table: &'static Table, part: u32, layer: Option<i16>) -> 
     let is_plain = |kind| !matches!(kind, Kind::ModelVector | Kind::ListInt32 | Kind::ListFloat64);
     let columns = table.columns.iter().filter(|column| is_plain(column.kind));
     let names: Vec<&str> = columns.map(|column| column.name).collect();
-    let frame = read_frame(&run.store, PartAddress { table, layer, part }, &names).unwrap();
+    let path = run.store.path(&PartAddress { table, layer, part }.file());
+    let names = names.into_iter().map(str::to_owned).collect();
+    let reader = ParquetReader::new(File::open(path).unwrap());
+    let frame = reader.with_columns(Some(names)).set_rechunk(true).finish().unwrap();
     (0..frame.height()).map(|row| format!("{:?}", frame.get(row).unwrap())).collect()
 }
 
