@@ -1,6 +1,10 @@
-//! What a run directory is: its files, the record of the run, receipts, the summary.
+//! What a run directory is: the names of its files, the record of the run, receipts, the summary,
+//! and a way to open one.
 
 pub mod layout;
+mod open;
 pub mod receipt;
 pub mod record;
 pub mod summary;
+
+pub use open::{OpenError, RunDir};
