@@ -9,6 +9,7 @@ use aqlens::table::schema::{
     SIMILARITY, VERDICT,
 };
 use aqlens::table::writer::PartAddress;
+use arrow::array::Array as _;
 use serde_json::Value;
 
 use crate::common::{Run, file};
@@ -92,7 +93,6 @@ type Pair = (String, String, String, String);
 
 /// value and status by (scenario, input, pair of tasks), for each layer
 fn pairs(case: &Case, table: &'static Table) -> BTreeMap<(i16, Pair), (Option<f64>, String)> {
-    use arrow::array::Array as _;
     let columns = ["scenario", "input", "layer", "task_a", "task_b", "value", "status"];
     let mut all = BTreeMap::new();
     for part in case.parts(table, &columns) {
@@ -330,11 +330,10 @@ fn check_next_tokens(case: &Case) {
 fn check_own_activations(case: &Case) {
     let ours = pairs(case, &SIMILARITY);
     let mut compared = 0;
-    let n_parts = case.run.store.list("tables/prompts").unwrap().len() as u32;
-    for part in 0..n_parts {
+    for part in 0..case.run.store.list("tables/prompts").unwrap().len() as u32 {
         let columns = ["scenario", "input", "task", "wording", "n_tokens"];
-        let prompts = read_part(&case.run.store, PartAddress::new(&PROMPTS, part), &columns);
-        let prompts = prompts.unwrap();
+        let address = PartAddress::new(&PROMPTS, part);
+        let prompts = read_part(&case.run.store, address, &columns).unwrap();
         for layer in ours.keys().map(|(layer, _)| *layer).collect::<BTreeSet<_>>() {
             let address = PartAddress { table: &ACTIVATIONS, layer: Some(layer), part };
             let rows = read_part(&case.run.store, address, &["values"]).unwrap();

@@ -1,0 +1,88 @@
+//! A run directory that an earlier version wrote is shown, verified and read by this one.
+//!
+//! `tests/fixtures/runs/v1.yml` says how it was made. It is never made again: what cannot read it
+//! cannot read what people have.
+
+use std::collections::BTreeMap;
+
+use aqlens::run_dir::RunDir;
+use aqlens::run_dir::receipt::Receipt;
+use aqlens::run_dir::record::State;
+use aqlens::store::read_sealed;
+use aqlens::table::reader::read_part;
+use aqlens::table::schema::ALL;
+use aqlens::table::writer::PartAddress;
+
+use crate::common::{aqlens, file, python, root};
+
+const RUN: &str = "tests/fixtures/runs/v1";
+
+/// Rows of each file of a table, as the receipts have them.
+fn recorded(run: &RunDir) -> BTreeMap<String, u64> {
+    let receipts = run.receipts().unwrap();
+    let parts = receipts.iter().flat_map(|name| {
+        let receipt: Receipt = read_sealed(&run.store().read(name).unwrap()).unwrap();
+        receipt.parts
+    });
+    parts.map(|part| (part.file.path, part.rows)).collect()
+}
+
+#[test]
+fn its_record_and_summary_are_read() {
+    let run = RunDir::open(&file(RUN)).unwrap();
+    let record = run.record().unwrap();
+    assert_eq!((record.format, record.state), (1, State::Finished));
+    assert_eq!((record.counts.shards, record.counts.prompts, record.counts.skipped), (3, 46, 2));
+    assert_eq!(record.lineage.aqlens, "0.1.0");
+    let summary = run.summary().unwrap().unwrap();
+    let names: Vec<&str> = summary.scenarios.iter().map(|s| s.scenario.as_str()).collect();
+    assert_eq!(names, ["scenes", "too-long"]);
+    assert_eq!(summary.scenarios[0].evidence.len(), 3);
+}
+
+#[test]
+fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
+    let run = RunDir::open(&file(RUN)).unwrap();
+    let mut recorded = recorded(&run);
+    let mut read = 0;
+    for table in ALL {
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        for layer in [None, Some(0), Some(4)].into_iter().filter(|l| l.is_some() == table.by_layer) {
+            for part in 0..3 {
+                let address = PartAddress { table, layer, part };
+                let Some(rows) = recorded.remove(&address.file()) else { continue };
+                let part = read_part(run.store(), address, &columns).unwrap();
+                assert_eq!(part.rows() as u64, rows, "{}", address.file());
+                read += 1;
+            }
+        }
+    }
+    let left: Vec<&String> = recorded.keys().collect();
+    assert_eq!(left, ["report.html", "summary.json"]);
+    assert!(read > ALL.len(), "{read} files of tables were read");
+}
+
+#[test]
+fn it_is_verified_and_shown() {
+    let ended = aqlens(&root(), &["verify", RUN]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains("nothing wrong"), "{}", ended.stdout);
+    let ended = aqlens(&root(), &["show", RUN]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for words in ["scenes", "too-long"] {
+        assert!(ended.stdout.contains(words), "{words}:\n{}", ended.stdout);
+    }
+    for table in ALL {
+        let ended = aqlens(&root(), &["show", RUN, "--table", table.name]);
+        assert_eq!(ended.code, 0, "{}: {}", table.name, ended.stderr);
+        assert!(ended.stdout.contains(table.columns[0].name), "{}:\n{}", table.name, ended.stdout);
+    }
+}
+
+#[test]
+fn it_is_read_by_polars_duckdb_and_pyarrow() {
+    let script = file("tests/readers/read_tables.py");
+    let output = python().arg(script).arg(file(RUN)).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+}
