@@ -10,7 +10,8 @@ CARGO ?= cargo
 RUNTIME := "onnxruntime==1.32.0; python_version >= '3.11'" "onnxruntime==1.23.2; python_version < '3.11'"
 READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '3.11'" \
 	"polars==2.1.0; python_version >= '3.11'" "polars; python_version < '3.11'" \
-	"pyarrow==26.0.1; python_version >= '3.11'" "pyarrow; python_version < '3.11'"
+	"pyarrow==26.0.1; python_version >= '3.11'" "pyarrow; python_version < '3.11'" \
+	jsonschema==4.26.0 pyyaml==6.0.4
 ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.11'" \
 	"scipy==1.17.1; python_version >= '3.11'" "scipy; python_version < '3.11'" pytest==9.2.0
 
@@ -44,7 +45,7 @@ $(VENV)/.runtime:
 venv-test: $(VENV)/.readers # the readers that the table tests use
 
 $(VENV)/.readers: $(VENV)/.runtime
-	@echo "== installing polars, DuckDB and pyarrow into $(VENV) (for the tests)"
+	@echo "== installing polars, DuckDB, pyarrow and jsonschema into $(VENV) (for the tests)"
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(READERS)
 	@touch $@
 

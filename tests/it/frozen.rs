@@ -3,12 +3,13 @@
 //! `tests/fixtures/runs/v1.yml` says how it was made. It is never made again: what cannot read it
 //! cannot read what people have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aqlens::run_dir::RunDir;
 use aqlens::run_dir::receipt::Receipt;
 use aqlens::run_dir::record::State;
 use aqlens::store::read_sealed;
+use aqlens::table::preview::preview;
 use aqlens::table::reader::read_part;
 use aqlens::table::schema::ALL;
 use aqlens::table::writer::PartAddress;
@@ -48,7 +49,8 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
     let mut read = 0;
     for table in ALL {
         let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        for layer in [None, Some(0), Some(4)].into_iter().filter(|l| l.is_some() == table.by_layer) {
+        for layer in [None, Some(0), Some(4)].into_iter().filter(|l| l.is_some() == table.by_layer)
+        {
             for part in 0..record.counts.shards {
                 let address = PartAddress { table, layer, part };
                 let Some(rows) = recorded.remove(&address.file()) else { continue };
@@ -61,6 +63,19 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
     let left: Vec<&String> = recorded.keys().collect();
     assert_eq!(left, ["report.html", "summary.json"]);
     assert!(read > ALL.len(), "{read} files of tables were read");
+}
+
+#[test]
+fn the_keys_of_a_table_name_its_rows() {
+    let run = RunDir::open(&file(RUN)).unwrap();
+    // Of a table by layer, the layer is in the folder's name.
+    for table in ALL.iter().filter(|table| !table.by_layer) {
+        let keys = table.columns.iter().filter(|column| column.is_key);
+        let keys: Vec<&str> = keys.map(|column| column.name).collect();
+        let found = preview(run.store(), table, &keys, &|_| true, usize::MAX).unwrap();
+        let rows: BTreeSet<&Vec<String>> = found.rows.iter().collect();
+        assert_eq!(rows.len(), found.rows.len(), "{} by {keys:?}", table.name);
+    }
 }
 
 #[test]

@@ -8,18 +8,17 @@ use aqlens::stages::KINDS;
 use crate::common::{aqlens, file};
 use crate::resume::tables;
 
-const PIPELINE: &str = "tests/fixtures/runs/v1.yml";
+const PIPELINE: &str = "tests/fixtures/kinds.yml";
 
 /// Every file of a run with that many threads, receipts aside.
 fn files(threads: &str) -> BTreeMap<String, Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
-    let (pipeline, model) = (file(PIPELINE), file("tests/fixtures/tiny"));
-    let model = format!("model={}", model.display());
-    let args = ["run", pipeline.to_str().unwrap(), "--set", &model, "--threads", threads];
+    let pipeline = file(PIPELINE);
+    let args = ["run", pipeline.to_str().unwrap(), "--threads", threads];
     let ended = aqlens(folder.path(), &args);
     // Two prompts are too long for the model, and are skipped.
     assert_eq!(ended.code, 3, "{}", ended.stderr);
-    let mut files = tables(&folder.path().join("runs/v1"));
+    let mut files = tables(&folder.path().join("runs/kinds"));
     files.retain(|name, _| !name.starts_with("receipts/"));
     files
 }
