@@ -11,7 +11,7 @@ import torch
 
 def surprisal(token_ids: list[int], logits: torch.Tensor) -> dict[str, list[float]]:
     """In bits, for every token but the first: -log2 P(token | those before it), and the entropy of
-    the distribution that it is held against. `logits` is [1, T, vocab]."""
+    the distribution that it is compared with. `logits` is [1, T, vocab]."""
     logprobs = torch.log_softmax(logits[0, :-1].double(), dim=-1)
     following = torch.tensor(token_ids[1:], dtype=torch.long)
     own = logprobs.gather(1, following[:, None])[:, 0]

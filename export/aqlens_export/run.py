@@ -113,12 +113,12 @@ def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> Non
             say(f"          {name:<16} {(out / name).stat().st_size:>13,} bytes")
     say(f"          largest differences from PyTorch over {found.prompts} prompts, in units of")
     say("          the vector's L2 norm, of attention absolute:")
-    told = {
+    reported = {
         "model.onnx": {"hidden": "hidden", "logits": "logits", "attention": "attention"},
         "head.onnx": {"logits": "head"},
         "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
     }
-    for graph, kinds in told.items():
+    for graph, kinds in reported.items():
         values = (f"{label} {found.largest[kind]:.1e}" for label, kind in kinds.items())
         say(f"          {graph:<16} {', '.join(values)}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

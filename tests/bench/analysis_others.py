@@ -1,4 +1,4 @@
-"""What `analysis.py` holds aqlens against: the same measures by SQL in DuckDB, and by numpy.
+"""What `analysis.py` compares aqlens with: the same measures by SQL in DuckDB, and by numpy.
 
     python tests/bench/analysis_others.py duckdb|duckdb-fast|numpy|numpy-f32 RUN
 

@@ -216,10 +216,10 @@ def shown(command: list, folder: Path) -> str:
 
 def find_runtime(aqlens: Path) -> tuple[str, Path]:
     """Version and library of the ONNX Runtime that aqlens takes."""
-    told = machine.run([aqlens, "doctor"]).stdout
-    found = re.search(r"^ONNX Runtime +(\S+) at (.+)$", told, re.MULTILINE)
+    printed = machine.run([aqlens, "doctor"]).stdout
+    found = re.search(r"^ONNX Runtime +(\S+) at (.+)$", printed, re.MULTILINE)
     if found is None:
-        raise SystemExit(f"error: `aqlens doctor` finds no ONNX Runtime:\n{told}")
+        raise SystemExit(f"error: `aqlens doctor` finds no ONNX Runtime:\n{printed}")
     return found[1], Path(found[2])
 
 

@@ -35,7 +35,7 @@ import onnxruntime as ort
 from material import LAYERS, ROOT, Material, make_material
 from tokenizers import Tokenizer
 
-# At least so many times as fast, of issue 3: (ours, theirs) -> ratio.
+# At least this many times as fast: (ours, theirs) -> ratio.
 WANTED = {
     ("shared", "whole"): 1.15,
     ("shared", "bare"): 0.95,
@@ -55,7 +55,7 @@ DEMO = ROOT / "data/demo"
 
 @dataclass
 class Speed:
-    """Tokens a second, by the clock and by the cores (None where the system does not tell)."""
+    """Tokens a second, by the clock and by the cores (None where the system does not say)."""
 
     clock: float
     cores: float | None = None
@@ -147,7 +147,7 @@ def notebook_speed(material: Material, threads: int) -> Speed:
     return Speed(times["tokens"] / times["seconds"])
 
 
-def told(rounds: list[dict[str, Speed]], ours: str, theirs: str) -> str:
+def reported(rounds: list[dict[str, Speed]], ours: str, theirs: str) -> str:
     ratios = [r[ours].clock / r[theirs].clock for r in rounds]
     middle, wanted = statistics.median(ratios), WANTED[ours, theirs]
     holds = "holds" if middle >= wanted else "DOES NOT HOLD"
@@ -217,7 +217,7 @@ in all; bare loop: batches of {bare.budget} padded tokens; medians of {args.runs
     print()
     for pair in WANTED:
         if set(pair) <= ways.keys():
-            print(told(rounds, *pair))
+            print(reported(rounds, *pair))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ class Finished:
     cpu_seconds: float
     peak_bytes: int
     # Share of the machine's cores that other processes took meanwhile (the hypervisor among
-    # them); None where the system does not tell.
+    # them); None where the system does not say.
     others: float | None
 
 

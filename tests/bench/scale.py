@@ -7,7 +7,7 @@ The demo model, or the one in DIR, over the shipped scenes and tasks, each scene
 takes under new ids; `retain: []`, the notebook's stages and the report. Needs the release binary
 alone (AQLENS, or target/release/aqlens). Each size runs so often that it takes about as many
 prompts as the largest, N times at most (default 5), the sizes in turn, and beside them a run of one
-input, whose time is that of opening the model: the time of a prompt is told with it and without.
+input, whose time is that of opening the model: the time of a prompt is reported with it and without.
 """
 
 import argparse

@@ -51,7 +51,7 @@ MORE_TABLES = {
 # Tables whose files lie in one folder a layer.
 BY_LAYER = {"activations", "vectors"}
 
-# Tables without rows when nothing happened that they would tell; they open all the same.
+# Tables without rows when nothing happened that they would record; they open all the same.
 MAY_BE_EMPTY = {"skipped"}
 
 
