@@ -40,7 +40,8 @@ fn a_shard_is_extracted_while_the_one_before_it_is_analysed() {
         let started = at(&["\"started\"", "\"extract\"", &this]);
         started < at(&["\"finished\"", "\"tokens\"", &before])
     });
-    assert!(ahead.count() >= 6, "extraction waits for the analyses:\n{log}");
+    // With one shard at a time it is never ahead; how often it is depends on what else runs here.
+    assert!(ahead.count() > 0, "extraction waits for the analyses:\n{log}");
 }
 
 #[rstest]

