@@ -5,6 +5,7 @@
 //! it is written when they are gone for good. If the process is killed in between, the stage is done
 //! again on that one shard.
 
+use std::panic;
 use std::thread::{self, JoinHandle};
 
 use crate::run_dir::receipt::Receipt;
@@ -54,7 +55,7 @@ impl Underway {
     /// Waits until it is done.
     pub(crate) fn wait(mut self) -> Result<(), TableError> {
         let thread = self.0.take().expect("it is taken here alone, and self is gone then");
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join().unwrap_or_else(|reason| panic::resume_unwind(reason))
     }
 }
 

@@ -10,14 +10,12 @@ use std::sync::Arc;
 use self::closing::Closing;
 use self::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
-use crate::run_dir::layout;
-use crate::run_dir::layout::Place;
+use crate::run_dir::layout::{self, Place};
 use crate::run_dir::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::stage::{Outcome, Scope, Stage};
 use crate::store::{PieceLock, Store, StoreError, hex_sha256};
-use crate::table::Table;
-use crate::table::TableError;
 use crate::table::schema::{ALL, RAW};
+use crate::table::{Table, TableError};
 
 /// The receipts of a run directory as this process found and made them.
 #[derive(Debug)]
@@ -125,9 +123,9 @@ impl<'a> Ledger<'a> {
         receipts_sha256(&self.held)
     }
 
-    /// The share of each scenario's inputs that the stage takes in.
-    pub(crate) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
-        self.ground.shares_of(stage)
+    /// The fraction of each scenario's inputs that the stage takes in.
+    pub(crate) fn fractions_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+        self.ground.fractions_of(stage)
     }
 
     /// Numbers of the parts of a table with one part a shard that hold rows, ascending.

@@ -25,15 +25,15 @@ pub(super) fn ln_each(values: &mut [f64]) {
     });
 }
 
-/// Puts `of` of each number in its place; `spare` stands in for those that the last four lack.
+/// Puts `of` of each number in its place; `filler` stands in for those that the last four lack.
 #[inline]
-fn four_by_four(values: &mut [f64], spare: f64, of: impl Fn(f64x4) -> f64x4) {
+fn four_by_four(values: &mut [f64], filler: f64, of: impl Fn(f64x4) -> f64x4) {
     let (fours, rest) = values.as_chunks_mut();
     for four in fours {
         *four = of(f64x4::from(*four)).to_array();
     }
     if !rest.is_empty() {
-        let mut four = [spare; 4];
+        let mut four = [filler; 4];
         four[..rest.len()].copy_from_slice(rest);
         let found = of(f64x4::from(four)).to_array();
         rest.copy_from_slice(&found[..rest.len()]);

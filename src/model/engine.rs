@@ -8,8 +8,7 @@ use std::thread;
 
 use super::backend::{Backend, HeadBackend, Take, Wanted};
 use super::options::{EngineFacts, EngineOptions, Provider};
-use super::sessions;
-use super::sessions::Sessions;
+use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
 
 /// Most scores that one call of the head should give: 64 MiB of them.

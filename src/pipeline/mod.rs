@@ -4,14 +4,14 @@ pub mod config;
 mod controls;
 mod inputs;
 pub mod plan;
-pub mod split;
+pub mod share;
 pub mod template;
-
-pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+
+pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
 
 use crate::model::{ModelCard, ProviderChoice};
 use crate::stage::{Scope, Stage};

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::controls;
 use super::template::Template;
-use super::{Input, Inputs, InputsChanged, Pipeline, Scenario};
+use super::{Input, Inputs, InputsChanged, Pipeline, Scenario, controls};
 use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
@@ -156,14 +155,14 @@ impl<'p> Plan<'p> {
         self.scenarios.iter().map(of).sum()
     }
 
-    /// The share of each scenario's inputs that makes at most about `max_inputs`, where that is
-    /// below 1.
-    pub fn shares(&self, max_inputs: Option<u64>) -> BTreeMap<String, f64> {
-        let share = |s: &ScenarioPlan<'_>| {
-            let share = max_inputs? as f64 / s.inputs.len() as f64;
-            (share < 1.0).then(|| (s.name.to_string(), share))
+    /// By scenario, the fraction of its inputs, 0 to 1, that makes at most about `max_inputs`; only
+    /// fractions below 1.
+    pub fn fractions(&self, max_inputs: Option<u64>) -> BTreeMap<String, f64> {
+        let fraction = |s: &ScenarioPlan<'_>| {
+            let fraction = max_inputs? as f64 / s.inputs.len() as f64;
+            (fraction < 1.0).then(|| (s.name.to_string(), fraction))
         };
-        self.scenarios.iter().filter_map(share).collect()
+        self.scenarios.iter().filter_map(fraction).collect()
     }
 
     /// SHA-256 over keys and texts of all prompts, in order.

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::RunError;
-use super::skips;
 use super::work::{Begun, Load, Work, failed};
+use super::{RunError, skips};
 use crate::ledger::Ledger;
 use crate::ledger::closing::Underway;
-
 use crate::monitor::Event;
-
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
 use crate::prompt::Prompt;
 use crate::run_dir::receipt::{Effort, Receipt};
 use crate::run_dir::record::{Counts, RunRecord, State};
@@ -186,13 +183,13 @@ impl<'a> Executor<'a> {
         prompts: &[Prompt],
         begun: Option<Begun<'a, Finish<'a>>>,
     ) -> Result<(Outcome, Effort), StageError> {
-        let shares = self.ledger.shares_of(stage);
+        let fractions = self.ledger.fractions_of(stage);
         let (step, effort) = match begun {
             Some(Begun { step, effort, .. }) => (Some(step), effort),
             None => (None, Effort::default()),
         };
         self.work.measure(effort, |engine| {
-            let context = self.work.context(part, prompts, shares, engine);
+            let context = self.work.context(part, prompts, fractions, engine);
             step.map_or_else(|| stage.run(&context), |finish| finish(&context))
         })
     }

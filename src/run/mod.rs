@@ -25,14 +25,13 @@ use self::executor::Executor;
 use self::folder::{announce, differs, is_written, refuse_foreign};
 use self::work::Work;
 use crate::ledger::Ledger;
-use crate::ledger::fingerprint::{Ground, shares};
+use crate::ledger::fingerprint::{Ground, fractions};
 use crate::ledger::lineage::lineage_of;
 use crate::model::{Engine, EngineFacts, EngineOptions, Tokenizer};
 use crate::monitor::{Event, Monitor};
-use crate::pipeline::Pipeline;
-use crate::pipeline::config;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
+use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
 use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store};
@@ -144,7 +143,7 @@ impl Setting<'_> {
         let plan = Plan::new(pipeline, &tokenizer)?;
         let facts = engine.facts()?;
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
-        let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
+        let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
         let work = Work {
             pipeline,
             store,
@@ -167,9 +166,13 @@ impl Setting<'_> {
             facts,
             started,
         };
+        let is_alone = !matches!(options.portion, Portion::Share(_));
+        let damage =
+            if options.recheck && is_alone { verify::damage(store, monitor)? } else { Vec::new() };
+        verify::withdraw(store, &damage, monitor)?;
         match options.portion {
-            Portion::Whole => run.whole(options.recheck),
-            Portion::Finish => run.finish(options.recheck),
+            Portion::Whole => run.whole(damage.is_empty()),
+            Portion::Finish => run.finish(damage.is_empty()),
             Portion::Share(share) => run.share(share),
         }
     }
@@ -215,8 +218,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn whole(mut self, recheck: bool) -> Result<RunSummary, RunError> {
-        if let Some(counts) = self.finished(recheck)? {
+    /// All of it; what the folder holds may count as finished only if it `is_sound`.
+    fn whole(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
+        if is_sound && let Some(counts) = self.finished()? {
             return self.nothing_to_do(counts);
         }
         self.announce();
@@ -225,8 +229,9 @@ impl Run<'_> {
         self.end()
     }
 
-    fn finish(mut self, recheck: bool) -> Result<RunSummary, RunError> {
-        if let Some(counts) = self.finished(recheck)? {
+    /// The stages over the whole run; `is_sound` as for [`Self::whole`].
+    fn finish(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
+        if is_sound && let Some(counts) = self.finished()? {
             return self.nothing_to_do(counts);
         }
         let missing = self.executor.missing(self.plan, usize::MAX)?;
@@ -260,7 +265,7 @@ impl Run<'_> {
             let differs = differs.unwrap_or_else(|| "its record cannot be read".to_owned());
             return Err(RunError::OtherState { path, holders, differs });
         }
-        if let Some(counts) = self.finished(false)? {
+        if let Some(counts) = self.finished()? {
             return Ok(nothing_to_do(counts, self.started, monitor));
         }
         self.announce();
@@ -282,10 +287,8 @@ impl Run<'_> {
     }
 
     /// The counts of an identical finished run, when that is what the folder holds.
-    fn finished(&mut self, recheck: bool) -> Result<Option<Counts>, RunError> {
-        let Work { store, monitor, .. } = self.executor.work;
-        let is_sound = !recheck || !verify::withdraw_damaged(store, monitor)?;
-        if !is_sound || !is_written(store, self.resolved) {
+    fn finished(&mut self) -> Result<Option<Counts>, RunError> {
+        if !is_written(self.executor.work.store, self.resolved) {
             return Ok(None);
         }
         Ok(self.executor.finished(self.plan, &self.record)?)

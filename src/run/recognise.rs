@@ -16,7 +16,7 @@ use crate::ledger::lineage::lineage_of;
 use crate::ledger::{is_released, receipts_sha256};
 use crate::model::{CARD, Engine, ModelCard, ModelError};
 use crate::pipeline::Pipeline;
-use crate::run_dir::layout;
+use crate::run_dir::RunDir;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{Counts, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store, read_sealed};
@@ -54,7 +54,7 @@ pub(super) fn counts(
 
 /// Whether the receipts are those of the finished run and all their parts are there.
 fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
-    let names = store.walk(layout::RECEIPTS).ok()?;
+    let names = RunDir::of(store).receipts().ok()?;
     let fingerprints: Option<BTreeMap<String, String>> = names
         .into_par_iter()
         .map(|name| {

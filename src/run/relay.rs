@@ -24,7 +24,7 @@ use crate::ledger::Ledger;
 use crate::model::end_of;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::{Plan, ShardPlan};
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::Effort;
 use crate::stage::{Compute, Context, Finish, Scope};
@@ -200,7 +200,7 @@ impl<'a> Ahead<'a, '_> {
         }
         let work = Work { monitor: self.monitor, ..self.work };
         let prepared = work.measure(Effort::default(), |engine| {
-            stage.prepare(&work.context(*part, prompts, look.shares_of(stage), engine))
+            stage.prepare(&work.context(*part, prompts, look.fractions_of(stage), engine))
         });
         let (step, effort) = prepared.map_err(|source| failed(stage, *part, source))?;
         Ok(step.map(|step| Begun { stage, step, effort }))
@@ -218,9 +218,9 @@ impl<'a> Ahead<'a, '_> {
             return Ok(Load { shard, piece, must_redo, begun: None });
         };
         let work = Work { monitor: self.monitor, ..self.work };
-        let shares = self.look.shares_of(stage);
+        let fractions = self.look.fractions_of(stage);
         let computed = work.measure(effort, |engine| {
-            let context = work.context(shard.part, &shard.prompts, shares, engine);
+            let context = work.context(shard.part, &shard.prompts, fractions, engine);
             step(&Context { model_is_spare: tell, ..context })
         });
         let (step, effort) = computed.map_err(|source| failed(stage, shard.part, source))?;

@@ -35,7 +35,7 @@ impl<'a> Work<'a> {
         &self,
         part: u32,
         prompts: &'c [Prompt],
-        shares: &'c BTreeMap<String, f64>,
+        fractions: &'c BTreeMap<String, f64>,
         engine: &'c Engine,
     ) -> Context<'c>
     where
@@ -46,7 +46,7 @@ impl<'a> Work<'a> {
             part,
             shards: self.shards,
             prompts,
-            shares,
+            shares: fractions,
             layers: &self.pipeline.layers,
             seed: self.pipeline.seed,
             card: &self.pipeline.card,

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-
 use crate::store::{FileStats, Store, StoreError, read_sealed, sealed_json};
 
 /// One part of a table, as written.

@@ -36,7 +36,7 @@ mod spread;
 pub use relabel::Relabellings;
 pub use spread::Spread;
 
-use spread::Squares;
+use self::spread::Squares;
 
 /// How many inputs, tasks and wordings there are; every combination has its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,8 +13,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::locate;
-use super::locate::{Found, Surroundings};
+use super::locate::{self, Found, Surroundings};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::{Cause, ModelError, cuda};
 

@@ -18,8 +18,7 @@ use super::Pipeline;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
 use crate::stage::Facts;
-use crate::yaml;
-use crate::yaml::{Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
+use crate::yaml::{self, Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 
 /// Seed of a pipeline that names none: the notebook's number.
 const SEED: u64 = 37;
