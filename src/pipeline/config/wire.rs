@@ -41,7 +41,7 @@ pub struct PipelineConfig {
     /// Raw tables that stay on the disk once the stages that read them are done; all of them when
     /// left out.
     pub retain: Option<Vec<RawTable>>,
-    /// Inputs that are run, measured and recorded together; when left out, as many as make 256 prompts
+    /// Inputs that are run, measured and recorded together; when left out, as many as make 512 prompts
     /// or about 256 MiB of raw tables.
     pub shard_inputs: Option<NonZeroU32>,
     /// Share of all prompts, 0 to 1, that may be skipped before the run stops; 0.01 when left out.
