@@ -15,8 +15,8 @@ use crate::run_dir::record::Lineage;
 use crate::stage::{Description, Stage};
 use crate::store::hex_sha256;
 
-/// What every result of a run depends on: the model and what it runs on. Also what the run gives to
-/// the stages that ask for it.
+/// What every result of a run depends on: the model and what it runs on. Also what the run provides
+/// to the stages that ask for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ground {
     value: Value,
@@ -29,7 +29,8 @@ pub(crate) struct Ground {
     fractions: Fractions,
 }
 
-/// By stage, the fraction of each scenario's inputs that it takes in.
+/// By stage, the fraction of each scenario's inputs, 0 to 1, that it uses; all of them where none is
+/// given.
 pub(crate) type Fractions = BTreeMap<&'static str, BTreeMap<String, f64>>;
 
 /// The fractions of all stages of a pipeline.
@@ -63,7 +64,7 @@ impl Ground {
 }
 
 impl Ground {
-    /// The fraction of each scenario's inputs that the stage takes in.
+    /// The fraction of each scenario's inputs that the stage uses.
     pub(crate) fn fractions_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
         static ALL: BTreeMap<String, f64> = BTreeMap::new();
         self.fractions.get(stage.kind()).unwrap_or(&ALL)

@@ -9,8 +9,8 @@ use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
 
-/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that its
-/// some forty small files are not what it costs.
+/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
+/// forty or so small files of a shard do not dominate its cost.
 const SHARD_PROMPTS: u64 = 512;
 
 /// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
@@ -36,7 +36,7 @@ pub struct Plan<'p> {
 pub struct ShardPlan {
     /// Its number, from 0, in the names of its files.
     pub part: u32,
-    /// Its prompts: all prompts of an input stand in one shard, one after the other.
+    /// Its prompts: all prompts of an input are in one shard, one after the other.
     pub prompts: Vec<Prompt>,
 }
 
@@ -61,7 +61,7 @@ struct ScenarioPlan<'p> {
     weight: u64,
 }
 
-/// One text that goes in front of (or behind) an input.
+/// One text that goes before (or after) an input.
 #[derive(Debug)]
 struct Framing {
     task: Arc<str>,

@@ -44,8 +44,8 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
     /// Which ONNX Runtime library, threads; provider and precision are the pipeline's.
     pub engine: EngineOptions,
-    /// Whether to hold every file against its hash first, not only its size, and to make anew what
-    /// does not match. Not for a share: it needs the folder alone.
+    /// Whether to compare every file with its hash first, not only with its size, and to make again
+    /// what does not match. Has no effect on a share, which does not have the folder alone.
     pub recheck: bool,
     /// How much of the run to do.
     pub portion: Portion,
@@ -84,7 +84,7 @@ pub struct RunSummary {
 ///
 /// # Errors
 /// When the folder is another pipeline's or in use, the model cannot be opened, or a stage fails.
-/// Whatever happens, no file stands half-written under its final name.
+/// Whatever happens, no file is half-written under its final name.
 pub fn run(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -105,7 +105,7 @@ pub fn run(
         return Ok(nothing_to_do(counts, started, monitor));
     }
     let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
-    // Taken first: a file that changes while it is hashed then has another one later.
+    // Taken first: a file that changes while it is hashed has another stamp later.
     let stamps = recognise::stamps(&pipeline.card);
     let setting =
         Setting { pipeline, options, monitor, resolved: &resolved, store: &store, engine: &engine };
@@ -119,7 +119,7 @@ pub fn run(
     })
 }
 
-/// What a run is done with.
+/// What a run needs.
 #[derive(Clone, Copy)]
 struct Setting<'a> {
     pipeline: &'a Pipeline,
@@ -273,7 +273,7 @@ impl Run<'_> {
         if !is_same || before.is_none_or(|before| before != self.record) {
             self.begin()?;
         }
-        let _presence = store.tell_presence(&format!("share {share}"))?;
+        let _presence = store.announce_presence(&format!("share {share}"))?;
         drop(setting_up);
         self.executor.run_share(self.plan, share)?;
         self.add_counts();
@@ -294,7 +294,7 @@ impl Run<'_> {
         Ok(self.executor.finished(self.plan, &self.record)?)
     }
 
-    /// The run is done, though not seen at a glance: it is the next time.
+    /// The run is done, though it was not recognised quickly; next time it is.
     fn nothing_to_do(mut self, counts: Counts) -> Result<RunSummary, RunError> {
         let Work { store, monitor, .. } = self.executor.work;
         let before = RunRecord::read(store).filter(|before| before.state == State::Finished);

@@ -1,10 +1,10 @@
-//! The quick answer of a finished run, without hashing the model or laying out a prompt.
+//! Recognises a finished run quickly, without hashing the model or laying out a prompt.
 //!
 //! `run.json` carries its own hash, so what it says is what the run wrote when it was done. The run
 //! that is asked for is that one when the pipeline and everything else in the lineage are the same,
-//! the model's files have the sizes, inodes and times of then, and the receipts are those of then,
-//! with every part that they name there in its size. What escapes is a file of the same size that was
-//! altered later: a table is held against its hash by `--recheck` and `aqlens verify`, and a model
+//! the model's files have the sizes, inodes and times that they had then, and the receipts are the
+//! same, with every part that they name present in its size. What escapes is a file of the same size
+//! that was altered later: `--recheck` and `aqlens verify` compare a table with its hash, and a model
 //! file cannot be altered without its time of change (see [`FileStamp`]).
 
 use std::collections::BTreeMap;
@@ -27,8 +27,8 @@ pub(super) fn stamps(card: &ModelCard) -> Option<BTreeMap<String, FileStamp>> {
     card.files.keys().map(String::as_str).chain([CARD]).map(stamp).collect()
 }
 
-/// The counts of the finished run that `store` holds, when it is seen at a glance that it is the one
-/// asked for. `None` says nothing: whoever gets it looks closer.
+/// The counts of the finished run that `store` holds, when it is quickly seen to be the one asked
+/// for. `None` decides nothing: the caller looks closer.
 ///
 /// # Errors
 /// When there is no usable ONNX Runtime.

@@ -30,7 +30,7 @@ pub(super) struct Look<'a> {
     store: &'a Store,
     found: Verification,
     record: Option<RunRecord>,
-    /// Receipts that are whole and, as far as the plan can be had, hold.
+    /// Receipts that are whole and, as far as the plan is known, hold.
     receipts: BTreeMap<Key, Receipt>,
     /// Sound receipts of other work than the recorded plan's. A run of another state of the
     /// pipeline, which `run.json` does not record yet, may hold them.
@@ -52,9 +52,9 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What the recorded plan says of the folder.
+    /// What is wrong with the folder by the recorded plan.
     pub(super) fn by_plan(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
-        self.hold_plan()?;
+        self.check_plan()?;
         self.finish(monitor)
     }
 
@@ -63,13 +63,13 @@ impl<'a> Look<'a> {
         mut self,
         monitor: &dyn Monitor,
     ) -> Result<Verification, VerifyError> {
-        self.hold_plan()?;
+        self.check_plan()?;
         let set_aside = std::mem::take(&mut self.set_aside);
         self.hash_files(&set_aside.iter().collect::<Vec<_>>(), monitor)?;
         self.finish(monitor)
     }
 
-    fn hold_plan(&mut self) -> Result<(), VerifyError> {
+    fn check_plan(&mut self) -> Result<(), VerifyError> {
         self.read_record();
         let pipeline = self.read_pipeline();
         let steps = match &pipeline {
@@ -78,7 +78,7 @@ impl<'a> Look<'a> {
         };
         self.read_receipts(steps.as_ref())?;
         if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
-            self.hold_receipts(steps, &record)?;
+            self.check_receipts(steps, &record)?;
         }
         Ok(())
     }
@@ -119,7 +119,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The pipeline of the run, if it is to be had.
+    /// The pipeline of the run, if it can be loaded.
     fn read_pipeline(&mut self) -> Option<Pipeline> {
         let name = layout::PIPELINE;
         let bytes = match self.store.read(name) {
@@ -142,7 +142,7 @@ impl<'a> Look<'a> {
         }
         let version = lineage.aqlens.clone();
         self.sound(bytes.len() as u64);
-        let unchecked = "whether each receipt belongs to this run was not looked at";
+        let unchecked = "whether each receipt belongs to this run was not checked";
         if version != env!("CARGO_PKG_VERSION") {
             self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
             return None;
@@ -152,8 +152,8 @@ impl<'a> Look<'a> {
         if pipeline.is_none() {
             let path = path.display();
             self.found.notes.push(format!(
-                "{unchecked}: the pipeline's model or input files are not as they were (`aqlens \
-                 check {path}` names them)"
+                "{unchecked}: the pipeline's model or input files have changed (`aqlens check \
+                 {path}` names them)"
             ));
         }
         pipeline
@@ -194,8 +194,8 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Holds receipts against the plan: which there must be, and with what fingerprint.
-    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
+    /// Compares the receipts with the plan: which there must be, and with what fingerprint.
+    fn check_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
         let ground = Ground::new(&record.lineage, steps.pipeline, steps.fractions.clone());
         let mut ledger = Ledger::new(self.store, ground, &record.retain);
@@ -250,7 +250,7 @@ impl<'a> Look<'a> {
         let store = self.store;
         let retain = self.record.as_ref().map(|record| &record.retain);
         let may_be_gone = |file: &str| {
-            // Without a record nobody knows what was to be retained.
+            // Without a record it is not known what should be retained.
             !store.exists(file)
                 && retain.map_or_else(
                     || is_released(&BTreeSet::new(), file),

@@ -1,9 +1,9 @@
 //! Whether a run directory is still what its run wrote.
 //!
 //! Every file that a receipt names is hashed. Receipts and `run.json` carry their own hash,
-//! `pipeline.yml` is held against the lineage. Where that pipeline can still be loaded, the plan
-//! tells which receipts there must be and what fingerprint each must have, so that a sound receipt
-//! of some other run is seen too. It writes nothing.
+//! `pipeline.yml` is compared with the lineage. Where that pipeline can still be loaded, the plan says
+//! which receipts there must be and what fingerprint each must have, so that a sound receipt of some
+//! other run is found too. It writes nothing.
 
 mod inspect;
 mod look;
@@ -26,7 +26,7 @@ pub enum Wrong {
     Truncated,
     /// Its content is not what was written.
     Altered,
-    /// It is there and does not belong to this run.
+    /// It exists and does not belong to this run.
     Foreign,
     /// The system cannot read it.
     Unreadable,
@@ -56,7 +56,7 @@ pub struct Finding {
     pub why: String,
     /// The receipt that names the file, when it is one that a stage wrote.
     pub receipt: Option<String>,
-    /// Whether running the pipeline again puts it right; otherwise a person must move it away.
+    /// Whether running the pipeline again repairs it; otherwise a person must move it away.
     pub run_repairs: bool,
 }
 
@@ -104,7 +104,7 @@ pub enum VerifyError {
     Interrupted,
 }
 
-/// Holds every file of the run directory `root` against what is recorded of it; writes nothing.
+/// Compares every file of the run directory `root` with what is recorded about it; writes nothing.
 ///
 /// # Errors
 /// When `root` holds no run, a process is working on it, or a folder cannot be listed. A file that
@@ -113,7 +113,7 @@ pub fn verify(root: &Path, monitor: &dyn Monitor) -> Result<Verification, Verify
     let run = RunDir::open(root)?;
     run.store().check_unlocked()?;
     let found = Look::new(&run).by_plan(monitor)?;
-    // A run that began meanwhile has been seen half-way: its files are no findings.
+    // A run that began meanwhile was seen half-way: its files are not findings.
     run.store().check_unlocked()?;
     Ok(found)
 }

@@ -21,7 +21,7 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
-/// The line, counted from 1, that a byte stands in.
+/// The line, counted from 1, that a byte is in.
 pub fn line_of(bytes: &[u8], offset: usize) -> usize {
     bytes[..offset].split(|byte| *byte == b'\n').count()
 }
@@ -29,7 +29,7 @@ pub fn line_of(bytes: &[u8], offset: usize) -> usize {
 /// What people write for a word of ours that is spelt quite otherwise.
 const MEANT: [(&str, &str); 3] = [("gpu", "cuda"), ("nvidia", "cuda"), ("processor", "cpu")];
 
-/// The known word nearest to a misspelt one, when it is near enough to be meant.
+/// The known word nearest to a misspelt one, when it is near enough.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > QUOTED {
         return None;

@@ -1,8 +1,9 @@
 //! Representational similarity analysis: do two sides rank the distances between inputs alike?
 //!
-//! A table of dissimilarities (RDM) holds `1 - Pearson(x_i, x_j)` for every pair of rows; two tables are compared by Spearman's correlation over the n(n-1)/2 pairs, ties sharing
-//! their average rank (Kriegeskorte, Mur and Bandettini 2008). Cosine of whitened squared-Euclid
-//! tables would be biased CKA under another name, so it is not here.
+//! A table of dissimilarities (RDM) holds `1 - Pearson(x_i, x_j)` for every pair of rows; two
+//! tables are compared by Spearman's correlation over the n(n-1)/2 pairs, ties sharing their average
+//! rank (Kriegeskorte, Mur and Bandettini 2008). Cosine of whitened squared-Euclid tables would be
+//! biased CKA under another name, so it is not here.
 
 use super::{LEAST_ROWS, Symmetric, wide};
 use crate::math::Undefined;

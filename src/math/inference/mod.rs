@@ -71,8 +71,8 @@ impl PermutationTest {
         share_at_least(self.observed, &self.draws, self.exact)
     }
 
-    /// How many exchanges are counted, the identity among them: 1 over this is the smallest p that they
-    /// can give.
+    /// How many exchanges are counted, the identity among them: 1 over this is the smallest p that
+    /// they can give.
     pub fn count(&self) -> usize {
         self.draws.len() + usize::from(!self.exact)
     }

@@ -264,7 +264,7 @@ fn a_massive_dimension_hides_nothing_once_it_is_scaled() {
     assert_ne!(draws(&tests[1]), draws(&tests[0]));
 }
 
-/// Sorting wordings anew by their distances orders the ways as F against wordings does.
+/// Sorting wordings again by their distances orders the ways as F against wordings does.
 #[test]
 fn sorting_wordings_by_distance_is_the_test_of_f() {
     let inputs = noise(9, 4, 6, 3);

@@ -32,7 +32,7 @@ pub struct PipelineConfig {
     /// What to do with the prompts, in this order.
     #[schemars(with = "Vec<StageConfig>")]
     pub stages: Option<IgnoredAny>,
-    /// What to run the model on; `auto` takes the GPU when it can be had.
+    /// What to run the model on; `auto` takes the GPU when one can be used.
     #[serde(default)]
     pub provider: ProviderChoice,
     /// Whether the GPU may round matrix products to TF32: faster, and about three digits less.
@@ -75,7 +75,7 @@ pub struct ScenarioConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ControlsConfig {
     /// A prefix that asks for nothing: `auto` makes one as long as the task; any other text is taken
-    /// as it stands.
+    /// as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neutral: Option<String>,
     /// The task's own words in an order drawn by the seed.
