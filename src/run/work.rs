@@ -31,7 +31,7 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// The context in which a stage works on `part`, which has `prompts`; `fractions` as in
-    /// [`Context::shares`].
+    /// [`Context::fractions`].
     pub(super) fn context<'c>(
         &self,
         part: u32,
@@ -47,7 +47,7 @@ impl<'a> Work<'a> {
             part,
             shards: self.shards,
             prompts,
-            shares: fractions,
+            fractions,
             layers: &self.pipeline.layers,
             seed: self.pipeline.seed,
             card: &self.pipeline.card,
@@ -80,24 +80,7 @@ impl<'a> Work<'a> {
         }
         Ok((made, effort))
     }
-}
 
-/// The error of a stage, with its name and place.
-pub(super) fn failed(stage: &dyn Stage, part: u32, source: StageError) -> RunError {
-    match source {
-        StageError::Interrupted => RunError::Interrupted,
-        source => RunError::Stage { stage: stage.kind(), scope: stage.scope(), part, source },
-    }
-}
-
-/// A stage whose model part is done.
-pub(super) struct Begun<'a, Step> {
-    pub(super) stage: &'a dyn Stage,
-    pub(super) step: Step,
-    pub(super) effort: Effort,
-}
-
-impl Work<'_> {
     /// Waits until no other process has the piece.
     ///
     /// # Errors
@@ -113,6 +96,21 @@ impl Work<'_> {
             thread::sleep(AGAIN);
         }
     }
+}
+
+/// The error of a stage, with its name and place.
+pub(super) fn failed(stage: &dyn Stage, part: u32, source: StageError) -> RunError {
+    match source {
+        StageError::Interrupted => RunError::Interrupted,
+        source => RunError::Stage { stage: stage.kind(), scope: stage.scope(), part, source },
+    }
+}
+
+/// A stage whose model part is done.
+pub(super) struct Begun<'a, Step> {
+    pub(super) stage: &'a dyn Stage,
+    pub(super) step: Step,
+    pub(super) effort: Effort,
 }
 
 /// A shard on its way from the plan over the model to its tables.
