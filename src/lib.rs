@@ -2,27 +2,30 @@
 //! task around it changes.
 //!
 //! ```text
-//! pipeline.yml -> check -> plan: scenario x input x task -> prompts -> shards of whole inputs
-//!    each shard:  extract (ONNX Runtime)           -> prompts, activations, attention, logits
-//!                 similarity | attention | tokens  -> their tables
-//!    all shards:  divergence -> summary -> report
+//! pipeline.yml -> pipeline (yaml, model): scenario x input x task -> prompts -> shards of inputs
+//!   each shard -> stages (stage): extract runs the model -> prompts, activations, attention, logits
+//!                 similarity, attention, tokens, ...     -> their tables and receipts (table)
+//!   all shards -> stages: divergence, effect, ...        -> summary.json, report.html (render)
+//!                 all of them files of one folder (run_dir, store)
+//!
+//! run does what ledger does not find done; verify compares the files with their receipts
 //! ```
 //!
-//! The modules stand in layers, lowest first; a module uses only modules declared above it (a test
-//! reads this file and enforces it), and no two files import each other:
+//! The modules form layers, lowest first; a module uses only modules declared above it (a test reads
+//! this file and enforces it), and no two files import each other:
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`prompt`], [`monitor`], [`math`] | keys and prompts, progress events, pure numerics |
+//! | 0 | [`prompt`], [`monitor`], [`math`] | prompts and their keys, progress events, pure numerics |
 //! | 1 | [`store`], [`yaml`] | files that appear whole; YAML text, spans and problems |
 //! | 2 | [`model`] | model folder, tokenizer, ONNX Runtime |
 //! | 3 | [`run_dir`] | a run directory: its names, record, receipts, summary |
 //! | 4 | [`table`], [`render`] | every table's columns, its reader and writer; SVG and HTML |
 //! | 5 | [`stage`] | what a stage is, and the tools that stages share |
-//! | 6 | [`stages`] | one file or folder a stage, and the one list of them |
+//! | 6 | [`stages`] | one file or folder for each stage, and the one list of them |
 //! | 7 | [`pipeline`] | what is to be done: configuration, inputs, plan |
 //! | 8 | [`ledger`], [`verify`] | what is done: receipts compared with the plan, files with receipts |
-//! | 9 | [`run`] | does what is not done |
+//! | 9 | [`run`] | does what is not done yet, shard after shard |
 //! | 10 | [`cli`] | the command line and the terminal |
 
 #![forbid(unsafe_code)]

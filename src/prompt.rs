@@ -59,7 +59,7 @@ impl Role {
     /// The controls: every role but the task's own, in the order of their prompts.
     pub const CONTROLS: [Self; 3] = [Self::Neutral, Self::Scrambled, Self::OtherInput];
 
-    /// What stands in `wording` for the control of a task; its wordings count from 0.
+    /// The value of `wording` for the control of a task; its wordings count from 0.
     ///
     /// # Panics
     /// For [`Role::Task`], whose wordings are many.

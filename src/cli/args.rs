@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
 
 /// Does the same input become something else inside a language model when the task around it
 /// changes?

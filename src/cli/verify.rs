@@ -7,13 +7,13 @@ use super::args::VerifyArgs;
 use super::{CliError, Exit};
 use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
-use crate::run_dir::layout;
 use crate::run_dir::record::State;
+use crate::run_dir::{OpenError, layout};
 use crate::verify::{Finding, Verification, VerifyError, Wrong, verify};
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
-        VerifyError::NoRun { .. } => CliError::Wrong(format!("error: {error}")),
+        VerifyError::Open(OpenError::NoRun { .. }) => CliError::Wrong(format!("error: {error}")),
         _ => CliError::failed(&error),
     })?;
     print(&args.run, &found)?;

@@ -15,8 +15,8 @@ use crate::run_dir::record::Lineage;
 use crate::stage::{Description, Stage};
 use crate::store::hex_sha256;
 
-/// What every result of a run depends on: the model and what it runs on. Also what the run gives to
-/// the stages that ask for it.
+/// What every result of a run depends on: the model and what it runs on. Also what the run provides
+/// to the stages that ask for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Ground {
     value: Value,
@@ -26,20 +26,21 @@ pub(crate) struct Ground {
     head: Option<String>,
     /// What the report shows of the run's origin.
     lineage: Value,
-    shares: Shares,
+    fractions: Fractions,
 }
 
-/// By stage, the share of each scenario's inputs that it takes in.
-pub(crate) type Shares = BTreeMap<&'static str, BTreeMap<String, f64>>;
+/// By stage, the fraction of each scenario's inputs, 0 to 1, that it uses; all of them where none is
+/// given.
+pub(crate) type Fractions = BTreeMap<&'static str, BTreeMap<String, f64>>;
 
-/// The shares of all stages of a pipeline.
-pub(crate) fn shares(pipeline: &Pipeline, plan: &Plan<'_>) -> Shares {
+/// The fractions of all stages of a pipeline.
+pub(crate) fn fractions(pipeline: &Pipeline, plan: &Plan<'_>) -> Fractions {
     let stages = pipeline.stages.iter();
-    stages.map(|stage| (stage.kind(), plan.shares(stage.max_inputs()))).collect()
+    stages.map(|stage| (stage.kind(), plan.fractions(stage.max_inputs()))).collect()
 }
 
 impl Ground {
-    pub(crate) fn new(lineage: &Lineage, pipeline: &Pipeline, shares: Shares) -> Self {
+    pub(crate) fn new(lineage: &Lineage, pipeline: &Pipeline, fractions: Fractions) -> Self {
         let card = &pipeline.card;
         // The thread count is left out: it is recorded in run.json, and asking for another one must
         // not redo a finished run.
@@ -57,16 +58,16 @@ impl Ground {
             seed: pipeline.seed,
             head: card.head_sha256(),
             lineage: serde_json::to_value(lineage).expect("a lineage serialises"),
-            shares,
+            fractions,
         }
     }
 }
 
 impl Ground {
-    /// The share of each scenario's inputs that the stage takes in.
-    pub(crate) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+    /// The fraction of each scenario's inputs that the stage uses.
+    pub(crate) fn fractions_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
         static ALL: BTreeMap<String, f64> = BTreeMap::new();
-        self.shares.get(stage.kind()).unwrap_or(&ALL)
+        self.fractions.get(stage.kind()).unwrap_or(&ALL)
     }
 }
 
@@ -115,7 +116,7 @@ pub(crate) fn fingerprint(
         "lineage": lineage,
         "writes": tables(writes),
         "prompts": prompts,
-        "shares": ground.shares_of(stage),
+        "shares": ground.fractions_of(stage),
         "reads": reads,
     });
     hex_sha256(all.to_string().as_bytes())

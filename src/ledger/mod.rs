@@ -1,4 +1,4 @@
-//! What is done: receipts held against the fingerprints of the present plan.
+//! What is done: receipts compared with the fingerprints of the present plan.
 
 pub(crate) mod closing;
 pub(crate) mod fingerprint;
@@ -10,14 +10,12 @@ use std::sync::Arc;
 use self::closing::Closing;
 use self::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
-use crate::run_dir::layout;
-use crate::run_dir::layout::Place;
+use crate::run_dir::layout::{self, Place};
 use crate::run_dir::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::stage::{Outcome, Scope, Stage};
 use crate::store::{PieceLock, Store, StoreError, hex_sha256};
-use crate::table::Table;
-use crate::table::TableError;
 use crate::table::schema::{ALL, RAW};
+use crate::table::{Table, TableError};
 
 /// The receipts of a run directory as this process found and made them.
 #[derive(Debug)]
@@ -33,14 +31,15 @@ pub(crate) struct Ledger<'a> {
     held: BTreeMap<String, String>,
     /// Tables that were written before all shards: every shard reads their one part.
     whole: BTreeSet<&'static str>,
-    /// Receipts that name raw tables which are to be deleted, and so wait until those are.
+    /// Receipts that name raw tables which will be deleted; they are written when those are gone.
     held_back: Vec<Receipt>,
+    /// Of all receipts that hold.
     total: Total,
-    /// Likewise, of what this process did.
+    /// Of those that this process wrote.
     done: Total,
 }
 
-/// What receipts say, summed.
+/// The sums over some receipts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Total {
     pub(crate) skipped: u64,
@@ -101,7 +100,7 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Forgets what a look at the receipts gathered, before the work begins.
+    /// Forgets what looking at the receipts gathered, before the work begins.
     pub(crate) fn begin(&mut self) {
         self.parts.clear();
         self.known.clear();
@@ -110,12 +109,12 @@ impl<'a> Ledger<'a> {
         self.total = Total::default();
     }
 
-    /// What all receipts that hold say together.
+    /// The sums over all receipts that hold.
     pub(crate) fn total(&self) -> &Total {
         &self.total
     }
 
-    /// What the receipts say together that this process wrote.
+    /// The sums over the receipts that this process wrote.
     pub(crate) fn done(&self) -> &Total {
         &self.done
     }
@@ -125,9 +124,9 @@ impl<'a> Ledger<'a> {
         receipts_sha256(&self.held)
     }
 
-    /// The share of each scenario's inputs that the stage takes in.
-    pub(crate) fn shares_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
-        self.ground.shares_of(stage)
+    /// The fraction of each scenario's inputs that the stage uses.
+    pub(crate) fn fractions_of(&self, stage: &dyn Stage) -> &BTreeMap<String, f64> {
+        self.ground.fractions_of(stage)
     }
 
     /// Numbers of the parts of a table with one part a shard that hold rows, ascending.
@@ -147,7 +146,7 @@ impl<'a> Ledger<'a> {
     fn reads(&self, stage: &dyn Stage, part: u32) -> Vec<&PartStats> {
         let tables = stage.description().may_read();
         let names: BTreeSet<&'static str> = tables.map(|table| table.name).collect();
-        // Not all parts: there are as many as shards, and every shard asks.
+        // Only these, not all parts: there are as many as shards, and this is asked for each.
         let of_table = |name: &'static str| {
             let all = stage.scope() == Scope::Run || self.whole.contains(name);
             let parts =
@@ -170,7 +169,7 @@ impl<'a> Ledger<'a> {
         })
     }
 
-    /// Takes over the receipt of a stage if it holds; released raw tables need not be there.
+    /// Takes over the receipt of a stage if it holds; released raw tables may be missing.
     pub(crate) fn reuse(&mut self, stage: &dyn Stage, part: u32, fingerprint: &str) -> bool {
         let Some(receipt) = Receipt::read(self.store, stage.kind(), part) else { return false };
         let required = |p: &PartStats| !self.is_released(&p.file.path);
@@ -225,14 +224,14 @@ impl<'a> Ledger<'a> {
         redo.map(|stage| stage.kind()).collect()
     }
 
-    /// Removes a stage's receipt before its parts are written anew, so that a crash in between
+    /// Removes a stage's receipt before its parts are written again, so that a crash in between
     /// leaves no receipt beside parts that it does not describe.
     pub(crate) fn withdraw(&self, stage: &dyn Stage, part: u32) -> Result<(), StoreError> {
         self.store.remove(&Receipt::file(stage.kind(), part))
     }
 
     /// Writes the receipt of finished work, or holds it back until [`Self::closing`] when it names raw
-    /// tables that go.
+    /// tables that will be deleted.
     pub(crate) fn record(
         &mut self,
         stage: &dyn Stage,
@@ -266,7 +265,7 @@ impl<'a> Ledger<'a> {
     }
 
     /// What is left to do for a shard whose stages are done: its raw tables that the pipeline does not
-    /// retain go, and the system forgets the others.
+    /// retain are deleted, and the system forgets the others.
     pub(crate) fn closing(&mut self, part: u32, piece: Option<PieceLock>) -> Closing {
         let parts_of =
             |table: &Table| self.parts.get(&(table.name, part)).map_or(&[][..], Vec::as_slice);
@@ -276,10 +275,11 @@ impl<'a> Ledger<'a> {
         Closing { store: self.store.clone(), released, retained, held_back, piece }
     }
 
-    /// Keeps what a shard has so far, its raw tables among it, when it is not finished now.
+    /// Keeps what a shard has so far, its raw tables included, when it is not finished now.
     pub(crate) fn keep(&mut self) {
         for receipt in self.held_back.drain(..) {
-            // The run has failed already, which is told; without the receipt its stage is done again.
+            // The run has already failed, and that is reported; without the receipt the stage is done
+            // again.
             let _ = receipt.write(self.store);
         }
         let _ = Receipt::settle(self.store);
@@ -287,7 +287,7 @@ impl<'a> Ledger<'a> {
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
     /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone
-    /// what `later` stages, which have not run yet, are going to hold against their receipts.
+    /// what `later` stages, which have not run yet, are going to compare with their receipts.
     pub(crate) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
         let is_later = |name: &str| {
             later
@@ -320,7 +320,7 @@ pub(crate) fn is_released(retain: &BTreeSet<String>, path: &str) -> bool {
         .is_some_and(|name| RAW.iter().any(|table| table.name == name) && !retain.contains(name))
 }
 
-/// The files of a run directory that stages make, and whatever else lies in their folders.
+/// The files of a run directory that stages make, and whatever else is in their folders.
 pub(crate) fn made_files(store: &Store) -> Result<Vec<String>, StoreError> {
     let mut files = store.walk(layout::TABLES)?;
     files.extend(store.walk(layout::RECEIPTS)?);

@@ -46,7 +46,7 @@ fn significant(test: &PermutationTest) -> bool {
 }
 
 /// Differences of `n` inputs around `effect`: a skewed distribution made even, as a difference of two
-/// dissimilarities is when nothing tells them apart.
+/// dissimilarities is when nothing distinguishes them.
 fn differences(seed: u64, n: usize, effect: f64) -> Vec<f64> {
     let mut stream = Stream::new(seed, "differences", 0);
     let mut skewed = || stream.normal().exp();
@@ -130,7 +130,7 @@ fn flipping_signs_keeps_its_level() {
 /// Wordings differ, the same way on all inputs, and tasks do not differ more than they: the case
 /// that a test within inputs takes for an effect of the task.
 #[test]
-fn sorting_wordings_anew_keeps_its_level_where_wordings_differ() {
+fn sorting_wordings_again_keeps_its_level_where_wordings_differ() {
     keeps_its_level("wordings, all counted", |seed| wordings_found(seed, [6, 3, 3], 0.0));
     keeps_its_level("wordings, drawn", |seed| wordings_found(seed, [6, 5, 3], 0.0));
     let within = found(|seed| {

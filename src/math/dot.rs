@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn each_norm_is_raised_to_the_floor_by_itself() {
-        // ‖a‖ = 1e-9 counts as 1e-8, ‖b‖ = 2 as it is: torch gives 2e-9 / (1e-8 · 2).
+        // ‖a‖ = 1e-9 counts as 1e-8, ‖b‖ = 2 counts as 2: torch gives 2e-9 / (1e-8 · 2).
         let value = cosine(2e-9, 1e-18, 4.0).unwrap();
         assert!((value - 0.1).abs() < 1e-12, "{value}");
     }

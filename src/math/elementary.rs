@@ -25,15 +25,15 @@ pub(super) fn ln_each(values: &mut [f64]) {
     });
 }
 
-/// Puts `of` of each number in its place; `spare` stands in for those that the last four lack.
+/// Replaces each number by `of` of it; `filler` completes the last four.
 #[inline]
-fn four_by_four(values: &mut [f64], spare: f64, of: impl Fn(f64x4) -> f64x4) {
+fn four_by_four(values: &mut [f64], filler: f64, of: impl Fn(f64x4) -> f64x4) {
     let (fours, rest) = values.as_chunks_mut();
     for four in fours {
         *four = of(f64x4::from(*four)).to_array();
     }
     if !rest.is_empty() {
-        let mut four = [spare; 4];
+        let mut four = [filler; 4];
         four[..rest.len()].copy_from_slice(rest);
         let found = of(f64x4::from(four)).to_array();
         rest.copy_from_slice(&found[..rest.len()]);
@@ -58,7 +58,7 @@ mod tests {
         value[0]
     }
 
-    /// Within so many units in the last place of a value.
+    /// Within that many units in the last place of a value.
     fn near(found: f64, expected: f64, units: f64) -> bool {
         (found - expected).abs() <= units * f64::EPSILON * expected.abs().max(f64::MIN_POSITIVE)
     }

@@ -1,6 +1,6 @@
 //! Rank-biased overlap: how far two rankings agree, the first places counting most.
 //!
-//! With `X_d` the number of names shared by the first d places of both, and a reader who goes on to
+//! With `X_d` the number of names shared by the first d places of both, and a reader who continues to
 //! the next place with probability p:
 //!
 //! ```text
@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Two lists that end at place k leave the rest unknown. `minimum` supposes that nothing further is
-//! shared, `minimum + residual` that everything is, `extrapolated` that the agreement stays as it is
+//! shared, `minimum + residual` that everything is, `extrapolated` that the agreement stays what it is
 //! at place k. Webber, Moffat and Zobel 2010, equations 11, 30 and 32.
 
 use std::collections::BTreeSet;

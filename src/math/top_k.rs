@@ -25,12 +25,12 @@ pub fn top_k<T: PartialOrd + Copy>(values: &[T], k: usize) -> Vec<usize> {
         };
         let mut least = cut(&mut best);
         for (number, block) in values[k..].chunks(BLOCK).enumerate() {
-            // Counted, and not looked for: that goes over several at once.
+            // Counted, not searched for: counting takes several values at once.
             if block.iter().map(|value| u32::from(*value > least)).sum::<u32>() == 0 {
                 continue;
             }
             let places = k + number * BLOCK..;
-            // What is equal to the least stands behind it.
+            // What equals the least comes after it.
             let larger = places.zip(block).filter(|(_, value)| **value > least);
             best.extend(larger.map(|(place, _)| place));
             if best.len() >= 2 * k.max(BLOCK) {

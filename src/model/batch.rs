@@ -1,6 +1,6 @@
 //! Prompts into padded batches.
 //!
-//! Prompts of like length run together, so little is computed for padding, and a batch holds at
+//! Prompts of similar length run together, so little is computed for padding, and a batch holds at
 //! most a budget of padded tokens, so memory is bounded. Padding is on the right only, and the mask
 //! comes from lengths, never from token ids: GPT-2's padding token is also a token of texts.
 
@@ -18,10 +18,10 @@ pub struct Prefixes {
     pub keys_values: Vec<Vec<f32>>,
 }
 
-/// What stands before the rows of a batch.
+/// What comes before the rows of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Past {
-    /// Those that the rows choose from.
+    /// The prefixes that the rows choose from.
     pub prefixes: Arc<Prefixes>,
     /// For each row, which one it has.
     pub of: Vec<i64>,
@@ -42,7 +42,7 @@ pub fn cpu_budget(d_model: usize) -> usize {
 /// Padded tokens a batch on a GPU, which needs more work at once to be busy.
 pub const CUDA_BUDGET: usize = 8192;
 
-/// Keys that a batch holds for each padded token of its budget, where tokens stand before its rows:
+/// Keys that a batch holds for each padded token of its budget, where tokens come before its rows:
 /// each row has its own copy of their keys and values.
 const KEYS_PER_TOKEN: usize = 8;
 
@@ -51,7 +51,7 @@ const KEYS_PER_TOKEN: usize = 8;
 pub(super) const CALL_TOKENS: usize = 24;
 
 /// Groups prompts by length, longest first, ties by index, so that no batch holds more than
-/// `budget` padded tokens; a prompt longer than that runs alone. Before each row stand `past` tokens
+/// `budget` padded tokens; a prompt longer than that runs alone. Before each row come `past` tokens
 /// that were computed already. Gives indices into `lengths`.
 ///
 /// Of all such groupings it is the cheapest, padding and calls counted: batches end where lengths do.
@@ -62,7 +62,7 @@ pub fn plan_batches(lengths: &[usize], past: usize, budget: usize) -> Vec<Vec<us
     let fits = |rows: usize, length: usize| {
         rows * length <= budget && rows * (past + length) <= budget.saturating_mul(KEYS_PER_TOKEN)
     };
-    // For the first prompts of that order, so many: what they cost, and where their last batch begins.
+    // For the first n prompts of that order: what they cost, and where their last batch begins.
     let mut cheapest = vec![(0, 0)];
     for end in 1..=order.len() {
         let ending_there = (0..end).rev().map(|start| (start, end - start, lengths[order[start]]));
@@ -97,7 +97,7 @@ pub struct Batch {
     pub ids: Vec<i64>,
     /// `[rows, seq]`: 1 for a real token, 0 for padding.
     pub mask: Vec<i64>,
-    /// What stands before the rows, whose tokens then go on after it.
+    /// What comes before the rows, whose tokens then follow it.
     pub past: Option<Past>,
 }
 
@@ -121,7 +121,7 @@ impl Batch {
         Self { rows: rows.to_vec(), lengths, seq, ids, mask, past: None }
     }
 
-    /// How many tokens its prompts have, those that stand before its rows among them.
+    /// How many tokens its prompts have, including those before its rows.
     pub fn tokens(&self) -> usize {
         let before = self.past.iter().flat_map(|past| &past.lengths).sum::<i64>();
         self.lengths.iter().sum::<usize>() + before as usize

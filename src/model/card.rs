@@ -1,4 +1,4 @@
-//! `model.json`: what a model folder says of itself.
+//! `model.json`: what a model folder says about itself.
 //!
 //! The exporter writes it beside the graph: the model's shape, the hash of every file, and a probe,
 //! reference values from PyTorch that the graph must reproduce before it is used.
@@ -48,7 +48,8 @@ pub struct ModelCard {
     pub exporter: BTreeMap<String, serde_json::Value>,
     /// What the graph must compute.
     pub probe: Probe,
-    /// Whether the files were found to be the exported ones; held by who hashes them, shared by clones.
+    /// Whether the files were found to be the exported ones; locked while they are hashed, shared by
+    /// clones.
     verified: Arc<Mutex<bool>>,
 }
 
@@ -77,7 +78,7 @@ pub struct FileFacts {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireCard {
-    /// Checked by [`Kind`] first, so that a newer card is not called a broken one.
+    /// Checked by [`Kind`] first, so that a newer card is not reported as a broken one.
     #[serde(rename = "format")]
     _format: u32,
     #[serde(rename = "family")]
@@ -104,7 +105,7 @@ impl ModelCard {
     /// Reads and validates `folder/model.json`; opens no other file.
     ///
     /// # Errors
-    /// When the folder or its `model.json` is missing, or says something that cannot be.
+    /// When the folder or its `model.json` is missing, or says something impossible.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         if !folder.is_dir() {
             return Err(ModelError::NoFolder { path: folder.to_owned() });
@@ -136,7 +137,7 @@ impl ModelCard {
     /// succeeded once, it does not read them again.
     ///
     /// # Errors
-    /// Names the first file, in the order of names, that is missing or another.
+    /// Names the first file, in the order of names, that is missing or different.
     pub fn verify_files(&self) -> Result<(), ModelError> {
         let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
         if *verified {

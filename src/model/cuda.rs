@@ -1,4 +1,4 @@
-//! What CUDA needs beside ONNX Runtime, and what to say when it is not there.
+//! What CUDA needs beside ONNX Runtime, and what to say when that is missing.
 
 use std::path::{Path, PathBuf};
 
@@ -68,8 +68,8 @@ pub(super) fn not_started(words: &str) -> ModelError {
 /// What an error of ONNX Runtime says, less the place in its source and its code:
 /// `/src/x.cc:12 f() [ONNXRuntimeError] : 1 : FAIL : words`.
 fn plain(words: &str) -> &str {
-    let told = words.split_once("[ONNXRuntimeError]").map(|(_, rest)| rest);
-    told.and_then(|rest| rest.splitn(4, " : ").nth(3)).unwrap_or(words).trim()
+    let said = words.split_once("[ONNXRuntimeError]").map(|(_, rest)| rest);
+    said.and_then(|rest| rest.splitn(4, " : ").nth(3)).unwrap_or(words).trim()
 }
 
 /// The file that the system's loader did not find.
@@ -104,8 +104,8 @@ mod tests {
     fn other_words_are_told_as_they_are_without_their_place() {
         let words = "a.cc:1 f() [ONNXRuntimeError] : 1 : FAIL : CUDA failure 100: no device\n";
         let message = not_started(words).to_string();
-        assert!(message.contains("had: CUDA failure 100: no device; check"), "{message}");
-        assert!(not_started("odd").to_string().contains("had: odd;"));
+        assert!(message.contains("available: CUDA failure 100: no device; check"), "{message}");
+        assert!(not_started("odd").to_string().contains("available: odd;"));
     }
 
     #[test]

@@ -8,8 +8,7 @@ use std::thread;
 
 use super::backend::{Backend, HeadBackend, Take, Wanted};
 use super::options::{EngineFacts, EngineOptions, Provider};
-use super::sessions;
-use super::sessions::Sessions;
+use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
 
 /// Most scores that one call of the head should give: 64 MiB of them.
@@ -54,8 +53,8 @@ impl Engine {
         Self { model, calls: AtomicU64::new(0), head_calls: AtomicU64::new(0) }
     }
 
-    /// The same open model under a count of its own, which begins at zero: tells what one piece of
-    /// work asked of the model while others use it too.
+    /// The same open model with a separate count, which begins at zero: how often one piece of work
+    /// called the model while others use it too.
     #[must_use]
     pub fn counted(&self) -> Self {
         Self::of(Arc::clone(&self.model))
@@ -86,7 +85,7 @@ impl Engine {
     /// What the graph runs with. Finds and loads the runtime's library, but not the graph.
     ///
     /// # Errors
-    /// When there is no usable ONNX Runtime, or the GPU that was asked for cannot be had.
+    /// When there is no usable ONNX Runtime, or the GPU that was asked for is not available.
     pub fn facts(&self) -> Result<&EngineFacts, ModelError> {
         if let Some(facts) = self.model.facts.get() {
             return Ok(facts);
@@ -106,7 +105,7 @@ impl Engine {
         })
     }
 
-    /// How far the numbers of one prompt may lie apart when it ran twice, beside other prompts.
+    /// How far apart the numbers of one prompt may be when it ran twice, beside other prompts.
     ///
     /// # Errors
     /// As [`Engine::facts`].

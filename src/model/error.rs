@@ -1,4 +1,4 @@
-//! What can go wrong with a model, in words for somebody who has never seen this code.
+//! What can go wrong with a model, in words for a reader who has never seen this code.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ pub enum ModelError {
     },
     /// The folder is there, but was not made by the exporter.
     #[error(
-        "{} is no model folder: it has no model.json; make one with `python export/export.py \
+        "{} is not a model folder: it has no model.json; make one with `python export/export.py \
          MODEL --out DIR`",
         path.display()
     )]
@@ -30,7 +30,7 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
-    /// `model.json` says something that cannot be.
+    /// `model.json` says something impossible.
     #[error("{} {problem}; re-export with `python export/export.py`", path.display())]
     Card {
         /// The `model.json`.
@@ -67,7 +67,7 @@ pub enum ModelError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's own words.
+        /// What the system says.
         #[source]
         source: io::Error,
     },
@@ -102,20 +102,20 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The pipeline asks for a GPU that cannot be had.
-    #[error("provider 'cuda' cannot be had: {problem}; {help}, or set `provider: cpu`")]
+    /// The pipeline asks for a GPU that is not available.
+    #[error("provider 'cuda' is not available: {problem}; {help}, or set `provider: cpu`")]
     NoCuda {
         /// What is missing.
         problem: String,
         /// What to install or do.
         help: &'static str,
     },
-    /// ONNX Runtime does not take the graph.
+    /// ONNX Runtime cannot open the graph.
     #[error("ONNX Runtime cannot open {}; re-export with `python export/export.py`", path.display())]
     Open {
         /// The graph.
         path: PathBuf,
-        /// ONNX Runtime's own words.
+        /// What ONNX Runtime says.
         #[source]
         source: Cause,
     },
@@ -127,7 +127,7 @@ pub enum ModelError {
         /// What it lacks.
         problem: String,
     },
-    /// The graph computes something else than PyTorch did.
+    /// The graph computes something different from what PyTorch did.
     #[error(
         "graph {} fails its probe: {problem}; it does not compute what PyTorch computed when it \
          was exported: re-export with `python export/export.py`",
@@ -154,7 +154,7 @@ pub enum ModelError {
     Head {
         /// Block outputs that it was given.
         rows: usize,
-        /// ONNX Runtime's own words.
+        /// What ONNX Runtime says.
         #[source]
         source: Cause,
     },
@@ -165,7 +165,7 @@ pub enum ModelError {
         batch: usize,
         /// Padded length in tokens.
         seq: usize,
-        /// ONNX Runtime's own words.
+        /// What ONNX Runtime says.
         #[source]
         source: Cause,
     },

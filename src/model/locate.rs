@@ -1,4 +1,4 @@
-//! Where the ONNX Runtime library lies.
+//! Where the ONNX Runtime library is.
 //!
 //! It is not built in: it comes with the `onnxruntime` (or `onnxruntime-gpu`) Python package, whose
 //! wheel carries `onnxruntime/capi/libonnxruntime.so.1.x`. Looked at, in this order: the path given
@@ -95,7 +95,7 @@ fn prefixes(around: &Surroundings) -> Vec<(&'static str, PathBuf)> {
     for (how, start) in [(HERE, around.working.as_deref()), (BESIDE, folder)] {
         for parent in start.into_iter().flat_map(Path::ancestors) {
             let venv = parent.join(".venv");
-            // Without one here, only the nearest missing place is worth telling.
+            // Without one here, only the nearest missing place is worth reporting.
             if venv.is_dir() || Some(parent) == start {
                 list.push((how, venv));
             }

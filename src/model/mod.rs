@@ -17,6 +17,9 @@ mod reference;
 mod sessions;
 pub mod tokens;
 
+use std::panic;
+use std::thread::ScopedJoinHandle;
+
 pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
 pub use card::{CARD, ModelCard};
@@ -28,10 +31,7 @@ pub use probe::Tolerance;
 pub use reference::Probe;
 pub use tokens::{Encoded, Tokenizer};
 
-use std::panic;
-use std::thread::ScopedJoinHandle;
-
-/// What a thread gave; goes on with its panic.
+/// What a thread gave; a panic in it continues in the caller.
 pub(crate) fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+    thread.join().unwrap_or_else(|reason| panic::resume_unwind(reason))
 }

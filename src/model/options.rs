@@ -1,4 +1,4 @@
-//! What a model is to run on, and what it was found to run on.
+//! What a model should run on, and what it was found to run on.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum ProviderChoice {
     Cpu,
     /// An NVIDIA GPU, or an error.
     Cuda,
-    /// The GPU when it can be had, else the processor; which one is told and recorded.
+    /// The GPU when one can be used, else the processor; which one is reported and recorded.
     #[default]
     Auto,
 }

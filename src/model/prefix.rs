@@ -12,16 +12,16 @@ use std::collections::BTreeMap;
 
 use super::batch::{CALL_TOKENS, plan_batches};
 
-/// Prompts that run as what is left of them after one of a few prefixes.
+/// Prompts of which only the rest runs, after one of a few prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixSet {
     /// Tokens of each prefix, at least one; the longest first.
     pub prefixes: Vec<Vec<i32>>,
-    /// Each prompt, with the place in `prefixes` of the one that it starts with and goes on after.
+    /// Each prompt, with the index in `prefixes` of the one that it starts with.
     pub prompts: Vec<(usize, usize)>,
 }
 
-/// Which prompts are run as what is left of them, and which as a whole.
+/// Which prompts run without their prefix, and which as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrefixPlan {
     /// To be run one after another, so that no more prefixes are held than those of one set.
@@ -69,7 +69,7 @@ fn common_start<'p>(ids: &[&'p [i32]], prompts: &[usize]) -> &'p [i32] {
     &first[..length]
 }
 
-/// Sets of prefixes of like length that hold at most `budget` padded tokens.
+/// Sets of prefixes of similar length that hold at most `budget` padded tokens.
 fn into_sets(shared: BTreeMap<&[i32], Vec<usize>>, budget: usize) -> Vec<PrefixSet> {
     let mut shared: Vec<(&[i32], Vec<usize>)> = shared.into_iter().collect();
     shared.sort_by_key(|(prefix, _)| Reverse(prefix.len()));
@@ -128,7 +128,7 @@ mod tests {
         plan_prefixes(prompts, groups, 1024)
     }
 
-    /// A prompt of `shared` tokens of its task and `own` of its own.
+    /// A prompt of `shared` tokens of its task and `own` tokens that no other prompt has.
     fn prompt(task: i32, shared: usize, input: i32, own: usize) -> Vec<i32> {
         let own = (0..own as i32).map(|i| 1000 * input + i);
         (0..shared as i32).map(|i| -100 * task - i).chain(own).collect()

@@ -1,7 +1,7 @@
 //! Checks a graph by what it computes: the card's probe prompts go through it as one padded batch,
-//! and every reference value from PyTorch must come out again.
+//! and every reference value from PyTorch must come out.
 //!
-//! A block output or a vector of logits may be off by a share of its own norm (norms run from 60 to
+//! A block output or a vector of logits may be off by a fraction of its own norm (norms run from 60 to
 //! thousands, so absolute tolerances mislead); an attention weight by an absolute amount.
 
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::options::EngineFacts;
 use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
 
-/// TF32 keeps 10 of float32's 23 bits of each factor; that many more bits of error are its own.
+/// TF32 keeps 10 of float32's 23 bits of each factor; so it adds that many bits of error.
 const TF32_SLACK: f64 = 1000.0;
 
-/// How far the same prompt's numbers may lie apart when they were computed twice.
+/// How far apart the same prompt's numbers may be when they were computed twice.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
-    /// Of a block output or of logits, as a share of the vector's norm.
+    /// Of a block output or of logits, as a fraction of the vector's norm.
     pub relative: f64,
     /// Of an attention weight.
     pub attention: f64,
@@ -168,8 +168,8 @@ impl Check<'_> {
 /// Who gave the number that is expected.
 const PYTORCH: &str = "PyTorch gave";
 
-/// Says so when `found` has not the reference's norm and numbers (by index), each within the share
-/// `relative` of the norm.
+/// What is wrong when `found` does not have the reference's norm and numbers (by index), each within
+/// the fraction `relative` of the norm.
 fn vector(
     at: &str,
     found: &[f32],
@@ -191,7 +191,8 @@ fn norm(vector: &[f32]) -> f64 {
     vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
-/// Says so when `found` is not within `tolerance` of `expected`, which `whose` gave; NaN never is.
+/// What is wrong when `found` is not within `tolerance` of `expected`, which `whose` gave; NaN never
+/// is.
 fn off(at: &str, found: f64, expected: f64, tolerance: f64, whose: &str) -> Option<String> {
     let difference = (found - expected).abs();
     if difference <= tolerance {

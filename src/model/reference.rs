@@ -10,9 +10,9 @@ use serde::Deserialize;
 pub struct Probe {
     /// Token ids, of different lengths, so that padding is probed too.
     pub prompts: Vec<Vec<i32>>,
-    /// How far a number may lie from PyTorch's, as a share of its vector's norm.
+    /// How far a number may be from PyTorch's, as a fraction of its vector's norm.
     pub relative_tolerance: f64,
-    /// How far an attention weight may lie from PyTorch's.
+    /// How far an attention weight may be from PyTorch's.
     pub attention_tolerance: f64,
     /// Block outputs.
     pub hidden: Vec<HiddenProbe>,
@@ -91,7 +91,7 @@ pub struct HeadProbe {
     pub value: Vec<f64>,
 }
 
-/// The shape that a probe must lie in.
+/// The shape that a probe must fit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
     pub(super) n_layer: i16,
@@ -102,8 +102,8 @@ pub(super) struct Shape {
 }
 
 impl Probe {
-    /// Whether every row lies inside the model's shape; if not, what does not, to follow the name of
-    /// the file.
+    /// Checks that every row lies inside the model's shape. The error says what does not, in words that
+    /// follow the name of the file.
     pub(super) fn check(&self, shape: Shape) -> Result<(), String> {
         if self.prompts.is_empty() || self.hidden.is_empty() || self.logits.is_empty() {
             return Err("has a probe without prompts, hidden or logits values".to_owned());

@@ -11,11 +11,11 @@ use super::backend::Backend;
 /// Most bytes of weights that all copies hold together, when there is more than one.
 const WEIGHTS: u64 = 2 << 30;
 
-/// Most copies: a shard has about so many batches.
+/// Most copies: a shard has about this many batches.
 const MOST: usize = 8;
 
-/// Into how many copies to open a graph with so many bytes of weights for so many threads: as many
-/// as there is room for and the threads divide into, so that all copies compute alike.
+/// How many copies of a graph to open, given the bytes of its weights and the number of threads: as
+/// many as there is room for and the threads divide into, so that all copies compute alike.
 pub(super) fn count(threads: usize, weights: u64) -> usize {
     let room = WEIGHTS.checked_div(weights).map_or(MOST, |room| room as usize);
     (1..=MOST.min(room)).rev().find(|n| threads.is_multiple_of(*n)).unwrap_or(1)
@@ -71,7 +71,7 @@ impl Sessions {
     }
 }
 
-/// Comes back however the work on it ends: others may wait for it.
+/// Given back however the work on it ends: others may wait for it.
 struct Lent<'s> {
     session: Option<Box<dyn Backend>>,
     to: &'s Sessions,

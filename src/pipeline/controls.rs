@@ -1,7 +1,7 @@
 //! The texts of controls: prefixes that show how much of a difference is there without a task.
 //!
 //! Each control belongs to a task and follows its first wording: a neutral prefix of as many tokens
-//! (so the input stands at the same positions), the task's own words in another order, and the
+//! (so the input has the same positions), the task's own words in another order, and the
 //! task itself for another input (the next one of the scenario; the last one takes the first).
 
 use super::template::Template;

@@ -1,23 +1,24 @@
-//! The pipeline: what is to be done, from its file to the plan of its prompts; nothing of how.
+//! The pipeline: what is to be done, from its file to the plan of its prompts; how it is done is
+//! elsewhere.
 
 pub mod config;
 mod controls;
 mod inputs;
 pub mod plan;
-pub mod split;
+pub mod share;
 pub mod template;
-
-pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
+
 use crate::model::{ModelCard, ProviderChoice};
 use crate::stage::{Scope, Stage};
 use crate::stages::{StageConfig, extract};
 
-/// A pipeline file, valid: every value in it can be used as it is.
+/// A valid pipeline: every value in it can be used without further checks.
 #[derive(Debug)]
 pub struct Pipeline {
     /// Its name, also of the default run directory.
@@ -32,7 +33,7 @@ pub struct Pipeline {
     pub provider: ProviderChoice,
     /// Whether CUDA may round matrix products to TF32.
     pub tf32: bool,
-    /// Raw tables that stay when the stages that read them are done.
+    /// Raw tables that are kept when the stages that read them are done.
     pub retain: BTreeSet<String>,
     /// Inputs a shard holds; `None` lets the plan choose.
     pub shard_inputs: Option<NonZeroU32>,
@@ -51,12 +52,12 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The stages of that scope, in order.
+    /// The stages of `scope`, in the file's order.
     pub fn stages_of(&self, scope: Scope) -> Vec<&dyn Stage> {
         self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
     }
 
-    /// The extract stage, as the pipeline sets it.
+    /// The settings of the extract stage; the defaults when the pipeline has no such stage.
     pub fn extract(&self) -> extract::Config {
         let of = |config: &StageConfig| match config {
             StageConfig::Extract(extract) => Some(extract.clone()),
@@ -75,7 +76,7 @@ pub struct Scenario {
     pub inputs: Inputs,
     /// The tasks; ids unique, at least one wording each.
     pub tasks: Vec<Task>,
-    /// Prompts to hold the tasks' differences against.
+    /// Prompts to compare the tasks' differences with.
     pub controls: Controls,
     /// The file that the tasks came from, if they did.
     pub tasks_file: Option<FileSource>,

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::controls;
 use super::template::Template;
-use super::{Input, Inputs, InputsChanged, Pipeline, Scenario};
+use super::{Input, Inputs, InputsChanged, Pipeline, Scenario, controls};
 use crate::model::{ModelError, Tokenizer};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
 
-/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that its
-/// some forty small files are not what it costs.
+/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
+/// forty or so small files of a shard do not dominate its cost.
 const SHARD_PROMPTS: u64 = 512;
 
 /// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
@@ -37,7 +36,7 @@ pub struct Plan<'p> {
 pub struct ShardPlan {
     /// Its number, from 0, in the names of its files.
     pub part: u32,
-    /// Its prompts: all prompts of an input stand in one shard, one after the other.
+    /// Its prompts: all prompts of an input are in one shard, one after the other.
     pub prompts: Vec<Prompt>,
 }
 
@@ -62,7 +61,7 @@ struct ScenarioPlan<'p> {
     weight: u64,
 }
 
-/// One text that goes in front of (or behind) an input.
+/// One text that goes before (or after) an input.
 #[derive(Debug)]
 struct Framing {
     task: Arc<str>,
@@ -156,14 +155,14 @@ impl<'p> Plan<'p> {
         self.scenarios.iter().map(of).sum()
     }
 
-    /// The share of each scenario's inputs that makes at most about `max_inputs`, where that is
-    /// below 1.
-    pub fn shares(&self, max_inputs: Option<u64>) -> BTreeMap<String, f64> {
-        let share = |s: &ScenarioPlan<'_>| {
-            let share = max_inputs? as f64 / s.inputs.len() as f64;
-            (share < 1.0).then(|| (s.name.to_string(), share))
+    /// By scenario, the fraction of its inputs, 0 to 1, that makes at most about `max_inputs`; only
+    /// fractions below 1.
+    pub fn fractions(&self, max_inputs: Option<u64>) -> BTreeMap<String, f64> {
+        let fraction = |s: &ScenarioPlan<'_>| {
+            let fraction = max_inputs? as f64 / s.inputs.len() as f64;
+            (fraction < 1.0).then(|| (s.name.to_string(), fraction))
         };
-        self.scenarios.iter().filter_map(share).collect()
+        self.scenarios.iter().filter_map(fraction).collect()
     }
 
     /// SHA-256 over keys and texts of all prompts, in order.

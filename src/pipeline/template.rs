@@ -25,7 +25,7 @@ pub struct Filled {
     pub text: String,
     /// Bytes of the input in it.
     pub input_span: Range<usize>,
-    /// Bytes of the task in it, for each time it stands there.
+    /// Bytes of the task in it, for each time it appears.
     pub task_spans: Vec<Range<usize>>,
 }
 
@@ -44,10 +44,10 @@ impl Template {
     ///
     /// # Errors
     /// All that is wrong with it: another placeholder than the two, or one of them missing, or
-    /// `{input}` twice (the tables say where *the* input stands).
+    /// `{input}` twice (the tables say where *the* input is).
     pub fn parse(text: &str) -> Result<Self, Vec<TemplateProblem>> {
         let mut problems = Vec::new();
-        let mut tell = |message: String, help: &str| {
+        let mut report = |message: String, help: &str| {
             problems.push(TemplateProblem { message, help: help.to_owned() });
         };
         let mut pieces = Vec::new();
@@ -65,7 +65,7 @@ impl Template {
             match word {
                 "task" => pieces.push(Piece::Task),
                 "input" => pieces.push(Piece::Input),
-                _ => tell(
+                _ => report(
                     format!("unknown placeholder {{{word}}} in the template"),
                     "the placeholders are {task} and {input}",
                 ),
@@ -76,18 +76,18 @@ impl Template {
         pieces.push(Piece::Text(plain));
         let count = |piece: &Piece| pieces.iter().filter(|other| *other == piece).count();
         if count(&Piece::Task) == 0 {
-            tell(
+            report(
                 "the template has no {task}".to_owned(),
                 "without it all prompts of an input are the same: write {task} where the task goes",
             );
         }
         match count(&Piece::Input) {
             1 => {}
-            0 => tell(
+            0 => report(
                 "the template has no {input}".to_owned(),
                 "write {input} where the input's text goes",
             ),
-            times => tell(
+            times => report(
                 format!("the template has {{input}} {times} times"),
                 "keep one: the measures compare the input at one place in the prompt",
             ),
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_of_a_template_is_told() {
+    fn every_mistake_of_a_template_is_reported() {
         let problems = Template::parse("{question} {input} {input}").unwrap_err();
         let messages: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
         assert_eq!(

@@ -26,7 +26,7 @@ pub enum RunError {
     /// A table or receipt failed.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The files could not be held against their hashes.
+    /// The files could not be compared with their hashes.
     #[error(transparent)]
     Verify(VerifyError),
     /// A stage failed.
@@ -63,24 +63,24 @@ pub enum RunError {
         path: PathBuf,
         /// The processes.
         holders: Vec<String>,
-        /// In what the states differ.
+        /// How the states differ.
         differs: String,
     },
-    /// The run was to be finished, and its shards are not all done.
+    /// The run should be finished, but its shards are not all done.
     #[error("{}", unfinished(missing, *shards, redo))]
     Unfinished {
         /// What is not done: numbers of shards.
         missing: Vec<u32>,
         /// How many shards the run has.
         shards: u32,
-        /// What makes them: the shares to run.
+        /// The shares to run to make them.
         redo: Vec<String>,
     },
     /// More prompts have no numbers than the pipeline accepts.
     #[error(transparent)]
     TooManySkipped(#[from] TooManySkipped),
-    /// The person or the scheduler asked to stop.
-    #[error("interrupted; run the same command again to go on from here")]
+    /// The user or the scheduler asked to stop.
+    #[error("interrupted; run the same command again to continue from here")]
     Interrupted,
 }
 

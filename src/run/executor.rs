@@ -2,25 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use super::RunError;
-use super::skips;
 use super::work::{Begun, Load, Work, failed};
+use super::{RunError, skips};
 use crate::ledger::Ledger;
 use crate::ledger::closing::Underway;
-
 use crate::monitor::Event;
-
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
 use crate::prompt::Prompt;
 use crate::run_dir::receipt::{Effort, Receipt};
 use crate::run_dir::record::{Counts, RunRecord, State};
 use crate::stage::{Finish, Outcome, Scope, Stage, StageError};
 
+/// Does the stages of a run, and keeps the ledger of what is done.
 pub(super) struct Executor<'a> {
     pub(super) work: Work<'a>,
     pub(super) ledger: Ledger<'a>,
-    /// The end of the last shard whose stages were done, and what is to be told then.
+    /// The end of the last shard whose stages were done, and the event to send then.
     pub(super) closing: Option<(Underway, Event<'static>)>,
 }
 
@@ -84,7 +82,7 @@ impl<'a> Executor<'a> {
         monitor.event(&Event::RunStarted { shards, todo, prompts });
         self.ledger.begin();
         {
-            // Who comes first does it; the others wait, and find it done.
+            // The first process does it; the others wait, and find it done.
             let _piece = self.work.wait_for_piece("before")?;
             self.run_before(plan)?;
         }
@@ -97,7 +95,7 @@ impl<'a> Executor<'a> {
             self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
         }
         Receipt::settle(self.work.store)?;
-        // Shards take what such a stage wrote when it is there: not that of an earlier plan.
+        // Shards use what such a stage wrote if it exists: it must not be that of an earlier plan.
         let later = [self.work.stages(Scope::Shard), self.work.stages(Scope::Run)].concat();
         self.ledger.remove_stale(&later)?;
         Ok(())
@@ -105,7 +103,7 @@ impl<'a> Executor<'a> {
 
     /// The stages over the whole run, once every shard is done.
     pub(super) fn reduce(&mut self) -> Result<(), RunError> {
-        // They may use raw tables that stay, and must not see those that go.
+        // They may use raw tables that are kept, and must not see those that are deleted.
         self.close()?;
         let reducing = self.work.stages(Scope::Run);
         // Before the reducing stages: they must not see what an earlier plan left.
@@ -132,7 +130,7 @@ impl<'a> Executor<'a> {
         Ok(())
     }
 
-    /// Waits until the last shard is closed whose stages were done, and tells of it.
+    /// Waits until the last shard whose stages were done is closed, and reports it.
     pub(super) fn close(&mut self) -> Result<(), RunError> {
         if let Some((closing, finished)) = self.closing.take() {
             closing.wait()?;
@@ -186,18 +184,18 @@ impl<'a> Executor<'a> {
         prompts: &[Prompt],
         begun: Option<Begun<'a, Finish<'a>>>,
     ) -> Result<(Outcome, Effort), StageError> {
-        let shares = self.ledger.shares_of(stage);
+        let fractions = self.ledger.fractions_of(stage);
         let (step, effort) = match begun {
             Some(Begun { step, effort, .. }) => (Some(step), effort),
             None => (None, Effort::default()),
         };
         self.work.measure(effort, |engine| {
-            let context = self.work.context(part, prompts, shares, engine);
+            let context = self.work.context(part, prompts, fractions, engine);
             step.map_or_else(|| stage.run(&context), |finish| finish(&context))
         })
     }
 
-    /// After every stage, so that nothing more is computed from what is too little.
+    /// After every stage, so that nothing more is computed from too few prompts.
     fn check_skipped(&self) -> Result<(), RunError> {
         let Work { pipeline, store, prompts, .. } = self.work;
         let too_many = skips::check(store, &self.ledger, prompts, pipeline.max_skipped)?;

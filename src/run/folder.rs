@@ -51,7 +51,7 @@ pub(super) fn announce(
         if shards == 1 { "shard" } else { "shards" }
     )));
     if let Some(reason) = &facts.fallback {
-        monitor.event(&Event::Note(&format!("provider auto takes the processor: {reason}")));
+        monitor.event(&Event::Note(&format!("provider auto uses the processor: {reason}")));
     }
     if let Some(differs) = differs(&record.lineage, before) {
         monitor.event(&Event::Note(&format!(
@@ -61,13 +61,13 @@ pub(super) fn announce(
     }
 }
 
-/// In what this run differs from the recorded one; `None` when it does not, or none is recorded.
+/// How this run differs from the recorded one; `None` when it does not, or none is recorded.
 pub(super) fn differs(lineage: &Lineage, before: Option<&RunRecord>) -> Option<String> {
     let differences = lineage.differences(&before?.lineage);
     let words: Vec<String> = differences
         .iter()
         .map(|(field, here, there)| match field.as_str() {
-            // Hashes tell a person nothing.
+            // Hashes mean nothing to a reader.
             "pipeline_sha256" => "another pipeline.yml".to_owned(),
             "model_sha256" => "another model".to_owned(),
             "tokenizer_sha256" => "another tokenizer".to_owned(),

@@ -1,15 +1,16 @@
-//! Pieces of work that follow each other without a gap: the next begins when the one before it says
-//! that there is less left of it than could be done at once.
+//! Pieces of work that follow each other without a gap: the next begins when the one before it
+//! signals that less of it is left than could be done at once.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Tells that the next piece may begin.
-pub(super) type Tell<'t> = dyn Fn() + Sync + 't;
+/// Signals that the next piece may begin.
+pub(super) type Signal<'t> = dyn Fn() + Sync + 't;
 
-/// Does `work` on each piece that comes, in a thread of its own; `begun` gets the threads, in order.
+/// Does `work` on each piece that comes, each in its own thread; `begun` gets the threads, in order.
 /// Asks for a piece when there is room for it (one message in `room` for each) and the piece before
-/// it has told or ended. Returns when no more pieces come, or nobody makes room or listens any more.
+/// it has signalled or ended. Returns when no more pieces come, or when the other end of `room` or
+/// `begun` is gone.
 pub(super) fn follow<'scope, P, D, W>(
     threads: &'scope Scope<'scope, '_>,
     pieces: &Receiver<P>,
@@ -19,19 +20,19 @@ pub(super) fn follow<'scope, P, D, W>(
 ) where
     P: Send + 'scope,
     D: Send + 'scope,
-    W: Fn(P, &Tell<'_>) -> D + Sync,
+    W: Fn(P, &Signal<'_>) -> D + Sync,
 {
     let mut before: Option<Receiver<()>> = None;
     while room.recv().is_ok() {
-        // Comes to an end too when that piece does without a word.
+        // Also returns when that piece ends without a signal.
         let _ = before.take().map(|before| before.recv());
         let Ok(piece) = pieces.recv() else { return };
-        let (tell, told) = channel();
-        before = Some(told);
+        let (signal, signalled) = channel();
+        before = Some(signalled);
         let thread = threads.spawn(move || {
             work(piece, &|| {
-                // Nobody listens any more when it was told before.
-                let _ = tell.send(());
+                // After the first signal nobody listens any more.
+                let _ = signal.send(());
             })
         });
         if begun.send(thread).is_err() {
@@ -53,7 +54,7 @@ mod tests {
     /// `wait` was called, which is when its room is free again.
     fn followed<D: Send>(
         count: usize,
-        work: impl Fn(usize, &Tell<'_>) -> D + Sync,
+        work: impl Fn(usize, &Signal<'_>) -> D + Sync,
         wait: impl Fn(usize),
     ) -> Vec<D> {
         let (to_work, pieces) = channel();
@@ -80,17 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_begins_when_the_one_before_it_tells_and_before_that_ends() {
+    fn a_piece_begins_when_the_one_before_it_signals_and_before_that_ends() {
         let met = Barrier::new(2);
         let pieces = followed(
             4,
-            |piece, tell| {
+            |piece, signal| {
                 // Each meets the one before it, which would hang if that had to end first.
                 if piece > 0 {
                     met.wait();
                 }
-                tell();
-                tell();
+                signal();
+                signal();
                 if piece < 3 {
                     met.wait();
                 }
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_that_does_not_tell_is_followed_when_it_ends() {
+    fn a_piece_that_does_not_signal_is_followed_when_it_ends() {
         let at_work = AtomicUsize::new(0);
         let others = followed(
             5,
@@ -120,11 +121,11 @@ mod tests {
     #[test]
     fn no_more_pieces_are_there_than_there_is_room_for() {
         let (there, most) = (AtomicUsize::new(0), Mutex::new(0));
-        let begin = |_, tell: &Tell<'_>| {
+        let begin = |_, signal: &Signal<'_>| {
             let now = there.fetch_add(1, Ordering::SeqCst) + 1;
             let mut most = most.lock().unwrap();
             *most = (*most).max(now);
-            tell();
+            signal();
         };
         let end = |_| {
             thread::sleep(Duration::from_millis(5));

@@ -25,14 +25,13 @@ use self::executor::Executor;
 use self::folder::{announce, differs, is_written, refuse_foreign};
 use self::work::Work;
 use crate::ledger::Ledger;
-use crate::ledger::fingerprint::{Ground, shares};
+use crate::ledger::fingerprint::{Ground, fractions};
 use crate::ledger::lineage::lineage_of;
 use crate::model::{Engine, EngineFacts, EngineOptions, Tokenizer};
 use crate::monitor::{Event, Monitor};
-use crate::pipeline::Pipeline;
-use crate::pipeline::config;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
+use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
 use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store};
@@ -45,8 +44,8 @@ pub struct RunOptions {
     pub run_dir: PathBuf,
     /// Which ONNX Runtime library, threads; provider and precision are the pipeline's.
     pub engine: EngineOptions,
-    /// Whether to hold every file against its hash first, not only its size, and to make anew what
-    /// does not match. Not for a share: it needs the folder alone.
+    /// Whether to compare every file with its hash first, not only with its size, and to make again
+    /// what does not match. Has no effect on a share, which does not have the folder alone.
     pub recheck: bool,
     /// How much of the run to do.
     pub portion: Portion,
@@ -85,7 +84,7 @@ pub struct RunSummary {
 ///
 /// # Errors
 /// When the folder is another pipeline's or in use, the model cannot be opened, or a stage fails.
-/// Whatever happens, no file stands half-written under its final name.
+/// Whatever happens, no file is half-written under its final name.
 pub fn run(
     pipeline: &Pipeline,
     options: &RunOptions,
@@ -106,7 +105,7 @@ pub fn run(
         return Ok(nothing_to_do(counts, started, monitor));
     }
     let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
-    // Taken first: a file that changes while it is hashed then has another one later.
+    // Taken first: a file that changes while it is hashed has another stamp later.
     let stamps = recognise::stamps(&pipeline.card);
     let setting =
         Setting { pipeline, options, monitor, resolved: &resolved, store: &store, engine: &engine };
@@ -120,7 +119,7 @@ pub fn run(
     })
 }
 
-/// What a run is done with.
+/// What a run needs.
 #[derive(Clone, Copy)]
 struct Setting<'a> {
     pipeline: &'a Pipeline,
@@ -144,7 +143,7 @@ impl Setting<'_> {
         let plan = Plan::new(pipeline, &tokenizer)?;
         let facts = engine.facts()?;
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
-        let ground = Ground::new(&lineage, pipeline, shares(pipeline, &plan));
+        let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
         let work = Work {
             pipeline,
             store,
@@ -167,9 +166,13 @@ impl Setting<'_> {
             facts,
             started,
         };
+        let is_alone = !matches!(options.portion, Portion::Share(_));
+        let damage =
+            if options.recheck && is_alone { verify::damage(store, monitor)? } else { Vec::new() };
+        verify::withdraw(store, &damage, monitor)?;
         match options.portion {
-            Portion::Whole => run.whole(options.recheck),
-            Portion::Finish => run.finish(options.recheck),
+            Portion::Whole => run.whole(damage.is_empty()),
+            Portion::Finish => run.finish(damage.is_empty()),
             Portion::Share(share) => run.share(share),
         }
     }
@@ -215,8 +218,9 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn whole(mut self, recheck: bool) -> Result<RunSummary, RunError> {
-        if let Some(counts) = self.finished(recheck)? {
+    /// All of it; what the folder holds may count as finished only if it `is_sound`.
+    fn whole(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
+        if is_sound && let Some(counts) = self.finished()? {
             return self.nothing_to_do(counts);
         }
         self.announce();
@@ -225,8 +229,9 @@ impl Run<'_> {
         self.end()
     }
 
-    fn finish(mut self, recheck: bool) -> Result<RunSummary, RunError> {
-        if let Some(counts) = self.finished(recheck)? {
+    /// The stages over the whole run; `is_sound` as for [`Self::whole`].
+    fn finish(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
+        if is_sound && let Some(counts) = self.finished()? {
             return self.nothing_to_do(counts);
         }
         let missing = self.executor.missing(self.plan, usize::MAX)?;
@@ -260,7 +265,7 @@ impl Run<'_> {
             let differs = differs.unwrap_or_else(|| "its record cannot be read".to_owned());
             return Err(RunError::OtherState { path, holders, differs });
         }
-        if let Some(counts) = self.finished(false)? {
+        if let Some(counts) = self.finished()? {
             return Ok(nothing_to_do(counts, self.started, monitor));
         }
         self.announce();
@@ -268,7 +273,7 @@ impl Run<'_> {
         if !is_same || before.is_none_or(|before| before != self.record) {
             self.begin()?;
         }
-        let _presence = store.tell_presence(&format!("share {share}"))?;
+        let _presence = store.announce_presence(&format!("share {share}"))?;
         drop(setting_up);
         self.executor.run_share(self.plan, share)?;
         self.add_counts();
@@ -282,16 +287,14 @@ impl Run<'_> {
     }
 
     /// The counts of an identical finished run, when that is what the folder holds.
-    fn finished(&mut self, recheck: bool) -> Result<Option<Counts>, RunError> {
-        let Work { store, monitor, .. } = self.executor.work;
-        let is_sound = !recheck || !verify::withdraw_damaged(store, monitor)?;
-        if !is_sound || !is_written(store, self.resolved) {
+    fn finished(&mut self) -> Result<Option<Counts>, RunError> {
+        if !is_written(self.executor.work.store, self.resolved) {
             return Ok(None);
         }
         Ok(self.executor.finished(self.plan, &self.record)?)
     }
 
-    /// The run is done, though not seen at a glance: it is the next time.
+    /// The run is done, though it was not recognised quickly; next time it is.
     fn nothing_to_do(mut self, counts: Counts) -> Result<RunSummary, RunError> {
         let Work { store, monitor, .. } = self.executor.work;
         let before = RunRecord::read(store).filter(|before| before.state == State::Finished);

@@ -1,10 +1,10 @@
-//! The quick answer of a finished run, without hashing the model or laying out a prompt.
+//! Recognises a finished run quickly, without hashing the model or laying out a prompt.
 //!
 //! `run.json` carries its own hash, so what it says is what the run wrote when it was done. The run
 //! that is asked for is that one when the pipeline and everything else in the lineage are the same,
-//! the model's files have the sizes, inodes and times of then, and the receipts are those of then,
-//! with every part that they name there in its size. What escapes is a file of the same size that was
-//! altered later: a table is held against its hash by `--recheck` and `aqlens verify`, and a model
+//! the model's files have the sizes, inodes and times that they had then, and the receipts are the
+//! same, with every part that they name present in its size. What escapes is a file of the same size
+//! that was altered later: `--recheck` and `aqlens verify` compare a table with its hash, and a model
 //! file cannot be altered without its time of change (see [`FileStamp`]).
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::ledger::lineage::lineage_of;
 use crate::ledger::{is_released, receipts_sha256};
 use crate::model::{CARD, Engine, ModelCard, ModelError};
 use crate::pipeline::Pipeline;
-use crate::run_dir::layout;
+use crate::run_dir::RunDir;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{Counts, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store, read_sealed};
@@ -27,8 +27,8 @@ pub(super) fn stamps(card: &ModelCard) -> Option<BTreeMap<String, FileStamp>> {
     card.files.keys().map(String::as_str).chain([CARD]).map(stamp).collect()
 }
 
-/// The counts of the finished run that `store` holds, when it is seen at a glance that it is the one
-/// asked for. `None` says nothing: whoever gets it looks closer.
+/// The counts of the finished run that `store` holds, when it is quickly seen to be the one asked
+/// for. `None` decides nothing: the caller looks closer.
 ///
 /// # Errors
 /// When there is no usable ONNX Runtime.
@@ -54,7 +54,7 @@ pub(super) fn counts(
 
 /// Whether the receipts are those of the finished run and all their parts are there.
 fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
-    let names = store.walk(layout::RECEIPTS).ok()?;
+    let names = RunDir::of(store).receipts().ok()?;
     let fingerprints: Option<BTreeMap<String, String>> = names
         .into_par_iter()
         .map(|name| {

@@ -1,5 +1,5 @@
-//! Shards one behind the other: while the tables of one are written and analysed, the model runs the
-//! next, and the one behind that is laid out and tokenised.
+//! Shards one after the other: while the tables of one are written and analysed, the model runs the
+//! next, and the one after that is laid out and tokenised.
 //!
 //! ```text
 //! plan -> lay out, tokenise | model | tables, analyses, receipts
@@ -9,7 +9,7 @@
 //! A shard begins on the model when there is room for its numbers, of which two shards at most are in
 //! memory, however many there are, and when the one before it no longer keeps all of the model busy:
 //! its last batches and its self-proof run beside the first batches of the next. What goes wrong with
-//! a shard is told when its turn comes, after the shards in front of it: as if there was one thread.
+//! a shard is reported when its turn comes, after the shards before it: as if there were one thread.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,13 +18,13 @@ use std::thread;
 
 use super::RunError;
 use super::executor::Executor;
-use super::follow::{Tell, follow};
+use super::follow::{Signal, follow};
 use super::work::{Begun, Load, Work, failed};
 use crate::ledger::Ledger;
 use crate::model::end_of;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::{Plan, ShardPlan};
-use crate::pipeline::split::Share;
+use crate::pipeline::share::Share;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::Effort;
 use crate::stage::{Compute, Context, Finish, Scope};
@@ -45,7 +45,7 @@ enum Choice<'c> {
     Awaited(&'c [u32]),
 }
 
-/// Says to stop when the person or the scheduler does, and also when another thread has failed.
+/// Says to stop when the user or the scheduler does, and also when another thread has failed.
 struct Stoppable<'a> {
     monitor: &'a dyn Monitor,
     stop: &'a AtomicBool,
@@ -61,7 +61,7 @@ impl Monitor for Stoppable<'_> {
     }
 }
 
-/// However the thread that has it ends, the others are told.
+/// However the thread that has it ends, the others stop.
 struct StopOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for StopOnDrop<'_> {
@@ -76,8 +76,8 @@ impl Executor<'_> {
         self.relay(plan, Choice::All).map(drop)
     }
 
-    /// A share's shards: what other processes have meanwhile is left for the end, where it is done
-    /// by them or must be done after all.
+    /// A share's shards: those that other processes are working on are left for the end, when they are
+    /// either done or must be done here.
     pub(super) fn run_shards_of(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
         let left = self.relay(plan, Choice::Free(share))?;
         if !left.is_empty() {
@@ -86,7 +86,7 @@ impl Executor<'_> {
         Ok(())
     }
 
-    /// Gives the numbers of shards that another process has.
+    /// Runs the chosen shards; gives the numbers of those that another process is working on.
     fn relay(&mut self, plan: &Plan<'_>, choice: Choice<'_>) -> Result<Vec<u32>, RunError> {
         let stop = AtomicBool::new(false);
         let monitor = Stoppable { monitor: self.work.monitor, stop: &stop };
@@ -105,13 +105,13 @@ impl Executor<'_> {
             threads.spawn(move || follow(threads, &prepared, &room, &to_tables, compute));
             for computing in ready {
                 self.run_shard(end_of(computing)?)?;
-                // Nobody listens any more when there is no other shard.
+                // After the last shard nobody listens any more.
                 let _ = written.send(());
             }
             Ok(end_of(feeder))
         });
         if done.is_err() {
-            // The shard before the one that failed is done all the same.
+            // The shard before the one that failed is still done.
             self.close()?;
         }
         done
@@ -142,7 +142,7 @@ impl<'a> Ahead<'a, '_> {
             };
             let Some(handed) = handed else { continue };
             let is_last = handed.is_err();
-            // Nobody asks any more when a thread in front has failed.
+            // Nobody asks any more when a later thread has failed.
             if to_model.send(handed).is_err() || is_last {
                 break;
             }
@@ -150,7 +150,7 @@ impl<'a> Ahead<'a, '_> {
         left
     }
 
-    /// Takes a shard up; `None` when it is not to be done, or not now.
+    /// Prepares a shard; `None` when it is not to be done, or not now.
     fn take(
         &self,
         shard: ShardPlan,
@@ -200,28 +200,32 @@ impl<'a> Ahead<'a, '_> {
         }
         let work = Work { monitor: self.monitor, ..self.work };
         let prepared = work.measure(Effort::default(), |engine| {
-            stage.prepare(&work.context(*part, prompts, look.shares_of(stage), engine))
+            stage.prepare(&work.context(*part, prompts, look.fractions_of(stage), engine))
         });
         let (step, effort) = prepared.map_err(|source| failed(stage, *part, source))?;
         Ok(step.map(|step| Begun { stage, step, effort }))
     }
 
     /// As work that is done on what was handed on.
-    fn computing(&self) -> impl Fn(Handed<'a, Compute<'a>>, &Tell<'_>) -> Handed<'a, Finish<'a>> {
-        |handed, tell| handed.and_then(|load| self.compute_one(load, tell))
+    fn computing(&self) -> impl Fn(Handed<'a, Compute<'a>>, &Signal<'_>) -> Handed<'a, Finish<'a>> {
+        |handed, signal| handed.and_then(|load| self.compute_one(load, signal))
     }
 
-    /// Runs the model for one shard; tells when there is less left of it than the model could do at once.
-    fn compute_one(&self, load: Load<'a, Compute<'a>>, tell: &Tell<'_>) -> Handed<'a, Finish<'a>> {
+    /// Runs the model for one shard; signals when less of it is left than the model could do at once.
+    fn compute_one(
+        &self,
+        load: Load<'a, Compute<'a>>,
+        signal: &Signal<'_>,
+    ) -> Handed<'a, Finish<'a>> {
         let Load { shard, piece, must_redo, begun } = load;
         let Some(Begun { stage, step, effort }) = begun else {
             return Ok(Load { shard, piece, must_redo, begun: None });
         };
         let work = Work { monitor: self.monitor, ..self.work };
-        let shares = self.look.shares_of(stage);
+        let fractions = self.look.fractions_of(stage);
         let computed = work.measure(effort, |engine| {
-            let context = work.context(shard.part, &shard.prompts, shares, engine);
-            step(&Context { model_is_spare: tell, ..context })
+            let context = work.context(shard.part, &shard.prompts, fractions, engine);
+            step(&Context { model_is_spare: signal, ..context })
         });
         let (step, effort) = computed.map_err(|source| failed(stage, shard.part, source))?;
         Ok(Load { shard, piece, must_redo, begun: Some(Begun { stage, step, effort }) })

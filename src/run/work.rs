@@ -1,4 +1,4 @@
-//! What all work on a run has alike, and a shard on its way through it.
+//! What all work on a run needs, and a shard on its way through it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
@@ -17,7 +17,7 @@ use crate::store::{PieceLock, Store};
 /// How long to wait before asking again for a piece that another process has.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// What all work on a run has alike.
+/// What all work on a run needs.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) pipeline: &'a Pipeline,
@@ -30,12 +30,13 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// What a stage gets to work on `part` with.
+    /// The context in which a stage works on `part`, which has `prompts`; `fractions` as in
+    /// [`Context::fractions`].
     pub(super) fn context<'c>(
         &self,
         part: u32,
         prompts: &'c [Prompt],
-        shares: &'c BTreeMap<String, f64>,
+        fractions: &'c BTreeMap<String, f64>,
         engine: &'c Engine,
     ) -> Context<'c>
     where
@@ -46,7 +47,7 @@ impl<'a> Work<'a> {
             part,
             shards: self.shards,
             prompts,
-            shares,
+            fractions,
             layers: &self.pipeline.layers,
             seed: self.pipeline.seed,
             card: &self.pipeline.card,
@@ -57,11 +58,12 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// The pipeline's stages of `scope`, in order.
     pub(super) fn stages(&self, scope: Scope) -> Vec<&'a dyn Stage> {
         self.pipeline.stages_of(scope)
     }
 
-    /// What `step`, some part of a stage's work, took beside what was taken before it.
+    /// Does `step`, one part of a stage's work; gives its result, and its effort added to `effort`.
     pub(super) fn measure<T>(
         &self,
         mut effort: Effort,
@@ -77,6 +79,22 @@ impl<'a> Work<'a> {
             effort.model_threads = Some(engine.facts()?.threads);
         }
         Ok((made, effort))
+    }
+
+    /// Waits until no other process has the piece.
+    ///
+    /// # Errors
+    /// When the lock fails, or [`RunError::Interrupted`] when the run should stop.
+    pub(super) fn wait_for_piece(&self, piece: &str) -> Result<PieceLock, RunError> {
+        loop {
+            if let Some(lock) = self.store.try_lock_piece(piece)? {
+                return Ok(lock);
+            }
+            if self.monitor.is_interrupted() {
+                return Err(RunError::Interrupted);
+            }
+            thread::sleep(AGAIN);
+        }
     }
 }
 
@@ -95,31 +113,14 @@ pub(super) struct Begun<'a, Step> {
     pub(super) effort: Effort,
 }
 
-impl Work<'_> {
-    /// Waits until no other process has the piece.
-    ///
-    /// # Errors
-    /// When it cannot be asked for, or somebody asks to stop.
-    pub(super) fn wait_for_piece(&self, piece: &str) -> Result<PieceLock, RunError> {
-        loop {
-            if let Some(lock) = self.store.try_lock_piece(piece)? {
-                return Ok(lock);
-            }
-            if self.monitor.is_interrupted() {
-                return Err(RunError::Interrupted);
-            }
-            thread::sleep(AGAIN);
-        }
-    }
-}
-
-/// A shard on its way.
+/// A shard on its way from the plan over the model to its tables.
 pub(super) struct Load<'a, Step> {
     pub(super) shard: ShardPlan,
     /// Held where other processes share the run.
     pub(super) piece: Option<PieceLock>,
-    /// Stages that hold, and must be done again because a table that they wrote is gone and needed.
+    /// Stages whose receipts hold, but which must be done again: a table that they wrote is gone and
+    /// needed.
     pub(super) must_redo: BTreeSet<&'static str>,
-    /// The stage that runs the model, as far as it is; `None` when its receipt holds.
+    /// The stage that runs the model, as far as it is done; `None` when its receipt holds.
     pub(super) begun: Option<Begun<'a, Step>>,
 }

@@ -51,23 +51,23 @@ pub fn part_name(part: u32) -> String {
     format!("{PART}{part:05}")
 }
 
-/// The layer whose files lie in a folder of that name.
+/// The layer whose files are in a folder of that name.
 pub fn layer_of(folder: &str) -> Option<i16> {
     folder.strip_prefix(LAYER)?.parse().ok()
 }
 
-/// Number of the part that a file's name bears.
+/// Number of the part in a file's name.
 pub fn part_of(file: &str) -> Option<u32> {
     let name = file.rsplit('/').next()?;
     name.strip_prefix(PART)?.split('.').next()?.parse().ok()
 }
 
-/// The table whose folder a file lies in.
+/// The table whose folder a file is in.
 pub fn table_of(file: &str) -> Option<&str> {
     file.strip_prefix(TABLES)?.strip_prefix('/')?.split('/').next()
 }
 
-/// Whether a file lies among the receipts.
+/// Whether a file is in the folder of receipts.
 pub fn is_receipt(file: &str) -> bool {
     file.strip_prefix(RECEIPTS).is_some_and(|rest| rest.starts_with('/'))
 }
@@ -85,7 +85,7 @@ pub enum Place<'f> {
     Table(&'f str),
 }
 
-/// What the file is that has that name; `None` for a name that no stage gives.
+/// What the file of that name is; `None` for a name that no stage gives.
 pub fn place_of(file: &str) -> Option<Place<'_>> {
     let is_part = |name: &str, ending| name.starts_with(PART) && name.ends_with(ending);
     let steps: Vec<&str> = file.split('/').collect();

@@ -1,4 +1,4 @@
-//! A run directory, opened to be looked at.
+//! A run directory, opened for reading.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub enum OpenError {
     /// A file could not be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A file is there and is not what aqlens writes.
+    /// A file exists but is not what aqlens writes.
     #[error("{} is damaged: {problem}; delete it and run again", path.display())]
     Damaged {
         /// The file.
@@ -43,7 +43,7 @@ pub enum OpenError {
 }
 
 impl RunDir {
-    /// Opens the folder of a run, finished or not.
+    /// Opens the folder of a run, finished or not; creates nothing.
     ///
     /// # Errors
     /// When there is no such folder, or it holds neither a record nor receipts.
@@ -52,7 +52,7 @@ impl RunDir {
         if run.holds_run() { Ok(run) } else { Err(OpenError::NoRun { path: root.to_owned() }) }
     }
 
-    /// The run of a store that is open already, whatever it holds.
+    /// The run directory of an open store, whatever it holds.
     pub fn of(store: &Store) -> Self {
         Self { store: store.clone() }
     }
@@ -67,7 +67,7 @@ impl RunDir {
         self.store.exists(layout::RECORD) || self.store.exists(layout::RECEIPTS)
     }
 
-    /// What it says of itself; `None` when there is no record, or it is damaged.
+    /// The run's record; `None` when there is no record, or it is damaged.
     pub fn record(&self) -> Option<RunRecord> {
         RunRecord::read(&self.store)
     }
@@ -88,7 +88,7 @@ impl RunDir {
         Ok(Some(summaries))
     }
 
-    /// Names of the receipts, in order.
+    /// Names of the receipts, relative to the run directory and sorted.
     ///
     /// # Errors
     /// When their folder cannot be listed.
@@ -96,7 +96,7 @@ impl RunDir {
         self.store.walk(layout::RECEIPTS)
     }
 
-    /// Where its report lies, when it has one.
+    /// The path of its report, when it has one.
     pub fn report(&self) -> Option<PathBuf> {
         self.store.exists(layout::REPORT).then(|| self.store.path(layout::REPORT))
     }

@@ -6,7 +6,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-
 use crate::store::{FileStats, Store, StoreError, read_sealed, sealed_json};
 
 /// One part of a table, as written.
@@ -20,14 +19,14 @@ pub struct PartStats {
 }
 
 impl PartStats {
-    /// Whether the file is there in the recorded size (its content is checked by its SHA-256 when
-    /// somebody asks for that).
+    /// Whether the file is there in the recorded size (its content is checked by its SHA-256 on
+    /// request).
     pub fn is_there(&self, store: &Store) -> bool {
         store.bytes(&self.file.path) == Some(self.file.bytes)
     }
 }
 
-/// What came of running some prompts a second time, one at a time: how far batches changed them.
+/// What running some prompts a second time, one at a time, gave: how far batches changed them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct SelfProof {
     /// How many prompts ran twice.
@@ -64,7 +63,8 @@ impl SelfProof {
     }
 }
 
-/// What it took to do a stage on a shard. Proves nothing: work done again takes another time.
+/// What it took to do a stage on a shard. It proves nothing: the same work takes a different time
+/// when it is repeated.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Effort {
     /// How many times the model ran.

@@ -112,7 +112,7 @@ pub struct Counts {
 }
 
 impl Lineage {
-    /// In what a run differs from another: name of the field, its own value, the other's.
+    /// How a run differs from another: name of the field, its own value, the other's.
     pub(crate) fn differences(&self, other: &Self) -> Vec<(String, String, String)> {
         let fields = |lineage: &Self| match serde_json::to_value(lineage) {
             Ok(serde_json::Value::Object(fields)) => fields,

@@ -1,4 +1,4 @@
-//! `summary.json`: its fields, in the order in which they stand in the file.
+//! `summary.json`: its fields, in the order of the file.
 
 use serde::{Deserialize, Serialize};
 

@@ -42,7 +42,7 @@ pub struct Context<'a> {
     pub prompts: &'a [Prompt],
     /// For a stage with [`Stage::max_inputs`]: the share of each scenario's inputs that it takes
     /// in, below 1; a scenario that is not named is taken whole. See [`Context::takes`].
-    pub shares: &'a BTreeMap<String, f64>,
+    pub fractions: &'a BTreeMap<String, f64>,
     /// The captured layers, ascending.
     pub layers: &'a [i16],
     /// Seed of everything that is drawn at random.
@@ -75,7 +75,7 @@ impl Context<'_> {
     /// Whether the input is in the stage's share of the scenario: drawn by the hash of seed and
     /// name, so that neither shards nor the order of the inputs matter.
     pub fn takes(&self, scenario: &str, input: &str) -> bool {
-        let Some(share) = self.shares.get(scenario) else { return true };
+        let Some(share) = self.fractions.get(scenario) else { return true };
         let hash = hex_sha256(format!("input {:?}", (self.seed, scenario, input)).as_bytes());
         // 52 bits: every such number is a float64.
         let draw = u64::from_str_radix(&hash[..13], 16).expect("thirteen hex digits are a number");

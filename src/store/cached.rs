@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-/// Lets the system forget what it keeps of a file, as far as that is on the disk. It is advice: the
-/// file stays as it is, and where it cannot be given nothing else changes.
+/// Lets the system forget what it keeps of a file, as far as that is on the disk. This is advice: the
+/// file does not change, and if the advice cannot be given nothing else does either.
 #[cfg(target_os = "linux")]
 pub(super) fn let_go(path: &Path) {
     use rustix::fs::{Advice, fadvise};

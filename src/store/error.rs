@@ -14,7 +14,7 @@ pub enum StoreError {
         action: &'static str,
         /// On which path.
         path: PathBuf,
-        /// The system's own words.
+        /// What the system says.
         #[source]
         source: io::Error,
     },

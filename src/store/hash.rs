@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::pending::to_hex;
 
-/// A SHA-256 on its way.
+/// A SHA-256 that is being computed.
 #[derive(Debug, Clone, Default)]
 pub struct Digest(Sha256);
 

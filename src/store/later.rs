@@ -16,7 +16,7 @@ use super::StoreError;
 
 #[cfg(test)]
 thread_local! {
-    /// The folders that this thread put on the disk, for tests that no power cut can be had in.
+    /// The folders that this thread put on the disk, for tests, which cannot cut the power.
     pub(super) static SYNCED: RefCell<Vec<PathBuf>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -31,7 +31,7 @@ pub(super) fn sync_folder_of(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How many files wait at the same time, each with a thread of its own.
+/// How many files wait at the same time, each in its own thread.
 const AT_ONCE: usize = 16;
 
 /// A file that may not be on the disk yet.
@@ -56,11 +56,11 @@ impl Later {
         self.0.lock().unwrap().iter().map(|file| file.name.clone()).collect()
     }
 
-    /// These need not be put on the disk any more.
+    /// Forgets files that need not be put on the disk any more.
     pub(super) fn forget(&self, is_gone: impl Fn(&str) -> bool) {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gone: Vec<Unsynced> = files.extract_if(.., |file| is_gone(&file.name)).collect();
-        // Closed when the lock is, not while others wait for it.
+        // Closed after the lock is released, so that others do not wait for it.
         drop(files);
         drop(gone);
     }
@@ -80,7 +80,7 @@ impl Later {
 
 /// Puts on the disk what happened to names in the folders of these files.
 pub(super) fn sync_folders_of<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<(), StoreError> {
-    // One file stands for all of its folder.
+    // One file is enough for each folder.
     let mut folders = BTreeSet::new();
     let firsts: Vec<&Path> = paths.filter(|path| folders.insert(path.parent())).collect();
     each(&firsts, |path| sync_folder_of(path))

@@ -2,8 +2,8 @@
 //! piece.
 //!
 //! `run.lock` is held alone by a process that does the whole run, and together by processes that
-//! each do a share of it. These take a lock in the folder `.locks` for every piece of work, and one
-//! file there tells of each of them. All locks are `flock`: the system frees them when a process
+//! each do a share of it. These take a lock in the folder `.locks` for every piece of work, and each
+//! has a file there that names it. All locks are `flock`: the system frees them when a process
 //! ends, however it ends. Files of the folder are removed only by a process that is alone.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -20,7 +20,7 @@ pub const NAME: &str = "run.lock";
 /// Folder below the root with the locks of processes that share a run.
 pub const FOLDER: &str = ".locks";
 
-/// What the names of files begin with that each tell of one process.
+/// What the names of files begin with that each name one process.
 const PROCESS: &str = "process-";
 
 /// How often and how long to wait for a look at the lock to pass: [`check_free`] holds it for an
@@ -93,7 +93,7 @@ impl PieceLock {
     }
 }
 
-/// Tells the other processes that this one shares the run, until it is dropped.
+/// Shows the other processes that this one shares the run, until it is dropped.
 #[derive(Debug)]
 pub struct Presence {
     path: PathBuf,
@@ -101,7 +101,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    pub(super) fn tell(root: &Path, what: &str) -> Result<Self, StoreError> {
+    pub(super) fn announce(root: &Path, what: &str) -> Result<Self, StoreError> {
         // Processes in containers may have equal numbers.
         for n in 0_u32.. {
             let path = root.join(FOLDER).join(format!("{PROCESS}{}-{n}", std::process::id()));
@@ -122,12 +122,12 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        // One that stays is told from a living one by its lock.
+        // A file that stays is distinguished from that of a living process by its lock.
         let _gone = fs::remove_file(&self.path);
     }
 }
 
-/// The processes that share the run now, as they tell of themselves.
+/// The processes that share the run now, as they describe themselves.
 pub(super) fn present(root: &Path) -> Vec<String> {
     let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
     let is_process =
@@ -136,14 +136,14 @@ pub(super) fn present(root: &Path) -> Vec<String> {
         let file = File::open(path).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then_some(())
     };
-    let mut told: Vec<String> = entries
+    let mut processes: Vec<String> = entries
         .map(|entry| entry.path())
         .filter(is_process)
         .filter(|path| alive(path).is_some())
         .filter_map(|path| Some(fs::read_to_string(path).ok()?.trim().to_owned()))
         .collect();
-    told.sort();
-    told
+    processes.sort();
+    processes
 }
 
 /// Removes what processes that shared the run left; for a process that is alone.
@@ -155,7 +155,7 @@ pub(super) fn clear(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Whether nobody holds the lock, found without making or changing a file.
+/// Whether no process holds the lock, found without making or changing a file.
 pub(super) fn check_free(root: &Path) -> Result<(), StoreError> {
     let path = root.join(NAME);
     // Only a lock that is taken alone is refused by processes that share theirs, and over a network
@@ -231,8 +231,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let first = RunLock::share(dir.path()).unwrap();
         let second = RunLock::share(dir.path()).unwrap();
-        let presence = Presence::tell(dir.path(), "share 1/3").unwrap();
-        let another = Presence::tell(dir.path(), "share 2/3").unwrap();
+        let presence = Presence::announce(dir.path(), "share 1/3").unwrap();
+        let another = Presence::announce(dir.path(), "share 2/3").unwrap();
         drop(first);
         let message = RunLock::take(dir.path()).unwrap_err().to_string();
         assert!(message.contains("(share 1/3)") && message.contains("(share 2/3)"), "{message}");
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_dead_process_is_not_present() {
         let dir = tempfile::tempdir().unwrap();
-        let presence = Presence::tell(dir.path(), "share 0/2").unwrap();
+        let presence = Presence::announce(dir.path(), "share 0/2").unwrap();
         let left = presence.path.clone();
         assert_eq!(present(dir.path()).len(), 1);
         drop(presence);

@@ -55,7 +55,7 @@ impl Store {
         &self.root
     }
 
-    /// Where the file of that name lies.
+    /// Where the file of that name is.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
@@ -129,7 +129,7 @@ impl Store {
         names: impl IntoIterator<Item = &'n str>,
     ) -> Result<(), StoreError> {
         let names: Vec<&str> = names.into_iter().collect();
-        // Nobody waits for the disk to take what goes, and an open file keeps its memory.
+        // What is removed need not reach the disk first, and an open file keeps its memory.
         self.later.forget(|name| names.contains(&name));
         let mut removed = Vec::new();
         for name in names {
@@ -143,9 +143,9 @@ impl Store {
         later::sync_folders_of(removed.iter().map(PathBuf::as_path))
     }
 
-    /// Removes the folder `name` and those below it as far as no file lies in them. Another process
+    /// Removes the folder `name` and those below it as far as they hold no file. Another process
     /// may write there meanwhile: a folder that it uses stays, and [`PendingFile::commit`] makes
-    /// anew one that it was about to use.
+    /// again one that it was about to use.
     pub fn remove_empty_folders(&self, name: &str) -> Result<(), StoreError> {
         let dir = self.path(name);
         let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
@@ -196,13 +196,13 @@ impl Store {
     }
 
     /// Names of the files that a process left before it could give them their final name. A folder
-    /// there is not ours: it is let be.
+    /// there is not ours: it is left alone.
     pub fn pending(&self) -> Result<Vec<String>, StoreError> {
         let names = self.list(PENDING)?.into_iter().map(|name| format!("{PENDING}/{name}"));
         Ok(names.filter(|name| !self.path(name).is_dir()).collect())
     }
 
-    /// Ends well when no process holds the run directory. Writes nothing, unlike [`Self::lock`].
+    /// Succeeds when no process holds the run directory. Writes nothing, unlike [`Self::lock`].
     pub fn check_unlocked(&self) -> Result<(), StoreError> {
         lock::check_free(&self.root)
     }
@@ -228,12 +228,12 @@ impl Store {
         PieceLock::try_take(&self.root, piece)
     }
 
-    /// Tells other processes that this one shares the run and `what` it does.
-    pub fn tell_presence(&self, what: &str) -> Result<Presence, StoreError> {
-        Presence::tell(&self.root, what)
+    /// Shows other processes that this one shares the run and `what` it does.
+    pub fn announce_presence(&self, what: &str) -> Result<Presence, StoreError> {
+        Presence::announce(&self.root, what)
     }
 
-    /// The processes that share the run, as they told of themselves.
+    /// The processes that share the run, as they describe themselves.
     pub fn present(&self) -> Vec<String> {
         lock::present(&self.root)
     }

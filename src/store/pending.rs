@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 use super::StoreError;
 use super::later::{Later, Unsynced, sync_folder_of};
 
-/// What a finished file is: enough to tell later whether it was altered.
+/// What a finished file is: enough to see later whether it was altered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStats {
     /// Name relative to the run directory.
@@ -49,7 +49,7 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
     })
 }
 
-/// A file on its way: dropped, it leaves nothing; committed, it is there whole.
+/// A file that is being written: dropped, it leaves nothing; committed, it is there whole.
 #[derive(Debug)]
 pub struct PendingFile {
     temp: NamedTempFile,

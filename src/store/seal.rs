@@ -1,7 +1,7 @@
 //! Sealed JSON: a small file that carries the hash of its own text.
 //!
-//! What a receipt or `run.json` says is believed without looking further, so a flipped bit in one
-//! must be seen. The last field, `sha256`, is of the text as it is without that field.
+//! What a receipt or `run.json` says is trusted without further checks, so a flipped bit in one must
+//! be seen. The last field, `sha256`, is the hash of the text without that field.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,7 @@ pub fn sealed_json<T: Serialize>(value: &T) -> String {
     format!("{open}{LABEL}{}{END}", hex_sha256(body.as_bytes()))
 }
 
-/// What a sealed text holds, if every byte of it is as it was sealed.
+/// What a sealed text holds, if no byte of it has changed.
 pub fn read_sealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BrokenSeal> {
     let open = bytes.strip_suffix(END.as_bytes()).ok_or(BrokenSeal::Truncated)?;
     let open = std::str::from_utf8(open).map_err(|_not_text| BrokenSeal::Altered)?;

@@ -1,4 +1,4 @@
-//! What the system tells of a file without reading it.
+//! What the system says about a file without reading it.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// one tick of the file system's clock have the same times.
 const QUIET: i64 = 2;
 
-/// Tells a changed file from an unchanged one as far as that can be told without reading it.
+/// Distinguishes a changed file from an unchanged one as far as that is possible without reading it.
 ///
 /// The system sets the time of the last change whenever a file's content, name or times are touched,
 /// and no program can set it back; so what escapes is a clock that was set back, or a disk that was
@@ -24,25 +24,25 @@ pub struct FileStamp {
 }
 
 impl FileStamp {
-    /// The file's stamp; `None` when it is not there, was touched a moment ago, or the system tells
-    /// too little of files.
+    /// The file's stamp; `None` when it is not there, was touched a moment ago, or the system says
+    /// too little about files.
     #[cfg(unix)]
     pub fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         use std::time::{SystemTime, UNIX_EPOCH};
 
-        let told = std::fs::metadata(path).ok()?;
+        let metadata = std::fs::metadata(path).ok()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-        let is_quiet = i64::try_from(now).ok()? - told.ctime() >= QUIET;
+        let is_quiet = i64::try_from(now).ok()? - metadata.ctime() >= QUIET;
         is_quiet.then(|| Self {
-            bytes: told.len(),
-            inode: told.ino(),
-            modified: (told.mtime(), told.mtime_nsec()),
-            changed: (told.ctime(), told.ctime_nsec()),
+            bytes: metadata.len(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 
-    /// None: the time of the last change is not to be had here.
+    /// None: the time of the last change is not available here.
     #[cfg(not(unix))]
     pub fn of(_path: &Path) -> Option<Self> {
         None

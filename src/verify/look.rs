@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
-use super::judge::{judge, read_whole, unread};
+use super::inspect::{inspect, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
-use crate::ledger::fingerprint::{Ground, Shares, shares};
+use crate::ledger::fingerprint::{Fractions, Ground, fractions};
 use crate::ledger::{Ledger, is_released, made_files, maker};
 use crate::model::Tokenizer;
 use crate::monitor::Monitor;
 use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::{Pipeline, config};
 use crate::prompt::Prompt;
-use crate::run_dir::layout;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{RunRecord, State};
+use crate::run_dir::{RunDir, layout};
 use crate::stage::{Scope, Stage};
 use crate::stages::{DESCRIPTIONS, KINDS};
 use crate::store::{FileStats, Store, StoreError, hex_sha256};
@@ -26,10 +26,11 @@ type Key = (&'static str, u32);
 
 /// One look at a run directory.
 pub(super) struct Look<'a> {
+    run: &'a RunDir,
     store: &'a Store,
     found: Verification,
     record: Option<RunRecord>,
-    /// Receipts that are whole and, as far as the plan can be had, hold.
+    /// Receipts that are whole and, as far as the plan is known, hold.
     receipts: BTreeMap<Key, Receipt>,
     /// Sound receipts of other work than the recorded plan's. A run of another state of the
     /// pipeline, which `run.json` does not record yet, may hold them.
@@ -39,9 +40,10 @@ pub(super) struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    pub(super) fn new(store: &'a Store) -> Self {
+    pub(super) fn new(run: &'a RunDir) -> Self {
         Self {
-            store,
+            run,
+            store: run.store(),
             found: Verification::default(),
             record: None,
             receipts: BTreeMap::new(),
@@ -50,9 +52,9 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What the recorded plan says of the folder.
+    /// What is wrong with the folder by the recorded plan.
     pub(super) fn by_plan(mut self, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
-        self.hold_plan()?;
+        self.check_plan()?;
         self.finish(monitor)
     }
 
@@ -61,13 +63,13 @@ impl<'a> Look<'a> {
         mut self,
         monitor: &dyn Monitor,
     ) -> Result<Verification, VerifyError> {
-        self.hold_plan()?;
+        self.check_plan()?;
         let set_aside = std::mem::take(&mut self.set_aside);
         self.hash_files(&set_aside.iter().collect::<Vec<_>>(), monitor)?;
         self.finish(monitor)
     }
 
-    fn hold_plan(&mut self) -> Result<(), VerifyError> {
+    fn check_plan(&mut self) -> Result<(), VerifyError> {
         self.read_record();
         let pipeline = self.read_pipeline();
         let steps = match &pipeline {
@@ -76,7 +78,7 @@ impl<'a> Look<'a> {
         };
         self.read_receipts(steps.as_ref())?;
         if let (Some(steps), Some(record)) = (&steps, self.record.clone()) {
-            self.hold_receipts(steps, &record)?;
+            self.check_receipts(steps, &record)?;
         }
         Ok(())
     }
@@ -117,7 +119,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// The pipeline of the run, if it is to be had.
+    /// The pipeline of the run, if it can be loaded.
     fn read_pipeline(&mut self) -> Option<Pipeline> {
         let name = layout::PIPELINE;
         let bytes = match self.store.read(name) {
@@ -140,7 +142,7 @@ impl<'a> Look<'a> {
         }
         let version = lineage.aqlens.clone();
         self.sound(bytes.len() as u64);
-        let unchecked = "whether each receipt belongs to this run was not looked at";
+        let unchecked = "whether each receipt belongs to this run was not checked";
         if version != env!("CARGO_PKG_VERSION") {
             self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
             return None;
@@ -150,15 +152,15 @@ impl<'a> Look<'a> {
         if pipeline.is_none() {
             let path = path.display();
             self.found.notes.push(format!(
-                "{unchecked}: the pipeline's model or input files are not as they were (`aqlens \
-                 check {path}` names them)"
+                "{unchecked}: the pipeline's model or input files have changed (`aqlens check \
+                 {path}` names them)"
             ));
         }
         pipeline
     }
 
     fn read_receipts(&mut self, steps: Option<&Steps<'_>>) -> Result<(), StoreError> {
-        for file in self.store.walk(layout::RECEIPTS)? {
+        for file in self.run.receipts()? {
             let key = KINDS.iter().find_map(|kind| {
                 let part = layout::part_of(&file)?;
                 (Receipt::file(kind, part) == file).then_some((*kind, part))
@@ -192,17 +194,17 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Holds receipts against the plan: which there must be, and with what fingerprint.
-    fn hold_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
+    /// Compares the receipts with the plan: which there must be, and with what fingerprint.
+    fn check_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
-        let ground = Ground::new(&record.lineage, steps.pipeline, steps.shares.clone());
+        let ground = Ground::new(&record.lineage, steps.pipeline, steps.fractions.clone());
         let mut ledger = Ledger::new(self.store, ground, &record.retain);
         steps.each(|stage, part, prompts| {
             let key = (stage.kind(), part);
             let file = Receipt::file(stage.kind(), part);
             match self.receipts.remove(&key) {
                 Some(receipt) => {
-                    // What reads unproved tables cannot be judged before they are made again.
+                    // What reads unproved tables cannot be checked before they are made again.
                     let holds = self.reads_unproved(steps, stage, part)
                         || receipt.fingerprint == ledger.fingerprint(stage, part, prompts);
                     if holds {
@@ -248,7 +250,7 @@ impl<'a> Look<'a> {
         let store = self.store;
         let retain = self.record.as_ref().map(|record| &record.retain);
         let may_be_gone = |file: &str| {
-            // Without a record nobody knows what was to be retained.
+            // Without a record it is not known what should be retained.
             !store.exists(file)
                 && retain.map_or_else(
                     || is_released(&BTreeSet::new(), file),
@@ -261,18 +263,19 @@ impl<'a> Look<'a> {
             .flat_map(|receipt| receipt.parts.iter().map(move |part| (receipt, &part.file)))
             .filter(|(_, file)| !may_be_gone(&file.path))
             .collect();
-        let judged: Result<Vec<_>, VerifyError> = named
+        let inspected: Result<Vec<_>, VerifyError> = named
             .par_iter()
             .map(|(receipt, file)| {
                 if monitor.is_interrupted() {
                     return Err(VerifyError::Interrupted);
                 }
-                Ok((Receipt::file(&receipt.stage, receipt.part), *file, judge(store, file)))
+                Ok((Receipt::file(&receipt.stage, receipt.part), *file, inspect(store, file)))
             })
             .collect();
-        let judged: Vec<_> = judged?.into_iter().map(|(r, file, j)| (r, file.clone(), j)).collect();
-        for (receipt, file, judgement) in judged {
-            match judgement {
+        let inspected: Vec<_> =
+            inspected?.into_iter().map(|(r, file, f)| (r, file.clone(), f)).collect();
+        for (receipt, file, finding) in inspected {
+            match finding {
                 None => self.sound(file.bytes),
                 Some((wrong, why)) => {
                     self.add(&file.path, wrong, why);
@@ -311,7 +314,7 @@ impl<'a> Look<'a> {
 struct Steps<'a> {
     pipeline: &'a Pipeline,
     plan: Plan<'a>,
-    shares: Shares,
+    fractions: Fractions,
     keys: BTreeSet<Key>,
     /// The stages by kind.
     stages: BTreeMap<&'static str, &'a dyn Stage>,
@@ -330,7 +333,7 @@ impl<'a> Steps<'a> {
         Ok(Self {
             keys: keys.collect(),
             stages: stages().map(|stage| (stage.kind(), stage)).collect(),
-            shares: shares(pipeline, &plan),
+            fractions: fractions(pipeline, &plan),
             pipeline,
             plan,
         })

@@ -1,20 +1,20 @@
 //! Whether a run directory is still what its run wrote.
 //!
 //! Every file that a receipt names is hashed. Receipts and `run.json` carry their own hash,
-//! `pipeline.yml` is held against the lineage. Where that pipeline can still be loaded, the plan
-//! tells which receipts there must be and what fingerprint each must have, so that a sound receipt
-//! of some other run is seen too. It writes nothing.
+//! `pipeline.yml` is compared with the lineage. Where that pipeline can still be loaded, the plan says
+//! which receipts there must be and what fingerprint each must have, so that a sound receipt of some
+//! other run is found too. It writes nothing.
 
-mod judge;
+mod inspect;
 mod look;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use self::look::Look;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::PlanError;
-use crate::run_dir::layout;
 use crate::run_dir::record::State;
+use crate::run_dir::{OpenError, RunDir};
 use crate::store::{Store, StoreError};
 
 /// What is wrong with a file.
@@ -26,7 +26,7 @@ pub enum Wrong {
     Truncated,
     /// Its content is not what was written.
     Altered,
-    /// It is there and does not belong to this run.
+    /// It exists and does not belong to this run.
     Foreign,
     /// The system cannot read it.
     Unreadable,
@@ -56,7 +56,7 @@ pub struct Finding {
     pub why: String,
     /// The receipt that names the file, when it is one that a stage wrote.
     pub receipt: Option<String>,
-    /// Whether running the pipeline again puts it right; otherwise a person must move it away.
+    /// Whether running the pipeline again repairs it; otherwise a person must move it away.
     pub run_repairs: bool,
 }
 
@@ -91,17 +91,8 @@ impl Verification {
 #[non_exhaustive]
 pub enum VerifyError {
     /// There is no run to verify.
-    #[error(
-        "{} {}", path.display(), if path.is_dir() {
-            "is no run directory: it holds neither run.json nor receipts"
-        } else {
-            "does not exist; runs are in runs/NAME unless --run-dir said otherwise"
-        }
-    )]
-    NoRun {
-        /// The folder.
-        path: PathBuf,
-    },
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The folder could not be read, or a process is writing to it.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -113,40 +104,48 @@ pub enum VerifyError {
     Interrupted,
 }
 
-/// Holds every file of the run directory `root` against what is recorded of it; writes nothing.
+/// Compares every file of the run directory `root` with what is recorded about it; writes nothing.
 ///
 /// # Errors
 /// When `root` holds no run, a process is working on it, or a folder cannot be listed. A file that
 /// cannot be read is a finding.
 pub fn verify(root: &Path, monitor: &dyn Monitor) -> Result<Verification, VerifyError> {
-    let store = Store::open(root);
-    if !holds_run(&store) {
-        return Err(VerifyError::NoRun { path: root.to_owned() });
-    }
-    store.check_unlocked()?;
-    let found = Look::new(&store).by_plan(monitor)?;
-    // A run that began meanwhile has been seen half-way: its files are no findings.
-    store.check_unlocked()?;
+    let run = RunDir::open(root)?;
+    run.store().check_unlocked()?;
+    let found = Look::new(&run).by_plan(monitor)?;
+    // A run that began meanwhile was seen half-way: its files are not findings.
+    run.store().check_unlocked()?;
     Ok(found)
 }
 
-/// Takes the receipts of all damaged files away, so that the run that holds the lock makes just
-/// these anew; also those of receipts that `run.json` does not call for, because the run that asks
-/// may be of another plan. Tells whether anything was wrong.
-pub(crate) fn withdraw_damaged(store: &Store, monitor: &dyn Monitor) -> Result<bool, VerifyError> {
-    if !holds_run(store) {
-        return Ok(false);
+/// What is wrong with the files of a run that this process alone works on: also with those of
+/// receipts that `run.json` does not call for, because the run that asks may be of another plan.
+///
+/// # Errors
+/// As [`verify`], but a folder without a run has no damage.
+pub(crate) fn damage(store: &Store, monitor: &dyn Monitor) -> Result<Vec<Finding>, VerifyError> {
+    let run = RunDir::of(store);
+    if !run.holds_run() {
+        return Ok(Vec::new());
     }
-    let found = Look::new(store).by_every_receipt(monitor)?;
-    for Finding { file, wrong, why, receipt, .. } in &found.findings {
+    Ok(Look::new(&run).by_every_receipt(monitor)?.findings)
+}
+
+/// Reports what was found and removes the receipts of these files, so that the run that holds the
+/// lock makes just these again.
+///
+/// # Errors
+/// When a receipt cannot be removed.
+pub(crate) fn withdraw(
+    store: &Store,
+    damage: &[Finding],
+    monitor: &dyn Monitor,
+) -> Result<(), StoreError> {
+    for Finding { file, wrong, why, receipt, .. } in damage {
         monitor.event(&Event::Note(&format!("{} {file}: {why}", wrong.word())));
         if let Some(receipt) = receipt {
             store.remove(receipt)?;
         }
     }
-    Ok(!found.findings.is_empty())
-}
-
-fn holds_run(store: &Store) -> bool {
-    store.exists(layout::RECORD) || store.exists(layout::RECEIPTS)
+    Ok(())
 }

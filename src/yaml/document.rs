@@ -1,4 +1,4 @@
-//! A pipeline file with its `--set` arguments put in.
+//! A pipeline file with its `--set` arguments applied.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::{line_of, quote};
 /// Largest pipeline file.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// A pipeline file, read or not, and what it takes to show places in it.
+/// A pipeline file, readable or not, and what is needed to show places in it.
 #[derive(Debug)]
 pub struct Document {
     name: String,
@@ -40,7 +40,7 @@ pub(super) enum Source {
 }
 
 impl Document {
-    /// Reads `bytes` of the file `name` and puts the `--set` arguments in, each `path=value`.
+    /// Reads `bytes` of the file `name` and puts in the `--set` arguments, each `path=value`.
     pub fn new(name: &str, bytes: &[u8], overrides: &[String]) -> (Self, Problems) {
         let mut problems = Problems::default();
         let mut document =
@@ -63,7 +63,7 @@ impl Document {
         &self.name
     }
 
-    /// The root, always a mapping; `None` when the text could not be read (told as a problem).
+    /// The root, always a mapping; `None` when the text could not be read, which is a problem.
     pub fn root(&self) -> Option<&Node> {
         self.root.as_ref()
     }
@@ -117,10 +117,10 @@ impl Document {
         let node = match parse(value, Origin::Set(i)) {
             Ok(node) => node,
             Err(fault) => {
-                // The parser's words speak of a file and its lines.
+                // The parser's message is about a file and its lines.
                 let span = fault.span.start + value_start..fault.span.end + value_start;
                 let message = "the value is not valid YAML";
-                let help = "put text with brackets, `: ` or `#` in quotes of its own: \
+                let help = "put text with brackets, `: ` or `#` in quotes as well: \
                             `--set 'prompt=\"{task} {input}\"'`";
                 return problems.push_spot(&root, Spot::Override(i, span), message, help);
             }
@@ -213,7 +213,7 @@ fn root(text: &str, problems: &mut Problems) -> Option<Node> {
     None
 }
 
-/// Puts a value at a path of the tree; why it cannot stand there.
+/// Puts a value at a path of the tree; the error says why it cannot be there, and what to do.
 fn put(root: &mut Node, steps: &[&str], new: Node, set: usize) -> Result<(), (String, String)> {
     let mut node = root;
     for step in steps {
@@ -266,7 +266,7 @@ fn element(list: &[Node], step: &str) -> Result<usize, (String, String)> {
     })
 }
 
-/// Tells every key that is there twice in one mapping.
+/// Finds every key that appears twice in one mapping.
 fn find_twins(node: &Node, at: &Path, problems: &mut Problems) {
     for (i, child) in node.elements().unwrap_or_default().iter().enumerate() {
         find_twins(child, &at.index(i), problems);
@@ -275,8 +275,8 @@ fn find_twins(node: &Node, at: &Path, problems: &mut Problems) {
     let mut seen = std::collections::BTreeSet::new();
     for (i, (key, child)) in entries.iter().enumerate() {
         if !seen.insert(key) {
-            let message = format!("the key {} is there twice", quote(key));
-            let help = "each key of a mapping stands for one thing: rename or remove one of them";
+            let message = format!("the key {} appears twice", quote(key));
+            let help = "a mapping has each key once: rename or remove one of them";
             problems.push_spot(at, Spot::Entry(i), message, help);
         }
         let mut path = at.clone();

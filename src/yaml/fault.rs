@@ -25,8 +25,8 @@ pub(super) enum What {
 }
 
 impl Fault {
-    /// Says it to a person; the steps run from the value at `at` inwards.
-    pub(super) fn tell(self, at: &Path, problems: &mut Problems) {
+    /// Adds it to the problems, in words; the steps run from the value at `at` inwards.
+    pub(super) fn report(self, at: &Path, problems: &mut Problems) {
         let mut path = at.clone();
         path.0.extend(self.steps);
         let subject = match path.0.last() {
@@ -58,7 +58,7 @@ impl Fault {
             ),
             What::Twice(field) => (
                 Spot::Key,
-                format!("the key `{field}` is there twice"),
+                format!("the key `{field}` appears twice"),
                 "remove one of them".to_owned(),
             ),
             What::Wrong { expected, found } => {
@@ -73,7 +73,7 @@ impl Fault {
     }
 }
 
-/// serde's names of types in the words of somebody who writes YAML.
+/// serde's names of types in the words of a person who writes YAML.
 fn plain(expected: &str) -> String {
     let words = match expected {
         "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number",
@@ -108,11 +108,11 @@ fn advice(expected: &str, found: &str) -> &'static str {
         .strip_prefix("the text \"")
         .is_some_and(|text| text.trim_end_matches('"').parse::<f64>().is_ok());
     match expected {
-        "text" if found == "nothing" => "write the text behind the colon",
+        "text" if found == "nothing" => "write the text after the colon",
         "text" if found == "a list" || found == "a mapping" => {
             "write one text here, in quotes if it holds `: ` or begins with a bracket"
         }
-        "text" => "put it in quotes when it is meant as text",
+        "text" => "put it in quotes if it should be text",
         "a list" => "write it in brackets, for example [0, 2, 4]",
         "a mapping" => "write `key: value` lines here",
         "true or false" => "write true or false, without quotes",

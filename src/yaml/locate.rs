@@ -1,7 +1,7 @@
 //! From a place in the tree to a place in the text.
 //!
-//! The parser tells positions only with its errors: so the walk stops with an error at the value
-//! that is asked for, and the error's position is the answer.
+//! The parser gives positions only with its errors: so the walk stops with an error at the value
+//! that is asked for, and the position of the error is the answer.
 
 use std::fmt;
 use std::ops::Range;
@@ -22,7 +22,7 @@ pub(super) fn value_span(text: &str, ordinals: &[usize], node: Option<&Node>) ->
         Some(Value::Null) => true,
         _ => false,
     };
-    // A block of lines, and a value that is not there, are shown by the key they stand under.
+    // A block of lines, and a missing value, are shown by their key.
     if block && let Some(span) = key_span(text, ordinals) {
         return span;
     }

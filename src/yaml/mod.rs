@@ -1,4 +1,4 @@
-//! The text of a pipeline file: where things stand in it, and what is wrong with it.
+//! The text of a pipeline file: where things are in it, and what is wrong with it.
 //!
 //! ```text
 //! text -> [`Document`] (a tree of nodes, with `--set` put in) -> [`read`] each part as its own type
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The file is read into a tree first and each part is then read from the tree: so one wrong part
-//! does not hide another, `kind` may stand anywhere in a stage, and `--set` is one edit of the tree.
+//! does not hide another, `kind` may be anywhere in a stage, and `--set` is one edit of the tree.
 //! The parser gives positions only with its errors; [`Document`] therefore walks the text again, up
 //! to the value in question, for each problem that is shown and never for a file that is right.
 //!

@@ -35,8 +35,8 @@ pub enum Value {
     Text(String),
     /// A sequence.
     List(Vec<Node>),
-    /// A mapping in the file's order; keys as they are written, a key that is there twice kept
-    /// twice.
+    /// A mapping in the file's order; keys as they are written, a key that appears twice
+    /// kept twice.
     Map(Vec<(String, Node)>),
 }
 
@@ -65,7 +65,7 @@ impl Node {
         }
     }
 
-    /// The value under a key of a mapping; the first when the key is there twice.
+    /// The value under a key of a mapping; the first when the key appears twice.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries()?.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }

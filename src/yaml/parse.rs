@@ -36,11 +36,11 @@ pub(super) fn parse(text: &str, origin: Origin) -> Result<Node, ParseFault> {
         let start = error.location().map_or(0, |location| location.index());
         let own = reason.borrow_mut().take();
         let is_divided = error.to_string().contains("more than one document");
-        let (span, told) = match text.rfind("\n---").filter(|_| is_divided) {
+        let (span, explained) = match text.rfind("\n---").filter(|_| is_divided) {
             Some(newline) => (clip(text, newline + 1), divided()),
             None => (clip(text, start), explain(&error)),
         };
-        let (message, help) = own.unwrap_or(told);
+        let (message, help) = own.unwrap_or(explained);
         ParseFault { message, help, span }
     })
 }
@@ -50,7 +50,7 @@ fn explain(error: &serde_yaml::Error) -> (String, String) {
     let words = error.to_string();
     if words.contains("more than one document") {
         return (
-            "this is not valid YAML: something stands behind the end of the first value".to_owned(),
+            "this is not valid YAML: something follows the end of the first value".to_owned(),
             "a pipeline is one mapping: write `key: value` lines".to_owned(),
         );
     }
@@ -60,12 +60,12 @@ fn explain(error: &serde_yaml::Error) -> (String, String) {
     if words.contains("recursion limit") {
         return (
             "values are nested deeper than 128 levels".to_owned(),
-            "a pipeline needs no more than six levels: look for a bracket too many".to_owned(),
+            "a pipeline needs no more than six levels: look for an extra bracket".to_owned(),
         );
     }
     if words.contains("unknown anchor") {
         return (
-            "the alias names an anchor that does not stand above it".to_owned(),
+            "the alias names an anchor that is not defined above it".to_owned(),
             "write `&name` before the value that `*name` repeats, or put the text in quotes when \
              its asterisk is meant"
                 .to_owned(),
@@ -83,7 +83,7 @@ fn explain(error: &serde_yaml::Error) -> (String, String) {
 fn divided() -> (String, String) {
     (
         "the file holds several documents, and a pipeline is one".to_owned(),
-        "remove the `---` line, or move what follows it to a file of its own".to_owned(),
+        "remove the `---` line, or move what follows it to another file".to_owned(),
     )
 }
 

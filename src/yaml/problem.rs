@@ -12,7 +12,7 @@ pub enum Step {
     Index(usize),
 }
 
-/// Where a value stands in the pipeline file, from the root.
+/// Where a value is in the pipeline file, from the root.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Path(pub Vec<Step>);
 
@@ -47,15 +47,15 @@ impl fmt::Display for Path {
     }
 }
 
-/// What of the value at a path is meant.
+/// Which part of the value at a path is meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Spot {
     /// The value itself.
     #[default]
     Value,
-    /// The key that it stands under.
+    /// Its key.
     Key,
-    /// The key of this entry (from 0) of the mapping at the path: it may stand there twice.
+    /// The key of this entry (from 0) of the mapping at the path: the same key may appear twice.
     Entry(usize),
     /// These bytes of the pipeline file, whatever the path says: for text that has no values yet.
     Text(Range<usize>),
@@ -68,7 +68,7 @@ pub enum Spot {
 pub struct Problem {
     /// Where.
     pub at: Path,
-    /// What of it.
+    /// Which part of it.
     pub spot: Spot,
     /// What is wrong, quoting the value and the rule.
     pub message: String,

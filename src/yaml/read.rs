@@ -11,10 +11,10 @@ use super::fault::{Fault, What};
 use super::node::{Node, Value};
 use super::problem::{Path, Problems, Step};
 
-/// Reads `node`, which stands at `at`, as a `T`; what is wrong with it goes to `problems`.
+/// Reads `node`, which is at `at`, as a `T`; what is wrong with it goes to `problems`.
 ///
-/// A wrong entry is told, left out, and the rest is read on: so all wrong entries of a part are told
-/// at once. What comes back then has defaults in their place and is only good for finding more
+/// A wrong entry is reported and left out, and the rest is read: so all wrong entries of a part are
+/// reported at once. The result then has defaults in their place and is only good for finding more
 /// problems.
 pub fn read<T: DeserializeOwned>(node: &Node, at: &Path, problems: &mut Problems) -> Option<T> {
     let mut node = node.clone();
@@ -32,7 +32,7 @@ pub fn read<T: DeserializeOwned>(node: &Node, at: &Path, problems: &mut Problems
             return None;
         }
         let mut steps = fault.steps.clone();
-        fault.tell(at, problems);
+        fault.report(at, problems);
         while matches!(steps.last(), Some(Step::Index(_))) {
             steps.pop();
         }
@@ -45,7 +45,7 @@ pub fn read<T: DeserializeOwned>(node: &Node, at: &Path, problems: &mut Problems
     }
 }
 
-/// Takes the entry at a path out of the tree; whether it was there.
+/// Removes the entry at a path from the tree; whether there was one.
 fn remove(node: &mut Node, steps: &[Step]) -> bool {
     match (steps, &mut node.value) {
         ([Step::Key(key)], Value::Map(entries)) => {

@@ -31,12 +31,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// The problems of a document, in the order in which they stand in it.
+    /// The problems of a document, in the order in which they were found.
     pub fn new(document: Document, problems: Problems) -> Self {
         Self { document, problems: problems.into_vec() }
     }
 
-    /// The problems, in the order in which they were found.
+    /// The problems, in the same order.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -62,7 +62,7 @@ impl Report {
         }
         let more = self.problems.len() - placed.len();
         if more > 0 {
-            let _ = writeln!(text, "and {more} more, told when these are solved");
+            let _ = writeln!(text, "and {more} more, shown once these are solved");
         }
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         format!("{}\n\n{self}\n", lines.join("\n").trim_end_matches('\n'))

@@ -21,7 +21,7 @@ pub fn quote(text: &str) -> String {
     quoted
 }
 
-/// The line, counted from 1, that a byte stands in.
+/// The line, counted from 1, that a byte is in.
 pub fn line_of(bytes: &[u8], offset: usize) -> usize {
     bytes[..offset].split(|byte| *byte == b'\n').count()
 }
@@ -29,7 +29,7 @@ pub fn line_of(bytes: &[u8], offset: usize) -> usize {
 /// What people write for a word of ours that is spelt quite otherwise.
 const MEANT: [(&str, &str); 3] = [("gpu", "cuda"), ("nvidia", "cuda"), ("processor", "cpu")];
 
-/// The known word nearest to a misspelt one, when it is near enough to be meant.
+/// The known word nearest to a misspelt one, when it is near enough.
 pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     if word.chars().count() > QUOTED {
         return None;
@@ -41,30 +41,11 @@ pub fn did_you_mean<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     }
     known
         .iter()
-        .map(|candidate| (distance(&word, candidate), *candidate))
+        // With swaps of neighbours as one step.
+        .map(|candidate| (strsim::osa_distance(&word, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.chars().count() / 4)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
-}
-
-/// Edit distance with swaps of neighbours (optimal string alignment).
-fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().collect();
-    let b: Vec<char> = b.chars().collect();
-    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let same = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (rows[i - 1][j] + 1).min(row[j - 1] + 1).min(rows[i - 1][j - 1] + same);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }
 
 #[cfg(test)]

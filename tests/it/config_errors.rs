@@ -1,4 +1,4 @@
-//! What a person is told about a pipeline file that is wrong. Every file in `fixtures/bad` has its
+//! What a user sees of a pipeline file that is wrong. Every file in `fixtures/bad` has its
 //! snapshot.
 
 use std::fs;
@@ -12,7 +12,7 @@ use aqlens::prompt::{Prompt, Role};
 
 const WIDTH: usize = 100;
 
-fn told(path: &str, overrides: &[&str]) -> String {
+fn shown(path: &str, overrides: &[&str]) -> String {
     let overrides: Vec<String> = overrides.iter().map(|&set| set.to_owned()).collect();
     load(Path::new(path), &overrides).unwrap_err().render(WIDTH, false)
 }
@@ -23,7 +23,7 @@ fn tiny(overrides: &[&str]) -> Result<Pipeline, ConfigError> {
 }
 
 #[test]
-fn every_wrong_file_is_told_all_its_problems() {
+fn all_problems_of_every_wrong_file_are_shown() {
     let mut names: Vec<String> = fs::read_dir("tests/fixtures/bad")
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -32,14 +32,14 @@ fn every_wrong_file_is_told_all_its_problems() {
     names.sort();
     assert!(names.len() > 15, "{names:?}");
     for name in names {
-        let text = told(&format!("tests/fixtures/bad/{name}.yml"), &[]);
+        let text = shown(&format!("tests/fixtures/bad/{name}.yml"), &[]);
         insta::assert_snapshot!(name, text);
     }
 }
 
 #[test]
 fn problems_of_a_set_are_shown_in_the_set() {
-    let text = told(
+    let text = shown(
         "tests/fixtures/tiny.yml",
         &[
             "stages.extract.layers=[0, 7]",
@@ -59,7 +59,7 @@ fn problems_of_a_set_are_shown_in_the_set() {
 }
 
 #[test]
-fn a_number_that_is_too_large_is_told_the_bounds() {
+fn a_number_that_is_too_large_is_shown_the_bounds() {
     for (set, rule) in [
         ("shard_inputs=4294967296", "a whole number from 1 to 4294967295"),
         ("seed=18446744073709551616", "a whole number from 0 to 18446744073709551615"),
@@ -67,7 +67,7 @@ fn a_number_that_is_too_large_is_told_the_bounds() {
         ("stages.extract.layers=[9223372036854775808]", "to 9223372036854775807"),
         ("shard_inputs=0", "a whole number, 1 or more"),
     ] {
-        let text = told("tests/fixtures/tiny.yml", &[set]);
+        let text = shown("tests/fixtures/tiny.yml", &[set]);
         let flat = text.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>();
         assert!(flat.join(" ").contains(rule), "{set}: {text}");
     }
@@ -75,13 +75,13 @@ fn a_number_that_is_too_large_is_told_the_bounds() {
 
 #[test]
 fn a_model_of_a_set_is_looked_for_from_the_working_directory() {
-    let text = told("tests/fixtures/tiny.yml", &["model=no/such/folder"]);
+    let text = shown("tests/fixtures/tiny.yml", &["model=no/such/folder"]);
     insta::assert_snapshot!(text);
 }
 
 #[test]
 fn a_missing_pipeline_is_named_with_the_cause() {
-    let text = told("tests/fixtures/no-such.yml", &[]);
+    let text = shown("tests/fixtures/no-such.yml", &[]);
     insta::assert_snapshot!(text, @"error: cannot read pipeline tests/fixtures/no-such.yml: No such file or directory (os error 2)");
 }
 
@@ -91,7 +91,7 @@ fn a_huge_pipeline_is_refused_with_a_way_out() {
     let path = folder.path().join("huge.yml");
     let file = fs::OpenOptions::new().write(true).create_new(true).open(&path).unwrap();
     file.set_len(17 * 1024 * 1024).unwrap();
-    let text = told(path.to_str().unwrap(), &[]).replace(folder.path().to_str().unwrap(), "DIR");
+    let text = shown(path.to_str().unwrap(), &[]).replace(folder.path().to_str().unwrap(), "DIR");
     insta::assert_snapshot!(text);
 }
 
@@ -280,7 +280,7 @@ fn every_shipped_pipeline_and_the_documented_one_load() {
         }
     }
     assert!(paths.len() > 1);
-    // The tiny model has five layers, and any pipeline can be told to use it.
+    // The tiny model has five layers, and any pipeline can use it.
     let sets = ["model=tests/fixtures/tiny", "stages.extract.layers=[0, 4]"];
     for path in paths {
         load(&path, &sets.map(str::to_owned))

@@ -360,7 +360,7 @@ fn without_the_model_the_files_are_hashed_and_the_gap_is_told() {
     fs::rename(dir.path().join("model"), dir.path().join("moved")).unwrap();
     let ended = aqlens(dir.path(), &["verify", "run"]);
     assert_eq!(ended.code, 0, "{}", ended.stdout);
-    assert!(ended.stdout.contains("was not looked at"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("was not checked"), "{}", ended.stdout);
     flip_a_bit(&dir.path().join("run").join(PART));
     let ended = aqlens(dir.path(), &["verify", "run"]);
     assert_eq!(findings(&ended), [("altered", PART)]);

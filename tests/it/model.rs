@@ -162,7 +162,7 @@ fn cuda_that_cannot_be_had_is_an_error_that_says_what_is_missing() {
         Ok(facts) => assert_eq!(facts.provider, Provider::Cuda, "a machine with a GPU"),
         Err(error) => assert_says(
             &error.to_string(),
-            &["provider 'cuda' cannot be had", "onnxruntime-gpu", "provider: cpu"],
+            &["provider 'cuda' is not available", "onnxruntime-gpu", "provider: cpu"],
         ),
     }
 }

@@ -190,7 +190,7 @@ fn whoever_wants_the_folder_alone_is_told_who_shares_it() {
     let folder = Folder::new();
     let store = Store::create(&folder.path("")).unwrap();
     let shared = store.lock_shared().unwrap();
-    let presence = store.tell_presence("share 1/3").unwrap();
+    let presence = store.announce_presence("share 1/3").unwrap();
     let holder = format!("process {}", std::process::id());
     for extra in [&[][..], &["--finish"]] {
         refuses(&folder.run(extra), 1, &["in use by", &holder, "(share 1/3)"]);
@@ -206,7 +206,7 @@ fn a_share_of_another_state_of_the_pipeline_is_refused_while_others_work() {
     folder.done(&["--shard", "0/3"]);
     let store = Store::open(&folder.path(""));
     let _shared = store.lock_shared().unwrap();
-    let presence = store.tell_presence("share 1/3").unwrap();
+    let presence = store.announce_presence("share 1/3").unwrap();
     let other = ["--shard", "2/3", "--set", "stages.tokens.top_k=3"];
     refuses(&folder.run(&other), 1, &["(share 1/3)", "another state", "another pipeline.yml"]);
     folder.done(&["--shard", "2/3"]);

@@ -203,7 +203,7 @@ impl Extraction {
             part: 0,
             shards: 1,
             prompts,
-            shares: &BTreeMap::new(),
+            fractions: &BTreeMap::new(),
             layers,
             seed: 37,
             card: &card,

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Lin 1991 for JSD, Endres and Schindelin 2003 for its root. `scipy.spatial.distance.jensenshannon`
-//! is that root, in nats unless told otherwise.
+//! is that root, in nats by default.
 
 use std::f64::consts::LN_2;
 use std::ops::Range;
@@ -151,7 +151,7 @@ fn total<T: Copy + Into<f64>>(masses: &[T]) -> Result<f64, Undefined> {
     if total < MASS_FLOOR { Err(Undefined::LowMass) } else { Ok(total) }
 }
 
-/// How far two distributions over the same outcomes lie apart.
+/// How far apart two distributions over the same outcomes are.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Divergences {
     /// Jensen-Shannon divergence, bits, 0..1. The same to the last bit when the sides are swapped.
@@ -206,8 +206,8 @@ pub fn jsd_bits(a: &Distribution, b: &Distribution) -> f64 {
     (nats / LN_2).clamp(0.0, 1.0)
 }
 
-/// What each outcome adds to [`Divergences::jsd_bits`], bits, none below 0: the outcomes that tell
-/// the two apart. Which way an outcome went is seen from its two probabilities.
+/// What each outcome adds to [`Divergences::jsd_bits`], bits, none below 0: the outcomes that
+/// distinguish the two. Which way an outcome changed is seen from its two probabilities.
 ///
 /// # Panics
 ///

@@ -3,7 +3,7 @@
 //!
 //! An exchange of rows is an exchange of rows and columns of the n x n table that is already there.
 //! The tables of both measures lie entry beside entry, so that one look-up serves both, and one
-//! exchange of a side serves all the sides that it is held against.
+//! exchange of a side serves all the sides that it is compared with.
 
 use std::ops::Range;
 

@@ -2,7 +2,7 @@
 //!
 //! The mean over inputs of how many of the k nearest others (by cosine, oneself excluded) the two
 //! sides share, over k: mutual k nearest neighbours (Huh et al. 2024). Two unrelated sides share
-//! k/(n-1) by chance, so the chance-corrected value stands beside it.
+//! k/(n-1) by chance, so the chance-corrected value is given too.
 
 use super::{LEAST_ROWS, Symmetric, wide};
 use crate::math::dot::dot_wide;

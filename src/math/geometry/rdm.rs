@@ -1,9 +1,9 @@
 //! Representational similarity analysis: do two sides rank the distances between inputs alike?
 //!
-//! A table of dissimilarities (RDM) holds `1 - Pearson(x_i, x_j)` or `‖x_i - x_j‖²` for every pair of
-//! rows; two tables are compared by Spearman's correlation over the n(n-1)/2 pairs, ties sharing
-//! their average rank (Kriegeskorte, Mur and Bandettini 2008). Cosine of whitened squared-Euclid
-//! tables would be biased CKA under another name, so it is not here.
+//! A table of dissimilarities (RDM) holds `1 - Pearson(x_i, x_j)` for every pair of rows; two
+//! tables are compared by Spearman's correlation over the n(n-1)/2 pairs, ties sharing their average
+//! rank (Kriegeskorte, Mur and Bandettini 2008). Cosine of whitened squared-Euclid tables would be
+//! biased CKA under another name, so it is not here.
 
 use super::{LEAST_ROWS, Symmetric, wide};
 use crate::math::Undefined;
@@ -46,20 +46,9 @@ impl Rdm {
                 *x /= norm;
             }
         }
-        // Distances that only rounding tells apart are ties.
+        // Distances that differ only by rounding are ties.
         let distance = |dot: f64| (((1.0 - dot) / TIE + WHOLE) - WHOLE) * TIE;
         Self::of(rows.len(), Symmetric::of_dots(&rows).below().map(distance).collect())
-    }
-
-    /// Squared Euclidean distance of every pair of rows.
-    pub fn squared_euclid(rows: &[&[f32]]) -> Result<Self, Undefined> {
-        let rows = wide(rows);
-        // From differences: exact ties stay ties, which dot products would part by rounding.
-        let distance = |i: usize, j: usize| {
-            rows[i].iter().zip(&rows[j]).map(|(x, y)| (x - y).powi(2)).sum::<f64>()
-        };
-        let pairs = (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-        Self::of(rows.len(), pairs.map(|(i, j)| distance(i, j)).collect())
     }
 
     /// [`Undefined::TooFew`] below four rows, [`Undefined::Constant`] when all pairs are equally far
@@ -115,25 +104,37 @@ mod tests {
     use super::*;
     use crate::math::geometry::tests::{GOLDEN_X, GOLDEN_Y, rows};
 
+    /// Squared Euclidean distance of every pair of rows.
+    fn squared_euclid(rows: &[Vec<f32>]) -> Result<Rdm, Undefined> {
+        // From differences: exact ties stay ties, which dot products would part by rounding.
+        let distance = |i: usize, j: usize| {
+            let differences =
+                rows[i].iter().zip(&rows[j]).map(|(x, y)| f64::from(*x) - f64::from(*y));
+            differences.map(|d| d.powi(2)).sum::<f64>()
+        };
+        let pairs = (1..rows.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+        Rdm::of(rows.len(), pairs.map(|(i, j)| distance(i, j)).collect())
+    }
+
     /// `scipy.stats.spearmanr` and `pearsonr` of the two tables; `measures.md` section 5.
     #[test]
     fn the_golden_rows_have_their_golden_rsa() {
         let (x, y) = (GOLDEN_X.map(|row| row.to_vec()), GOLDEN_Y.map(|row| row.to_vec()));
-        let of = |x: &[Vec<f32>]| Rdm::squared_euclid(&rows(x)).unwrap();
+        let of = |x: &[Vec<f32>]| squared_euclid(x).unwrap();
         assert!((rsa(&of(&x), &of(&y)) - 0.306_068_892_388_991_8).abs() < 1e-14);
     }
 
     #[test]
     fn what_has_no_ranking_has_no_rsa() {
         let few = [vec![1.0, 2.0], vec![2.0, 1.0], vec![0.0, 3.0]];
-        assert_eq!(Rdm::squared_euclid(&rows(&few)), Err(Undefined::TooFew));
+        assert_eq!(squared_euclid(&few), Err(Undefined::TooFew));
         let even: Vec<Vec<f32>> =
             (0..4).map(|i| (0..4).map(|j| f32::from(i == j)).collect()).collect();
-        assert_eq!(Rdm::squared_euclid(&rows(&even)), Err(Undefined::Constant));
+        assert_eq!(squared_euclid(&even), Err(Undefined::Constant));
         assert_eq!(Rdm::pearson(&rows(&even)), Err(Undefined::Constant));
         let flat = [vec![1.0, 2.0], vec![2.0, 1.0], vec![0.0, 3.0], vec![5.0, 5.0]];
         assert_eq!(Rdm::pearson(&rows(&flat)), Err(Undefined::Constant));
-        assert!(Rdm::squared_euclid(&rows(&flat)).is_ok());
+        assert!(squared_euclid(&flat).is_ok());
     }
 
     #[test]

@@ -71,8 +71,8 @@ impl SignFlips {
     }
 }
 
-/// The sum of at most [`BYTE`] values under each way to turn their signs round. Bits of places
-/// behind the last value are drawn too and turn nothing.
+/// The sum of at most [`BYTE`] values under each way to flip their signs. Bits of places after the
+/// last value are drawn too and flip nothing.
 fn sums_of_signs(values: &[f64]) -> [f64; 256] {
     let mut sums = [0.0; 256];
     let values = values.iter().copied().chain(std::iter::repeat(0.0)).take(BYTE);

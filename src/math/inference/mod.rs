@@ -71,14 +71,10 @@ impl PermutationTest {
         share_at_least(self.observed, &self.draws, self.exact)
     }
 
-    /// How many exchanges are counted, the identity among them.
+    /// How many exchanges are counted, the identity among them: 1 over this is the smallest p that
+    /// they can give.
     pub fn count(&self) -> usize {
         self.draws.len() + usize::from(!self.exact)
-    }
-
-    /// The smallest p that these exchanges can give: at 0.05 or above nothing can be shown.
-    pub fn least_p(&self) -> f64 {
-        1.0 / self.count() as f64
     }
 
     /// The same test on the scale of its own chance distribution (mean 0, standard deviation 1),

@@ -28,7 +28,7 @@
 //! It asks whether these prompts move the vector the same way on every input. A single wording does
 //! so too, for any two different texts do; with W >= 2 the means over W wordings still carry them.
 //! Whether *tasks* differ more than wordings do is what `f_task` and the reassignment of
-//! [`CentredCells::wording_distances`] answer, and only they speak about tasks.
+//! wordings ([`Reassignments`](super::Reassignments)) answer, and only they speak about tasks.
 
 mod relabel;
 mod spread;
@@ -36,7 +36,7 @@ mod spread;
 pub use relabel::Relabellings;
 pub use spread::Spread;
 
-use spread::Squares;
+use self::spread::Squares;
 
 /// How many inputs, tasks and wordings there are; every combination has its vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,15 +166,6 @@ impl CentredCells {
         Spread::new(self.design(), squares, cells)
     }
 
-    /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
-    /// [`Reassignments`](super::Reassignments) sorts anew. Its statistic rises with `f_task`.
-    pub fn wording_distances(&self) -> Vec<f64> {
-        let means = self.wording_means();
-        let vectors: Vec<&[f64]> = means.chunks_exact(self.width.max(1)).collect();
-        let row = |a: &&[f64]| vectors.iter().map(|b| squared_distance(a, b)).collect::<Vec<_>>();
-        vectors.iter().flat_map(row).collect()
-    }
-
     /// Mean over inputs of every (task, wording).
     fn wording_means(&self) -> Vec<f64> {
         let mut means = vec![0.0; self.tasks * self.wordings * self.width];
@@ -208,10 +199,6 @@ fn means_of_groups(vectors: &[f64], group: usize, width: usize) -> Vec<f64> {
         }
     }
     means
-}
-
-fn squared_distance(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum()
 }
 
 /// The sums of squares of a design, which add up to [`Self::total`]. Where a quotient would divide

@@ -78,7 +78,7 @@ impl Relabellings {
             if !self.exact {
                 stream.shuffle(&mut order);
             } else if input > 0 {
-                // Way 0 leaves every input as it is.
+                // Way 0 changes nothing.
                 digits = rearrange(&mut order, digits);
             }
             for (task, &cell) in order.iter().enumerate() {

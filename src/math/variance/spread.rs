@@ -1,5 +1,5 @@
-//! Squares by dimension: a space that divides each dimension by a number of its own then takes no
-//! more than a weighted sum.
+//! Squares by dimension: a space that divides each dimension by its own scale then takes no more
+//! than a weighted sum.
 
 use super::{Design, Partition, Relabellings, relabel};
 use crate::math::Undefined;
@@ -72,7 +72,7 @@ impl Spread {
     /// The within-input permutation test of the task in each of some spaces, upper tail; its
     /// statistic is partial η². All spaces are tested in one pass. Errors as [`Self::partition`], and
     /// [`Undefined::Constant`] also without any interaction: then every input moves exactly alike
-    /// and there is nothing to hold the task against.
+    /// and there is nothing to compare the task with.
     ///
     /// # Panics
     ///

@@ -21,6 +21,19 @@ fn cells(inputs: &[Vec<Vec<f32>>], wordings: usize) -> CentredCells {
     cells
 }
 
+impl CentredCells {
+    /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
+    /// [`Reassignments`] sorts again. Its statistic rises with `f_task`.
+    pub(in crate::math) fn wording_distances(&self) -> Vec<f64> {
+        let means = self.wording_means();
+        let vectors: Vec<&[f64]> = means.chunks_exact(self.width.max(1)).collect();
+        let distance =
+            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
+        let row = |a: &&[f64]| vectors.iter().map(|b| distance(a, b)).collect::<Vec<_>>();
+        vectors.iter().flat_map(row).collect()
+    }
+}
+
 fn golden() -> CentredCells {
     cells(&GOLDEN.map(|input| input.map(|vector| vector.to_vec()).to_vec()), 1)
 }
@@ -251,7 +264,7 @@ fn a_massive_dimension_hides_nothing_once_it_is_scaled() {
     assert_ne!(draws(&tests[1]), draws(&tests[0]));
 }
 
-/// Sorting wordings anew by their distances orders the ways as F against wordings does.
+/// Sorting wordings again by their distances orders the ways as F against wordings does.
 #[test]
 fn sorting_wordings_by_distance_is_the_test_of_f() {
     let inputs = noise(9, 4, 6, 3);

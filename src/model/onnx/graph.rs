@@ -24,7 +24,7 @@ pub(crate) struct OnnxSession {
 }
 
 impl OnnxSession {
-    /// Loads the graph `path` of a model folder, to compute with so many threads, and checks its
+    /// Loads the graph `path` of a model folder, to compute with that many threads, and checks its
     /// inputs and outputs.
     ///
     /// # Errors

@@ -13,8 +13,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::locate;
-use super::locate::{Found, Surroundings};
+use super::locate::{self, Found, Surroundings};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::{Cause, ModelError, cuda};
 
@@ -31,13 +30,13 @@ struct Runtime {
 
 static LOADED: Mutex<Option<Runtime>> = Mutex::new(None);
 
-/// What ONNX Runtime itself complained of last: it says more in its log than in its errors.
+/// What ONNX Runtime itself complained of last: its log says more than its errors.
 static COMPLAINT: Mutex<String> = Mutex::new(String::new());
 
 /// Finds and loads the library and decides on the provider; opens no graph.
 ///
 /// # Errors
-/// When there is no usable ONNX Runtime, or the GPU that was asked for cannot be had.
+/// When there is no usable ONNX Runtime, or the GPU that was asked for is not available.
 pub fn facts(options: &EngineOptions) -> Result<EngineFacts, ModelError> {
     let found = locate::locate(options.library.as_deref(), &Surroundings::of_process())?;
     let runtime = load(&found)?;
@@ -84,7 +83,7 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
             ModelError::NoRuntime { tried: found.tried.clone() }
         }
         ort::LoadDynamicError::Dlopen { error, .. } => {
-            // The loader's own words, such as a wrong file header, are the source.
+            // What the loader says, such as a wrong file header, is the source.
             bad(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string))
         }
         ort::LoadDynamicError::MissingApi { .. } => {
@@ -112,7 +111,7 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
     Ok(runtime)
 }
 
-/// The version: whole from the file's name, else as far as the library tells it.
+/// The version: whole from the file's name, else as far as the library gives it.
 fn version(path: &Path) -> String {
     let minor = ort::util::probe(path);
     let named = locate::version_in_name(path);
@@ -130,7 +129,7 @@ fn check_cuda(runtime: &Runtime, tf32: bool) -> Result<(), ModelError> {
         return Err(cuda::no_provider(&runtime.version, &runtime.path));
     }
     for library in cuda::libraries(&runtime.path) {
-        // One that does not load is told of by the provider itself, if it needs it.
+        // A library that does not load is reported by the provider itself, if it needs it.
         let _ = ort::util::preload_dylib(&library);
     }
     complaint();
@@ -158,7 +157,7 @@ fn cause(error: &dyn std::fmt::Display) -> Cause {
     error.to_string().into()
 }
 
-/// Loads the graph of a file, to compute with so many threads.
+/// Loads the graph of a file, to compute with that many threads.
 fn open(facts: &EngineFacts, threads: usize, path: &Path) -> Result<Session, ModelError> {
     let runtime = LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let runtime = runtime.expect("facts are known, so the library is loaded");

@@ -18,8 +18,7 @@ use super::Pipeline;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
 use crate::stage::Facts;
-use crate::yaml;
-use crate::yaml::{Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
+use crate::yaml::{self, Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 
 /// Seed of a pipeline that names none: the notebook's number.
 const SEED: u64 = 37;
@@ -27,7 +26,7 @@ const SEED: u64 = 37;
 /// Share of all prompts that may be skipped in a pipeline that names none.
 const MAX_SKIPPED: f64 = 0.01;
 
-/// A pipeline that cannot be run as it is.
+/// A pipeline that cannot be run as it is written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
@@ -36,11 +35,11 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's own words.
+        /// What the system says.
         #[source]
         source: io::Error,
     },
-    /// The file, or a `--set`, says something that cannot be.
+    /// The file, or a `--set`, has problems.
     #[error("{0}")]
     Wrong(Box<Report>),
 }
@@ -55,7 +54,7 @@ impl ConfigError {
     }
 }
 
-/// Reads and checks a pipeline file, with `--set` arguments (`path=value`) put in.
+/// Reads and checks a pipeline file, with `--set` arguments (`path=value`) applied.
 ///
 /// # Errors
 /// When the file cannot be read, or with all problems of the pipeline at once.
@@ -91,7 +90,7 @@ pub fn json_schema() -> String {
 #[derive(Clone, Copy)]
 struct Loader<'a> {
     document: &'a Document,
-    /// Where the pipeline file lies.
+    /// The folder of the pipeline file.
     folder: &'a Path,
 }
 
@@ -107,7 +106,7 @@ impl Loader<'_> {
         }
         for key in ["name", "model", "prompt", "retain", "shard_inputs", "seed"] {
             if root.get(key).is_some_and(|node| node.value == Value::Null) {
-                let help = "write a value behind it, or take the line out";
+                let help = "write a value after it, or remove the line";
                 problems.push(&at.key(key), format!("`{key}` has no value"), help);
             }
         }
@@ -198,7 +197,7 @@ fn check_name(name: &str, at: &yaml::Path, problems: &mut Problems) -> bool {
     if !good {
         let message = format!("the name {} cannot be a folder's name", quote(name));
         let help = "it names the run directory: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` \
-                    and `-`, and no `.` in front";
+                    and `-`, and no `.` at the start";
         problems.push(at, message, help);
     }
     good
@@ -208,7 +207,7 @@ fn check_share(max_skipped: f64, at: &yaml::Path, problems: &mut Problems) {
     if !(0.0..=1.0).contains(&max_skipped) {
         let message = format!("max_skipped {max_skipped} is not a share between 0 and 1");
         let help = "it is the share of all prompts that may be skipped: 0.01 is one in a hundred, 0 \
-                    none, 1 all";
+                    is none, 1 is all";
         problems.push(at, message, help);
     }
 }

@@ -59,11 +59,11 @@ impl Loader<'_> {
             let Some(scenario) = self.scenario(node, &at, problems) else { continue };
             if let Some(first) = names.insert(scenario.name.clone(), i) {
                 let message = format!(
-                    "the name {} is that of scenario {} already",
+                    "the name {} is already that of scenario {}",
                     quote(&scenario.name),
                     first + 1
                 );
-                problems.push(&at.key("name"), message, "give each scenario a name of its own");
+                problems.push(&at.key("name"), message, "give each scenario a different name");
             }
             scenarios.push(scenario);
         }
@@ -87,7 +87,7 @@ impl Loader<'_> {
         let (tasks, tasks_file) = self.tasks(node.get("tasks"), &at.key("tasks"), problems);
         let name = config.name?;
         if name.trim().is_empty() {
-            let help = "name it: the name stands in column `scenario` of every table";
+            let help = "name it: the name is in column `scenario` of every table";
             problems.push(&at.key("name"), "the scenario's name is empty", help);
         }
         let controls = controls(config.controls, &at.key("controls"), problems);
@@ -137,7 +137,7 @@ impl Loader<'_> {
         }
     }
 
-    /// Reads the file that a node names, and holds its hash against the one that the node wants.
+    /// Reads the file that a node names, and compares its hash with the one that the node gives.
     fn file<T>(
         self,
         node: &Node,
@@ -163,7 +163,7 @@ impl Loader<'_> {
                 path.display(),
                 quote(&expected)
             );
-            let help = "bring the old file back, or remove `sha256` to take it as it is now";
+            let help = "restore the old file, or remove `sha256` to use the file as it is now";
             problems.push(&at.key("sha256"), message, help);
         }
         let path = absolute(path);
@@ -194,13 +194,13 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
     let mut list = Vec::new();
     let mut seen = BTreeSet::new();
     for (id, body) in entries {
-        // A key that is there twice was told when the file was read.
+        // A key that appears twice was reported when the file was read.
         if !seen.insert(id) {
             continue;
         }
         let at = at.key(id);
         if id.trim().is_empty() {
-            let help = format!("name each {noun}: its id stands in the tables");
+            let help = format!("name each {noun}: its id is in the tables");
             problems.push_key(&at, format!("the id of this {noun} is empty"), help);
         }
         if let Some(wordings) = wordings(id, body, &at, noun, problems) {
@@ -250,14 +250,14 @@ fn wordings(
             for (i, text) in config.wordings.iter().enumerate() {
                 good(text, id, &at.index(i), noun, problems);
                 if config.wordings[..i].contains(text) {
-                    let message = format!("the wording {} is there twice", quote(text));
+                    let message = format!("the wording {} appears twice", quote(text));
                     problems.push(&at.index(i), message, "rephrase or remove one of them");
                 }
             }
             Some(config.wordings)
         }
         Value::Null => {
-            let help = "write its text behind the colon, or remove it";
+            let help = "write its text after the colon, or remove it";
             problems.push(at, format!("{noun} {} has no text", quote(id)), help);
             None
         }

@@ -60,7 +60,7 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
         {
             valid.layers = stage.layers().to_vec();
             let layers = stage.layers().iter().map(|layer| i64::from(*layer)).collect();
-            // A problem in the layers keeps the list as it stands, to be told below.
+            // Layers with a problem stay as they are written: `validate` reports it below.
             extract.layers = Some(layers);
         }
         valid.list.extend(config.validate(&at, &facts, problems));
@@ -97,8 +97,8 @@ fn entry(node: &Node, at: Path, problems: &mut Problems) -> Option<Entry> {
 fn check_twins(entries: &[Entry], problems: &mut Problems) {
     for (i, entry) in entries.iter().enumerate() {
         if entries[..i].iter().any(|earlier| earlier.kind == entry.kind) {
-            let message = format!("there is a stage `{}` already", entry.kind);
-            let help = "each kind stands once: both would write the same tables";
+            let message = format!("there is already a stage `{}`", entry.kind);
+            let help = "use each kind once: both would write the same tables";
             problems.push(&entry.at.key("kind"), message, help);
         }
     }
@@ -122,19 +122,19 @@ fn check_order(entries: &[Entry], problems: &mut Problems) {
             reported.push(writer);
             let message = format!("`{}` reads table {}", entry.kind, table.name);
             let help = if below.iter().any(|later| later.kind == writer) {
-                format!("move `- kind: {writer}` in front of it")
+                format!("move `- kind: {writer}` before it")
             } else {
-                format!("put `- kind: {writer}` in front of it")
+                format!("put `- kind: {writer}` before it")
             };
             problems.push(&at, format!("{message}, which no stage above it writes"), help);
         }
         for later in below {
             let other = description_of(later.kind);
-            // Stages over the whole run come after all others, wherever they stand.
+            // Stages over the whole run come after all others, wherever they are listed.
             let too_late = own.scope == other.scope || other.scope == Scope::Run;
             if too_late && own.reads_if_there.iter().any(|table| other.writes(table)) {
                 let message = format!(
-                    "`{}` uses what `{}` writes, and stands above it",
+                    "`{}` uses what `{}` writes, but comes before it",
                     entry.kind, later.kind
                 );
                 let help = format!("move `- kind: {}` below `- kind: {}`", entry.kind, later.kind);

@@ -32,7 +32,7 @@ pub struct PipelineConfig {
     /// What to do with the prompts, in this order.
     #[schemars(with = "Vec<StageConfig>")]
     pub stages: Option<IgnoredAny>,
-    /// What to run the model on; `auto` takes the GPU when it can be had.
+    /// What to run the model on; `auto` takes the GPU when one can be used.
     #[serde(default)]
     pub provider: ProviderChoice,
     /// Whether the GPU may round matrix products to TF32: faster, and about three digits less.
@@ -41,7 +41,7 @@ pub struct PipelineConfig {
     /// Raw tables that stay on the disk once the stages that read them are done; all of them when
     /// left out.
     pub retain: Option<Vec<RawTable>>,
-    /// Inputs that are run, measured and recorded together; when left out, as many as make 256 prompts
+    /// Inputs that are run, measured and recorded together; when left out, as many as make 512 prompts
     /// or about 256 MiB of raw tables.
     pub shard_inputs: Option<NonZeroU32>,
     /// Share of all prompts, 0 to 1, that may be skipped before the run stops; 0.01 when left out.
@@ -75,7 +75,7 @@ pub struct ScenarioConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct ControlsConfig {
     /// A prefix that asks for nothing: `auto` makes one as long as the task; any other text is taken
-    /// as it stands.
+    /// as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub neutral: Option<String>,
     /// The task's own words in an order drawn by the seed.

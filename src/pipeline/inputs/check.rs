@@ -7,8 +7,8 @@ use super::open::open_rows;
 use super::rows::{FileProblem, Place, Row, UTF8, Wrong, in_file, name, nearest};
 use crate::yaml::quote;
 
-/// Problems that are told of one file.
-const TOLD: usize = 5;
+/// How many problems of one file are reported.
+const REPORTED: usize = 5;
 
 /// What the first pass found of a file with nothing wrong in it.
 pub(super) struct Checked {
@@ -51,7 +51,7 @@ pub(super) fn check_file(
         }
     }
     if pass.ids.rows() == 0 && pass.is_clean() {
-        let help = "it needs one row at least for each input or task";
+        let help = "it needs at least one row: one for each input or task";
         return Err(vec![FileProblem::new(format!("{} has no rows", pass.file), help)]);
     }
     pass.fold_missing(reader.names());
@@ -64,26 +64,26 @@ pub(super) fn check_file(
     Ok(Checked { sha256, rows: pass.ids.rows() })
 }
 
-/// Whether a cell is not there at all: then perhaps no row has it.
+/// Whether a cell is missing: then perhaps no row has it.
 #[derive(Clone, Copy)]
 enum Kind {
     Missing,
     Other,
 }
 
-/// Row and column of a problem: the order that they are told in.
+/// Row and column of a problem: problems are reported in this order.
 type Order = (u64, usize);
 
 /// The first problems of a kind, and how many there are.
 #[derive(Default)]
-struct Told {
+struct Found {
     first: Vec<(Order, FileProblem)>,
     n: u64,
 }
 
-impl Told {
+impl Found {
     fn push(&mut self, order: Order, problem: FileProblem) {
-        if self.first.len() < TOLD {
+        if self.first.len() < REPORTED {
             self.first.push((order, problem));
         }
         self.n += 1;
@@ -97,9 +97,9 @@ struct Pass<'a> {
     columns: [&'a str; 2],
     ids: Ids,
     /// Rows without a cell in that column.
-    missing: [Told; 2],
-    duplicates: Told,
-    others: Told,
+    missing: [Found; 2],
+    duplicates: Found,
+    others: Found,
 }
 
 impl<'a> Pass<'a> {
@@ -109,28 +109,29 @@ impl<'a> Pass<'a> {
             file: name(path),
             columns,
             ids: Ids::default(),
-            missing: [Told::default(), Told::default()],
-            duplicates: Told::default(),
-            others: Told::default(),
+            missing: [Found::default(), Found::default()],
+            duplicates: Found::default(),
+            others: Found::default(),
         }
     }
 
-    /// The problem with the place of its row in front, which is looked up only if it may be told.
-    fn tell(&mut self, kind: Kind, column: usize, place: Place, what: &str, help: &str) {
+    /// Adds a problem with the place of its row in front, which is looked up only if the problem may
+    /// be reported.
+    fn report(&mut self, kind: Kind, column: usize, place: Place, what: &str, help: &str) {
         let order = (self.ids.rows(), column);
-        let told = match kind {
+        let found = match kind {
             Kind::Missing => &mut self.missing[column],
             Kind::Other => &mut self.others,
         };
-        if told.first.len() < TOLD {
+        if found.first.len() < REPORTED {
             let message = format!("{}, {}: {what}", self.file, place.words(self.path));
-            told.first.push((order, FileProblem::new(message, help)));
+            found.first.push((order, FileProblem::new(message, help)));
         }
-        told.n += 1;
+        found.n += 1;
     }
 
     fn is_clean(&self) -> bool {
-        [&self.others, &self.duplicates].into_iter().chain(&self.missing).all(|told| told.n == 0)
+        [&self.others, &self.duplicates].into_iter().chain(&self.missing).all(|found| found.n == 0)
     }
 
     /// Notes what is wrong with a row; its id and text when nothing is.
@@ -143,7 +144,7 @@ impl<'a> Pass<'a> {
                 id.zip(text)
             }
             Err(FileProblem { message, help }) => {
-                self.tell(Kind::Other, 0, row.place, &message, &help);
+                self.report(Kind::Other, 0, row.place, &message, &help);
                 self.ids.add(None);
                 None
             }
@@ -159,28 +160,28 @@ impl<'a> Pass<'a> {
             Err(Wrong::NotUtf8) => (Kind::Other, "is not UTF-8".to_owned(), UTF8),
             Err(Wrong::Says(what)) => (Kind::Other, what, HELP[column]),
         };
-        self.tell(kind, column, place, &format!("`{name}` {what}"), help);
+        self.report(kind, column, place, &format!("`{name}` {what}"), help);
         None
     }
 
     /// A column that no row has is one mistake, not one of each row.
     fn fold_missing(&mut self, names: &[String]) {
-        for (column, told) in self.columns.into_iter().zip(&mut self.missing) {
-            if told.n > 0 && told.n == self.ids.rows() {
+        for (column, found) in self.columns.into_iter().zip(&mut self.missing) {
+            if found.n > 0 && found.n == self.ids.rows() {
                 let message = format!("no line of {} has the key {}", self.file, quote(column));
-                *told = Told::default();
-                told.push((0, 0), FileProblem::new(message, nearest(names, column)));
+                *found = Found::default();
+                found.push((0, 0), FileProblem::new(message, nearest(names, column)));
             }
         }
     }
 
     fn find_duplicates(&mut self) {
-        let (duplicates, n) = self.ids.duplicates(self.path, self.columns, TOLD);
+        let (duplicates, n) = self.ids.duplicates(self.path, self.columns, REPORTED);
         for duplicate in duplicates {
             let [place, first] = [duplicate.place, duplicate.first].map(|p| p.words(self.path));
             let id = quote(&duplicate.id);
-            let message = format!("{}, {place}: the id {id} is that of {first} already", self.file);
-            let problem = FileProblem::new(message, "give each row an id of its own");
+            let message = format!("{}, {place}: the id {id} is already that of {first}", self.file);
+            let problem = FileProblem::new(message, "give each row a different id");
             self.duplicates.push((duplicate.row, 2), problem);
         }
         self.duplicates.n = n;
@@ -190,10 +191,10 @@ impl<'a> Pass<'a> {
     fn problems(self) -> Vec<FileProblem> {
         let [id, text] = self.missing;
         let kinds = [self.others, self.duplicates, id, text];
-        let n: u64 = kinds.iter().map(|told| told.n).sum();
-        let mut all: Vec<_> = kinds.into_iter().flat_map(|told| told.first).collect();
+        let n: u64 = kinds.iter().map(|found| found.n).sum();
+        let mut all: Vec<_> = kinds.into_iter().flat_map(|found| found.first).collect();
         all.sort_by_key(|(order, _)| *order);
-        all.truncate(TOLD);
+        all.truncate(REPORTED);
         let mut problems: Vec<FileProblem> = all.into_iter().map(|(_, problem)| problem).collect();
         let more = n - problems.len() as u64;
         if more > 0

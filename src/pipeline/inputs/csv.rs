@@ -10,7 +10,7 @@ use super::rows::{
     FileProblem, Place, Row, RowReader, TextSource, UTF8, Wrong, require, text_source,
 };
 
-/// Stands behind the last byte: it comes as a row of its own unless a quote is still open.
+/// Follows the last byte: it is read as one more row unless a quote is still open.
 const END: &str = "\0end of the file\0";
 const END_LINES: &[u8] = b"\n\0end of the file\0\n";
 
@@ -20,7 +20,7 @@ const QUOTING: &str = "texts with commas, quotes or line breaks go in double quo
 struct CsvRows {
     records: Records,
     names: Vec<String>,
-    /// Where the columns stand.
+    /// Which fields the columns are.
     places: [usize; 2],
     path: PathBuf,
     row: u64,
@@ -97,11 +97,11 @@ impl CsvRows {
 struct Records {
     bytes: BufReader<Chain<TextSource, &'static [u8]>>,
     core: Reader,
-    /// The fields of the record at hand, one behind the other, and where each ends.
+    /// The fields of the present record, one after the other, and where each ends.
     text: Vec<u8>,
     ends: Vec<usize>,
     n_fields: usize,
-    /// The byte that the record begins at, and the one behind it.
+    /// The byte that the record begins at, and the one after it.
     start: u64,
     end: u64,
 }

@@ -1,4 +1,4 @@
-//! Ids that are there twice, found without holding the ids.
+//! Ids that appear twice, found without keeping the ids.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -30,7 +30,7 @@ impl Ids {
         let mut hasher = DefaultHasher::new();
         match id {
             Some(id) => id.hash(&mut hasher),
-            // Like no other row's.
+            // Different from those of all other rows.
             None => self.hashes.len().hash(&mut hasher),
         }
         self.hashes.push(hasher.finish());
@@ -41,8 +41,8 @@ impl Ids {
         self.hashes.len() as u64
     }
 
-    /// The first rows, at most `most`, whose id stands in a row before, read from the file once more;
-    /// and how many such rows there are in all. Equal hashes alone accuse no row: the ids are compared.
+    /// The first rows, at most `most`, whose id an earlier row has, read from the file once more;
+    /// and how many such rows there are in all. Equal hashes alone are not enough: the ids are compared.
     pub(super) fn duplicates(
         &self,
         path: &Path,
@@ -67,9 +67,9 @@ impl Ids {
             let (place, id) = named[&row].clone()?;
             (id == first_id).then_some(Duplicate { row, place, first, id })
         };
-        let told: Vec<Duplicate> = pairs.iter().filter_map(duplicate).collect();
-        let innocent = (pairs.len() - told.len()) as u64;
-        (told, n - innocent)
+        let found: Vec<Duplicate> = pairs.iter().filter_map(duplicate).collect();
+        let innocent = (pairs.len() - found.len()) as u64;
+        (found, n - innocent)
     }
 
     /// Pairs of rows with one hash: the first that has it, and another; at most `most` of them, and
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_later_row_is_held_against_the_first_with_its_id() {
+    fn each_later_row_is_compared_with_the_first_with_its_id() {
         let mut ids = Ids::default();
         for id in ["a", "b", "a", "c", "b", "a"] {
             ids.add(Some(id));

@@ -10,7 +10,7 @@ use super::open::open_rows;
 use super::rows::{FileProblem, Row, RowReader};
 use crate::store::Digest;
 
-/// Rows that share a digest: they are read, held against it, and only then given.
+/// Rows that share a digest: they are read, compared with it, and only then given.
 const BLOCK: usize = 256;
 
 /// A file of inputs that was checked. Every pass over it gives the rows of the check or an error.
@@ -34,7 +34,7 @@ pub struct InputsFile {
 pub struct InputsChanged {
     /// The file.
     pub path: PathBuf,
-    /// What is not as it was.
+    /// What is different.
     pub how: String,
 }
 
@@ -161,14 +161,17 @@ impl FileInputs<'_> {
         {
             let Row { place, cells } = row.map_err(|problem| problem.message)?;
             let Ok([Ok(id), Ok(text)]) = cells else {
-                return Err(format!("{} is another one", place.words(path)));
+                return Err(format!("{} is not the one that was checked", place.words(path)));
             };
             block.add(&id, &text);
             inputs.push(Input { id, text });
         }
         let first = self.block * BLOCK;
         if block.digest() != expected {
-            return Err(format!("its inputs from number {} on are others", first + 1));
+            return Err(format!(
+                "its inputs from number {} on are not those that were checked",
+                first + 1
+            ));
         }
         if self.block + 1 == self.file.blocks.len() && rows.next_row().is_some() {
             return Err(format!("it had {} inputs and has more", self.file.rows));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::rows::{FileProblem, Place, Row, RowReader, TextSource, Wrong, text_source};
 use crate::yaml::quote;
 
-/// Longest line that is read, in bytes: a file that is one long line is no JSON lines.
+/// Longest line that is read, in bytes: a file that is one long line is not JSON lines.
 const LONGEST: u64 = 64 << 20;
 
 type Object = serde_json::Map<String, Value>;
@@ -92,6 +92,6 @@ impl JsonLines {
 fn too_long(line: u64) -> FileProblem {
     FileProblem::new(
         format!("line {line} is longer than {} MiB", LONGEST >> 20),
-        "write one object a line; a JSON array in one line is no JSON lines",
+        "write one object a line; a JSON array in one line is not JSON lines",
     )
 }

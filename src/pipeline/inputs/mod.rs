@@ -5,7 +5,7 @@
 //!                                      -> Inputs::read    again and again, whenever the plan asks
 //! ```
 //!
-//! Texts are taken as they stand: nothing is trimmed, guessed or converted, but integer ids, which
+//! Texts are taken as they are: nothing is trimmed, guessed or converted, but integer ids, which
 //! become text. No file of inputs is held in memory: what is kept of one is a digest for each block
 //! of its rows, so that a later pass never gives a row which is not the one that was checked.
 

@@ -21,9 +21,9 @@ struct ParquetRows {
     path: PathBuf,
     columns: [String; 2],
     names: Vec<String>,
-    /// The columns of the batch at hand, as text.
+    /// The columns of the present batch, as text.
     batch: Option<[ArrayRef; 2]>,
-    /// Rows of it that were given.
+    /// How many of its rows were given.
     given: usize,
     row: u64,
 }

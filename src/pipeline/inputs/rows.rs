@@ -22,7 +22,7 @@ impl FileProblem {
         Self { message: message.into(), help: help.into() }
     }
 
-    /// The system's words on bytes that do not come.
+    /// Bytes that cannot be read, with what the system says about them.
     pub(super) fn unreadable(error: &io::Error) -> Self {
         Self::new(format!("it cannot be read: {error}"), "look at the file and its disk")
     }
@@ -53,7 +53,7 @@ impl Place {
     }
 }
 
-/// The line, from 1, of the first byte from `byte` on that ends no line.
+/// The line, counted from 1, of the first byte at `byte` or after it that ends no line.
 fn line_at(path: &Path, byte: u64) -> io::Result<u64> {
     let mut source = text_source(File::open(path)?).map_err(|p| io::Error::other(p.message))?;
     let mut line = 1;
@@ -82,7 +82,7 @@ fn line_at(path: &Path, byte: u64) -> io::Result<u64> {
 pub(super) enum Wrong {
     /// The row has no such column.
     Missing,
-    /// It holds bytes that are no text.
+    /// It holds bytes that are not text.
     NotUtf8,
     /// Something else, in words that follow the column's name.
     Says(String),
@@ -92,16 +92,16 @@ pub(super) enum Wrong {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) place: Place,
-    /// Its id and its text, each or why it is none; or what makes the whole row unreadable.
+    /// Its id and its text, or why a cell holds none; or what makes the whole row unreadable.
     pub(super) cells: Result<[Result<String, Wrong>; 2], FileProblem>,
 }
 
-/// The rows of a file in order. An error ends them: nothing behind it can be read.
+/// The rows of a file in order. An error ends them: nothing after it can be read.
 pub(super) trait RowReader: Send {
     /// The next row, if there is one.
     fn next_row(&mut self) -> Option<Result<Row, FileProblem>>;
 
-    /// Names of the columns, as far as the rows read so far tell.
+    /// Names of the columns, as far as the rows read so far show them.
     fn names(&self) -> &[String];
 
     /// SHA-256 of the file; reads to its end.
@@ -135,7 +135,7 @@ pub(super) fn text_source(file: File) -> Result<TextSource, FileProblem> {
     Ok(Cursor::new(start).chain(file))
 }
 
-/// Holds the names in a file's head against the columns that are asked for.
+/// Checks that the names in a file's first line have each column that is asked for once.
 pub(super) fn require(names: &[String], columns: [&str; 2]) -> Result<(), FileProblem> {
     for column in columns {
         match names.iter().filter(|name| *name == column).count() {
@@ -146,14 +146,14 @@ pub(super) fn require(names: &[String], columns: [&str; 2]) -> Result<(), FilePr
             1 => {}
             times => {
                 let message = format!("it has {times} columns {}", quote(column));
-                return Err(FileProblem::new(message, "give each column a name of its own"));
+                return Err(FileProblem::new(message, "give each column a different name"));
             }
         }
     }
     Ok(())
 }
 
-/// The name that may be meant, or all there are.
+/// The most similar name, or all names.
 pub(super) fn nearest(names: &[String], column: &str) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     match did_you_mean(column, &names) {

@@ -23,7 +23,7 @@ fn file(ending: &str, bytes: &[u8]) -> NamedTempFile {
     file
 }
 
-/// The texts of a file, read whole and as a stream, or all that is told of it: message, help.
+/// The texts of a file, read whole and as a stream, or all that is reported about it: message, help.
 fn read(file: &NamedTempFile) -> Result<Texts, Vec<(String, String)>> {
     let columns = ["id", "text"];
     let whole = read_texts(file.path(), columns).map(|(texts, _)| texts);
@@ -37,13 +37,13 @@ fn read(file: &NamedTempFile) -> Result<Texts, Vec<(String, String)>> {
     });
     assert_eq!(whole, streamed);
     let here = |text: &str| text.replace(&name(file.path()), "FILE");
-    let told = |p: &FileProblem| (here(&p.message), here(&p.help));
-    whole.map_err(|list| list.iter().map(told).collect())
+    let words = |p: &FileProblem| (here(&p.message), here(&p.help));
+    whole.map_err(|list| list.iter().map(words).collect())
 }
 
 fn texts(ending: &str, bytes: &[u8]) -> Result<Texts, Vec<String>> {
     read(&file(ending, bytes))
-        .map_err(|told| told.into_iter().map(|(message, _)| message).collect())
+        .map_err(|problems| problems.into_iter().map(|(message, _)| message).collect())
 }
 
 fn pairs(list: &[(&str, &str)]) -> Texts {
@@ -77,7 +77,7 @@ fn wrong_csv_rows_are_named_by_row_and_line() {
     assert_eq!(
         texts(".csv", csv).unwrap_err(),
         [
-            "FILE, row 2 (line 4): the id \"a\" is that of row 1 (line 2) already",
+            "FILE, row 2 (line 4): the id \"a\" is already that of row 1 (line 2)",
             "FILE, row 3 (line 6): `text` is empty",
             "FILE, row 4 (line 7): `id` is empty",
             "FILE, row 5 (line 8): `text` is not UTF-8",
@@ -89,21 +89,21 @@ fn wrong_csv_rows_are_named_by_row_and_line() {
 #[test]
 fn a_quote_that_is_never_closed_is_found_where_it_opens() {
     let csv = b"id,text\na,one\nb,\"two\nc,three\nd,four\n";
-    let told = texts(".csv", csv).unwrap_err();
-    assert_eq!(told, ["FILE: a double quote in row 2 (line 3) is never closed"]);
-    let told = texts(".csv", b"id,\"text\na,b\n").unwrap_err();
-    assert_eq!(told, ["FILE: a double quote in its first line is never closed"]);
+    let problems = texts(".csv", csv).unwrap_err();
+    assert_eq!(problems, ["FILE: a double quote in row 2 (line 3) is never closed"]);
+    let problems = texts(".csv", b"id,\"text\na,b\n").unwrap_err();
+    assert_eq!(problems, ["FILE: a double quote in its first line is never closed"]);
     let read = texts(".csv", b"id,text\na,5\" pipe\nb,\"closed \"\"\"").unwrap();
     assert_eq!(read, pairs(&[("a", "5\" pipe"), ("b", "closed \"")]));
 }
 
 #[test]
 fn a_csv_file_needs_its_columns_once_and_rows() {
-    let told = read(&file(".csv", b"id,txt\na,one\n")).unwrap_err();
+    let problems = read(&file(".csv", b"id,txt\na,one\n")).unwrap_err();
     let help = "did you mean `txt`?".to_owned();
-    assert_eq!(told, [("FILE: it has no column \"text\"".to_owned(), help)]);
-    let told = texts(".csv", b"id,text,id\na,one,b\n").unwrap_err();
-    assert_eq!(told, ["FILE: it has 2 columns \"id\""]);
+    assert_eq!(problems, [("FILE: it has no column \"text\"".to_owned(), help)]);
+    let problems = texts(".csv", b"id,text,id\na,one,b\n").unwrap_err();
+    assert_eq!(problems, ["FILE: it has 2 columns \"id\""]);
     assert_eq!(texts(".csv", b"id,text\n").unwrap_err(), ["FILE has no rows"]);
     assert_eq!(texts(".csv", b"").unwrap_err(), ["FILE: it is empty"]);
 }
@@ -123,40 +123,40 @@ fn json_lines_are_read_and_wrong_ones_named() {
         ]
     );
     let lines = b"{\"id\": 1, \"text\": \"x\"}\n[1, 2]\n{\"id\": \"\xff\"}\n{\"id\": 2,}\n";
-    let told = texts(".jsonl", lines).unwrap_err();
+    let problems = texts(".jsonl", lines).unwrap_err();
     assert_eq!(
-        told[0],
+        problems[0],
         "FILE, line 2: not a JSON object (column 0): invalid type: sequence, expected a map"
     );
-    assert_eq!(told[1], "FILE, line 3: `id` is not UTF-8");
-    assert_eq!(told[3], "FILE, line 4: not a JSON object (column 10): trailing comma");
+    assert_eq!(problems[1], "FILE, line 3: `id` is not UTF-8");
+    assert_eq!(problems[3], "FILE, line 4: not a JSON object (column 10): trailing comma");
 }
 
 #[test]
-fn a_key_that_no_line_has_is_told_once() {
+fn a_key_that_no_line_has_is_reported_once() {
     let mut lines = String::new();
     for i in 0..9 {
         writeln!(lines, "{{\"id\": {i}, \"texts\": \"x\"}}").unwrap();
     }
-    let told = read(&file(".jsonl", lines.as_bytes())).unwrap_err();
+    let problems = read(&file(".jsonl", lines.as_bytes())).unwrap_err();
     let help = "did you mean `texts`?".to_owned();
-    assert_eq!(told, [("no line of FILE has the key \"text\"".to_owned(), help)]);
+    assert_eq!(problems, [("no line of FILE has the key \"text\"".to_owned(), help)]);
 }
 
 #[test]
-fn the_first_five_problems_are_told_and_the_others_counted() {
+fn the_first_five_problems_are_reported_and_the_others_counted() {
     let mut csv = "id,text\n".to_owned();
     for i in 0..600 {
         writeln!(csv, "{},{}", i % 300, if i < 3 { "" } else { "x" }).unwrap();
     }
-    let told = read(&file(".csv", csv.as_bytes())).unwrap_err();
-    assert_eq!(told.len(), 5);
-    assert_eq!(told[2].0, "FILE, row 3 (line 4): `text` is empty");
+    let problems = read(&file(".csv", csv.as_bytes())).unwrap_err();
+    assert_eq!(problems.len(), 5);
+    assert_eq!(problems[2].0, "FILE, row 3 (line 4): `text` is empty");
     assert_eq!(
-        told[4],
+        problems[4],
         (
-            "FILE, row 302 (line 303): the id \"1\" is that of row 2 (line 3) already".to_owned(),
-            "give each row an id of its own (298 more problems in FILE are not shown)".to_owned(),
+            "FILE, row 302 (line 303): the id \"1\" is already that of row 2 (line 3)".to_owned(),
+            "give each row a different id (298 more problems in FILE are not shown)".to_owned(),
         )
     );
 }
@@ -213,16 +213,16 @@ fn parquet_ids_may_be_integers_of_any_width_and_texts_may_be_of_any_arrow_kind()
 #[test]
 fn wrong_parquet_columns_and_rows_are_named() {
     let ids: ArrayRef = Arc::new(Int64Array::from(vec![3, 3]));
-    let told = |text: ArrayRef| {
-        let told = read(&parquet(Arc::clone(&ids), text, Compression::SNAPPY)).unwrap_err();
-        told.into_iter().map(|(message, _)| message).collect::<Vec<_>>()
+    let problems = |text: ArrayRef| {
+        let problems = read(&parquet(Arc::clone(&ids), text, Compression::SNAPPY)).unwrap_err();
+        problems.into_iter().map(|(message, _)| message).collect::<Vec<_>>()
     };
     assert_eq!(
-        told(Arc::new(StringArray::from(vec![Some("c"), None]))),
-        ["FILE, row 2: `text` is null", "FILE, row 2: the id \"3\" is that of row 1 already"]
+        problems(Arc::new(StringArray::from(vec![Some("c"), None]))),
+        ["FILE, row 2: `text` is null", "FILE, row 2: the id \"3\" is already that of row 1"]
     );
-    let told = told(Arc::new(Float64Array::from(vec![1.0, 2.0])));
-    assert_eq!(told, ["FILE: column `text` must be text"]);
+    let problems = problems(Arc::new(Float64Array::from(vec![1.0, 2.0])));
+    assert_eq!(problems, ["FILE: column `text` must be text"]);
     assert_eq!(texts(".parquet", b"PAR1 no").unwrap_err().len(), 1);
 }
 

@@ -159,7 +159,7 @@ fn the_table_is_the_same_for_any_shards_and_threads() {
 #[test]
 fn no_more_inputs_are_taken_in_than_the_share_says() {
     let mut run = FakeRun::new();
-    run.shares.insert("s".to_owned(), 0.5);
+    run.fractions.insert("s".to_owned(), 0.5);
     let cosine = |input: &str, layer, a, b| cosine(&format!("i{}", place(input) % 8), layer, a, b);
     write_contrasts(&run, 0, &inputs(200), (2, 2), &cosine);
     run.run(&effect(&CONFIG), 0).unwrap();

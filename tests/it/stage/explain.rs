@@ -75,11 +75,11 @@ fn only_first_wordings_of_the_share_are_explained() {
         })
         .collect();
     let mut run = FakeRun::new();
-    run.shares.insert("s".to_owned(), 0.5);
+    run.fractions.insert("s".to_owned(), 0.5);
     let taken = (0..30).filter(|i| run.context(0).takes("s", &format!("i{i}"))).count();
     assert!((5..=25).contains(&taken));
     assert_eq!(explained(&run, &prompts).len(), taken * 3);
-    run.shares.insert("s".to_owned(), 0.0);
+    run.fractions.insert("s".to_owned(), 0.0);
     assert!(explained(&run, &prompts).is_empty());
 }
 

@@ -87,7 +87,7 @@ pub(crate) struct FakeRun {
     tokenizer: Tokenizer,
     engine: Engine,
     pub(crate) layers: Vec<i16>,
-    pub(crate) shares: BTreeMap<String, f64>,
+    pub(crate) fractions: BTreeMap<String, f64>,
     pub(crate) shards: u32,
 }
 
@@ -104,7 +104,7 @@ impl FakeRun {
             _dir: dir,
             card,
             layers: vec![0, 2],
-            shares: BTreeMap::new(),
+            fractions: BTreeMap::new(),
             shards: 1,
         }
     }
@@ -128,7 +128,7 @@ impl FakeRun {
             part,
             shards: self.shards,
             prompts: &[],
-            shares: &self.shares,
+            fractions: &self.fractions,
             layers: &self.layers,
             seed: 37,
             card: &self.card,

@@ -64,7 +64,7 @@ fn analyse(threads: usize, shard_inputs: usize) -> (FakeRun, BTreeMap<String, St
     let mut run = FakeRun::new();
     run.card.d_model = D_MODEL;
     run.layers = vec![0, 2, 3];
-    run.shares.insert("s".to_owned(), 0.7);
+    run.fractions.insert("s".to_owned(), 0.7);
     run.write_reference(&|layer, d| (100.0 + d as f64, f64::from(layer) + 0.5));
     let inputs = inputs();
     run.shards = inputs.chunks(shard_inputs).len() as u32;

@@ -65,7 +65,7 @@ fn only_the_inputs_of_the_share_have_rows() {
         .flat_map(|i| ["a", "b"].map(|t| prompt(&format!("i{i}"), t, 3).segments("tie")))
         .collect();
     let mut run = FakeRun::new();
-    run.shares.insert("s".to_owned(), 0.5);
+    run.fractions.insert("s".to_owned(), 0.5);
     let taken = rows(&keep(&run, &prompts));
     let inputs: std::collections::BTreeSet<&str> =
         taken.iter().map(|row| row.split(' ').next().unwrap()).collect();

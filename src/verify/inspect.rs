@@ -41,7 +41,7 @@ fn unreadable(error: &io::Error) -> (Wrong, String) {
 }
 
 /// What is wrong with a file that should be as `stats` says; `None` when nothing is.
-pub(super) fn judge(store: &Store, stats: &FileStats) -> Option<(Wrong, String)> {
+pub(super) fn inspect(store: &Store, stats: &FileStats) -> Option<(Wrong, String)> {
     let path = store.path(&stats.path);
     let Some(bytes) = store.bytes(&stats.path) else {
         return Some((Wrong::Missing, format!("{} bytes were written", stats.bytes)));
