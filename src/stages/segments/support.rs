@@ -40,7 +40,7 @@ pub(super) struct Cut {
     parts: [(f64, Result<Distribution, Undefined>); 3],
 }
 
-/// What comes of comparing two heads' attention, or the mean over heads.
+/// The result of comparing two heads' attention, or its mean over heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Found {
     pub(super) value: Option<f64>,
