@@ -71,7 +71,7 @@ view! {
 /// The skipped prompts of a shard: name and reason.
 fn read(store: &Store, part: u32) -> Result<Vec<String>, TableError> {
     let part = Skipped::part(store, &SKIPPED, part)?;
-    let sentence = |row: Skipped<'_>| {
+    let line = |row: Skipped<'_>| {
         let key = PromptKey {
             scenario: row.scenario.into(),
             input: row.input.into(),
@@ -80,7 +80,7 @@ fn read(store: &Store, part: u32) -> Result<Vec<String>, TableError> {
         };
         format!("{key} {}", row.detail)
     };
-    Ok(Skipped::rows(&part)?.into_iter().map(sentence).collect())
+    Ok(Skipped::rows(&part)?.into_iter().map(line).collect())
 }
 
 /// The sentence about too many skipped prompts.

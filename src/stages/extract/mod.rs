@@ -64,7 +64,7 @@ pub struct Config {
     pub layers: Option<Vec<i64>>,
     /// What to do with a prompt that has more tokens than the model has positions.
     pub too_long: TooLong,
-    /// What to do with a prompt for which the model gives a value that is no number.
+    /// What to do with a prompt for which the model gives a value that is not finite.
     pub not_finite: NotFinite,
     /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
     pub batch_tokens: u32,
@@ -278,7 +278,7 @@ impl Extract {
                 Some(flaw) if self.not_finite == NotFinite::Error => Err(StageError::Prompt {
                     key: key(flaw.row).clone(),
                     problem: format!(
-                        "{}, which is no number: look at the prompt and the model, or set \
+                        "{}, which is not finite: look at the prompt and the model, or set \
                          `not_finite: skip` in the extract stage to leave such prompts out",
                         flaw.problem
                     ),

@@ -46,8 +46,8 @@ pub(super) fn prove<'k>(
             .map_err(|what| StageError::Prompt {
                 key: key(row).clone(),
                 problem: format!(
-                    "gives other numbers alone than beside other prompts: {what}; nothing of this \
-                     shard is written, because its numbers cannot be trusted: try `provider: cpu` \
+                    "gives different numbers alone than in a batch with others: {what}; nothing of \
+                     this shard is written, because its numbers cannot be trusted: try `provider: cpu` \
                      or another version of ONNX Runtime"
                 ),
             })?;

@@ -11,8 +11,8 @@ use std::vec;
 
 use arrow::buffer::ScalarBuffer;
 
-/// A shard may need one part in this many more than the shard before it and still fit. Memory that
-/// is never touched takes no room.
+/// A shard may need more memory than the shard before it, by one part in this many, and still fit.
+/// Memory that is never touched takes no room.
 const MORE: usize = 8;
 
 /// The memory that no shard uses now.

@@ -135,7 +135,7 @@ impl Stage for Geometry {
     }
 }
 
-/// A row of table `geometry`, with names of its own: a layer's vectors are dropped before it is
+/// A row of table `geometry`. It owns its names, since a layer's vectors are dropped before it is
 /// written.
 #[derive(Debug)]
 struct Row {

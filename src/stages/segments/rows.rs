@@ -90,7 +90,7 @@ impl Scheme<'_> {
             let masses = gathered.iter().zip(&weights).map(|(g, w)| Masses::of(g, w));
             let masses: Vec<Masses> = masses.collect::<Result<_, _>>().map_err(|_undefined| {
                 let problem = format!(
-                    "has weights that are no distribution on layer {layer} of prompt {}",
+                    "has weights that are not a distribution on layer {layer} of prompt {}",
                     prompt.key
                 );
                 self.weights.problem(problem)

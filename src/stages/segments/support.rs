@@ -80,7 +80,7 @@ impl Support {
 
 impl Masses {
     /// Of one head, from its weights and what [`Support::gather`] made of them. An error when the
-    /// weights are no distribution.
+    /// weights are not a distribution.
     pub(super) fn of(gathered: &[f64], weights: &[f32]) -> Result<Self, Undefined> {
         Ok(Self {
             sink: gathered[SINK],
