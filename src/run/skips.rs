@@ -4,10 +4,8 @@
 use crate::ledger::Ledger;
 use crate::prompt::PromptKey;
 use crate::store::Store;
-use crate::table::TableError;
-use crate::table::reader::read_part;
 use crate::table::schema::SKIPPED;
-use crate::table::writer::PartAddress;
+use crate::table::{ReadRow as _, TableError, view};
 
 /// How many of the skipped prompts the error names.
 const NAMED: usize = 3;
@@ -26,11 +24,13 @@ pub struct TooManySkipped {
     pub first: Vec<String>,
 }
 
-/// Compares what is skipped so far with `max_skipped`, a share of the run's `prompts`.
+/// Compares how many prompts are skipped so far with `max_skipped`, a share of the run's `prompts`;
+/// gives the error, with the first of them, when there are more.
 ///
 /// Everything comes from receipts and tables, so a resumed run that does nothing new says the same.
 ///
-/// Gives what is wrong when it is more, with the first prompts.
+/// # Errors
+/// When a part of table `skipped` cannot be read.
 pub(super) fn check(
     store: &Store,
     ledger: &Ledger<'_>,
@@ -51,26 +51,36 @@ pub(super) fn check(
     Ok(Some(TooManySkipped { skipped, prompts, max_skipped, first }))
 }
 
-/// Whether a run of that many prompts stops when so many of them are skipped.
+/// Whether a run of `prompts` prompts stops when `skipped` of them are skipped.
 pub fn are_too_many(skipped: u64, prompts: u64, max_skipped: f64) -> bool {
     // Not `skipped > share * prompts`: 0.29 * 100 is below 29, while 29 / 100 is 0.29.
     skipped as f64 / prompts.max(1) as f64 > max_skipped
 }
 
+view! {
+    /// A skipped prompt, and why it was.
+    struct Skipped<'a> of [SKIPPED] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        detail: &'a str,
+    }
+}
+
 /// The skipped prompts of a shard: name and reason.
 fn read(store: &Store, part: u32) -> Result<Vec<String>, TableError> {
-    let columns = ["scenario", "input", "task", "wording", "detail"];
-    let part = read_part(store, PartAddress::new(&SKIPPED, part), &columns)?;
-    let texts = |name| part.texts(name);
-    let (scenario, input, task) = (texts("scenario")?, texts("input")?, texts("task")?);
-    let (wording, detail) = (part.int16s("wording")?, texts("detail")?);
-    let key = |row| PromptKey {
-        scenario: scenario.value(row).into(),
-        input: input.value(row).into(),
-        task: task.value(row).into(),
-        wording: wording.value(row),
+    let part = Skipped::part(store, &SKIPPED, part)?;
+    let line = |row: Skipped<'_>| {
+        let key = PromptKey {
+            scenario: row.scenario.into(),
+            input: row.input.into(),
+            task: row.task.into(),
+            wording: row.wording,
+        };
+        format!("{key} {}", row.detail)
     };
-    Ok((0..part.rows()).map(|row| format!("{} {}", key(row), detail.value(row))).collect())
+    Ok(Skipped::rows(&part)?.into_iter().map(line).collect())
 }
 
 /// The sentence about too many skipped prompts.

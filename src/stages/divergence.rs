@@ -3,9 +3,9 @@
 //! For every scenario, captured layer and measure: mean, sample standard deviation and range of the
 //! values that could be computed, each input and pair counting once. With one input and five tasks
 //! the mean is the notebook's `mean_sim` over `np.triu_indices(5, k=1)` (its section 5). Reads
-//! `prompts` and `similarity` part after part, so memory stays flat however many shards there are,
-//! and value after value in the order of the plan, so the result does not depend on how the inputs
-//! were cut into shards. Writes `divergence`.
+//! `prompts` and `similarity` one part at a time, so the memory that it needs does not grow with the
+//! number of shards, and takes the values in the order of the plan, so the result does not depend on
+//! how the inputs were cut into shards. Writes `divergence`.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ impl Config {
         problems.push(
             &at.key("threshold"),
             format!("threshold {threshold} is not above -1 and at most 1"),
-            "a mean cosine is held against it; the notebook's is 0.9",
+            "the mean cosine is compared with it; the notebook's is 0.9",
         );
         None
     }
@@ -97,7 +97,7 @@ impl Stage for Divergence {
         let units = u64::from(context.shards);
         let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
         context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
-        // The notebook's stands first, and also where no pair of tasks gives it a value.
+        // The notebook's measure comes first, even when no pair of tasks gives it a value.
         let measures = IndexSet::from([FLAT.to_owned()]);
         let layers = context.layers.to_vec();
         let mut reduction = Reduction { layers, measures, ..Reduction::default() };
@@ -131,12 +131,12 @@ struct Group {
     values: Statistics,
     /// How many inputs gave at least one value.
     inputs: u64,
-    /// The last of them; an input's rows stand together, so one name is enough to count by.
+    /// The last of them: an input's rows stand together, so one name is enough to count by.
     last_input: Option<String>,
 }
 
 view! {
-    /// The scenario of a prompt: also one whose prompts make no pair has rows.
+    /// The scenario of a prompt: a scenario whose prompts make no pair has rows too.
     struct Planned<'a> of [PROMPTS] {
         scenario: &'a str,
     }
@@ -173,8 +173,8 @@ impl Reduction {
         self.groups.entry(key).or_default()
     }
 
-    /// Gives every scenario a row, if without values, for every layer and measure: also one whose
-    /// prompts make no pair.
+    /// Gives every scenario a row for every layer and measure, without values if need be: also a
+    /// scenario whose prompts make no pair.
     fn fill(&mut self) {
         for scenario in 0..self.scenarios.len() {
             for measure in 0..self.measures.len() {

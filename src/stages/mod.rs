@@ -1,5 +1,5 @@
-//! The stages: one file or folder each, the same shape, and the one list of them, from which the
-//! configuration of any stage, its reader and its schema come. The stages do not know each other.
+//! The stages, one file or folder each, all of the same shape; and the one list of them, from which
+//! the configuration of any stage, its reader and its schema come. No stage knows another one.
 
 pub mod alignment;
 pub mod attention;
@@ -44,7 +44,7 @@ macro_rules! stages {
 
         impl StageConfig {
             /// Reads the keys of a stage of that kind (`node` without its `kind`, standing at
-            /// `at`). `None` when a problem leaves nothing to go on with, or the kind is unknown.
+            /// `at`). `None` when a problem leaves nothing to continue with, or the kind is unknown.
             pub fn read(
                 kind: &str,
                 node: &Node,
@@ -95,7 +95,7 @@ stages! {
     divergence => Divergence,
     /// Shows what every token adds to the notebook's similarity.
     explain => Explain,
-    /// Holds the difference between tasks against that between wordings and controls.
+    /// Compares the difference between tasks with that between wordings and controls.
     contrast => Contrast,
     /// Keeps a vector or two of each prompt, for the measures over many inputs.
     vectors => Vectors,
@@ -113,7 +113,7 @@ stages! {
     lens => Lens,
     /// Partitions what the vectors vary by into input, task, wording and interaction.
     variance => Variance,
-    /// Holds the difference between tasks against baselines, over inputs.
+    /// Compares the difference between tasks with baselines, over inputs.
     effect => Effect,
     /// Compares how tasks arrange the inputs.
     geometry => Geometry,

@@ -1,5 +1,5 @@
-//! How alike two tasks leave the same input, on every captured layer: the notebook's cosine, and
-//! what should be looked at in its place.
+//! How similar two tasks leave the same input, on every captured layer: the notebook's cosine, and
+//! what should be looked at instead.
 //!
 //! For every input, captured layer and pair of tasks (first wordings), with `a` and `b` the two
 //! prompts' activations flattened token after token and both cut to the shorter prompt:
@@ -8,13 +8,13 @@
 //! flat = a·b / (max(‖a‖, 1e-8) · max(‖b‖, 1e-8))         in float64 from the stored float32
 //! ```
 //!
-//! This compares position with position from the start of the prompt, so words that stand at
-//! different places are compared with each other: it is the notebook's number, under its own name
-//! (its section 4, `cosine_similarity`, also sections 5 and 8).
+//! This compares position with position from the start of the prompt, so a word may be compared with
+//! a different one: it is the notebook's number, under a name that says how it is made (its section
+//! 4, `cosine_similarity`, also sections 5 and 8).
 //!
 //! The other measures compare what plays the same part in both prompts: the input's own tokens one by
-//! one (`token`), their mean (`span`), the last token (`last`). Each as it is, `_centred` and
-//! `_standardised` by table `reference`; and as relative distance (`_rel_l2`), difference of norms
+//! one (`token`), their mean (`span`), the last token (`last`). Each is there unchanged, `_centred`
+//! and `_standardised` by table `reference`; and as relative distance (`_rel_l2`), difference of norms
 //! (`_log_norm_ratio`) and share of the three largest dimensions (`_rogue_share`).
 //!
 //! Reads `prompts`, `activations` and, when there, `reference`; writes `similarity`. Cost: one pass

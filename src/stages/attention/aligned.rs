@@ -1,11 +1,11 @@
-//! Positions by what stands there, so that prompts of different lengths can be compared.
+//! Names positions by what stands there, so that prompts of different lengths can be compared.
 
 use std::collections::BTreeMap;
 
 use crate::stage::read::prompts::PromptRow;
 
-/// What a position is called in every prompt: position 0 by itself, a token of the input by its
-/// place in it, any other by its segment and how many of the segment follow.
+/// What a position is called in every prompt: position 0 has a name to itself, a token of the input
+/// is named by its place in it, any other by its segment and how many of the segment follow.
 pub(super) type Name = (u8, usize);
 
 const SINK: Name = (b'0', 0);
@@ -22,8 +22,8 @@ pub(super) fn names(prompt: &PromptRow) -> Vec<Name> {
         *count += 1;
         (letter, *count - 1)
     };
-    // Template and task are told from their ends: what stands next to the input, and what is last,
-    // is then the same in all prompts.
+    // Tokens of template and task are counted from the end: what stands next to the input, and what
+    // is last, then has the same name in all prompts.
     let mut names: Vec<Name> = letters.iter().enumerate().map(&mut name).collect();
     for name in names.iter_mut().skip(1).filter(|name| name.0 != b'i') {
         name.1 = counts[&name.0] - 1 - name.1;

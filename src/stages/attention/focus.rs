@@ -11,14 +11,15 @@ use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::weights;
 use crate::stage::read::weights::Weights;
 use crate::stage::{Context, StageError};
+use crate::table::schema::AttentionOverlapRow;
 use crate::table::{TableError, status};
 
-/// What is looked at.
+/// Which focus sets there are.
 #[derive(Debug, Clone)]
 pub(super) struct Scheme {
     /// Size of a focus set.
     pub(super) top_k: usize,
-    /// Layers, ascending.
+    /// The layers, ascending.
     pub(super) layers: Vec<i16>,
     /// Heads, ascending; -1 = the mean over all of them.
     pub(super) heads: Vec<i16>,
@@ -41,21 +42,6 @@ pub(super) struct Focus {
     pub(super) gap: Option<f64>,
     /// The focus set without position 0; empty when nothing but that would be left outside.
     without_sink: Vec<i32>,
-}
-
-/// One row of table `attention_overlap`.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct OverlapRow<'a> {
-    pub(super) scenario: &'a str,
-    pub(super) input: &'a str,
-    pub(super) layer: i16,
-    pub(super) head: i16,
-    pub(super) task_a: &'a str,
-    pub(super) task_b: &'a str,
-    pub(super) measure: &'static str,
-    pub(super) value: Option<f64>,
-    pub(super) k: i32,
-    pub(super) status: &'static str,
 }
 
 impl Scheme {
@@ -117,12 +103,16 @@ impl Scheme {
         &self,
         prompts: &'p ShardPrompts,
         foci: &[Vec<Focus>],
-    ) -> Vec<OverlapRow<'p>> {
+    ) -> Vec<AttentionOverlapRow<'p>> {
         let inputs = prompts.inputs();
         inputs.into_iter().flat_map(|input| self.overlap_input(input, foci)).collect()
     }
 
-    fn overlap_input<'p>(&self, input: InputGroup<'p>, foci: &[Vec<Focus>]) -> Vec<OverlapRow<'p>> {
+    fn overlap_input<'p>(
+        &self,
+        input: InputGroup<'p>,
+        foci: &[Vec<Focus>],
+    ) -> Vec<AttentionOverlapRow<'p>> {
         let tasks: Vec<Task<'p>> = input.first_wordings().into_iter().map(Task::of).collect();
         let measures: &[&str] =
             if self.aligned { &[JACCARD, JACCARD_ALIGNED, JACCARD_NO_SINK] } else { &[JACCARD] };
@@ -132,7 +122,7 @@ impl Scheme {
             for (a, b) in pairs(tasks.len()) {
                 for measure in measures {
                     let (value, status) = overlap(measure, place, foci, [&tasks[a], &tasks[b]]);
-                    rows.push(OverlapRow {
+                    rows.push(AttentionOverlapRow {
                         scenario: input.scenario(),
                         input: input.input(),
                         layer,

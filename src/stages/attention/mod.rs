@@ -10,32 +10,35 @@
 //! of the notebook's section 6. A prompt of at most `top_k` tokens has all its positions in its
 //! focus set, so an overlap with it says nothing: it is null, with status `too_few_keys`.
 //!
-//! Absolute positions hold other words as soon as two prompts differ in length, and position 0 is in
-//! nearly every set. With `aligned: true` two measures stand beside it: `jaccard_aligned` names a
-//! position by what stands there (position 0; the n-th token of the input; the n-th before the end
-//! of task, template or tail), `jaccard_no_sink` takes the `top_k` positions but position 0 and names
-//! them so. Both need the same tokens of the input (else `no_alignment`).
+//! When two prompts differ in length, the same absolute position holds other words in each, and
+//! position 0 is in nearly every set. With `aligned: true` there are two more measures:
+//! `jaccard_aligned` names a position by what stands there (position 0; the n-th token of the input;
+//! the n-th before the end of task, template or tail), `jaccard_no_sink` takes the `top_k` positions
+//! other than position 0 and names them in the same way. Both need the same tokens of the input
+//! (else `no_alignment`).
 //!
 //! Reads `prompts` and `attention`, writes `attention_focus` and `attention_overlap`.
 
 mod aligned;
 mod focus;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::focus::{Focus, OverlapRow, Scheme};
+use self::focus::{Focus, Scheme};
+use crate::model::Tokenizer;
 use crate::monitor::Event;
-use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::Columns;
 use crate::stage::names::MEAN_HEAD;
-use crate::stage::read::prompts::{PromptRow, ShardPrompts};
+use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::read::weights;
 pub use crate::stage::read::weights::Heads;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::TableError;
-use crate::table::schema::{ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, PROMPTS};
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::WriteRow as _;
+use crate::table::schema::{
+    ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, AttentionFocusRow, AttentionOverlapRow, PROMPTS,
+};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -145,9 +148,13 @@ impl Stage for Attention {
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
         let scheme = self.scheme(context.layers, context.card.n_layer, context.card.n_head);
         let foci = scheme.find(context, &prompts)?;
+        let tokens = focus_tokens(context.tokenizer, &prompts, &foci);
+        let focused = focus_rows(&prompts, &foci, &tokens);
         let overlaps = scheme.overlap(&prompts, &foci);
-        let parts =
-            vec![write_focus(context, &prompts, &foci)?, write_overlap(context, &overlaps)?];
+        let parts = vec![
+            AttentionFocusRow::write(context.store, context.part, &focused)?,
+            AttentionOverlapRow::write(context.store, context.part, &overlaps)?,
+        ];
         context.monitor.event(&Event::Advanced { stage, amount: units });
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
@@ -168,61 +175,50 @@ impl Attention {
     }
 }
 
-/// One row of table `attention_focus`.
-#[derive(Debug)]
-struct FocusRow<'a> {
-    prompt: &'a PromptRow,
-    focus: &'a Focus,
-    /// Place in the focus set, from 0.
-    place: usize,
-    token_id: i32,
-    token: String,
-}
-
-fn write_focus(
-    context: &Context<'_>,
-    prompts: &ShardPrompts,
+/// The rows of table `attention_focus`; `tokens` has the text of every token in a focus set.
+fn focus_rows<'a>(
+    prompts: &'a ShardPrompts,
     foci: &[Vec<Focus>],
-) -> Result<PartStats, TableError> {
+    tokens: &'a BTreeMap<i32, String>,
+) -> Vec<AttentionFocusRow<'a>> {
     let mut rows = Vec::new();
     for (prompt, foci) in prompts.ran().zip(foci) {
         for focus in foci {
-            for (place, &position) in focus.positions.iter().enumerate() {
+            let ranked = focus.positions.iter().zip(&focus.weights).enumerate();
+            rows.extend(ranked.map(|(place, (&position, &weight))| {
                 let token_id = prompt.token_ids[position as usize];
-                let token = context.tokenizer.decode_token(token_id);
-                rows.push(FocusRow { prompt, focus, place, token_id, token });
-            }
+                AttentionFocusRow {
+                    scenario: &prompt.key.scenario,
+                    input: &prompt.key.input,
+                    task: &prompt.key.task,
+                    wording: prompt.key.wording,
+                    layer: focus.layer,
+                    head: focus.head,
+                    rank: place as i16 + 1,
+                    position,
+                    token_id,
+                    token: &tokens[&token_id],
+                    weight,
+                    gap: focus.gap,
+                }
+            }));
         }
     }
-    let columns = Columns::of(&rows)
-        .texts(|row| &row.prompt.key.scenario)
-        .texts(|row| &row.prompt.key.input)
-        .texts(|row| &row.prompt.key.task)
-        .int16s(|row| row.prompt.key.wording)
-        .int16s(|row| row.focus.layer)
-        .int16s(|row| row.focus.head)
-        .int16s(|row| row.place as i16 + 1)
-        .int32s(|row| row.focus.positions[row.place])
-        .int32s(|row| row.token_id)
-        .texts(|row| &row.token)
-        .float64s(|row| Some(row.focus.weights[row.place]))
-        .float64s(|row| row.focus.gap);
-    let address = PartAddress::new(&ATTENTION_FOCUS, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
+    rows
 }
 
-fn write_overlap(context: &Context<'_>, rows: &[OverlapRow<'_>]) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.scenario)
-        .texts(|row| row.input)
-        .int16s(|row| row.layer)
-        .int16s(|row| row.head)
-        .texts(|row| row.task_a)
-        .texts(|row| row.task_b)
-        .texts(|row| row.measure)
-        .float64s(|row| row.value)
-        .int32s(|row| row.k)
-        .texts(|row| row.status);
-    let address = PartAddress::new(&ATTENTION_OVERLAP, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
+/// The text of every token in a focus set, by its id.
+fn focus_tokens(
+    tokenizer: &Tokenizer,
+    prompts: &ShardPrompts,
+    foci: &[Vec<Focus>],
+) -> BTreeMap<i32, String> {
+    let mut tokens = BTreeMap::new();
+    for (prompt, foci) in prompts.ran().zip(foci) {
+        for &position in foci.iter().flat_map(|focus| &focus.positions) {
+            let id = prompt.token_ids[position as usize];
+            tokens.entry(id).or_insert_with(|| tokenizer.decode_token(id));
+        }
+    }
+    tokens
 }

@@ -1,9 +1,8 @@
-//! Does the task matter more than what should not matter? The difference between tasks, held against
-//! baselines, over inputs.
+//! Does the task matter more than what should not matter? The difference between tasks, compared
+//! with baselines, over inputs.
 //!
 //! For every scenario, measure, captured layer and baseline, with one dissimilarity of each kind for
-//! each input i (1 less a cosine; the Jensen-Shannon divergence of the outputs as it is, under
-//! layer -1):
+//! each input i (1 less a cosine; for the outputs, under layer -1, their Jensen-Shannon divergence):
 //!
 //! ```text
 //! delta_i = between_i - baseline_i       between: prompts of different tasks
@@ -13,14 +12,14 @@
 //! d_z     = delta / sd(delta_i)
 //! auc     = P(a between is larger than a baseline)
 //! p       = the sign of each delta_i flipped: does the difference hold over inputs?
-//! p_wording = wordings dealt out to the tasks anew: do tasks differ more than wordings do?
+//! p_wording = wordings dealt out to the tasks again: do tasks differ more than wordings do?
 //! ```
 //!
 //! `_max_t` corrects over the captured layers of a measure and baseline (the same draws on all), `q`
 //! is Benjamini and Hochberg's over all rows of the scenario. Nothing is drawn but inputs and
 //! wordings: tokens, heads, layers and pairs of tasks come from the same runs. The layers of a measure
-//! are compared on the inputs that have both values on all of them. How each is computed stands in
-//! [`crate::math`], with what it cannot say.
+//! are compared on the inputs that have both values on all of them. [`crate::math`] says how each
+//! number is computed, and what it cannot show.
 //!
 //! Reads `contrast`, `wording_pairs` and, when they are there, `output_contrast` and
 //! `output_wording_pairs`; writes `effect`. A number for each input, layer, measure and kind is in
@@ -32,18 +31,17 @@ mod tally;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::reduce::interval_word;
+use self::reduce::Row;
 use self::tally::Tally;
 use crate::math::{BOOTSTRAP_DRAWS, PERMUTATION_DRAWS};
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
+use crate::table::WriteRow as _;
 use crate::table::schema::{
-    CONTRAST, EFFECT, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS,
+    CONTRAST, EFFECT, EffectRow, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS,
 };
-use crate::table::writer::{PartAddress, write_part};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -62,7 +60,7 @@ pub(super) const DESCRIPTION: Description = Description {
 /// Shards that are read side by side.
 const AT_ONCE: u32 = 8;
 
-/// Holds the difference between tasks against baselines.
+/// Compares the difference between tasks with baselines.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
@@ -129,32 +127,8 @@ impl Stage for Effect {
             context.monitor.event(&Event::Advanced { stage, amount });
         }
         let rows = self.rows(context, &tally)?;
-        let columns = Columns::of(&rows)
-            .texts(|row| row.scenario)
-            .int16s(|row| row.layer)
-            .texts(|row| row.measure)
-            .texts(|row| row.contrast)
-            .int64s(|row| row.n_inputs as i64)
-            .float64s(|row| row.effect.map(|effect| effect.between))
-            .float64s(|row| row.effect.map(|effect| effect.within))
-            .float64s(|row| row.effect.map(|effect| effect.delta))
-            .float64s(|row| row.interval.map(|interval| interval.low))
-            .float64s(|row| row.interval.map(|interval| interval.high))
-            .texts(|row| interval_word(row.interval))
-            .float64s(|row| row.effect.and_then(|effect| effect.d_z))
-            .float64s(|row| row.effect.map(|effect| effect.auc))
-            .float64s(|row| row.effect.map(|effect| effect.cliffs_delta()))
-            .float64s(|row| row.p)
-            .float64s(|row| row.p_max_t)
-            .float64s(|row| row.q)
-            .int64s(|row| row.n_permutations as i64)
-            .float64s(|row| row.wording.map(|wording| wording.p))
-            .float64s(|row| row.wording.map(|wording| wording.p_max_t))
-            .int64s(|row| row.wording.map_or(0, |wording| wording.count as i64))
-            .int64s(|row| row.n_wordings as i64)
-            .texts(|row| &row.status);
-        let address = PartAddress::new(&EFFECT, 0);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let rows: Vec<EffectRow<'_>> = rows.iter().map(Row::row).collect();
+        let part = EffectRow::write(context.store, 0, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }

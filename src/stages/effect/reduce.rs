@@ -13,11 +13,12 @@ use crate::math::{
 };
 use crate::stage::names::{BETWEEN, PARAPHRASE};
 use crate::stage::{Context, StageError};
+use crate::table::schema::EffectRow;
 use crate::table::status;
 
 const LEVEL: f64 = 0.95;
 
-/// One row of table `effect`.
+/// A row of table `effect`, filled in step by step.
 #[derive(Debug)]
 pub(super) struct Row<'t> {
     pub(super) scenario: &'t str,
@@ -36,7 +37,7 @@ pub(super) struct Row<'t> {
     pub(super) status: String,
 }
 
-/// What dealing the wordings out anew says.
+/// The result of dealing the wordings out again.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WordingP {
     pub(super) p: f64,
@@ -45,17 +46,48 @@ pub(super) struct WordingP {
     pub(super) count: usize,
 }
 
-/// As in column `ci_method`.
-pub(super) fn interval_word(interval: Option<Interval>) -> &'static str {
-    match interval.map(|interval| interval.method) {
-        Some(IntervalMethod::Bca) => "bca",
-        Some(IntervalMethod::Percentile) => "percentile",
-        Some(IntervalMethod::Constant) => "constant",
-        None => "none",
+impl Row<'_> {
+    /// As the table has it.
+    pub(super) fn row(&self) -> EffectRow<'_> {
+        let Self { effect, interval, wording, .. } = self;
+        EffectRow {
+            scenario: self.scenario,
+            layer: self.layer,
+            measure: self.measure,
+            contrast: self.contrast,
+            n_inputs: self.n_inputs as i64,
+            between: effect.map(|effect| effect.between),
+            baseline: effect.map(|effect| effect.within),
+            delta: effect.map(|effect| effect.delta),
+            ci_low: interval.map(|interval| interval.low),
+            ci_high: interval.map(|interval| interval.high),
+            ci_method: interval.map_or("none", |interval| word(interval.method)),
+            d_z: effect.and_then(|effect| effect.d_z),
+            auc: effect.map(|effect| effect.auc),
+            cliffs_delta: effect.map(|effect| effect.cliffs_delta()),
+            p: self.p,
+            p_max_t: self.p_max_t,
+            q: self.q,
+            n_permutations: self.n_permutations as i64,
+            p_wording: wording.map(|wording| wording.p),
+            p_wording_max_t: wording.map(|wording| wording.p_max_t),
+            n_reassignments: wording.map_or(0, |wording| wording.count as i64),
+            n_wordings: self.n_wordings as i64,
+            status: &self.status,
+        }
     }
 }
 
-/// One measure against one baseline, layers ascending.
+/// As in column `ci_method`.
+fn word(method: IntervalMethod) -> &'static str {
+    match method {
+        IntervalMethod::Bca => "bca",
+        IntervalMethod::Percentile => "percentile",
+        IntervalMethod::Constant => "constant",
+    }
+}
+
+/// One measure compared with one baseline, layers ascending.
 struct Family<'t> {
     rows: Vec<Row<'t>>,
     /// For each row the differences of the inputs.

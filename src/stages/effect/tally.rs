@@ -3,18 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::{Float64Type, Int32Type};
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 
 use crate::stage::names::OUTPUT_LAYER;
 use crate::stage::{Context, StageError};
-use crate::table::Table;
-use crate::table::reader::{Part, read_part};
+use crate::store::Store;
+use crate::table::reader::Part;
 use crate::table::schema::{CONTRAST, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS};
-use crate::table::status;
-use crate::table::writer::PartAddress;
+use crate::table::{ReadRow as _, TableError, status, view};
 
 /// The scenarios, in the order of the plan.
 #[derive(Debug, Default)]
@@ -59,32 +56,139 @@ pub(super) struct PairSums {
     n: u64,
 }
 
-/// The values of a part's row as a dissimilarity.
+view! {
+    /// An input's value in a contrast, on a layer.
+    struct Contrast<'a> of [CONTRAST] {
+        scenario: &'a str,
+        input: &'a str,
+        layer: i16,
+        measure: &'a str,
+        contrast: &'a str,
+        value: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// The same of the input's outputs, which have no layer.
+    struct OutputContrast<'a> of [OUTPUT_CONTRAST] {
+        scenario: &'a str,
+        input: &'a str,
+        measure: &'a str,
+        contrast: &'a str,
+        value: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// The values of all pairs of an input's prompts, on a layer.
+    struct Pairs<'a> of [WORDING_PAIRS] {
+        scenario: &'a str,
+        input: &'a str,
+        layer: i16,
+        measure: &'a str,
+        tasks: &'a [i32],
+        values: Option<&'a [f64]>,
+    }
+}
+
+view! {
+    /// The same of the input's outputs.
+    struct OutputPairs<'a> of [OUTPUT_WORDING_PAIRS] {
+        scenario: &'a str,
+        input: &'a str,
+        measure: &'a str,
+        tasks: &'a [i32],
+        values: Option<&'a [f64]>,
+    }
+}
+
+impl<'a> From<OutputContrast<'a>> for Contrast<'a> {
+    fn from(row: OutputContrast<'a>) -> Self {
+        let OutputContrast { scenario, input, measure, contrast, value, status } = row;
+        Self { scenario, input, layer: OUTPUT_LAYER, measure, contrast, value, status }
+    }
+}
+
+impl<'a> From<OutputPairs<'a>> for Pairs<'a> {
+    fn from(row: OutputPairs<'a>) -> Self {
+        let OutputPairs { scenario, input, measure, tasks, values } = row;
+        Self { scenario, input, layer: OUTPUT_LAYER, measure, tasks, values }
+    }
+}
+
+/// How a value becomes a dissimilarity.
 type Unlike = fn(f64) -> f64;
 
-/// Where contrasts and pairs stand, and how their values become dissimilarities.
-const CONTRASTS: [(&Table, Unlike); 2] =
-    [(&CONTRAST, |cosine| 1.0 - cosine), (&OUTPUT_CONTRAST, |bits| bits)];
-const PAIRS: [(&Table, Unlike); 2] =
-    [(&WORDING_PAIRS, |cosine| 1.0 - cosine), (&OUTPUT_WORDING_PAIRS, |bits| bits)];
+const OF_COSINE: Unlike = |cosine| 1.0 - cosine;
+const OF_BITS: Unlike = |bits| bits;
 
-/// The parts of a shard that are there, table by table.
+/// The parts of a shard that are there.
 struct Parts {
-    contrasts: [Option<Part>; 2],
-    pairs: [Option<Part>; 2],
+    contrasts: Option<Part>,
+    output_contrasts: Option<Part>,
+    pairs: Option<Part>,
+    output_pairs: Option<Part>,
+}
+
+/// The rows of a shard, table by table.
+#[derive(Default)]
+struct Rows<'p> {
+    contrasts: Vec<(Vec<Contrast<'p>>, Unlike)>,
+    /// With the part that they are from, for errors.
+    pairs: Vec<(&'p Part, Vec<Pairs<'p>>, Unlike)>,
+}
+
+/// What a row is about.
+struct Subject<'a> {
+    scenario: &'a str,
+    input: &'a str,
+    layer: i16,
+    measure: &'a str,
 }
 
 impl Parts {
-    fn read(context: &Context<'_>, part: u32) -> Result<Self, StageError> {
-        let read = |table: &'static Table, columns: &[&str]| {
-            read(context, PartAddress::new(table, part), columns)
-        };
-        let contrast = ["scenario", "input", "measure", "contrast", "value", "status"];
-        let pairs = ["scenario", "input", "measure", "tasks", "values"];
+    fn read(store: &Store, part: u32) -> Result<Self, TableError> {
         Ok(Self {
-            contrasts: [read(CONTRASTS[0].0, &contrast)?, read(CONTRASTS[1].0, &contrast)?],
-            pairs: [read(PAIRS[0].0, &pairs)?, read(PAIRS[1].0, &pairs)?],
+            contrasts: Contrast::part_if_there(store, &CONTRAST, part)?,
+            output_contrasts: OutputContrast::part_if_there(store, &OUTPUT_CONTRAST, part)?,
+            pairs: Pairs::part_if_there(store, &WORDING_PAIRS, part)?,
+            output_pairs: OutputPairs::part_if_there(store, &OUTPUT_WORDING_PAIRS, part)?,
         })
+    }
+
+    fn rows(&self) -> Result<Rows<'_>, TableError> {
+        let mut all = Rows::default();
+        if let Some(part) = &self.contrasts {
+            all.contrasts.push((Contrast::rows(part)?, OF_COSINE));
+        }
+        if let Some(part) = &self.output_contrasts {
+            let rows = OutputContrast::rows(part)?.into_iter().map(Contrast::from).collect();
+            all.contrasts.push((rows, OF_BITS));
+        }
+        if let Some(part) = &self.pairs {
+            all.pairs.push((part, Pairs::rows(part)?, OF_COSINE));
+        }
+        if let Some(part) = &self.output_pairs {
+            let rows = OutputPairs::rows(part)?.into_iter().map(Pairs::from).collect();
+            all.pairs.push((part, rows, OF_BITS));
+        }
+        Ok(all)
+    }
+}
+
+impl<'a> Contrast<'a> {
+    fn subject(&self) -> Subject<'a> {
+        let Self { scenario, input, layer, measure, .. } = *self;
+        Subject { scenario, input, layer, measure }
+    }
+}
+
+impl<'a> Pairs<'a> {
+    fn subject(&self) -> Subject<'a> {
+        let Self { scenario, input, layer, measure, .. } = *self;
+        Subject { scenario, input, layer, measure }
     }
 }
 
@@ -95,15 +199,17 @@ impl Tally {
         context: &Context<'_>,
         parts: Range<u32>,
     ) -> Result<(), StageError> {
-        let read: Vec<Result<Parts, StageError>> =
-            parts.into_par_iter().map(|part| Parts::read(context, part)).collect();
-        for parts in read {
-            let Parts { contrasts, pairs } = parts?;
-            for (part, (_, unlike)) in contrasts.iter().zip(CONTRASTS) {
-                part.as_ref().map_or(Ok(()), |part| self.add_contrasts(context, part, unlike))?;
+        let parts: Vec<Result<Parts, TableError>> =
+            parts.into_par_iter().map(|part| Parts::read(context.store, part)).collect();
+        let parts: Vec<Parts> = parts.into_iter().collect::<Result<_, _>>()?;
+        let rows: Vec<Result<Rows<'_>, TableError>> = parts.par_iter().map(Parts::rows).collect();
+        for rows in rows {
+            let Rows { contrasts, pairs } = rows?;
+            for (rows, unlike) in contrasts {
+                self.add_contrasts(context, &rows, unlike)?;
             }
-            for (part, (_, unlike)) in pairs.iter().zip(PAIRS) {
-                part.as_ref().map_or(Ok(()), |part| self.add_pairs(context, part, unlike))?;
+            for (part, rows, unlike) in pairs {
+                self.add_pairs(context, part, &rows, unlike)?;
             }
         }
         Ok(())
@@ -112,17 +218,19 @@ impl Tally {
     fn add_contrasts(
         &mut self,
         context: &Context<'_>,
-        part: &Part,
+        rows: &[Contrast<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        let (contrasts, values) = (part.texts("contrast")?, part.float64s("value")?);
-        let words = part.texts("status")?;
-        self.visit(context, part, |row, input, measured| {
-            let series = measured.contrasts.entry(contrasts.value(row).to_owned()).or_default();
-            if values.is_valid(row) {
-                series.set(input, unlike(values.value(row)));
-            } else {
-                series.refused.get_or_insert_with(|| words.value(row).to_owned());
+        self.visit(context, rows, Contrast::subject, |row, input, measured| {
+            if !measured.contrasts.contains_key(row.contrast) {
+                measured.contrasts.insert(row.contrast.to_owned(), Series::default());
+            }
+            let series = &mut measured.contrasts[row.contrast];
+            match row.value {
+                Some(value) => series.set(input, unlike(value)),
+                None => {
+                    series.refused.get_or_insert_with(|| row.status.to_owned());
+                }
             }
             Ok(())
         })
@@ -132,27 +240,21 @@ impl Tally {
         &mut self,
         context: &Context<'_>,
         part: &Part,
+        rows: &[Pairs<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        let (tasks, values) = (part.lists("tasks")?, part.lists("values")?);
-        let wrong = || part.problem("has lists of another type than this version writes");
-        self.visit(context, part, |row, _, measured| {
-            if values.is_null(row) {
-                return Ok(());
-            }
-            let (tasks, values) = (tasks.value(row), values.value(row));
-            let tasks = tasks.as_primitive_opt::<Int32Type>().ok_or_else(wrong)?;
-            let values = values.as_primitive_opt::<Float64Type>().ok_or_else(wrong)?;
+        self.visit(context, rows, Pairs::subject, |row, _, measured| {
+            let Some(values) = row.values else { return Ok(()) };
             let sums = &mut measured.pairs;
             if sums.n == 0 {
-                sums.tasks = tasks.values().to_vec();
+                sums.tasks = row.tasks.to_vec();
                 sums.sums = vec![0.0; values.len()];
             }
-            if sums.tasks != tasks.values()[..] || sums.sums.len() != values.len() {
+            if sums.tasks != row.tasks || sums.sums.len() != values.len() {
                 return Err(part.problem("does not have the same prompts for every input").into());
             }
             sums.n += 1;
-            for (sum, value) in sums.sums.iter_mut().zip(values.values()) {
+            for (sum, value) in sums.sums.iter_mut().zip(values) {
                 *sum += unlike(*value);
             }
             Ok(())
@@ -160,18 +262,17 @@ impl Tally {
     }
 
     /// Calls `take` for every row of an input that is taken in, with the input's place.
-    fn visit(
+    fn visit<'r, R>(
         &mut self,
         context: &Context<'_>,
-        part: &Part,
-        mut take: impl FnMut(usize, usize, &mut Measured) -> Result<(), StageError>,
+        rows: &[R],
+        subject: impl Fn(&R) -> Subject<'r>,
+        mut take: impl FnMut(&R, usize, &mut Measured) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
-        let (scenarios, inputs) = (part.texts("scenario")?, part.texts("input")?);
-        let (measures, layers) = (part.texts("measure")?, part.int16s("layer").ok());
         // An input's rows stand together: one look at whether it is taken in is enough.
         let mut last: Option<(&str, &str, bool)> = None;
-        for row in 0..part.rows() {
-            let (name, input) = (scenarios.value(row), inputs.value(row));
+        for row in rows {
+            let Subject { scenario: name, input, layer, measure } = subject(row);
             let known = last.filter(|(scenario, last, _)| (*scenario, *last) == (name, input));
             let is_taken = known.map_or_else(|| context.takes(name, input), |known| known.2);
             last = Some((name, input, is_taken));
@@ -184,29 +285,13 @@ impl Tally {
             let scenario = &mut self.scenarios[name];
             let place = scenario.inputs.get_index_of(input);
             let place = place.unwrap_or_else(|| scenario.inputs.insert_full(input.to_owned()).0);
-            let measure = measures.value(row);
             if !scenario.measures.contains_key(measure) {
                 scenario.measures.insert(measure.to_owned(), BTreeMap::new());
             }
-            let layer = layers.map_or(OUTPUT_LAYER, |layers| layers.value(row));
             take(row, place, scenario.measures[measure].entry(layer).or_default())?;
         }
         Ok(())
     }
-}
-
-/// The named columns of a part and its layers, when it has any; `None` without the part.
-fn read(
-    context: &Context<'_>,
-    address: PartAddress,
-    columns: &[&str],
-) -> Result<Option<Part>, StageError> {
-    if !address.is_there(context.store) {
-        return Ok(None);
-    }
-    let has_layers = address.table.columns.iter().any(|column| column.name == "layer");
-    let layer: &[&str] = if has_layers { &["layer"] } else { &[] };
-    Ok(Some(read_part(context.store, address, &[columns, layer].concat())?))
 }
 
 impl Series {

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int16Array, Int32Array, ListArray, StringArray};
+use arrow::array::{ArrayRef, Float32Array, Int16Array, ListArray, StringArray};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, Int32Type};
 use rayon::prelude::*;
 
 use super::gather::Gathered;
-use super::rows::{Refusal, Row};
+use super::rows::Row;
 use super::{Context, StageError};
 use crate::model::Wanted;
 use crate::run_dir::receipt::PartStats;
 use crate::stage::columns::fixed_lists;
-use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
+use crate::table::WriteRow;
+use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PromptsRow, SkippedRow};
 use crate::table::writer::{PartAddress, write_part};
 
 /// Writes the five tables of a shard; files are encoded side by side.
@@ -29,8 +30,8 @@ pub(super) fn write_tables(
     let [weights, logits] = [weights, logits].map(ScalarBuffer::from);
     let kept: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_none()).collect();
     let mut parts = vec![
-        (PartAddress::new(&PROMPTS, context.part), prompts(rows)),
-        (PartAddress::new(&SKIPPED, context.part), skipped(rows)),
+        small(context, &rows.iter().map(prompt).collect::<Vec<_>>()),
+        small(context, &rows.iter().filter_map(skipped).collect::<Vec<_>>()),
         (
             PartAddress::new(&ATTENTION, context.part),
             attention(&kept, &wanted.attention, heads, weights.clone()),
@@ -55,6 +56,11 @@ pub(super) fn write_tables(
     Ok(written)
 }
 
+/// A part of a small table.
+fn small<R: WriteRow>(context: &Context<'_>, rows: &[R]) -> (PartAddress, Vec<ArrayRef>) {
+    (PartAddress::new(R::TABLE, context.part), R::columns(rows))
+}
+
 /// `scenario, input, task, wording`, each prompt's as often as `times` says.
 fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
     let times: Vec<usize> = rows.iter().map(|row| times(row)).collect();
@@ -76,44 +82,39 @@ fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
     ]
 }
 
-fn prompts(rows: &[Row]) -> Vec<ArrayRef> {
-    let all: Vec<&Row> = rows.iter().collect();
-    let mut columns = keys(&all, |_| 1);
-    let text = |of: fn(&Row) -> String| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
-    };
-    let ids = rows.iter().flat_map(|row| row.encoded.ids.iter().copied());
-    let ids = list(
-        Arc::new(Int32Array::from_iter_values(ids)),
-        rows.iter().map(|row| row.encoded.ids.len()),
-    );
-    let start = |row: &Row| row.encoded.input.as_ref().map(|span| span.start as i32);
-    let count = |row: &Row| row.encoded.input.as_ref().map_or(0, |span| span.len() as i32);
-    columns.extend([
-        text(|row| row.prompt.role().name().to_owned()),
-        text(|row| row.prompt.source_input.to_string()),
-        text(|row| row.prompt.text.clone()),
-        int32s(rows.iter().map(|row| row.encoded.ids.len() as i32)),
-        ids,
-        Arc::new(rows.iter().map(start).collect::<Int32Array>()),
-        int32s(rows.iter().map(count)),
-        text(|row| row.encoded.segments.clone()),
-        int32s(rows.iter().map(|row| row.encoded.edge_tokens as i32)),
-        text(|row| row.status().to_owned()),
-    ]);
-    columns
+/// The row of a prompt in table `prompts`.
+fn prompt(row: &Row) -> PromptsRow<'_> {
+    let Row { prompt, encoded, .. } = row;
+    let span = encoded.input.as_ref();
+    PromptsRow {
+        scenario: &prompt.key.scenario,
+        input: &prompt.key.input,
+        task: &prompt.key.task,
+        wording: prompt.key.wording,
+        role: prompt.role().name(),
+        source_input: &prompt.source_input,
+        text: &prompt.text,
+        n_tokens: encoded.ids.len() as i32,
+        token_ids: &encoded.ids,
+        input_start: span.map(|span| span.start as i32),
+        input_tokens: span.map_or(0, |span| span.len() as i32),
+        segments: &encoded.segments,
+        edge_tokens: encoded.edge_tokens as i32,
+        status: row.status(),
+    }
 }
 
-/// The prompts that have no numbers, and why.
-fn skipped(rows: &[Row]) -> Vec<ArrayRef> {
-    let refused: Vec<&Row> = rows.iter().filter(|row| row.refusal.is_some()).collect();
-    let mut columns = keys(&refused, |_| 1);
-    let text = |of: fn(&Refusal) -> &str| -> ArrayRef {
-        let refusals = refused.iter().filter_map(|row| row.refusal.as_ref());
-        Arc::new(StringArray::from_iter_values(refusals.map(of)))
-    };
-    columns.extend([text(|refusal| refusal.reason), text(|refusal| &refusal.detail)]);
-    columns
+/// The row of a prompt in table `skipped`; `None` when it has numbers.
+fn skipped(row: &Row) -> Option<SkippedRow<'_>> {
+    let (key, refusal) = (&row.prompt.key, row.refusal.as_ref()?);
+    Some(SkippedRow {
+        scenario: &key.scenario,
+        input: &key.input,
+        task: &key.task,
+        wording: key.wording,
+        reason: refusal.reason,
+        detail: &refusal.detail,
+    })
 }
 
 /// Keys, `position` and `token_id` of every token: the same for every layer.

@@ -14,7 +14,7 @@ pub(super) struct Gathered {
     pub(super) attention: Vec<f32>,
     /// `[prompts, vocab_size]`.
     pub(super) logits: Vec<f32>,
-    /// What gave these.
+    /// The lease on the memory of these.
     pub(super) lease: Lease,
     /// Where each prompt's tokens begin, and the end of the last one.
     starts: Vec<usize>,
@@ -25,7 +25,7 @@ pub(super) struct Gathered {
     vocab: usize,
 }
 
-/// A value that is no number, found before anything is published.
+/// A value that is not finite, found before anything is published.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Flaw {
     /// Which prompt, by its index among those that run.
@@ -57,7 +57,7 @@ impl Gathered {
         Self::within(&Spare::default(), lengths, wanted, card)
     }
 
-    /// The same, in memory that others are done with, where there is some.
+    /// The same, in memory that earlier shards no longer need, where there is some.
     pub(super) fn within(
         spare: &Spare,
         lengths: &[usize],
@@ -85,8 +85,8 @@ impl Gathered {
         }
     }
 
-    /// Copies what is real of one batch, never its padding, and looks for values that are no
-    /// numbers on the way: gives each prompt's first one.
+    /// Copies what is real of one batch, never its padding, and looks for values that are not finite
+    /// on the way: gives each prompt's first one.
     pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Vec<Flaw> {
         let rows = batch.rows.iter().zip(&batch.lengths).enumerate();
         rows.filter_map(|(i, (&prompt, &length))| {
@@ -105,7 +105,7 @@ impl Gathered {
     }
 
     /// Copies the block outputs of what prompts start with to each of them: `of` names the prompts,
-    /// each with its row of the batch. Looks for values that are no numbers as [`Gathered::take`].
+    /// each with its row of the batch. Looks for values that are not finite, as [`Gathered::take`].
     pub(super) fn take_starts(
         &mut self,
         batch: &Batch,
@@ -138,7 +138,7 @@ impl Gathered {
         &self.attention[self.weights_of(row)]
     }
 
-    /// Takes out what these prompts gave, as if they had not run.
+    /// Takes out the numbers of these prompts, as if they had not run.
     pub(super) fn remove(&mut self, gone: &BTreeSet<usize>) {
         if gone.is_empty() {
             return;
@@ -216,7 +216,7 @@ impl Gathered {
     }
 }
 
-/// Moves what lies in the ranges of the rows that `stay` (ascending) together and drops the rest.
+/// Moves the ranges of the rows that `stay` (ascending) together and drops the rest.
 fn keep(values: &mut Vec<f32>, stay: &[usize], range: impl Fn(usize) -> Range<usize>) {
     let mut end = 0;
     for &row in stay {

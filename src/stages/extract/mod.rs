@@ -3,15 +3,15 @@
 //! Prompts are tokenised whole, sorted by length into right-padded batches, run, and each output is
 //! copied once, from the runtime's buffer to its place in the table. What all prompts of a task
 //! start with runs once and is copied to each of them, where the model folder has a graph for that
-//! (`past.onnx`) and it saves time. Kept per prompt: the output of
-//! every captured block at every token (the notebook's hooks), the attention of the last token in
-//! every captured block and always the last one, and the logits at the last token. Rows stand in
-//! the order of the plan, whatever the batching.
+//! (`past.onnx`) and it saves time. Kept per prompt: the output of every captured block at every
+//! token (the notebook's hooks), the attention of the last token in every captured block and always
+//! in the last one, and the logits at the last token. Rows stand in the order of the plan, whatever
+//! the batching.
 //!
 //! A prompt that the model cannot read whole, or whose numbers are not all finite, stops the run or
 //! is left out of these tables and recorded in `skipped`, as the pipeline says.
 //!
-//! Some prompts run a second time, alone, and must give the same.
+//! Some prompts run a second time, alone, and must give the same numbers.
 //!
 //! Reads no table; writes `prompts`, `skipped`, `activations`, `attention`, `logits`. Cost: the
 //! model's own, and 4 bytes a number kept.
@@ -64,7 +64,7 @@ pub struct Config {
     pub layers: Option<Vec<i64>>,
     /// What to do with a prompt that has more tokens than the model has positions.
     pub too_long: TooLong,
-    /// What to do with a prompt for which the model gives a value that is no number.
+    /// What to do with a prompt for which the model gives a value that is not finite.
     pub not_finite: NotFinite,
     /// Most tokens a batch holds, padding included; 0 = chosen for the provider.
     pub batch_tokens: u32,
@@ -125,7 +125,7 @@ pub struct Extract {
 
 impl Config {
     /// Checks the configuration against the model; `at` is the stage's place in the file. `None`
-    /// when there was a problem, or when the model is not known (a problem of its own).
+    /// when there was a problem, or when the model is not known (which is a problem by itself).
     pub fn validate(self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Extract> {
         let at = at.key("layers");
         let layers = match (self.layers, facts.n_layer) {
@@ -219,7 +219,7 @@ impl Stage for Extract {
 }
 
 impl Extract {
-    /// Runs the tokenised prompts through the model and holds what their tables are made of.
+    /// Runs the tokenised prompts through the model and keeps what their tables are made of.
     fn gather(
         &self,
         mut rows: Vec<Row>,
@@ -249,8 +249,8 @@ impl Extract {
         }))
     }
 
-    /// Runs prompts with these tokens, which `key` names; gives what they gave, and the ones with a
-    /// value that is no number, in order, when the pipeline says to go on without them.
+    /// Runs prompts with these tokens, which `key` names; gives their numbers and, when the pipeline
+    /// says to continue without them, the prompts with a value that is not finite, in order.
     fn compute<'k>(
         &self,
         context: &Context<'_>,
@@ -278,7 +278,7 @@ impl Extract {
                 Some(flaw) if self.not_finite == NotFinite::Error => Err(StageError::Prompt {
                     key: key(flaw.row).clone(),
                     problem: format!(
-                        "{}, which is no number: look at the prompt and the model, or set \
+                        "{}, which is not finite: look at the prompt and the model, or set \
                          `not_finite: skip` in the extract stage to leave such prompts out",
                         flaw.problem
                     ),
@@ -289,7 +289,7 @@ impl Extract {
                 }
             }
         })?;
-        // A prompt may have one in its start and one in the rest; the first found is told.
+        // A prompt may have one in its start and one in the rest; the first found is reported.
         flaws.sort_by_key(|flaw| flaw.row);
         flaws.dedup_by_key(|flaw| flaw.row);
         Ok((gathered, flaws))

@@ -1,5 +1,5 @@
-//! The self-proof: a seeded sample of prompts runs once more, one prompt at a time, and must give
-//! what stands ready for the tables. It covers batching, padding and the copying into place.
+//! The self-proof: a seeded sample of prompts runs once more, one prompt at a time, and must give the
+//! numbers that are about to be written. It covers batching, padding and the copying into place.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,14 +11,14 @@ use crate::run_dir::receipt::SelfProof;
 use crate::stage::model::batches::{PAD_ID, several_at_once};
 use crate::store::hex_sha256;
 
-/// One prompt of so many is proved, and at least one of each shard.
+/// One prompt in this many is proved, and at least one of each shard.
 const ONE_IN: usize = 256;
 
-/// Runs a sample of the prompts `candidates` again and holds it against `gathered`. `None` without
+/// Runs a sample of the prompts `candidates` again and compares it with `gathered`. `None` without
 /// candidates.
 ///
 /// # Errors
-/// Names the first prompt that gives something else, where, by how much and how much is allowed.
+/// When a prompt gives other numbers: says which, where, by how much, and how much is allowed.
 pub(super) fn prove<'k>(
     context: &Context<'_>,
     candidates: &[usize],
@@ -46,8 +46,8 @@ pub(super) fn prove<'k>(
             .map_err(|what| StageError::Prompt {
                 key: key(row).clone(),
                 problem: format!(
-                    "gives other numbers alone than beside other prompts: {what}; nothing of this \
-                     shard is written, because its numbers cannot be trusted: try `provider: cpu` \
+                    "gives different numbers alone than in a batch with others: {what}; nothing of \
+                     this shard is written, because its numbers cannot be trusted: try `provider: cpu` \
                      or another version of ONNX Runtime"
                 ),
             })?;
@@ -81,9 +81,9 @@ fn prove_one(
     })
 }
 
-/// Four digits: all that a reader wants, and few enough to come out of a receipt as they went in.
+/// Four digits: all that a reader wants, and few enough to be read back from a receipt unchanged.
 fn to_record(difference: f64) -> f64 {
-    format!("{difference:.3e}").parse().expect("a number as it is written is one")
+    format!("{difference:.3e}").parse().expect("a formatted number is a number")
 }
 
 /// Prompts drawn by the hash of seed and name, so that neither order nor threads nor batches matter.

@@ -30,7 +30,7 @@ impl Row {
         self.refusal.as_ref().map_or(status::OK, |refusal| refusal.reason)
     }
 
-    /// Leaves the prompt out, and says so.
+    /// Leaves the prompt out, and reports that.
     pub(super) fn refuse(&mut self, monitor: &dyn Monitor, reason: &'static str, detail: String) {
         monitor.event(&Event::Skipped { key: &self.prompt.key, reason: &detail });
         self.refusal = Some(Refusal { reason, detail });
@@ -38,7 +38,8 @@ impl Row {
 }
 
 impl Extract {
-    /// Tokenises the shard's prompts; those that are too long are left out, or the error.
+    /// Tokenises the shard's prompts; those that are too long are left out, or are an error, as the
+    /// pipeline says.
     pub(super) fn tokenise(&self, context: &Context<'_>) -> Result<Vec<Row>, StageError> {
         let row = |prompt: &Prompt| -> Result<Row, StageError> {
             let encoded = context.tokenizer.encode_prompt(prompt)?;

@@ -1,8 +1,8 @@
-//! Memory of shards whose tables are written, for the numbers of the shards behind them.
+//! Memory of shards whose tables are written, for the numbers of later shards.
 //!
-//! The system clears a page of fresh memory when it is first touched: of a shard's numbers, which are
-//! hundreds of megabytes, that takes more time than all that is done with them. Nothing is kept that
-//! was not in use at once with something that still is: when the last shard is written, all is freed.
+//! The system clears a page of fresh memory when it is first touched: for a shard's numbers, which are
+//! hundreds of megabytes, that takes more time than all that is done with them. No more is kept than
+//! was in use at one time: when the last shard is written, all is freed.
 
 use std::fmt;
 use std::mem;
@@ -11,8 +11,8 @@ use std::vec;
 
 use arrow::buffer::ScalarBuffer;
 
-/// A shard may need that share of its numbers more than the shard before it and still fit. Memory
-/// that is never touched takes no room.
+/// A shard may need more memory than the shard before it, by one part in this many, and still fit.
+/// Memory that is never touched takes no room.
 const MORE: usize = 8;
 
 /// The memory that no shard uses now.
@@ -23,14 +23,14 @@ pub(super) struct Spare(Arc<Mutex<Held>>);
 struct Held {
     /// How many shards have their numbers in memory.
     in_use: usize,
-    /// A shard's buffers each, in its order.
+    /// For each shard that is written: its buffers, in its order.
     spare: Vec<Vec<Vec<f32>>>,
 }
 
-/// Makes the buffers of one shard, which is in memory until this is dropped.
+/// Makes the buffers of one shard, whose numbers are in memory until this is dropped.
 pub(super) struct Lease {
     spare: Spare,
-    /// Not taken yet.
+    /// The buffers that are not taken yet.
     left: vec::IntoIter<Vec<f32>>,
 }
 

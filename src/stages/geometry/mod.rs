@@ -1,4 +1,4 @@
-//! Do two tasks arrange the inputs alike? Measures over inputs, one vector an input.
+//! Do two tasks arrange the inputs alike? Measures over inputs, with one vector for each input.
 //!
 //! For every scenario, captured layer, site and pair of tasks (first wordings), over the inputs that
 //! have all their vectors:
@@ -15,7 +15,7 @@
 //! With fewer inputs than dimensions `cka_biased` is near 1 for noise too, as its chance level shows.
 //! Below 20 inputs all of them vary widely from sample to sample. p is the share of 1 +
 //! `permutations` arrangements (one task's vectors given to other inputs) that do at least as well;
-//! `se` leaves out one input after the other. The formulas stand in [`crate::math`].
+//! `se` leaves out one input after the other. The formulas are in [`crate::math`].
 //!
 //! Reads `vectors`, writes `geometry`. One layer's vectors and n x n tables are in memory at a time,
 //! of at most about `max_inputs` inputs a scenario. Kornblith et al. 2019, Song et al. 2012, Murphy
@@ -30,14 +30,12 @@ use serde::{Deserialize, Serialize};
 use crate::math;
 use crate::math::{CentredGram, Gram, Neighbours, PermutationTest, Rdm, Side, Undefined};
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::table::schema::{GEOMETRY, VECTORS};
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{GEOMETRY, GeometryRow, VECTORS};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -131,27 +129,14 @@ impl Stage for Geometry {
         // Stable: scenarios as the plan has them, in each the layers ascending.
         let order: indexmap::IndexSet<String> = rows.iter().map(|r| r.scenario.clone()).collect();
         rows.sort_by_key(|row| order.get_index_of(&row.scenario));
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.scenario)
-            .int16s(|row| row.layer)
-            .texts(|row| &row.site)
-            .texts(|row| &row.tasks[0])
-            .texts(|row| &row.tasks[1])
-            .texts(|row| row.measure)
-            .float64s(|row| row.value.map(|value| value.value))
-            .float64s(|row| row.value.map(|value| value.chance))
-            .float64s(|row| row.value.and_then(|value| value.error))
-            .float64s(|row| row.value.and_then(|value| value.p))
-            .int64s(|row| row.n_inputs as i64)
-            .int64s(|row| row.n_permutations() as i64)
-            .texts(|row| &row.status);
-        let address = PartAddress::new(&GEOMETRY, 0);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let rows: Vec<GeometryRow<'_>> = rows.iter().map(Row::row).collect();
+        let part = GeometryRow::write(context.store, 0, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 
-/// One row of table `geometry`.
+/// A row of table `geometry`. It owns its names, since a layer's vectors are dropped before it is
+/// written.
 #[derive(Debug)]
 struct Row {
     scenario: String,
@@ -187,8 +172,24 @@ impl Found {
 }
 
 impl Row {
-    fn n_permutations(&self) -> usize {
-        self.value.map_or(0, |value| value.n_permutations)
+    /// As the table has it.
+    fn row(&self) -> GeometryRow<'_> {
+        let [task_a, task_b] = &self.tasks;
+        GeometryRow {
+            scenario: &self.scenario,
+            layer: self.layer,
+            site: &self.site,
+            task_a,
+            task_b,
+            measure: self.measure,
+            value: self.value.map(|found| found.value),
+            chance: self.value.map(|found| found.chance),
+            se: self.value.and_then(|found| found.error),
+            p: self.value.and_then(|found| found.p),
+            n_inputs: self.n_inputs as i64,
+            n_permutations: self.value.map_or(0, |found| found.n_permutations as i64),
+            status: &self.status,
+        }
     }
 }
 

@@ -13,12 +13,12 @@
 //! ```
 //!
 //! in float64 from float32 scores, over the whole vocabulary. The final layer norm is applied here,
-//! once: stored activations have not passed it, the last block's neither, whose `P_l` is `P`.
+//! once: no stored activations have passed it, not even the last block's, whose `P_l` is `P`.
 //!
 //! The blocks were not trained to be read off early: in early layers the lens is unreliable, and a
 //! small `jsd_bits` there says little (Belrose et al. 2023, arXiv 2303.08112). `kl_to_final` has the
-//! direction of that paper. The onset is told for what it is: an onset of what can be read off this
-//! way. It needs outputs that differ: below [`JSD_FLOOR`] there is none.
+//! direction of that paper. The onset is only that of what can be read off in this way, and it needs
+//! outputs that differ: below [`JSD_FLOOR`] there is none.
 //!
 //! Reads `prompts`, `activations` and `logits`, writes `logit_lens` (every prompt) and
 //! `logit_lens_divergence` (pairs of tasks, first wordings). Needs the model's head. nostalgebraist
@@ -31,16 +31,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Event;
-use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::Columns;
 use crate::stage::model::head;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ACTIVATIONS, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, LOGITS, PROMPTS};
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::WriteRow as _;
+use crate::table::schema::{
+    ACTIVATIONS, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, LOGITS, LogitLensDivergenceRow, LogitLensRow,
+    PROMPTS,
+};
 use crate::yaml::{Path, Problems};
 use read::Reader;
-use rows::{PairRow, PromptRow};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
@@ -55,8 +55,8 @@ pub(super) const DESCRIPTION: Description = Description {
     depends_on: DependsOn { layers: true, seed: false, head: true, lineage: false },
 };
 
-/// Outputs less apart than this, in bits, are as good as equal: scores of which each is off by a
-/// thousandth give less.
+/// Outputs less apart than this, in bits, count as equal: an error of a thousandth in each score
+/// gives less.
 pub const JSD_FLOOR: f64 = 1e-6;
 
 /// Reads off every captured layer what the model would say if it ended there.
@@ -101,44 +101,11 @@ impl Stage for Lens {
             let amount = inputs.len() as u64;
             context.monitor.event(&Event::Advanced { stage, amount });
         }
-        let parts = write(context, &lenses, &pairs)?;
+        let lenses: Vec<LogitLensRow<'_>> = lenses.iter().map(rows::PromptLens::row).collect();
+        let parts = vec![
+            LogitLensRow::write(context.store, context.part, &lenses)?,
+            LogitLensDivergenceRow::write(context.store, context.part, &pairs)?,
+        ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
-}
-
-/// Writes both tables.
-fn write(
-    context: &Context<'_>,
-    lenses: &[PromptRow<'_>],
-    pairs: &[PairRow<'_>],
-) -> Result<Vec<PartStats>, StageError> {
-    let of_prompts = Columns::of(lenses)
-        .texts(|row| &row.prompt.key.scenario)
-        .texts(|row| &row.prompt.key.input)
-        .texts(|row| &row.prompt.key.task)
-        .int16s(|row| row.prompt.key.wording)
-        .int16s(|row| row.layer)
-        .maybe_int32s(|row| row.reading.map(|reading| reading.top as i32))
-        .maybe_texts(|row| row.token.as_deref())
-        .float64s(|row| row.reading.map(|reading| reading.top_probability))
-        .float64s(|row| row.reading.map(|reading| reading.entropy_bits))
-        .float64s(|row| row.reading.map(|reading| reading.kl_to_final))
-        .maybe_int32s(|row| row.reading.map(|reading| reading.final_rank))
-        .texts(|row| row.status);
-    let of_pairs = Columns::of(pairs)
-        .texts(|row| row.input.scenario())
-        .texts(|row| row.input.input())
-        .int16s(|row| row.layer)
-        .texts(|row| row.task_a)
-        .texts(|row| row.task_b)
-        .float64s(|row| row.jsd_bits)
-        .maybe_int16s(|row| row.onset)
-        .texts(|row| row.status);
-    let write = |table, columns| {
-        let address = PartAddress::new(table, context.part);
-        write_part(context.store, address, context.dims(), columns)
-    };
-    let lens = write(&LOGIT_LENS, of_prompts.finish())?;
-    let divergence = write(&LOGIT_LENS_DIVERGENCE, of_pairs.finish())?;
-    Ok(vec![lens, divergence])
 }

@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::rows::{PairRow, PromptRow, Reading, pair_rows};
+use super::rows::{PromptLens, Reading, pair_rows};
 use crate::math::{Distribution, jsd_bits};
 use crate::stage::model::head;
-use crate::stage::read::prompts;
-use crate::stage::read::prompts::{InputGroup, ShardPrompts, pairs};
+use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::reread;
 use crate::stage::{Context, StageError};
 use crate::table::TableError;
 use crate::table::reader::Part;
-use crate::table::schema::LOGITS;
-use crate::table::status;
+use crate::table::schema::{LOGITS, LogitLensDivergenceRow};
 use crate::table::writer::PartAddress;
 
-/// What a shard's prompts left behind, ready to be read off input by input.
+/// What the raw tables have of a shard's prompts, ready to be read off input by input.
 pub(super) struct Reader<'c> {
     context: &'c Context<'c>,
     /// For each captured layer `[prompts that ran, d_model]`: the last tokens.
@@ -29,8 +27,8 @@ pub(super) struct Reader<'c> {
 
 /// All rows of one input.
 pub(super) struct OfInput<'p> {
-    pub(super) lenses: Vec<PromptRow<'p>>,
-    pub(super) pairs: Vec<PairRow<'p>>,
+    pub(super) lenses: Vec<PromptLens<'p>>,
+    pub(super) pairs: Vec<LogitLensDivergenceRow<'p>>,
 }
 
 /// What the whole model says after the prompts of one input.
@@ -54,7 +52,7 @@ struct Layer {
 }
 
 impl<'c> Reader<'c> {
-    /// Reads what the shard's prompts left in the raw tables.
+    /// Reads the shard's parts of the raw tables.
     pub(super) fn open(
         context: &'c Context<'c>,
         prompts: &ShardPrompts,
@@ -66,7 +64,7 @@ impl<'c> Reader<'c> {
         let ends = context.layers.par_iter().map(|layer| {
             let table = head::activations(context.store, context.part, *layer, prompts)?;
             let (values, width) = table.vectors("values")?;
-            let last = |prompt: &prompts::PromptRow| {
+            let last = |prompt: &PromptRow| {
                 let row = prompt.first_token + prompt.token_ids.len() - 1;
                 &values[row * width..(row + 1) * width]
             };
@@ -76,8 +74,8 @@ impl<'c> Reader<'c> {
         Ok(Self { context, ends: ends.into_iter().collect::<Result<_, _>>()?, logits })
     }
 
-    /// Cuts the inputs into runs whose prompts, in all captured layers, make one call of the head; an
-    /// input with more than that stands alone.
+    /// Cuts the inputs into chunks whose prompts, in all captured layers, make one call of the head;
+    /// an input with more than that is a chunk alone.
     pub(super) fn chunks<'i, 'p>(&self, inputs: &'i [InputGroup<'p>]) -> Vec<&'i [InputGroup<'p>]> {
         // At most a quarter of a call's prompts, whose own distributions stand in memory as float64.
         let limit = self.context.engine.head_rows() / self.ends.len().max(4);
@@ -120,7 +118,7 @@ impl<'c> Reader<'c> {
 
     fn finals(&self, input: InputGroup<'_>) -> Result<Option<Final>, TableError> {
         let (logits, vocab) = self.logits.vectors("values")?;
-        let own = |prompt: &prompts::PromptRow| {
+        let own = |prompt: &PromptRow| {
             let scores = &logits[prompt.run_index * vocab..(prompt.run_index + 1) * vocab];
             Distribution::from_logits(scores).ok().map(|next| Own { next, top: top(scores) })
         };
@@ -193,10 +191,11 @@ impl<'c> Reader<'c> {
         let mut place = 0;
         for prompt in input.prompts {
             for (layer, of_layer) in self.context.layers.iter().zip(layers) {
-                let reading = prompt.ran.then(|| of_layer.readings[place]);
-                let token = reading.map(|r| self.context.tokenizer.decode_token(r.top as i32));
-                let status = if prompt.ran { status::OK } else { status::SKIPPED };
-                lenses.push(PromptRow { prompt, layer: *layer, reading, token, status });
+                let reading = prompt.ran.then(|| {
+                    let reading = of_layer.readings[place];
+                    (reading, self.context.tokenizer.decode_token(reading.top as i32))
+                });
+                lenses.push(PromptLens { prompt, layer: *layer, reading });
             }
             place += usize::from(prompt.ran);
         }
@@ -208,7 +207,7 @@ impl<'c> Reader<'c> {
 }
 
 /// The prompts of an input that ran.
-fn ran(input: InputGroup<'_>) -> Vec<&prompts::PromptRow> {
+fn ran(input: InputGroup<'_>) -> Vec<&PromptRow> {
     input.prompts.iter().filter(|prompt| prompt.ran).collect()
 }
 
@@ -217,8 +216,8 @@ fn empty(input: InputGroup<'_>, layers: usize) -> Vec<Layer> {
     (0..layers).map(|_| Layer { readings: Vec::new(), jsds: jsds(input, &[]) }).collect()
 }
 
-/// Reads one layer of one input off its scores, `[prompts that ran, vocab]`; `None` when one is no
-/// number.
+/// Reads one layer of one input off its scores, `[prompts that ran, vocab]`; `None` when one of them
+/// is not a finite number.
 fn read_layer(input: InputGroup<'_>, scores: &[f32], vocab: usize, own: &[Own]) -> Option<Layer> {
     let scores = || scores.chunks(vocab);
     let nexts: Vec<Distribution> =

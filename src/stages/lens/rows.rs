@@ -1,8 +1,8 @@
 //! The rows of the two tables, and the onset.
 
 use super::JSD_FLOOR;
-use crate::stage::read::prompts;
-use crate::stage::read::prompts::{InputGroup, pairs};
+use crate::stage::read::prompts::{InputGroup, PromptRow, pairs};
+use crate::table::schema::{LogitLensDivergenceRow, LogitLensRow};
 use crate::table::status;
 
 /// What can be read off one layer of one prompt.
@@ -18,30 +18,38 @@ pub(super) struct Reading {
     pub(super) final_rank: i32,
 }
 
-/// One row of table `logit_lens`.
+/// What is read off one layer of one prompt; a row of table `logit_lens`.
 #[derive(Debug)]
-pub(super) struct PromptRow<'p> {
-    pub(super) prompt: &'p prompts::PromptRow,
+pub(super) struct PromptLens<'p> {
+    pub(super) prompt: &'p PromptRow,
     pub(super) layer: i16,
-    pub(super) reading: Option<Reading>,
-    /// The most probable token's text.
-    pub(super) token: Option<String>,
-    pub(super) status: &'static str,
+    /// The reading and the most probable token's text; `None` when the prompt did not run.
+    pub(super) reading: Option<(Reading, String)>,
 }
 
-/// One row of table `logit_lens_divergence`.
-#[derive(Debug)]
-pub(super) struct PairRow<'p> {
-    pub(super) input: InputGroup<'p>,
-    pub(super) layer: i16,
-    pub(super) task_a: &'p str,
-    pub(super) task_b: &'p str,
-    pub(super) jsd_bits: Option<f64>,
-    pub(super) onset: Option<i16>,
-    pub(super) status: &'static str,
+impl PromptLens<'_> {
+    /// As the table has it.
+    pub(super) fn row(&self) -> LogitLensRow<'_> {
+        let key = &self.prompt.key;
+        let reading = self.reading.as_ref().map(|(reading, _)| reading);
+        LogitLensRow {
+            scenario: &key.scenario,
+            input: &key.input,
+            task: &key.task,
+            wording: key.wording,
+            layer: self.layer,
+            top_id: reading.map(|reading| reading.top as i32),
+            top_token: self.reading.as_ref().map(|(_, token)| token.as_str()),
+            top_probability: reading.map(|reading| reading.top_probability),
+            entropy_bits: reading.map(|reading| reading.entropy_bits),
+            kl_to_final: reading.map(|reading| reading.kl_to_final),
+            final_rank: reading.map(|reading| reading.final_rank),
+            status: if reading.is_some() { status::OK } else { status::SKIPPED },
+        }
+    }
 }
 
-/// The rows of the pairs of one input, layer after layer. `by_layer` holds the JSD of every pair of
+/// The rows of the pairs of one input, layer after layer. `by_layer` has the JSD of every pair of
 /// tasks in each of `layers`, `finals` that of the whole model's outputs; `None` where a prompt of
 /// the pair did not run.
 pub(super) fn pair_rows<'p>(
@@ -49,7 +57,7 @@ pub(super) fn pair_rows<'p>(
     layers: &[i16],
     by_layer: &[Vec<Option<f64>>],
     finals: &[Option<f64>],
-) -> Vec<PairRow<'p>> {
+) -> Vec<LogitLensDivergenceRow<'p>> {
     let tasks = input.first_wordings();
     let of_pair =
         |pair: usize| -> Vec<f64> { by_layer.iter().filter_map(|jsds| jsds[pair]).collect() };
@@ -66,8 +74,9 @@ pub(super) fn pair_rows<'p>(
                 (Some(_), None) => status::NO_DIVERGENCE,
                 (Some(_), Some(_)) => status::OK,
             };
-            rows.push(PairRow {
-                input,
+            rows.push(LogitLensDivergenceRow {
+                scenario: input.scenario(),
+                input: input.input(),
                 layer: *layer,
                 task_a: &tasks[a].key.task,
                 task_b: &tasks[b].key.task,
@@ -80,9 +89,9 @@ pub(super) fn pair_rows<'p>(
     rows
 }
 
-/// Which of the captured layers, whose divergences are `jsds`, is the first from which on all are at
-/// least half of `last`, the divergence of the outputs; their number when even the last one is not.
-/// `None` when the outputs do not differ.
+/// The place of the captured layer from which on all divergences (`jsds`, one a layer) are at least
+/// half of `last`, that of the outputs; the number of layers when even the last one's is not. `None`
+/// when the outputs do not differ.
 fn onset(jsds: &[f64], last: f64) -> Option<usize> {
     let below = |jsd: &f64| *jsd < last / 2.0;
     (last >= JSD_FLOOR).then(|| jsds.iter().rposition(below).map_or(0, |place| place + 1))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::contrast;
-use super::contrast::{ContrastRow, WordingRow};
+use super::contrast::Wordings;
 use crate::math::{
     Distribution, Divergences, RBO_DEPTH, RBO_PERSISTENCE, RankBiasedOverlap, jsd_bits,
     jsd_contributions, overlap_at, top_k,
@@ -15,12 +15,11 @@ use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::reread;
 use crate::stage::{Context, StageError};
 use crate::table::reader::Part;
-use crate::table::schema::LOGITS;
+use crate::table::schema::{
+    LOGITS, OutputContrastRow, OutputDivergenceRow, OutputDivergenceTokenRow,
+};
 use crate::table::status;
 use crate::table::writer::PartAddress;
-
-/// The k of `overlap_k`.
-const OVERLAPS: [usize; 3] = [5, 10, 50];
 
 /// Reads a shard's logits, input by input.
 pub(super) struct Reader<'a> {
@@ -29,7 +28,7 @@ pub(super) struct Reader<'a> {
     top_tokens: usize,
 }
 
-/// What a prompt says next.
+/// What the model says after a prompt.
 struct Said {
     distribution: Distribution,
     /// The most probable tokens, best first.
@@ -38,57 +37,106 @@ struct Said {
 
 /// Two tasks of an input, by their first wordings.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pair<'p> {
-    pub(super) input: InputGroup<'p>,
+struct Pair<'p> {
+    input: InputGroup<'p>,
     prompts: (&'p PromptRow, &'p PromptRow),
 }
 
-/// One row of table `output_divergence`.
+/// What one token adds to a pair's divergence; a row of table `output_divergence_token`.
 #[derive(Debug)]
-pub(super) struct PairRow<'p> {
-    pub(super) pair: Pair<'p>,
-    /// `None` when one of the prompts did not run.
-    pub(super) numbers: Option<Numbers>,
-    pub(super) status: &'static str,
-}
-
-/// How two distributions compare.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Numbers {
-    pub(super) divergences: Divergences,
-    pub(super) entropy_bits: (f64, f64),
-    pub(super) same_top: bool,
-    pub(super) overlaps: [f64; OVERLAPS.len()],
-    pub(super) rbo: RankBiasedOverlap,
-}
-
-/// One row of table `output_divergence_token`.
-#[derive(Debug)]
-pub(super) struct TokenRow<'p> {
-    pub(super) pair: Pair<'p>,
-    pub(super) rank: i16,
-    pub(super) token_id: i32,
-    pub(super) token: String,
-    pub(super) probabilities: (f64, f64),
-    pub(super) contribution_bits: f64,
+pub(super) struct Contribution<'p> {
+    pair: Pair<'p>,
+    rank: i16,
+    token_id: i32,
+    token: String,
+    /// Under the first task and under the second.
+    probabilities: (f64, f64),
+    bits: f64,
 }
 
 /// The rows of one input.
 #[derive(Debug)]
 pub(super) struct OfInput<'p> {
-    pub(super) pairs: Vec<PairRow<'p>>,
-    pub(super) tokens: Vec<TokenRow<'p>>,
-    pub(super) contrasts: Vec<ContrastRow<'p>>,
-    pub(super) wordings: WordingRow<'p>,
+    pub(super) pairs: Vec<OutputDivergenceRow<'p>>,
+    pub(super) tokens: Vec<Contribution<'p>>,
+    pub(super) contrasts: Vec<OutputContrastRow<'p>>,
+    pub(super) wordings: Wordings<'p>,
 }
 
 impl<'p> Pair<'p> {
-    pub(super) fn a(&self) -> &'p str {
+    fn a(&self) -> &'p str {
         &self.prompts.0.key.task
     }
 
-    pub(super) fn b(&self) -> &'p str {
+    fn b(&self) -> &'p str {
         &self.prompts.1.key.task
+    }
+
+    /// The row of a pair of which one prompt did not run.
+    fn skipped(&self) -> OutputDivergenceRow<'p> {
+        OutputDivergenceRow {
+            scenario: self.input.scenario(),
+            input: self.input.input(),
+            task_a: self.a(),
+            task_b: self.b(),
+            jsd_bits: None,
+            kl_ab: None,
+            kl_ba: None,
+            total_variation: None,
+            entropy_a_bits: None,
+            entropy_b_bits: None,
+            same_top: None,
+            overlap_5: None,
+            overlap_10: None,
+            overlap_50: None,
+            rbo_ext: None,
+            rbo_min: None,
+            rbo_residual: None,
+            status: status::SKIPPED,
+        }
+    }
+
+    fn row(&self, a: &Said, b: &Said) -> OutputDivergenceRow<'p> {
+        let some = "a distribution has an outcome, so its ranking has one";
+        let overlap = |k: usize| Some(overlap_at(&a.ranking, &b.ranking, k).expect(some));
+        let divergences = Divergences::between(&a.distribution, &b.distribution);
+        let rbo = RankBiasedOverlap::between(&a.ranking, &b.ranking, RBO_PERSISTENCE).expect(some);
+        OutputDivergenceRow {
+            jsd_bits: Some(divergences.jsd_bits),
+            kl_ab: Some(divergences.kl_ab),
+            kl_ba: Some(divergences.kl_ba),
+            total_variation: Some(divergences.total_variation),
+            entropy_a_bits: Some(a.distribution.entropy_bits()),
+            entropy_b_bits: Some(b.distribution.entropy_bits()),
+            same_top: Some(i16::from(a.ranking.first() == b.ranking.first())),
+            overlap_5: overlap(5),
+            overlap_10: overlap(10),
+            overlap_50: overlap(50),
+            rbo_ext: Some(rbo.extrapolated),
+            rbo_min: Some(rbo.minimum),
+            rbo_residual: Some(rbo.residual),
+            status: status::OK,
+            ..self.skipped()
+        }
+    }
+}
+
+impl Contribution<'_> {
+    /// As the table has it.
+    pub(super) fn row(&self) -> OutputDivergenceTokenRow<'_> {
+        let (probability_a, probability_b) = self.probabilities;
+        OutputDivergenceTokenRow {
+            scenario: self.pair.input.scenario(),
+            input: self.pair.input.input(),
+            task_a: self.pair.a(),
+            task_b: self.pair.b(),
+            rank: self.rank,
+            token_id: self.token_id,
+            token: &self.token,
+            probability_a,
+            probability_b,
+            contribution_bits: self.bits,
+        }
     }
 }
 
@@ -118,16 +166,16 @@ impl<'a> Reader<'a> {
         let compared = places.par_iter().map(|&(a, b)| {
             let pair = Pair { input, prompts: (&input.prompts[a], &input.prompts[b]) };
             match (&said[a], &said[b]) {
-                (Some(a), Some(b)) => self.compare_pair(pair, a, b),
-                _ => (PairRow { pair, numbers: None, status: status::SKIPPED }, Vec::new()),
+                (Some(a), Some(b)) => {
+                    (pair.row(a, b), self.tokens(pair, &a.distribution, &b.distribution))
+                }
+                _ => (pair.skipped(), Vec::new()),
             }
         });
-        let compared: Vec<(PairRow<'_>, Vec<TokenRow<'_>>)> = compared.collect();
-        let (pairs, tokens): (Vec<PairRow<'_>>, Vec<_>) = compared.into_iter().unzip();
-        let known = places
-            .iter()
-            .zip(&pairs)
-            .filter_map(|(place, row)| Some((*place, row.numbers?.divergences.jsd_bits)));
+        let compared: Vec<(OutputDivergenceRow<'_>, Vec<Contribution<'_>>)> = compared.collect();
+        let (pairs, tokens): (Vec<OutputDivergenceRow<'_>>, Vec<_>) = compared.into_iter().unzip();
+        let known =
+            places.iter().zip(&pairs).filter_map(|(place, row)| Some((*place, row.jsd_bits?)));
         let jsd = |a: usize, b: usize| {
             Some(jsd_bits(&said[a].as_ref()?.distribution, &said[b].as_ref()?.distribution))
         };
@@ -152,37 +200,24 @@ impl<'a> Reader<'a> {
         Ok(Some(Said { distribution, ranking: top_k(logits, RBO_DEPTH) }))
     }
 
-    fn compare_pair<'p>(
+    /// The tokens that make the difference, the largest contribution first; none that adds nothing.
+    fn tokens<'p>(
         &self,
         pair: Pair<'p>,
-        a: &Said,
-        b: &Said,
-    ) -> (PairRow<'p>, Vec<TokenRow<'p>>) {
-        let some = "a distribution has an outcome, so its ranking has one";
-        let numbers = Numbers {
-            divergences: Divergences::between(&a.distribution, &b.distribution),
-            entropy_bits: (a.distribution.entropy_bits(), b.distribution.entropy_bits()),
-            same_top: a.ranking.first() == b.ranking.first(),
-            overlaps: OVERLAPS.map(|k| overlap_at(&a.ranking, &b.ranking, k).expect(some)),
-            rbo: RankBiasedOverlap::between(&a.ranking, &b.ranking, RBO_PERSISTENCE).expect(some),
-        };
-        let row = PairRow { pair, numbers: Some(numbers), status: status::OK };
-        (row, self.tokens(pair, &a.distribution, &b.distribution))
-    }
-
-    /// The tokens that tell the two apart, the largest contribution first; none that adds nothing.
-    fn tokens<'p>(&self, pair: Pair<'p>, a: &Distribution, b: &Distribution) -> Vec<TokenRow<'p>> {
+        a: &Distribution,
+        b: &Distribution,
+    ) -> Vec<Contribution<'p>> {
         let contributions = jsd_contributions(a, b);
         let top = top_k(&contributions, self.top_tokens);
-        let telling = top.into_iter().take_while(|&id| contributions[id] > 0.0);
-        let row = |(place, id): (usize, usize)| TokenRow {
+        let adding = top.into_iter().take_while(|&id| contributions[id] > 0.0);
+        let row = |(place, id): (usize, usize)| Contribution {
             pair,
             rank: place as i16 + 1,
             token_id: id as i32,
             token: self.tokenizer.decode_token(id as i32),
             probabilities: (a.probabilities()[id], b.probabilities()[id]),
-            contribution_bits: contributions[id],
+            bits: contributions[id],
         };
-        telling.enumerate().map(row).collect()
+        adding.enumerate().map(row).collect()
     }
 }

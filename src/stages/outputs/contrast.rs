@@ -1,5 +1,5 @@
-//! The divergences of an input's outputs in each contrast: between tasks, and what that must be held
-//! against.
+//! The divergences of an input's outputs in each contrast: between tasks, and the baselines to
+//! compare that with.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +7,14 @@ use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use crate::prompt::Role;
-use crate::stage::names::{BETWEEN, PARAPHRASE};
+use crate::stage::names::{BETWEEN, JSD_BITS, PARAPHRASE};
 use crate::stage::read::prompts::{InputGroup, pairs};
+use crate::table::schema::{OutputContrastRow, OutputWordingPairsRow};
 use crate::table::status;
 
-/// One row of table `output_contrast`.
+/// All pairs of an input's prompts; a row of table `output_wording_pairs`.
 #[derive(Debug)]
-pub(super) struct ContrastRow<'p> {
-    pub(super) input: InputGroup<'p>,
-    pub(super) contrast: &'static str,
-    pub(super) value: Option<f64>,
-    pub(super) n_pairs: i64,
-    pub(super) status: &'static str,
-}
-
-/// One row of table `output_wording_pairs`.
-#[derive(Debug)]
-pub(super) struct WordingRow<'p> {
+pub(super) struct Wordings<'p> {
     pub(super) input: InputGroup<'p>,
     /// For each of the tasks' prompts the place of its task.
     pub(super) tasks: Vec<i32>,
@@ -32,16 +23,30 @@ pub(super) struct WordingRow<'p> {
     pub(super) status: &'static str,
 }
 
+impl Wordings<'_> {
+    /// As the table has it.
+    pub(super) fn row(&self) -> OutputWordingPairsRow<'_> {
+        OutputWordingPairsRow {
+            scenario: self.input.scenario(),
+            input: self.input.input(),
+            measure: JSD_BITS,
+            tasks: &self.tasks,
+            values: self.values.as_deref(),
+            status: self.status,
+        }
+    }
+}
+
 /// Two prompts of an input, by their places in it.
 type Places = (usize, usize);
 
-/// The rows of an input. `known` holds the JSD of pairs that were compared before, `jsd` compares
-/// two prompts and gives `None` when one of them did not run.
+/// The rows of an input. `known` has the JSD of pairs that were compared before; `jsd` compares two
+/// prompts and gives `None` when one of them did not run.
 pub(super) fn rows<'p>(
     input: InputGroup<'p>,
     known: &BTreeMap<Places, f64>,
     jsd: &(dyn Fn(usize, usize) -> Option<f64> + Sync),
-) -> (Vec<ContrastRow<'p>>, WordingRow<'p>) {
+) -> (Vec<OutputContrastRow<'p>>, Wordings<'p>) {
     let compare = |places: &[Places]| -> Vec<Option<f64>> {
         let value = |place: &Places| known.get(place).copied().or_else(|| jsd(place.0, place.1));
         places.par_iter().map(value).collect()
@@ -76,7 +81,7 @@ pub(super) fn rows<'p>(
         _ => status::OK,
     };
     let values = values.into_iter().collect::<Option<Vec<f64>>>().filter(|all| !all.is_empty());
-    (contrasts, WordingRow { input, tasks, values, status })
+    (contrasts, Wordings { input, tasks, values, status })
 }
 
 /// The mean of the values that are there.
@@ -84,7 +89,7 @@ fn contrast<'p>(
     input: InputGroup<'p>,
     contrast: &'static str,
     values: &[Option<f64>],
-) -> ContrastRow<'p> {
+) -> OutputContrastRow<'p> {
     let found: Vec<f64> = values.iter().copied().flatten().collect();
     let value = (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64);
     let status = match value {
@@ -92,7 +97,15 @@ fn contrast<'p>(
         None if values.is_empty() => status::NO_PAIRS,
         None => status::SKIPPED,
     };
-    ContrastRow { input, contrast, value, n_pairs: found.len() as i64, status }
+    OutputContrastRow {
+        scenario: input.scenario(),
+        input: input.input(),
+        measure: JSD_BITS,
+        contrast,
+        value,
+        n_pairs: found.len() as i64,
+        status,
+    }
 }
 
 /// Each control of that role with the first wording of its task.

@@ -13,11 +13,11 @@
 //! ```
 //!
 //! in float64 from float32 logits; equally probable tokens rank by id. The pairs are those of the
-//! tasks' first wordings (`output_divergence`, `output_divergence_token`). Whether a divergence is
-//! the task's doing shows beside others of the same input: table `output_contrast` has the mean JSD
-//! of prompts of different tasks, of wordings of one task, and of each task against its controls;
-//! `output_wording_pairs` has that of all pairs of the tasks' prompts one by one, for the test that
-//! deals the wordings out to the tasks anew.
+//! tasks' first wordings (`output_divergence`, `output_divergence_token`). Whether the task causes a
+//! divergence shows only beside other divergences of the same input: table `output_contrast` has the
+//! mean JSD of prompts of different tasks, of wordings of one task, and of each task and its
+//! controls; `output_wording_pairs` has that of all pairs of the tasks' prompts one by one, for the
+//! test that deals the wordings out to the tasks again.
 //!
 //! Reads `prompts` and `logits`. Each prompt's softmax and ranking are made once for all its pairs;
 //! one input's are in memory at a time. Lin 1991 (JSD); Webber, Moffat and Zobel 2010 (rank-biased
@@ -29,20 +29,17 @@ mod contrast;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::compare::{PairRow, Reader, TokenRow};
-use self::contrast::{ContrastRow, WordingRow};
+use self::compare::{Contribution, Reader};
+use self::contrast::Wordings;
 use crate::monitor::Event;
-use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::Columns;
-use crate::stage::names::JSD_BITS;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::TableError;
+use crate::table::WriteRow as _;
 use crate::table::schema::{
     LOGITS, OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, OUTPUT_WORDING_PAIRS,
+    OutputContrastRow, OutputDivergenceRow, OutputDivergenceTokenRow, OutputWordingPairsRow,
     PROMPTS,
 };
-use crate::table::writer::{PartAddress, write_part};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -126,80 +123,15 @@ impl Stage for Outputs {
             wordings.push(of_input.wordings);
             context.monitor.event(&Event::Advanced { stage, amount: 1 });
         }
+        let tokens: Vec<_> = tokens.iter().map(Contribution::row).collect();
+        let wordings: Vec<_> = wordings.iter().map(Wordings::row).collect();
+        let (store, part) = (context.store, context.part);
         let parts = vec![
-            write_pairs(context, &pairs)?,
-            write_tokens(context, &tokens)?,
-            write_contrasts(context, &contrasts)?,
-            write_wordings(context, &wordings)?,
+            OutputDivergenceRow::write(store, part, &pairs)?,
+            OutputDivergenceTokenRow::write(store, part, &tokens)?,
+            OutputContrastRow::write(store, part, &contrasts)?,
+            OutputWordingPairsRow::write(store, part, &wordings)?,
         ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
-}
-
-fn write_pairs(context: &Context<'_>, rows: &[PairRow<'_>]) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.pair.input.scenario())
-        .texts(|row| row.pair.input.input())
-        .texts(|row| row.pair.a())
-        .texts(|row| row.pair.b())
-        .float64s(|row| row.numbers.map(|n| n.divergences.jsd_bits))
-        .float64s(|row| row.numbers.map(|n| n.divergences.kl_ab))
-        .float64s(|row| row.numbers.map(|n| n.divergences.kl_ba))
-        .float64s(|row| row.numbers.map(|n| n.divergences.total_variation))
-        .float64s(|row| row.numbers.map(|n| n.entropy_bits.0))
-        .float64s(|row| row.numbers.map(|n| n.entropy_bits.1))
-        .maybe_int16s(|row| row.numbers.map(|n| i16::from(n.same_top)))
-        .float64s(|row| row.numbers.map(|n| n.overlaps[0]))
-        .float64s(|row| row.numbers.map(|n| n.overlaps[1]))
-        .float64s(|row| row.numbers.map(|n| n.overlaps[2]))
-        .float64s(|row| row.numbers.map(|n| n.rbo.extrapolated))
-        .float64s(|row| row.numbers.map(|n| n.rbo.minimum))
-        .float64s(|row| row.numbers.map(|n| n.rbo.residual))
-        .texts(|row| row.status);
-    let address = PartAddress::new(&OUTPUT_DIVERGENCE, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
-}
-
-fn write_tokens(context: &Context<'_>, rows: &[TokenRow<'_>]) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.pair.input.scenario())
-        .texts(|row| row.pair.input.input())
-        .texts(|row| row.pair.a())
-        .texts(|row| row.pair.b())
-        .int16s(|row| row.rank)
-        .int32s(|row| row.token_id)
-        .texts(|row| &row.token)
-        .float64s(|row| Some(row.probabilities.0))
-        .float64s(|row| Some(row.probabilities.1))
-        .float64s(|row| Some(row.contribution_bits));
-    let address = PartAddress::new(&OUTPUT_DIVERGENCE_TOKEN, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
-}
-
-fn write_contrasts(
-    context: &Context<'_>,
-    rows: &[ContrastRow<'_>],
-) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.input.scenario())
-        .texts(|row| row.input.input())
-        .texts(|_| JSD_BITS)
-        .texts(|row| row.contrast)
-        .float64s(|row| row.value)
-        .int64s(|row| row.n_pairs)
-        .texts(|row| row.status);
-    let address = PartAddress::new(&OUTPUT_CONTRAST, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
-}
-
-fn write_wordings(context: &Context<'_>, rows: &[WordingRow<'_>]) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.input.scenario())
-        .texts(|row| row.input.input())
-        .texts(|_| JSD_BITS)
-        .int32_lists(|row| &row.tasks)
-        .maybe_float64_lists(|row| row.values.as_deref())
-        .texts(|row| row.status);
-    let address = PartAddress::new(&OUTPUT_WORDING_PAIRS, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
 }

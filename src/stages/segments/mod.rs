@@ -2,7 +2,7 @@
 //! differently.
 //!
 //! Position 0 draws attention whatever stands there (the "sink"; Xiao et al. 2023, arXiv 2309.17453),
-//! so it counts for itself and for nothing else. Every other token belongs to the task, the
+//! so it is counted alone and belongs to no segment. Every other token belongs to the task, the
 //! template, the input or the tail (the template after the input), and with `α` one head's weights:
 //!
 //! ```text
@@ -15,9 +15,9 @@
 //! ```
 //!
 //! in float64 from the stored float32. The support is shared by prompts of any length, so nothing is
-//! cut off and no position is compared with another token's; it takes equal token ids of the input
-//! on both sides (else `no_alignment`). Where less than 0.001 is left on either side there is nothing
-//! to compare (`low_mass`). Head -1 is the mean over the heads that have a value: the JSD of the mean
+//! cut off and no token is compared with another one; both prompts must have the same token ids of
+//! the input (else `no_alignment`). Where less than 0.001 is left on either side there is nothing to
+//! compare (`low_mass`). Head -1 is the mean over the heads that have a value: the JSD of the mean
 //! weights would be smaller (it is convex) and would hide heads that move in opposite ways.
 //!
 //! Attention is not importance: a head may look where little is read off (Kobayashi et al. 2020,
@@ -31,18 +31,18 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::rows::{DivergenceRow, MassRow, OfInput, Scheme};
+use self::rows::{OfInput, Scheme};
 use crate::monitor::Event;
-use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::Columns;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::read::weights;
 pub use crate::stage::read::weights::Heads;
 use crate::stage::read::weights::Weights;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::TableError;
-use crate::table::schema::{ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_MASS, PROMPTS};
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::WriteRow as _;
+use crate::table::schema::{
+    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_MASS, AttentionDivergenceRow, AttentionMassRow,
+    PROMPTS,
+};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -131,49 +131,10 @@ impl Stage for Segments {
             masses.extend(of_input.masses);
             divergences.extend(of_input.divergences);
         }
-        let parts =
-            vec![write_masses(context, &masses)?, write_divergences(context, &divergences)?];
+        let parts = vec![
+            AttentionMassRow::write(context.store, context.part, &masses)?,
+            AttentionDivergenceRow::write(context.store, context.part, &divergences)?,
+        ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
-}
-
-fn write_masses(context: &Context<'_>, rows: &[MassRow<'_>]) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| &row.prompt.key.scenario)
-        .texts(|row| &row.prompt.key.input)
-        .texts(|row| &row.prompt.key.task)
-        .int16s(|row| row.prompt.key.wording)
-        .int16s(|row| row.layer)
-        .int16s(|row| row.head)
-        .float64s(|row| row.masses.map(|m| m.sink))
-        .float64s(|row| row.masses.map(|m| m.task))
-        .float64s(|row| row.masses.map(|m| m.template))
-        .float64s(|row| row.masses.map(|m| m.input))
-        .float64s(|row| row.masses.map(|m| m.tail))
-        .float64s(|row| row.masses.map(|m| m.entropy_bits))
-        .maybe_int16s(|row| row.masses.map(|m| i16::from(m.sink > SINK_THRESHOLD)))
-        .texts(|row| row.status);
-    let address = PartAddress::new(&ATTENTION_MASS, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
-}
-
-fn write_divergences(
-    context: &Context<'_>,
-    rows: &[DivergenceRow<'_>],
-) -> Result<PartStats, TableError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.input.scenario())
-        .texts(|row| row.input.input())
-        .int16s(|row| row.layer)
-        .int16s(|row| row.head)
-        .texts(|row| row.task_a)
-        .texts(|row| row.task_b)
-        .texts(|row| row.measure)
-        .float64s(|row| row.found.value)
-        .float64s(|row| row.found.masses.map(|masses| masses.0))
-        .float64s(|row| row.found.masses.map(|masses| masses.1))
-        .int16s(|row| row.found.n_heads)
-        .texts(|row| row.found.status);
-    let address = PartAddress::new(&ATTENTION_DIVERGENCE, context.part);
-    write_part(context.store, address, context.dims(), columns.finish())
 }

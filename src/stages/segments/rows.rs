@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
+use super::SINK_THRESHOLD;
 use super::support::{Cut, Found, MEASURES, Masses, Support};
 use crate::stage::StageError;
 use crate::stage::names::MEAN_HEAD;
 use crate::stage::read::prompts::{InputGroup, PromptRow, pairs};
 use crate::stage::read::weights::{Heads, Weights};
+use crate::table::schema::{AttentionDivergenceRow, AttentionMassRow};
 use crate::table::status;
 
-/// What is read.
+/// Which attention is read, and where it is.
 #[derive(Debug)]
 pub(super) struct Scheme<'p> {
     pub(super) weights: Weights<'p>,
@@ -21,34 +23,11 @@ pub(super) struct Scheme<'p> {
     pub(super) heads: Heads,
 }
 
-/// One row of table `attention_mass`.
-#[derive(Debug)]
-pub(super) struct MassRow<'p> {
-    pub(super) prompt: &'p PromptRow,
-    pub(super) layer: i16,
-    pub(super) head: i16,
-    /// `None` when the prompt did not run.
-    pub(super) masses: Option<Masses>,
-    pub(super) status: &'static str,
-}
-
-/// One row of table `attention_divergence`.
-#[derive(Debug)]
-pub(super) struct DivergenceRow<'p> {
-    pub(super) input: InputGroup<'p>,
-    pub(super) layer: i16,
-    pub(super) head: i16,
-    pub(super) task_a: &'p str,
-    pub(super) task_b: &'p str,
-    pub(super) measure: &'static str,
-    pub(super) found: Found,
-}
-
 /// The rows of one input.
 #[derive(Debug)]
 pub(super) struct OfInput<'p> {
-    pub(super) masses: Vec<MassRow<'p>>,
-    pub(super) divergences: Vec<DivergenceRow<'p>>,
+    pub(super) masses: Vec<AttentionMassRow<'p>>,
+    pub(super) divergences: Vec<AttentionDivergenceRow<'p>>,
 }
 
 /// A task's prompt, ready to be compared.
@@ -89,15 +68,9 @@ impl Scheme<'_> {
         }
     }
 
-    fn skip<'p>(&self, prompt: &'p PromptRow, rows: &mut Vec<MassRow<'p>>) {
+    fn skip<'p>(&self, prompt: &'p PromptRow, rows: &mut Vec<AttentionMassRow<'p>>) {
         for &layer in &self.layers {
-            rows.extend(self.heads().map(|head| MassRow {
-                prompt,
-                layer,
-                head,
-                masses: None,
-                status: status::SKIPPED,
-            }));
+            rows.extend(self.heads().map(|head| mass_row(prompt, layer, head, None)));
         }
     }
 
@@ -106,7 +79,7 @@ impl Scheme<'_> {
     fn read<'p>(
         &self,
         prompt: &'p PromptRow,
-        rows: &mut Vec<MassRow<'p>>,
+        rows: &mut Vec<AttentionMassRow<'p>>,
     ) -> Result<(Support, Vec<Vec<Cut>>), StageError> {
         let support = Support::of(prompt);
         let mut cuts = Vec::new();
@@ -117,20 +90,17 @@ impl Scheme<'_> {
             let masses = gathered.iter().zip(&weights).map(|(g, w)| Masses::of(g, w));
             let masses: Vec<Masses> = masses.collect::<Result<_, _>>().map_err(|_undefined| {
                 let problem = format!(
-                    "has weights that are no distribution on layer {layer} of prompt {}",
+                    "has weights that are not a distribution on layer {layer} of prompt {}",
                     prompt.key
                 );
                 self.weights.problem(problem)
             })?;
-            rows.extend(self.heads().map(|head| MassRow {
-                prompt,
-                layer,
-                head,
-                masses: Some(match usize::try_from(head) {
+            rows.extend(self.heads().map(|head| {
+                let of_head = match usize::try_from(head) {
                     Ok(head) => masses[head],
                     Err(_) => Masses::mean(&masses),
-                }),
-                status: status::OK,
+                };
+                mass_row(prompt, layer, head, Some(of_head))
             }));
             if prompt.is_first_wording() {
                 cuts.push(gathered.iter().map(|gathered| Cut::of(gathered)).collect());
@@ -146,7 +116,7 @@ impl Scheme<'_> {
         tasks: &[Task<'p>],
         place: usize,
         layer: i16,
-        rows: &mut Vec<DivergenceRow<'p>>,
+        rows: &mut Vec<AttentionDivergenceRow<'p>>,
     ) {
         // By pair, then head.
         let found: Vec<Vec<[Found; MEASURES.len()]>> = pairs(tasks.len())
@@ -156,17 +126,23 @@ impl Scheme<'_> {
             for ((a, b), found) in pairs(tasks.len()).zip(&found) {
                 for (number, measure) in MEASURES.into_iter().enumerate() {
                     let of_heads = || found.iter().map(|found| found[number]).collect::<Vec<_>>();
-                    rows.push(DivergenceRow {
-                        input,
+                    let found = match usize::try_from(head) {
+                        Ok(head) => found[head][number],
+                        Err(_) => Found::mean(&of_heads()),
+                    };
+                    rows.push(AttentionDivergenceRow {
+                        scenario: input.scenario(),
+                        input: input.input(),
                         layer,
                         head,
                         task_a: &tasks[a].prompt.key.task,
                         task_b: &tasks[b].prompt.key.task,
                         measure,
-                        found: match usize::try_from(head) {
-                            Ok(head) => found[head][number],
-                            Err(_) => Found::mean(&of_heads()),
-                        },
+                        value: found.value,
+                        mass_a: found.masses.map(|masses| masses.0),
+                        mass_b: found.masses.map(|masses| masses.1),
+                        n_heads: found.n_heads,
+                        status: found.status,
                     });
                 }
             }
@@ -188,5 +164,30 @@ impl Scheme<'_> {
             return nothing(status::NO_ALIGNMENT);
         }
         a[place].iter().zip(&b[place]).map(|(a, b)| a.compare(b)).collect()
+    }
+}
+
+/// The row of a prompt's head; without masses when the prompt did not run.
+fn mass_row(
+    prompt: &PromptRow,
+    layer: i16,
+    head: i16,
+    masses: Option<Masses>,
+) -> AttentionMassRow<'_> {
+    AttentionMassRow {
+        scenario: &prompt.key.scenario,
+        input: &prompt.key.input,
+        task: &prompt.key.task,
+        wording: prompt.key.wording,
+        layer,
+        head,
+        sink_mass: masses.map(|m| m.sink),
+        task_mass: masses.map(|m| m.task),
+        template_mass: masses.map(|m| m.template),
+        input_mass: masses.map(|m| m.input),
+        tail_mass: masses.map(|m| m.tail),
+        entropy_bits: masses.map(|m| m.entropy_bits),
+        is_sink: masses.map(|m| i16::from(m.sink > SINK_THRESHOLD)),
+        status: if masses.is_some() { status::OK } else { status::SKIPPED },
     }
 }

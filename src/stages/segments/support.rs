@@ -40,7 +40,7 @@ pub(super) struct Cut {
     parts: [(f64, Result<Distribution, Undefined>); 3],
 }
 
-/// What comes of comparing two heads' attention, or the mean over heads.
+/// The result of comparing two heads' attention, or its mean over heads.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Found {
     pub(super) value: Option<f64>,
@@ -80,7 +80,7 @@ impl Support {
 
 impl Masses {
     /// Of one head, from its weights and what [`Support::gather`] made of them. An error when the
-    /// weights are no distribution.
+    /// weights are not a distribution.
     pub(super) fn of(gathered: &[f64], weights: &[f32]) -> Result<Self, Undefined> {
         Ok(Self {
             sink: gathered[SINK],

@@ -1,5 +1,5 @@
-//! The verdict that rests on evidence: tasks held against wordings, on measures and layers named
-//! before anything was seen.
+//! The verdict that rests on evidence: tasks compared with wordings, on measures and layers that were
+//! named before anything was seen.
 
 use super::rule::{LEVEL, Row, Rule, is_found};
 use super::words;
@@ -11,8 +11,8 @@ use crate::table::{ReadRow as _, TableError, status, view};
 
 /// Fewer inputs can neither give a p below [`LEVEL`] nor an interval.
 const LEAST_INPUTS: i64 = 5;
-/// Stands for the measure where the run has no table `effect`.
-const NO_EFFECT: &str = "effect";
+/// Where the run has no table `effect`, its name takes the place of the measure's.
+const NO_EFFECT: &str = EFFECT.name;
 
 /// Gives every scenario its verdicts, from table `effect` when the run has it.
 pub(super) fn judge(
@@ -67,7 +67,7 @@ fn evidence(table: &Table, rule: &Rule, scenario: &str, measure: &str) -> Eviden
     of(measure, verdict, &rows, &row, rule)
 }
 
-/// Why nothing can be shown; `None` when it could.
+/// Why nothing can be shown; `None` when something could be.
 fn obstacle(rows: &[Row]) -> Option<String> {
     let most = |of: fn(&Row) -> i64| rows.iter().map(of).max().unwrap_or(0);
     let wordings = most(|row| row.n_wordings);
@@ -118,7 +118,7 @@ fn of(measure: &str, verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: &R
     }
 }
 
-/// A measure that nothing can be said of, with what there is.
+/// A measure of which nothing can be said, with the numbers that there are.
 fn without_rows(measure: &str, rule: &Rule, rows: &[Row], reason: String) -> Evidence {
     let verdict = EvidenceVerdict::NotTestable;
     let nothing = Row {
@@ -157,7 +157,7 @@ view! {
     }
 }
 
-/// Table `effect`, the rows against wordings.
+/// Table `effect`: the rows that compare tasks with wordings.
 #[derive(Debug)]
 struct Table {
     rows: Vec<(String, String, Row)>,

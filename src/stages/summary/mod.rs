@@ -1,7 +1,7 @@
 //! The answer, in words made of the numbers it rests on.
 //!
 //! For every scenario: the mean `flat` similarity over all inputs and pairs of tasks at the last
-//! captured layer, unrounded, is held against the threshold of stage `divergence`:
+//! captured layer, unrounded, is compared with the threshold of stage `divergence`:
 //!
 //! ```text
 //! supported      value < threshold
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! This is the notebook's test (its sections 5 and 9), which has no baseline: it says how alike the
-//! prompts' vectors are and nothing about why. Beside it stands, for each measure that the pipeline
-//! names, a verdict that rests on table `effect`: how much further apart prompts of different tasks
+//! prompts' vectors are and nothing about why. For each measure that the pipeline names there is a
+//! second verdict, which rests on table `effect`: how much further apart prompts of different tasks
 //! are than wordings of one task, over inputs:
 //!
 //! ```text
@@ -41,11 +41,12 @@ use crate::monitor::Event;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
 use crate::run_dir::summary::{Evidence, ScenarioSummary};
-use crate::stage::columns::Columns;
 use crate::stage::names::{FLAT, JSD_BITS, NOTEBOOK_THRESHOLD};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, VERDICT};
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::WriteRow as _;
+use crate::table::schema::{
+    ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, VERDICT, VerdictRow,
+};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -65,8 +66,8 @@ pub(super) const DESCRIPTION: Description = Description {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Measures of table `effect` that the verdict rests on, each with a verdict of its own: name
-    /// them before you look.
+    /// Measures of table `effect` that the verdict rests on, one verdict for each: name them before
+    /// you look.
     pub measures: Vec<String>,
     /// Layers that count for it; all captured ones when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,48 +160,51 @@ impl Stage for Summary {
         let judged = context.layers.last().copied().unwrap_or(context.card.n_layer - 1);
         let mut summaries = tallies.summaries(judged, self.threshold);
         judge::judge(context.store, &self.rule, &mut summaries.scenarios)?;
-        let rows: Vec<Row<'_>> = summaries.scenarios.iter().flat_map(Row::of).collect();
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.scenario.scenario)
-            .texts(|row| row.evidence.map_or(FLAT, |evidence| &evidence.measure))
-            .int16s(|row| row.evidence.map_or(row.scenario.layer, |evidence| evidence.layer))
-            .float64s(|row| row.evidence.map_or(row.scenario.value, |evidence| evidence.delta))
-            .float64s(Row::threshold)
-            .texts(|row| match row.evidence {
-                Some(evidence) => evidence.verdict.word(),
-                None => row.scenario.verdict.word(),
-            })
-            .texts(|row| row.evidence.map_or(&row.scenario.reason, |evidence| &evidence.reason))
-            .float64s(|row| row.evidence?.ci_low)
-            .float64s(|row| row.evidence?.ci_high)
-            .float64s(|row| row.evidence?.p)
-            .float64s(|row| row.evidence?.p_wording)
-            .int64s(|row| row.evidence.map_or(row.scenario.n_inputs, |e| e.n_inputs) as i64)
-            .int64s(|row| row.evidence.map_or(1, |evidence| evidence.n_wordings) as i64);
-        let address = PartAddress::new(&VERDICT, 0);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let rows: Vec<VerdictRow<'_>> = summaries.scenarios.iter().flat_map(rows).collect();
+        let part = VerdictRow::write(context.store, 0, &rows)?;
         let file = context.store.write(layout::SUMMARY, summaries.to_json().as_bytes())?;
         Ok(Outcome { parts: vec![part, PartStats { file, rows: 0 }], units, ..Outcome::default() })
     }
 }
 
-/// One row of table `verdict`.
-#[derive(Debug, Clone, Copy)]
-struct Row<'s> {
-    scenario: &'s ScenarioSummary,
-    /// `None` for the notebook's own verdict.
-    evidence: Option<&'s Evidence>,
+/// The rows of a scenario: the notebook's verdict, then those that rest on evidence.
+fn rows(scenario: &ScenarioSummary) -> impl Iterator<Item = VerdictRow<'_>> {
+    let on_evidence = scenario.evidence.iter().map(|evidence| evidence_row(scenario, evidence));
+    std::iter::once(notebook_row(scenario)).chain(on_evidence)
 }
 
-impl<'s> Row<'s> {
-    /// The notebook's verdict, then those that rest on evidence.
-    fn of(scenario: &'s ScenarioSummary) -> Vec<Self> {
-        let evidence = scenario.evidence.iter().map(Some);
-        let all = std::iter::once(None).chain(evidence);
-        all.map(|evidence| Self { scenario, evidence }).collect()
+fn notebook_row(scenario: &ScenarioSummary) -> VerdictRow<'_> {
+    VerdictRow {
+        scenario: &scenario.scenario,
+        measure: FLAT,
+        layer: scenario.layer,
+        value: scenario.value,
+        threshold: Some(scenario.threshold),
+        verdict: scenario.verdict.word(),
+        reason: &scenario.reason,
+        ci_low: None,
+        ci_high: None,
+        p: None,
+        p_wording: None,
+        n_inputs: scenario.n_inputs as i64,
+        n_wordings: 1,
     }
+}
 
-    fn threshold(&self) -> Option<f64> {
-        self.evidence.map_or(Some(self.scenario.threshold), |evidence| evidence.equivalence)
+fn evidence_row<'s>(scenario: &'s ScenarioSummary, evidence: &'s Evidence) -> VerdictRow<'s> {
+    VerdictRow {
+        scenario: &scenario.scenario,
+        measure: &evidence.measure,
+        layer: evidence.layer,
+        value: evidence.delta,
+        threshold: evidence.equivalence,
+        verdict: evidence.verdict.word(),
+        reason: &evidence.reason,
+        ci_low: evidence.ci_low,
+        ci_high: evidence.ci_high,
+        p: evidence.p,
+        p_wording: evidence.p_wording,
+        n_inputs: evidence.n_inputs as i64,
+        n_wordings: evidence.n_wordings as i64,
     }
 }

@@ -1,20 +1,20 @@
 //! What a verdict by evidence rests on: the rule, and the rows of table `effect` that it looks at.
 
-/// p below this counts.
+/// A p below this counts as evidence.
 pub(super) const LEVEL: f64 = 0.05;
 
 /// What the verdict is to rest on.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rule {
-    /// The measures, each with a verdict of its own.
+    /// The measures: there is one verdict for each.
     pub(super) measures: Vec<String>,
     /// The layers that count; `None` = all captured ones.
     pub(super) layers: Option<Vec<i16>>,
-    /// Differences up to this are none that matters; `None` = it was not said.
+    /// Differences up to this do not matter; `None` when the pipeline does not say which.
     pub(super) equivalence: Option<f64>,
 }
 
-/// One row of table `effect`, against wordings.
+/// One row of table `effect` that compares tasks with wordings.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) layer: i16,

@@ -1,4 +1,4 @@
-//! The sentences of a summary. Every one is made of the numbers; none says more than they do.
+//! The sentences of a summary. Each is made of the numbers, and none says more than they do.
 
 use super::rule::{LEVEL, Row, Rule, is_found};
 use crate::run_dir::summary::{

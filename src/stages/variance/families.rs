@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use super::{Place, Row, Tested};
 use crate::math::Family;
 
-/// The tests of each place, by how many inputs they rest on: only tests of as many inputs were made
-/// by the same exchanges.
+/// The tests of each place, by how many inputs they rest on: only tests of equally many inputs were
+/// made by the same exchanges.
 #[derive(Debug, Default)]
 pub(super) struct Families {
     families: IndexMap<Place, IndexMap<usize, Family>>,
@@ -26,9 +26,9 @@ impl Families {
         row
     }
 
-    /// Puts the corrected p into the rows that have one. Where layers rest on different inputs, no
-    /// two of which were exchanged together, each family's p is multiplied by their number
-    /// (Bonferroni).
+    /// Puts the corrected p into the rows that have one. Where layers rest on different numbers of
+    /// inputs, they were not exchanged together and make several families; then each family's p is
+    /// multiplied by the number of families (Bonferroni).
     pub(super) fn correct(&self, rows: &mut [Row]) {
         for row in rows {
             let Some(families) = self.families.get(&row.place) else { continue };

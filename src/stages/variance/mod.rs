@@ -14,9 +14,9 @@
 //! ```
 //!
 //! What p says: these prompts move the vectors the same way on all inputs, more than chance would.
-//! Any two different texts do that, so p is no evidence for the *task*: that is what `f_task` and
-//! table `effect` hold against wordings. The formulas, and what is exchangeable, stand in
-//! [`crate::math::CentredCells`]. MANOVA on distances (Anderson 2001).
+//! Any two different texts do that, so p is no evidence for the *task*: for that, `f_task` and table
+//! `effect` compare tasks with wordings. [`crate::math::CentredCells`] has the formulas and says what
+//! is exchangeable. MANOVA on distances (Anderson 2001).
 //!
 //! Reads `vectors` and, when it is there, `reference`; writes `variance_partition`. One layer's
 //! vectors are in memory at a time, of at most about `max_inputs` inputs a scenario.
@@ -33,15 +33,13 @@ use serde::{Deserialize, Serialize};
 use self::families::Families;
 use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
 use crate::store::Store;
-use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS};
-use crate::table::writer::{PartAddress, write_part};
-use crate::table::{ReadRow as _, TableError, status, view};
+use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS, VariancePartitionRow};
+use crate::table::{ReadRow as _, TableError, WriteRow as _, status, view};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -129,7 +127,8 @@ impl Stage for Variance {
         }
         families.correct(&mut rows);
         let rows = by_scenario(rows);
-        let part = write(context, &rows)?;
+        let rows: Vec<VariancePartitionRow<'_>> = rows.iter().map(Row::row).collect();
+        let part = VariancePartitionRow::write(context.store, 0, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
@@ -160,7 +159,7 @@ struct Place {
     space: Space,
 }
 
-/// One row of table `variance_partition`.
+/// A row of table `variance_partition`, filled in step by step.
 #[derive(Debug)]
 struct Row {
     place: Place,
@@ -175,6 +174,39 @@ struct Row {
     status: String,
 }
 
+impl Row {
+    /// As the table has it.
+    fn row(&self) -> VariancePartitionRow<'_> {
+        let of = |number: fn(&Partition) -> Option<f64>| self.partition.as_ref().and_then(number);
+        VariancePartitionRow {
+            scenario: &self.place.scenario,
+            layer: self.layer,
+            site: &self.place.site,
+            space: self.place.space.name(),
+            n_inputs: self.n_inputs as i64,
+            n_tasks: self.n_tasks as i64,
+            n_wordings: self.n_wordings as i64,
+            ss_total: of(|p| Some(p.total())),
+            ss_input: of(|p| Some(p.input)),
+            ss_task: of(|p| Some(p.task)),
+            ss_wording: of(|p| p.wording),
+            ss_interaction: of(|p| Some(p.interaction)),
+            ss_rest: of(|p| p.rest),
+            r2_input: of(|p| p.share(p.input)),
+            r2_task: of(|p| p.share(p.task)),
+            r2_wording: of(|p| p.share(p.wording?)),
+            r2_interaction: of(|p| p.share(p.interaction)),
+            partial_eta2: of(Partition::partial_eta2),
+            f_task: of(Partition::f_task),
+            f_interaction: of(Partition::f_interaction),
+            p: self.p,
+            p_max_t: self.p_max_t,
+            n_permutations: self.n_permutations as i64,
+            status: &self.status,
+        }
+    }
+}
+
 /// A row with the test that its p comes from, before the correction.
 #[derive(Debug)]
 struct Tested {
@@ -182,7 +214,8 @@ struct Tested {
     test: Option<PermutationTest>,
 }
 
-/// The exchanges of a scenario with that many inputs and tasks, the same on all its layers and sites.
+/// The exchanges of a scenario, by the number of inputs and tasks: the same on all its layers and
+/// sites.
 type Drawn = BTreeMap<(String, usize, usize), Relabellings>;
 
 fn key(scenario: &str, vectors: &SiteVectors) -> (String, usize, usize) {
@@ -279,40 +312,4 @@ fn by_scenario(rows: Vec<Row>) -> Vec<Row> {
         scenarios.entry(row.place.scenario.clone()).or_default().push(row);
     }
     scenarios.into_values().flatten().collect()
-}
-
-fn write(
-    context: &Context<'_>,
-    rows: &[Row],
-) -> Result<crate::run_dir::receipt::PartStats, TableError> {
-    let of = |part: fn(&Partition) -> Option<f64>| {
-        move |row: &Row| row.partition.as_ref().and_then(part)
-    };
-    let columns = Columns::of(rows)
-        .texts(|row| &row.place.scenario)
-        .int16s(|row| row.layer)
-        .texts(|row| &row.place.site)
-        .texts(|row| row.place.space.name())
-        .int64s(|row| row.n_inputs as i64)
-        .int64s(|row| row.n_tasks as i64)
-        .int64s(|row| row.n_wordings as i64)
-        .float64s(of(|p| Some(p.total())))
-        .float64s(of(|p| Some(p.input)))
-        .float64s(of(|p| Some(p.task)))
-        .float64s(of(|p| p.wording))
-        .float64s(of(|p| Some(p.interaction)))
-        .float64s(of(|p| p.rest))
-        .float64s(of(|p| p.share(p.input)))
-        .float64s(of(|p| p.share(p.task)))
-        .float64s(of(|p| p.share(p.wording?)))
-        .float64s(of(|p| p.share(p.interaction)))
-        .float64s(of(Partition::partial_eta2))
-        .float64s(of(Partition::f_task))
-        .float64s(of(Partition::f_interaction))
-        .float64s(|row| row.p)
-        .float64s(|row| row.p_max_t)
-        .int64s(|row| row.n_permutations as i64)
-        .texts(|row| &row.status);
-    let address = PartAddress::new(&VARIANCE_PARTITION, 0);
-    write_part(context.store, address, context.dims(), columns.finish())
 }
