@@ -1,7 +1,7 @@
 //! The numbers under the pictures of the sound measures, as tables.
 
 use super::evidence::{
-    Effect, Explained, HeadMap, Lens, Mean, OUTPUT_MEASURES, OutputPair, OutputToken, PARTS,
+    Effect, Explained, HeadMap, Lens, Mean, OutputMeasure, OutputPair, OutputToken, PARTS,
     Partition, SurprisalMean,
 };
 use super::page::Input;
@@ -137,7 +137,7 @@ pub(super) fn lens(lens: &Lens) -> Grid {
 /// Means of the outputs' differences, pair by pair.
 pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Grid {
     let mut grid = Grid::new(String::new(), &["task", "and task"], "output_divergence");
-    grid.head.extend(OUTPUT_MEASURES.iter().map(|(_, head)| (*head).to_owned()));
+    grid.head.extend(OutputMeasure::ALL.iter().map(|measure| measure.head().to_owned()));
     grid.head.push("inputs".to_owned());
     for pair in pairs {
         let mut numbers: Vec<Number> = pair.means.iter().map(|m| mean(m, 4)).collect();

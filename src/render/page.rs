@@ -59,6 +59,10 @@ pub struct Verdict {
     pub verdict: String,
     /// The reason in words.
     pub reason: String,
+    /// How many inputs entered.
+    pub n_inputs: i64,
+    /// How many wordings of each task entered.
+    pub n_wordings: i64,
 }
 
 /// Values between every two tasks.

@@ -42,8 +42,8 @@ use crate::monitor::{Event, Monitor};
 use crate::render;
 use crate::render::evidence::Evidence;
 use crate::render::page;
-use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
+use crate::run_dir::{RunDir, layout};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
 use crate::table::schema::{
@@ -57,7 +57,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -204,8 +204,9 @@ impl Report {
         sources::add_verdicts(&sources, &mut scenarios)?;
         reduced::add_effects(&sources, &mut scenarios)?;
         reduced::add_partitions(&sources, &mut scenarios)?;
-        lineage::add_findings(store, &mut scenarios);
-        let (name, lineage) = lineage::read(store);
+        let run = RunDir::of(store);
+        lineage::add_findings(&run, &mut scenarios);
+        let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
         Ok(page::Page { name, scenarios, lineage, tables })
     }
