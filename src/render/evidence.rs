@@ -38,7 +38,7 @@ pub struct Judgement {
     pub n_wordings: i64,
 }
 
-/// The sound measures of one scenario. A part is `None` when the run has not its table.
+/// The sound measures of one scenario. A part is `None` when the run does not have its table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     /// The difference between tasks against each baseline: tables `effect`.
@@ -159,7 +159,7 @@ pub struct LensLayer {
     pub layer: i16,
     /// Jensen-Shannon divergence between tasks, in bits, over inputs and pairs.
     pub divergence: Mean,
-    /// Pairs whose difference comes to stay here.
+    /// Pairs whose difference begins here and stays.
     pub onsets: u64,
     /// What is lost by reading the model off here, in nats, over prompts.
     pub kl_to_final: Mean,
@@ -327,7 +327,7 @@ pub struct ExplainedPart {
     pub contribution: f64,
 }
 
-/// The kinds of tokens that [`ExplainedLayer::parts`] tells apart, in its order.
+/// The kinds of tokens that [`ExplainedLayer::parts`] distinguishes, in its order.
 pub const PARTS: [&str; 5] =
     ["position 0", "shared prefix", "input", "other equal tokens", "different tokens"];
 

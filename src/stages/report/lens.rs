@@ -1,4 +1,4 @@
-//! The logit lens over all inputs: means by layer, and where differences come to stay.
+//! The logit lens over all inputs: means by layer, and in which layer differences begin.
 
 use std::collections::BTreeMap;
 

@@ -146,7 +146,7 @@ impl PairMeans {
         }
     }
 
-    /// Puts a value on the heap of pairs whose input stands at the same positions, or the other.
+    /// Counts a value among the pairs whose input stands at the same positions, or among the others.
     fn split(&mut self, roster: &Roster, row: &PairRow<'_>, starts: &InputStarts) {
         let agree = starts.agree(row.scenario, row.input, row.tasks);
         let scenario = roster.scenarios.get_index_of(row.scenario);

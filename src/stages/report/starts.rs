@@ -1,9 +1,9 @@
 //! How far the notebook's number compares the input with itself.
 //!
-//! Its cosine meets token with token by position, so it compares the same words of the input only
-//! where the input starts at the same position in both prompts. This splits the values at the
-//! judged layer into those pairs and the others: no other measure, only the notebook's own values
-//! in two heaps.
+//! Its cosine compares tokens by position, so it compares the same words of the input only where
+//! the input starts at the same position in both prompts. This splits the values at the judged layer
+//! into those pairs and the others: it is no other measure, only the notebook's own values in two
+//! groups.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,7 @@ impl InputStarts {
     }
 }
 
-/// The values of a scenario at its last layer, in two heaps.
+/// The values of a scenario at its last layer, in two groups.
 #[derive(Debug, Default)]
 pub(super) struct Split {
     aligned: (f64, u64),
@@ -61,7 +61,7 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// Puts a value on its heap.
+    /// Adds a value to its group.
     pub(super) fn add(&mut self, is_aligned: bool, value: f64) {
         let (sum, n) = if is_aligned { &mut self.aligned } else { &mut self.shifted };
         *sum += value;

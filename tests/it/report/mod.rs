@@ -69,7 +69,7 @@ fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
     page_with(run, inputs, &|_| ())
 }
 
-/// Likewise, with what `more` writes beside the run's own tables.
+/// The same, with what `more` writes beside the run's own tables.
 fn page_with(run: &FakeRun, inputs: usize, more: &dyn Fn(&Store)) -> (page::Page, String) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();
@@ -224,6 +224,47 @@ fn every_number_drawn_is_the_tables() {
 }
 
 #[test]
+fn the_page_begins_with_the_notebooks_answer_where_there_is_no_other() {
+    let run = run(vec![red_ball(), fire()]);
+    let (page, html) = page_of(&run, 0);
+    for scenario in &page.scenarios {
+        let value = scenario.verdict.as_ref().unwrap().value.unwrap();
+        let (word, side) = if value < 0.9 { ("Yes", "below") } else { ("No", "not below") };
+        let sentence = format!(
+            "{0}</a> <strong>{word}</strong>, by the notebook&#x27;s own test, which has no \
+             baseline: the mean cosine between tasks at layer 11 is {value:.4}, {side} 0.9, over 1 \
+             input and 1 wording of each task.</li>",
+            scenario.name
+        );
+        assert_eq!(count(&html, &sentence), 1, "{sentence}");
+        assert!(html.find(&sentence) < html.find("class=\"verdicts\""));
+    }
+}
+
+#[test]
+fn many_scenarios_begin_with_a_table_of_contents() {
+    let scenarios = |n: usize| -> Vec<FakeScenario> {
+        (1..=n).map(|i| FakeScenario { name: format!("scenario {i:02}"), ..fire() }).collect()
+    };
+    let (_, few) = page_of(&run(scenarios(10)), 0);
+    assert_eq!(count(&few, "class=\"verdicts\""), 1);
+    let (_, html) = page_of(&run(scenarios(11)), 0);
+    leave("many-scenarios.html", &html);
+    assert_eq!(count(&html, "class=\"verdicts\""), 0);
+    assert_eq!(count(&html, "class=\"verdict\""), 11);
+    let contents = &html[..html.find("</nav>").unwrap()];
+    for i in 1..=11 {
+        let entry = format!("<li><a href=\"#scenario-{i}\">scenario {i:02}</a> <strong>");
+        assert_eq!(count(contents, &entry), 1, "{entry}");
+    }
+    // Each verdict stands in its scenario's section, under the name that is there already.
+    let section = &html[html.find("<section id=\"scenario-11\">").unwrap()..];
+    assert!(section.contains("<section class=\"verdict\">"));
+    assert_eq!(count(&html, "<h2>scenario 11</h2>"), 1);
+    assert_eq!(count(&html, "<h3><a href=\"#scenario-11\">"), 0);
+}
+
+#[test]
 fn the_page_asks_for_nothing_and_runs_nothing() {
     let (_, html) = page_of(&run(vec![red_ball(), fire()]), 3);
     let lower = html.to_lowercase();
@@ -267,16 +308,16 @@ fn values_are_split_by_whether_the_input_stands_at_the_same_positions() {
         let question = &s.tasks[i].1;
         fake_prompts::input_start(&fake::tokens(question, &s.inputs[0].1))
     };
-    let mut heaps = [Vec::new(), Vec::new()];
+    let mut groups = [Vec::new(), Vec::new()];
     for (a, b) in page::pairs(5) {
         let value = run.similarity("red-ball", "red-ball", 11, &s.tasks[a].0, &s.tasks[b].0);
-        heaps[usize::from(start(a) == start(b))].push(value);
+        groups[usize::from(start(a) == start(b))].push(value);
     }
-    let mean = |heap: &[f64]| Some(heap.iter().sum::<f64>() / heap.len() as f64);
+    let mean = |group: &[f64]| Some(group.iter().sum::<f64>() / group.len() as f64);
     let alignment = page.scenarios[0].alignment.as_ref().unwrap();
     assert_eq!((alignment.shifted.n, alignment.aligned.n), (8, 2));
-    assert_eq!(alignment.shifted.value, mean(&heaps[0]));
-    assert_eq!(alignment.aligned.value, mean(&heaps[1]));
+    assert_eq!(alignment.shifted.value, mean(&groups[0]));
+    assert_eq!(alignment.aligned.value, mean(&groups[1]));
     assert!(html.contains("In 2 of 10 comparisons the input stands at the same positions"));
 }
 
@@ -359,6 +400,7 @@ fn a_run_of_few_stages_shows_what_it_has() {
     assert_eq!(page.scenarios[0].tasks.len(), 5);
     assert_eq!(count(&html, "class=\"heatmap\""), 7);
     assert!(!html.contains("class=\"verdict\"") && !html.contains("class=\"threshold\""));
+    assert!(html.contains("This run gives no answer") && !html.contains("class=\"answers\""));
     run.without = &["attention"];
     let (page, html) = page_of(&run, 3);
     let tokens = &page.scenarios[0].inputs[0].prompts[0].tokens;
