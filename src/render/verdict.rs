@@ -96,16 +96,23 @@ fn judgement(judgement: &Judgement) -> JudgementView<'_> {
         _ => ("Not testable", "none"),
     };
     let at = if judgement.layer < 0 { "in" } else { "at" };
-    let interval = judgement.interval.map(|(low, high)| format!("({low:.4} to {high:.4}) "));
+    let interval =
+        judgement.interval.map(|(low, high)| format!("({} to {}) ", four(low), four(high)));
     let measure = Some(&judgement.measure).filter(|name| *name != NO_MEASURE);
     JudgementView {
         word,
         class,
         measures: measure.map(|name| names::piece(name)).into_iter().collect(),
-        delta: judgement.delta.map(|delta| format!("{delta:.4}")),
+        delta: judgement.delta.map(four),
         beside: format!("{}{at} {}", interval.unwrap_or_default(), names::layer(judgement.layer)),
         reason: &judgement.reason,
     }
+}
+
+/// Four decimals; what rounds to zero has no sign.
+fn four(value: f64) -> String {
+    let text = format!("{value:.4}");
+    if text == "-0.0000" { "0.0000".to_owned() } else { text }
 }
 
 /// Why the notebook's test says something else, each sentence once.
@@ -139,5 +146,32 @@ fn alignment(alignment: &Alignment) -> String {
             mean(aligned),
             mean(shifted)
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_zero_has_no_sign() {
+        assert_eq!((&*four(-0.000_01), &*four(-0.0125)), ("0.0000", "-0.0125"));
+    }
+
+    #[test]
+    fn measures_of_which_the_same_is_said_stand_in_one() {
+        let judgement = |measure: &str, reason: &str| Judgement {
+            measure: measure.to_owned(),
+            verdict: "not_testable".to_owned(),
+            reason: reason.to_owned(),
+            ..Judgement::default()
+        };
+        let scenario = Scenario {
+            judgements: vec![judgement("last", "a"), judgement("span", "a"), judgement("x", "b")],
+            ..Scenario::default()
+        };
+        let views = judgements(&scenario);
+        let names: Vec<usize> = views.iter().map(|view| view.measures.len()).collect();
+        assert_eq!(names, [2, 1]);
     }
 }
