@@ -43,7 +43,7 @@ pub(super) fn bars(next: &[NextToken], end: f64, title: &str) -> String {
     svg.finish()
 }
 
-/// A token's label: with its id when its text does not tell it from others.
+/// A token's label: with its id when its text does not distinguish it from others.
 fn label(text: &str, id: i32) -> String {
     if text.contains('\u{fffd}') { format!("{text} {id}") } else { text.to_owned() }
 }

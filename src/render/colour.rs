@@ -38,7 +38,7 @@ const CIVIDIS: [Rgb; 10] = [
 pub enum Scale {
     /// Red, yellow, green: the notebook's.
     RdYlGn,
-    /// Dark blue to yellow: safe for readers who cannot tell red from green.
+    /// Dark blue to yellow: safe for readers who cannot distinguish red from green.
     Cividis,
 }
 

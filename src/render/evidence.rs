@@ -32,9 +32,13 @@ pub struct Judgement {
     pub reason: String,
     /// Why the notebook's test says something else; `None` when it does not.
     pub disagreement: Option<String>,
+    /// How many inputs entered.
+    pub n_inputs: i64,
+    /// How many wordings of each task entered.
+    pub n_wordings: i64,
 }
 
-/// The sound measures of one scenario. A part is `None` when the run has not its table.
+/// The sound measures of one scenario. A part is `None` when the run does not have its table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Evidence {
     /// The difference between tasks against each baseline: tables `effect`.
@@ -155,7 +159,7 @@ pub struct LensLayer {
     pub layer: i16,
     /// Jensen-Shannon divergence between tasks, in bits, over inputs and pairs.
     pub divergence: Mean,
-    /// Pairs whose difference comes to stay here.
+    /// Pairs whose difference begins here and stays.
     pub onsets: u64,
     /// What is lost by reading the model off here, in nats, over prompts.
     pub kl_to_final: Mean,
@@ -166,21 +170,58 @@ pub struct LensLayer {
 pub struct OutputPair {
     /// Places of the two tasks.
     pub tasks: (usize, usize),
-    /// One mean for each of [`OUTPUT_MEASURES`].
+    /// One mean for each of [`OutputMeasure::ALL`].
     pub means: Vec<Mean>,
 }
 
-/// Columns of table `output_divergence` that the report averages, with their heads.
-pub const OUTPUT_MEASURES: [(&str, &str); 8] = [
-    ("jsd_bits", "JSD (bits)"),
-    ("total_variation", "TV"),
-    ("kl_ab", "KL → (nats)"),
-    ("kl_ba", "KL ← (nats)"),
-    ("same_top", "same top-1"),
-    ("overlap_5", "top-5"),
-    ("overlap_10", "top-10"),
-    ("rbo_ext", "RBO"),
-];
+/// What the report averages of table `output_divergence`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputMeasure {
+    /// Jensen-Shannon divergence, in bits.
+    Jsd,
+    /// Total variation, 0 to 1.
+    TotalVariation,
+    /// Kullback-Leibler divergence of the second task's output from the first's, in nats.
+    KlForward,
+    /// The other way round.
+    KlBackward,
+    /// Whether both have the same most probable token: 0 or 1.
+    SameTop,
+    /// Share of the 5 most probable tokens that both have.
+    Overlap5,
+    /// Share of the 10 most probable tokens that both have.
+    Overlap10,
+    /// Rank-biased overlap, 1 = equal.
+    RankOverlap,
+}
+
+impl OutputMeasure {
+    /// All of them, in the order of the page.
+    pub const ALL: [Self; 8] = [
+        Self::Jsd,
+        Self::TotalVariation,
+        Self::KlForward,
+        Self::KlBackward,
+        Self::SameTop,
+        Self::Overlap5,
+        Self::Overlap10,
+        Self::RankOverlap,
+    ];
+
+    /// The head of its column on the page.
+    pub fn head(self) -> &'static str {
+        match self {
+            Self::Jsd => "JSD (bits)",
+            Self::TotalVariation => "TV",
+            Self::KlForward => "KL → (nats)",
+            Self::KlBackward => "KL ← (nats)",
+            Self::SameTop => "same top-1",
+            Self::Overlap5 => "top-5",
+            Self::Overlap10 => "top-10",
+            Self::RankOverlap => "RBO",
+        }
+    }
+}
 
 /// A token that makes two tasks' outputs differ.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -286,7 +327,7 @@ pub struct ExplainedPart {
     pub contribution: f64,
 }
 
-/// The kinds of tokens that [`ExplainedLayer::parts`] tells apart, in its order.
+/// The kinds of tokens that [`ExplainedLayer::parts`] distinguishes, in its order.
 pub const PARTS: [&str; 5] =
     ["position 0", "shared prefix", "input", "other equal tokens", "different tokens"];
 

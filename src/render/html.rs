@@ -1,33 +1,40 @@
-//! The page: a template that escapes everything but the pictures, which escape for themselves.
+//! The page: a template that escapes everything except the pictures, which escape their own texts.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
-use super::evidence::Judgement;
-use super::page::{
-    Alignment, CurvePoint, Input, Page, PairValue, Prompt, Scenario, Token, Verdict,
-};
+use super::answer::{Answer, answer};
+use super::page::{CurvePoint, Input, Page, Prompt, Scenario, Token};
 use super::sections;
 use super::sections::Section;
 use super::svg::number;
 use super::tables;
 use super::tables::Grid;
 use super::token::{ends_line, visible};
-use super::{bars, curve, heatmap};
+use super::{bars, curve, heatmap, verdict};
 use crate::prompt::visible_lines;
 
-/// In column `measure` of table `verdict`: there was no measure to judge by.
-const NO_MEASURE: &str = "effect";
+/// Up to this many scenarios, the page begins with the panels of their verdicts; with more, it
+/// begins with a table of contents, and each panel stands in its scenario's section.
+const MOST_PANELS: usize = 10;
 
 const REPORT: &str = include_str!("templates/report.html");
 const SECTION: &str = include_str!("templates/section.html");
 const TABLE: &str = include_str!("templates/table.html");
+const VERDICT: &str = include_str!("templates/verdict.html");
 
 #[derive(Serialize)]
 struct View<'a> {
     name: &'a str,
+    /// Whether there is an answer at all.
+    is_answered: bool,
+    /// Whether some verdict rests on evidence, and whether the notebook's test was made.
+    has_evidence: bool,
+    has_notebook: bool,
+    /// The verdicts' panels that stand at the top.
+    panels: Vec<Value>,
     scenarios: Vec<ScenarioView<'a>>,
     lineage: &'a [(String, String)],
     tables: &'a [String],
@@ -40,10 +47,11 @@ struct ScenarioView<'a> {
     name: &'a str,
     tasks: &'a [String],
     n_inputs: u64,
-    verdict: Option<VerdictView<'a>>,
-    judgements: Vec<JudgementView<'a>>,
-    disagreements: Vec<&'a str>,
-    alignment: Option<String>,
+    answer: Option<Answer>,
+    /// The panel of its verdicts, where it does not stand at the top.
+    panel: Option<Value>,
+    /// The layer that the notebook's test looks at, when it was made.
+    judged_layer: Option<i16>,
     findings: &'a [String],
     sections: Vec<Value>,
     heatmaps: Vec<HeatmapView>,
@@ -56,30 +64,6 @@ struct ScenarioView<'a> {
     overlap: Option<Value>,
     inputs: Vec<InputView<'a>>,
     more_inputs: u64,
-}
-
-#[derive(Serialize)]
-struct VerdictView<'a> {
-    word: &'static str,
-    class: &'static str,
-    value: Option<String>,
-    sign: &'static str,
-    threshold: f64,
-    layer: i16,
-    measure: &'a str,
-    reason: &'a str,
-}
-
-#[derive(Serialize)]
-struct JudgementView<'a> {
-    word: &'static str,
-    class: &'static str,
-    /// The measures that say so; empty where there was none to judge by.
-    measures: Vec<&'a str>,
-    delta: Option<String>,
-    /// Interval and place of the number.
-    beside: String,
-    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -133,15 +117,32 @@ struct TokenView {
 /// The report as one HTML file.
 pub fn report(page: &Page) -> String {
     let pages = Templates::new();
-    let scenarios = page.scenarios.iter().enumerate();
+    let are_many = page.scenarios.len() > MOST_PANELS;
+    let mut panels = Vec::new();
+    let mut scenarios = Vec::new();
+    for (index, scenario) in page.scenarios.iter().enumerate() {
+        let mut view = pages.scenario(index, scenario);
+        let link = if are_many { String::new() } else { format!("#{}", view.id) };
+        let panel = pages.verdict(scenario, link);
+        if are_many {
+            view.panel = panel;
+        } else {
+            panels.extend(panel);
+        }
+        scenarios.push(view);
+    }
     let view = View {
         name: &page.name,
-        scenarios: scenarios.map(|(i, s)| pages.scenario(i, s)).collect(),
+        is_answered: scenarios.iter().any(|scenario| scenario.answer.is_some()),
+        has_evidence: page.scenarios.iter().any(|scenario| !scenario.judgements.is_empty()),
+        has_notebook: page.scenarios.iter().any(|scenario| scenario.verdict.is_some()),
+        panels,
+        scenarios,
         lineage: &page.lineage,
         tables: &page.tables,
         colour_bar: heatmap::colour_bar(),
     };
-    // Once more over the whole page: a name may hold what would turn the text behind it.
+    // Once more over the whole page: a name may hold a character that turns the text after it.
     visible_lines(&pages.fill("report.html", &view))
 }
 
@@ -157,9 +158,12 @@ impl Templates {
         let mut syntax = SyntaxConfig::builder();
         syntax.trim_blocks(true).lstrip_blocks(true);
         environment.set_syntax(syntax.build().expect("the usual delimiters are valid"));
-        for (name, text) in
-            [("report.html", REPORT), ("section.html", SECTION), ("table.html", TABLE)]
-        {
+        for (name, text) in [
+            ("report.html", REPORT),
+            ("section.html", SECTION),
+            ("table.html", TABLE),
+            ("verdict.html", VERDICT),
+        ] {
             environment.add_template(name, text).expect("the built-in templates parse");
         }
         Self { environment }
@@ -181,6 +185,11 @@ impl Templates {
         Value::from_safe_string(self.fill("section.html", &SectionView { section, tables }))
     }
 
+    fn verdict(&self, scenario: &Scenario, link: String) -> Option<Value> {
+        let panel = verdict::panel(scenario, link)?;
+        Some(Value::from_safe_string(self.fill("verdict.html", &panel)))
+    }
+
     fn scenario<'a>(&self, index: usize, scenario: &'a Scenario) -> ScenarioView<'a> {
         let tasks = &scenario.tasks;
         let id = format!("scenario-{}", index + 1);
@@ -195,10 +204,9 @@ impl Templates {
             name: &scenario.name,
             tasks,
             n_inputs: scenario.n_inputs,
-            verdict: scenario.verdict.as_ref().map(verdict),
-            judgements: judgements(scenario),
-            disagreements: disagreements(scenario),
-            alignment: scenario.alignment.as_ref().map(alignment),
+            answer: answer(scenario),
+            panel: None,
+            judged_layer: scenario.verdict.as_ref().map(|verdict| verdict.layer),
             findings: &scenario.findings,
             sections: sections::of_scenario(scenario).iter().map(|s| self.section(s)).collect(),
             heatmaps: heatmaps.collect(),
@@ -256,95 +264,6 @@ impl Templates {
             sections: sections::of_input(tasks, input).iter().map(|s| self.section(s)).collect(),
             bars_end: bars_end.to_string(),
         }
-    }
-}
-
-fn verdict(verdict: &Verdict) -> VerdictView<'_> {
-    let (word, class) = match verdict.verdict.as_str() {
-        "supported" => ("Supported", "yes"),
-        "not_supported" => ("Not supported", "no"),
-        _ => ("Not testable", "none"),
-    };
-    let below = verdict.value.is_some_and(|value| value < verdict.threshold);
-    VerdictView {
-        word,
-        class,
-        value: verdict.value.map(|value| format!("{value:.4}")),
-        sign: if below { "<" } else { "≥" },
-        threshold: verdict.threshold,
-        layer: verdict.layer,
-        measure: &verdict.measure,
-        reason: &verdict.reason,
-    }
-}
-
-/// The verdicts that rest on evidence; measures of which the same is said stand in one.
-fn judgements(scenario: &Scenario) -> Vec<JudgementView<'_>> {
-    let mut views: Vec<JudgementView<'_>> = Vec::new();
-    for own in scenario.judgements.iter().map(judgement) {
-        match views.iter_mut().find(|v| v.word == own.word && v.reason == own.reason) {
-            Some(same) => same.measures.extend(own.measures),
-            None => views.push(own),
-        }
-    }
-    views
-}
-
-fn judgement(judgement: &Judgement) -> JudgementView<'_> {
-    let (word, class) = match judgement.verdict.as_str() {
-        "supported" => ("Supported", "yes"),
-        "equivalent" => ("Equivalent", "no"),
-        "undecided" => ("Undecided", "none"),
-        _ => ("Not testable", "none"),
-    };
-    let place = match judgement.layer {
-        layer if layer < 0 => "in the model's output".to_owned(),
-        layer => format!("at layer {layer}"),
-    };
-    let interval = judgement.interval.map(|(low, high)| format!("({low:.4} to {high:.4}) "));
-    let interval = interval.unwrap_or_default();
-    JudgementView {
-        word,
-        class,
-        measures: Some(&*judgement.measure)
-            .filter(|name| *name != NO_MEASURE)
-            .into_iter()
-            .collect(),
-        delta: judgement.delta.map(|delta| format!("{delta:.4}")),
-        beside: format!("{interval}{place}"),
-        reason: &judgement.reason,
-    }
-}
-
-/// Why the notebook's test says something else, each sentence once.
-fn disagreements(scenario: &Scenario) -> Vec<&str> {
-    let mut distinct: Vec<&str> = Vec::new();
-    for why in scenario.judgements.iter().filter_map(|judgement| judgement.disagreement.as_deref())
-    {
-        if !distinct.contains(&why) {
-            distinct.push(why);
-        }
-    }
-    distinct
-}
-
-/// What of the number compares the input with itself, in words.
-fn alignment(alignment: &Alignment) -> String {
-    let mean = |heap: &PairValue| heap.value.map_or_else(String::new, |v| format!("{v:.4}"));
-    let (aligned, shifted) = (&alignment.aligned, &alignment.shifted);
-    let all = aligned.n + shifted.n;
-    let same = "the input stands at the same positions of both prompts";
-    let other = "the input is shifted, so different words meet";
-    match (aligned.n, shifted.n) {
-        (1, 0) => format!("In the one comparison {same}."),
-        (_, 0) => format!("In all {all} comparisons {same}."),
-        (0, 1) => format!("In the one comparison {other}."),
-        (0, _) => format!("In none of {all} comparisons {same}: different words meet throughout."),
-        (a, s) => format!(
-            "In {a} of {all} comparisons {same}: mean {}. In the other {s} {other}: mean {}.",
-            mean(aligned),
-            mean(shifted)
-        ),
     }
 }
 

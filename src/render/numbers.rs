@@ -1,11 +1,11 @@
 //! The numbers under the pictures of the sound measures, as tables.
 
 use super::evidence::{
-    Effect, Explained, HeadMap, Lens, Mean, OUTPUT_MEASURES, OutputPair, OutputToken, PARTS,
+    Effect, Explained, HeadMap, Lens, Mean, OutputMeasure, OutputPair, OutputToken, PARTS,
     Partition, SurprisalMean,
 };
-use super::page::Input;
-use super::panel::layer_name;
+use super::names;
+use super::page::{Input, Piece};
 use super::tables::{Grid, Number, Row};
 use super::token::visible;
 
@@ -59,12 +59,12 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
                 point.p_wording_max_t,
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, why));
+            let Piece { text, code } = names::piece(&effect.measure);
+            let layer = Number::plain(names::layer_number(point.layer));
             grid.rows.push(Row {
-                words: vec![effect.measure.clone(), effect.contrast.clone()],
-                numbers: [Number::plain(layer_name(point.layer)), count(point.n_inputs)]
-                    .into_iter()
-                    .chain(numbers)
-                    .collect(),
+                words: vec![text, names::baseline(&effect.contrast).to_owned()],
+                code,
+                numbers: [layer, count(point.n_inputs)].into_iter().chain(numbers).collect(),
             });
         }
     }
@@ -101,11 +101,12 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, &row.missing));
             grid.rows.push(Row {
-                words: vec![partition.site.clone(), partition.space.clone()],
+                words: vec![names::site(&partition.site).to_owned(), partition.space.clone()],
                 numbers: [count(row.layer), count(row.n_inputs)]
                     .into_iter()
                     .chain(numbers)
                     .collect(),
+                ..Row::default()
             });
         }
     }
@@ -129,6 +130,7 @@ pub(super) fn lens(lens: &Lens) -> Grid {
                 count(at.onsets),
                 mean(&at.kl_to_final, 4),
             ],
+            ..Row::default()
         });
     }
     grid.cut()
@@ -137,7 +139,7 @@ pub(super) fn lens(lens: &Lens) -> Grid {
 /// Means of the outputs' differences, pair by pair.
 pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Grid {
     let mut grid = Grid::new(String::new(), &["task", "and task"], "output_divergence");
-    grid.head.extend(OUTPUT_MEASURES.iter().map(|(_, head)| (*head).to_owned()));
+    grid.head.extend(OutputMeasure::ALL.iter().map(|measure| measure.head().to_owned()));
     grid.head.push("inputs".to_owned());
     for pair in pairs {
         let mut numbers: Vec<Number> = pair.means.iter().map(|m| mean(m, 4)).collect();
@@ -146,7 +148,7 @@ pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Grid {
         }
         numbers.push(count(pair.means.first().map_or(0, |m| m.n)));
         let words = vec![tasks[pair.tasks.0].clone(), tasks[pair.tasks.1].clone()];
-        grid.rows.push(Row { words, numbers });
+        grid.rows.push(Row { words, numbers, ..Row::default() });
     }
     grid.cut()
 }
@@ -168,6 +170,7 @@ pub(super) fn output_tokens(tasks: &[String], tokens: &[OutputToken]) -> Grid {
                 number(Some(row.probabilities.1), 4, ""),
                 number(Some(row.bits), 4, ""),
             ],
+            ..Row::default()
         });
     }
     grid.cut()
@@ -188,6 +191,7 @@ pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
                 number(task.delta.max, 4, ""),
                 count(task.bits.n),
             ],
+            ..Row::default()
         });
     }
     grid.cut()
@@ -206,6 +210,7 @@ pub(super) fn input_surprisal(input: &Input) -> Grid {
                     number(token.bits, 4, &token.missing),
                     number(token.delta, 4, &token.missing),
                 ],
+                ..Row::default()
             });
         }
     }
@@ -222,10 +227,10 @@ pub(super) fn heads(map: &HeadMap, what: &str) -> Grid {
             super::evidence::HeadMeasure::InputDivergence => "attention_divergence",
         },
     );
-    grid.head.extend(map.heads.iter().map(|head| format!("head {head}")));
+    grid.head.extend(map.heads.iter().map(|head| names::head(*head)));
     for (layer, cells) in map.layers.iter().zip(map.cells.chunks(map.heads.len().max(1))) {
         let numbers = cells.iter().map(|cell| mean(cell, 4)).collect();
-        grid.rows.push(Row { words: vec![layer.to_string()], numbers });
+        grid.rows.push(Row { words: vec![layer.to_string()], numbers, ..Row::default() });
     }
     grid.cut()
 }
@@ -245,6 +250,7 @@ pub(super) fn explained(explained: &Explained) -> Grid {
         grid.rows.push(Row {
             words: vec![layer.layer.to_string()],
             numbers: parts.chain([total]).collect(),
+            ..Row::default()
         });
     }
     grid.cut()

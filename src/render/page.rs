@@ -1,5 +1,7 @@
 //! What a report says.
 
+use serde::Serialize;
+
 use super::evidence::{Evidence, InputSurprisal, Judgement, OutputToken};
 
 /// A whole report.
@@ -13,6 +15,16 @@ pub struct Page {
     pub lineage: Vec<(String, String)>,
     /// Tables of the run directory, for the hints on opening them.
     pub tables: Vec<String>,
+}
+
+/// A piece of a sentence, and the name of a column that stands beside it in small type; empty for
+/// none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Piece {
+    /// What it says.
+    pub text: String,
+    /// The column's name.
+    pub code: String,
 }
 
 /// One scenario.
@@ -59,6 +71,10 @@ pub struct Verdict {
     pub verdict: String,
     /// The reason in words.
     pub reason: String,
+    /// How many inputs entered.
+    pub n_inputs: i64,
+    /// How many wordings of each task entered.
+    pub n_wordings: i64,
 }
 
 /// Values between every two tasks.
@@ -81,14 +97,14 @@ pub struct PairValue {
     pub missing: String,
 }
 
-/// Similarities at one layer, over all inputs and pairs, in two heaps.
+/// Similarities at one layer, over all inputs and pairs, in two groups.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Alignment {
     /// The layer.
     pub layer: i16,
     /// Pairs in which the input starts at the same position of both prompts.
     pub aligned: PairValue,
-    /// The others: there the cosine meets different words of the input.
+    /// The others: there the cosine compares different words of the input.
     pub shifted: PairValue,
 }
 

@@ -1,6 +1,7 @@
 //! Small charts over the layers: points with intervals, or a line in its range.
 
 use super::axis::Axis;
+use super::names;
 use super::svg::{Anchor, Svg};
 
 /// Four of them stand side by side on the page at its widest.
@@ -10,11 +11,6 @@ const HEIGHT: f64 = 216.0;
 const FRAME: (f64, f64, f64, f64) = (58.0, 10.0, 274.0, 172.0);
 /// Closest that two layers are labelled, in pixels.
 const LABEL_ROOM: f64 = 16.5;
-
-/// A layer as the page writes it; -1 is what comes after all layers.
-pub(super) fn layer_name(layer: i16) -> String {
-    if layer < 0 { "output".to_owned() } else { layer.to_string() }
-}
 
 /// A value on one layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,7 +89,7 @@ impl Panel<'_> {
             svg.line("axis", (x, FRAME.3), (x, FRAME.3 + 4.0));
             if x >= free {
                 let at = (x, FRAME.3 + 17.0);
-                svg.text("ink label", at, Anchor::Middle, &layer_name(*layer), "");
+                svg.text("ink label", at, Anchor::Middle, &names::layer_number(*layer), "");
                 free = x + LABEL_ROOM;
             }
         }
@@ -101,7 +97,9 @@ impl Panel<'_> {
         svg.line("axis", (FRAME.0, zero), (FRAME.2, zero));
         svg.line("axis", (FRAME.0, FRAME.1), (FRAME.0, FRAME.3));
         let middle = (f64::midpoint(FRAME.0, FRAME.2), HEIGHT - 8.0);
-        svg.text("ink axis-name", middle, Anchor::Middle, "layer", "");
+        if self.layers.iter().any(|layer| *layer >= 0) {
+            svg.text("ink axis-name", middle, Anchor::Middle, "layer", "");
+        }
         let at = (12.0, f64::midpoint(FRAME.1, FRAME.3));
         let turn = format!("transform=\"rotate(-90 {} {})\"", at.0, at.1);
         svg.text("ink axis-name", at, Anchor::Middle, self.name, &turn);

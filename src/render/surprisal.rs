@@ -7,7 +7,7 @@ use super::token::visible;
 
 /// Up to this many tokens are drawn: the table has them all.
 pub(super) const MOST_TOKENS: usize = 64;
-/// Up to this many tasks likewise.
+/// Up to this many tasks are drawn.
 pub(super) const MOST_TASKS: usize = 24;
 
 const COLUMN: f64 = 34.0;

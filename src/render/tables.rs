@@ -28,6 +28,8 @@ pub(super) struct Grid {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Row {
     pub(super) words: Vec<String>,
+    /// The name of a column, in small type beside the first word; empty for none.
+    pub(super) code: String,
     pub(super) numbers: Vec<Number>,
 }
 
@@ -82,6 +84,7 @@ pub(super) fn similarity(scenario: &Scenario) -> Grid {
         grid.rows.push(Row {
             words: vec![scenario.tasks[a].clone(), scenario.tasks[b].clone()],
             numbers: scenario.matrices.iter().map(number).collect(),
+            ..Row::default()
         });
     }
     grid.cut()
@@ -98,7 +101,7 @@ pub(super) fn divergence(scenario: &Scenario) -> Grid {
             measures.into_iter().map(|value| Number::measure(value, 4)).collect();
         numbers.push(Number::plain(point.n_pairs.to_string()));
         numbers.push(Number::plain(point.n_inputs.to_string()));
-        grid.rows.push(Row { words: vec![point.layer.to_string()], numbers });
+        grid.rows.push(Row { words: vec![point.layer.to_string()], numbers, ..Row::default() });
     }
     grid.cut()
 }
@@ -122,7 +125,7 @@ pub(super) fn overlap(tasks: &[String], overlap: &Overlap) -> Grid {
         grid.head = ["task", "and task", "jaccard"].map(str::to_owned).into();
         for (place, (a, b)) in pairs(tasks.len()).enumerate() {
             let words = vec![tasks[a].clone(), tasks[b].clone()];
-            grid.rows.push(Row { words, numbers: vec![number(place)] });
+            grid.rows.push(Row { words, numbers: vec![number(place)], ..Row::default() });
         }
         return grid.cut();
     }
@@ -135,7 +138,7 @@ pub(super) fn overlap(tasks: &[String], overlap: &Overlap) -> Grid {
             numbers.push(number(place));
             place += 1;
         }
-        grid.rows.push(Row { words: vec![tasks[a].clone()], numbers });
+        grid.rows.push(Row { words: vec![tasks[a].clone()], numbers, ..Row::default() });
     }
     grid
 }
@@ -154,6 +157,7 @@ pub(super) fn focus(input: &Input) -> Grid {
                     Number::measure(Some(row.weight), 4),
                     Number::measure(row.gap, 6),
                 ],
+                ..Row::default()
             });
         }
     }
@@ -174,6 +178,7 @@ pub(super) fn next_tokens(input: &Input) -> Grid {
                     Number::measure(Some(row.probability), 4),
                     Number::measure(Some(row.logprob), 4),
                 ],
+                ..Row::default()
             });
         }
     }

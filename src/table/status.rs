@@ -60,6 +60,11 @@ pub const ALL: &[(&str, &str)] = &[
     (CONSTANT, "what is compared does not vary (identical prompts), so there is nothing to test"),
 ];
 
+/// What a word means; the word itself when it is none of these.
+pub fn meaning(word: &str) -> &str {
+    ALL.iter().find(|(known, _)| *known == word).map_or(word, |(_, meaning)| meaning)
+}
+
 /// The word for a number that could not be computed.
 pub fn of(reason: Undefined) -> &'static str {
     match reason {

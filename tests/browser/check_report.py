@@ -3,7 +3,7 @@
     check_report.py REPORT.html SCREENSHOT.png [--width 1280] [--scheme light|dark] [--height N]
 
 Checked, on a laptop's and a phone's width, in light and in dark: every picture is drawn and nothing
-of it is cut off, no labels lie on each other, the page is no wider than the window, the console has
+of it is cut off, no labels overlap, the page is no wider than the window, the console has
 no error, and nothing but the file itself is asked for (once as the page is, once with its own
 Content-Security-Policy switched off). What opens on demand is opened. Exits with 0 when all holds, 1 when not, 2 when the check
 could not be made. Needs Chromium and the Python standard library.
@@ -18,22 +18,22 @@ from devtools import Browser, BrowserError
 
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
-# What is wrong with the pictures of the page as it lies in the window now: a list of sentences.
+# What is wrong with the pictures of the page in the window now: a list of sentences.
 INSPECT = r"""
 (() => {
   const problems = [];
-  // What opens on demand is looked at too.
+  // What opens on demand is checked too.
   for (const details of document.querySelectorAll('details')) details.open = true;
   const pictures = [...document.querySelectorAll('svg')];
   if (pictures.length === 0) problems.push('the page has no picture');
-  if (document.querySelectorAll('h1').length !== 1) problems.push('the page has not one h1');
+  if (document.querySelectorAll('h1').length !== 1) problems.push('the page does not have exactly one h1');
   const SHAPES = 'rect, line, circle, polyline, polygon, path';
   pictures.forEach((svg, index) => {
     const title = svg.querySelector('title');
     const name = `picture ${index + 1} (${title ? title.textContent : 'without a title'})`;
     const box = svg.getBoundingClientRect();
     if (!title) problems.push(`${name} has no title`);
-    if (svg.getAttribute('role') !== 'img') problems.push(`${name} has not the role of an image`);
+    if (svg.getAttribute('role') !== 'img') problems.push(`${name} does not have the role of an image`);
     if (box.width < 1 || box.height < 1) { problems.push(`${name} has no size`); return; }
     const shapes = [...svg.querySelectorAll(SHAPES)];
     const drawn = shapes.filter((shape) => {
@@ -63,7 +63,7 @@ INSPECT = r"""
       const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
       if (wide > 1.5 && high > 4) problems.push(
-        `${name}: texts "${texts[i].textContent}" and "${texts[j].textContent}" lie on each other`);
+        `${name}: texts "${texts[i].textContent}" and "${texts[j].textContent}" overlap`);
     }
   });
   for (const token of document.querySelectorAll('.tok')) {
@@ -112,7 +112,7 @@ def set_view(browser, width, scheme):
 
 
 def open_page(browser, url):
-    """Loads the page and waits until it lies there with all it asked for."""
+    """Loads the page and waits until it is there with everything it asked for."""
     browser.events.clear()
     browser.call("Page.navigate", url=url)
     browser.wait_for("Page.loadEventFired")

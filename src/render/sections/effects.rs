@@ -3,8 +3,9 @@
 use super::{Figure, Group, Section, reasons, sentence};
 use crate::render::axis::Axis;
 use crate::render::evidence::{Effect, EffectPoint};
-use crate::render::numbers;
-use crate::render::panel::{Mark, Panel, layer_name};
+use crate::render::page::Piece;
+use crate::render::panel::{Mark, Panel};
+use crate::render::{names, numbers};
 
 /// The contrast between wordings of one task.
 const PARAPHRASE: &str = "paraphrase";
@@ -17,8 +18,8 @@ pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
         heading: "Do tasks move the input further than a baseline does?",
         intro: "Each point is a difference of differences: how far two tasks' prompts of the same \
                 input lie apart, less how far the baseline's do, mean over the inputs, with its \
-                95 % interval. Above 0, the task does more than the baseline; the interval says \
-                how sure that is."
+                95 % interval. Above 0, changing the task moves the input further than the \
+                baseline does; the interval says how certain that is."
             .to_owned(),
         ..Section::default()
     };
@@ -40,17 +41,19 @@ pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
     if all().any(|point| point.delta.is_some()) {
         section.notes.push(format!(
             "Filled: the interval is above 0 and the one-sided p value over the inputs, corrected \
-             over the layers (largest statistic), is below {LEVEL}; against other wordings, also that of wordings dealt out \
-             to the tasks anew. Hollow: it is not, or there is no test. All panels of a measure \
-             share one axis. Baselines: other wordings of the same task; a prefix of the same \
-             length that asks for nothing; the task's own words in another order; another input \
-             under the same task. What was resampled are inputs, never tokens, heads or layers."
+             over the layers (largest statistic), is below {LEVEL}; against other wordings, so is \
+             the p value of wordings dealt out to the tasks again. Hollow: it is not, or there is \
+             no test. All panels of a measure share one axis. Baselines: other wordings of the \
+             same task; a neutral prefix of the same length, which asks for nothing; the task's \
+             own words in another order; another input under the same task. Inputs were resampled, \
+             never tokens, heads or layers. Where a measure's name says nothing else, vectors are \
+             standardised by the reference set."
         ));
     }
     for effect in effects.iter().filter(|e| e.points.iter().all(|p| p.delta.is_none())) {
         let why = reasons(effect.points.iter().map(|point| point.missing.as_str()));
-        let note = format!("{} {}: no value ({why}).", effect.measure, against(&effect.contrast));
-        section.notes.push(note);
+        let (measure, against) = (names::with_column(&effect.measure), against(&effect.contrast));
+        section.notes.push(sentence(&format!("{measure} {against}: no value ({why}).")));
     }
     section.grids.push(numbers::effects(effects));
     section
@@ -66,7 +69,7 @@ fn effect_group(name: &str, measure: &str, effects: &[&Effect]) -> Group {
         let marks: Vec<Mark> =
             effect.points.iter().filter_map(|p| effect_mark(&effect.contrast, p)).collect();
         let against = against(&effect.contrast);
-        let title = format!("{name}: {measure}, tasks {against}, by layer");
+        let title = format!("{name}: {}, tasks {against}, by layer", names::measure(measure));
         let panel = Panel {
             title: &title,
             name: "delta",
@@ -77,8 +80,9 @@ fn effect_group(name: &str, measure: &str, effects: &[&Effect]) -> Group {
         };
         Figure { svg: panel.draw(), caption: sentence(&against) }
     });
-    let judged = if effects[0].is_judged { ", the verdict's" } else { "" };
-    Group { figures: figures.collect(), title: format!("Measure {measure}{judged}") }
+    let after = if effects[0].is_judged { ", which the verdict rests on" } else { "" };
+    let Piece { text, code } = names::piece(measure);
+    Group { title: sentence(&text), code, after, figures: figures.collect() }
 }
 
 fn effect_mark(contrast: &str, point: &EffectPoint) -> Option<Mark> {
@@ -88,32 +92,26 @@ fn effect_mark(contrast: &str, point: &EffectPoint) -> Option<Mark> {
         Some((low, high)) => format!(", from {low:.6} to {high:.6} ({})", point.ci_method),
         None => String::new(),
     };
-    let told =
+    let words =
         |name: &str, p: Option<f64>| p.map_or_else(String::new, |p| format!(", {name} {p:.4}"));
-    let p = told("p", point.p_max_t) + &told("p over wordings", point.p_wording_max_t);
+    let p = words("p", point.p_max_t) + &words("p over wordings", point.p_wording_max_t);
     let is_small = |p: Option<f64>| p.is_some_and(|p| p < LEVEL);
     // Against paraphrases a difference counts only when it is also one between tasks in general,
     // not between these very wordings.
     let is_sure = point.ci_low.is_some_and(|low| low > 0.0)
         && is_small(point.p_max_t)
         && (contrast != PARAPHRASE || is_small(point.p_wording_max_t));
-    let layer = layer_name(point.layer);
+    let layer = names::layer(point.layer);
     Some(Mark {
         layer: point.layer,
         value,
         ends,
         is_hollow: !is_sure,
-        hint: format!("layer {layer}: delta {value:.6}{interval}{p}, {} inputs", point.n_inputs),
+        hint: format!("{layer}: delta {value:.6}{interval}{p}, {} inputs", point.n_inputs),
     })
 }
 
 /// A contrast in words.
 fn against(contrast: &str) -> String {
-    match contrast {
-        PARAPHRASE => "against other wordings".to_owned(),
-        "neutral" => "against a neutral prefix".to_owned(),
-        "scrambled" => "against scrambled words".to_owned(),
-        "other_input" => "against another input".to_owned(),
-        other => format!("against {other}"),
-    }
+    format!("against {}", names::baseline(contrast))
 }

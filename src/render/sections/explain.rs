@@ -13,9 +13,9 @@ pub(super) fn explain(name: &str, explained: &Explained) -> Section {
         heading: "What the notebook's number is made of",
         intro: format!(
             "The flat cosine of {a} and {b} for input {}, cut into what groups of tokens add to \
-             it. The state at position 0 says little of the input, that of a shared prefix nothing \
-             of the tasks; at different tokens other words meet; only the input's part compares the \
-             input with itself.",
+             it. The state at position 0 says little about the input, and that of a shared prefix \
+             nothing about the tasks; at different tokens, different words are compared; only the \
+             input's part compares the input with itself.",
             explained.input
         ),
         key: key(&PARTS),

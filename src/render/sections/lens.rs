@@ -13,8 +13,8 @@ pub(super) fn lens(name: &str, lens: &Lens) -> Section {
         heading: "In which layer do the tasks begin to say different things?",
         intro: "The logit lens: every layer's state at the last token, read through the model's \
                 own final norm and unembedding. First, how far two tasks' readings differ; \
-                second, how much such a reading loses against the model's own output. Where that is much, \
-                a small difference says nothing."
+                second, how much such a reading loses compared with the model's own output. Where it \
+                loses much, a small difference says nothing."
             .to_owned(),
         ..Section::default()
     };
@@ -40,7 +40,7 @@ pub(super) fn lens(name: &str, lens: &Lens) -> Section {
     section.groups.extend(onsets(name, lens));
     if lens.n_alike > 0 {
         section.notes.push(format!(
-            "{} more: their outputs do not differ, so there is nothing to look for.",
+            "{} more: their outputs do not differ, so no layer can be the first.",
             pairs_of_prompts(lens.n_alike)
         ));
     }
@@ -82,7 +82,7 @@ fn onsets(name: &str, lens: &Lens) -> Option<Group> {
     let caption = "Onset: the first captured layer from which on two tasks' readings differ by at \
                    least half of what their outputs do. Share of the pairs of prompts."
         .to_owned();
-    Some(Group { title: String::new(), figures: vec![Figure { svg, caption }] })
+    Some(Group { figures: vec![Figure { svg, caption }], ..Group::default() })
 }
 
 fn pairs_of_prompts(n: u64) -> String {

@@ -46,6 +46,10 @@ pub(super) struct Swatch {
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Group {
     title: String,
+    /// The name of a column, in small type beside the title; empty for none.
+    code: String,
+    /// What the title says behind it.
+    after: &'static str,
     figures: Vec<Figure>,
 }
 
@@ -59,7 +63,8 @@ pub(super) struct Figure {
 impl Group {
     /// One picture that needs no words.
     fn of(svg: String) -> Self {
-        Self { title: String::new(), figures: vec![Figure { svg, caption: String::new() }] }
+        let figures = vec![Figure { svg, caption: String::new() }];
+        Self { figures, ..Self::default() }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn surprise(name: &str, tasks: &[SurprisalMean]) -> Section {
         heading: "Does the task make the input itself more or less expected?",
         intro: "Surprisal of the input's own tokens, less that under a neutral prefix of the same \
                 length, in bits a token: each input's mean over its tokens, mean over the inputs. \
-                Left of 0, the task made the input expected."
+                Left of 0, the task made the input more expected."
             .to_owned(),
         ..Section::default()
     };
@@ -96,8 +96,7 @@ pub(super) fn head_maps(name: &str, maps: &[HeadMap]) -> Section {
     }
     section.groups.push(group);
     section.notes.push(
-        "Where a head looks is not what it reads off there: a weight is not an importance."
-            .to_owned(),
+        "Where a head looks is not what it reads there: a weight is not an importance.".to_owned(),
     );
     section
 }

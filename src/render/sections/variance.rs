@@ -3,9 +3,9 @@
 use super::{Figure, Group, Section, key, reasons, sentence};
 use crate::render::axis::Axis;
 use crate::render::evidence::{Partition, PartitionRow};
-use crate::render::numbers;
 use crate::render::strips;
 use crate::render::strips::{Part, Strip};
+use crate::render::{names, numbers};
 
 /// What the parts of a variance partition are called, in their order.
 const SHARES: [&str; 5] = ["input", "task", "wording", "input × task", "rest"];
@@ -15,18 +15,13 @@ pub(super) fn variance(name: &str, partitions: &[Partition]) -> Section {
         heading: "What moves the vectors?",
         intro: "The variance of all vectors of a layer, cut into what the inputs, the tasks, the \
                 wordings of a task and the interaction of input and task make of it. The \
-                interaction is the notebook's claim: inputs that a task moves in ways of their own."
+                interaction is the notebook's claim: each input is moved by a task in its own way."
             .to_owned(),
         key: key(&SHARES),
         ..Section::default()
     };
     for partition in partitions {
-        let site = match partition.site.as_str() {
-            "span" => "mean over the input's tokens",
-            "last" => "last token",
-            other => other,
-        };
-        let what = format!("{}, {}", sentence(site), partition.space);
+        let what = format!("{}, {}", sentence(names::site(&partition.site)), partition.space);
         if partition.rows.iter().all(|row| row.input.is_none() && row.task.is_none()) {
             let why = reasons(partition.rows.iter().map(|row| row.missing.as_str()));
             section.notes.push(format!("{what}: no value ({why})."));
@@ -36,14 +31,14 @@ pub(super) fn variance(name: &str, partitions: &[Partition]) -> Section {
         let title = format!("{name}: shares of variance by layer, {what}");
         let svg = strips::strips(&title, Axis::unit([]), SHARES.len(), &rows);
         let figures = vec![Figure { svg, caption: String::new() }];
-        section.groups.push(Group { title: what, figures });
+        section.groups.push(Group { title: what, figures, ..Group::default() });
     }
     section.notes.push(
-        "The order within a bar is that of the key, whatever the colours. p: task labels permuted \
-         within each input, corrected over the layers; small when these prompts move the vectors \
-         the same way on all inputs, which is no evidence for tasks as against wordings. \
-         Standardised: every dimension has its mean and spread over the reference set taken out, \
-         so that a few large ones do not decide alone."
+        "The order within a bar is that of the key. p: task labels permuted within each input, \
+         corrected over the layers; it is small when these prompts move the vectors the same way on \
+         all inputs, which is no evidence that tasks do rather than wordings. Standardised: the \
+         reference set's mean is taken off every dimension and its spread divided out, so that a \
+         few large dimensions do not decide alone."
             .to_owned(),
     );
     if partitions.iter().flat_map(|p| &p.rows).all(|row| row.n_wordings < 2) {

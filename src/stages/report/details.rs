@@ -3,16 +3,83 @@
 use std::collections::BTreeMap;
 
 use arrow::array::AsArray as _;
-use arrow::datatypes::{Float32Type, Int32Type};
+use arrow::datatypes::Float32Type;
 
 use super::roster::Roster;
-use super::sources::{Sources, last, meaning, measure};
+use super::sources::{Sources, last};
 use crate::render::page::{Focus, Input, NextToken, Prompt, Token};
 use crate::stage::StageError;
 use crate::stage::names::{FIRST_WORDING, MEAN_HEAD};
 use crate::stage::read::prompts::Keys;
 use crate::table::schema::{ATTENTION, ATTENTION_FOCUS, NEXT_TOKENS, PROMPTS};
-use crate::table::status;
+use crate::table::status::{self, meaning};
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// A prompt and its tokens.
+    struct PromptRow<'a> of [PROMPTS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        token_ids: &'a [i32],
+        status: &'a str,
+    }
+}
+
+view! {
+    /// A position of a focus set.
+    struct FocusRow<'a> of [ATTENTION_FOCUS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        layer: i16,
+        head: i16,
+        rank: i16,
+        position: i32,
+        token: &'a str,
+        weight: f64,
+        gap: Option<f64>,
+    }
+}
+
+view! {
+    /// A probable next token.
+    struct NextRow<'a> of [NEXT_TOKENS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        rank: i16,
+        token_id: i32,
+        token: &'a str,
+        probability: f64,
+        logprob: f64,
+    }
+}
+
+/// What names a prompt.
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    scenario: &'a str,
+    input: &'a str,
+    task: &'a str,
+    wording: i16,
+}
+
+macro_rules! named {
+    ($($Row:ident),+) => {
+        $(impl<'a> $Row<'a> {
+            fn name(&self) -> Name<'a> {
+                let Self { scenario, input, task, wording, .. } = *self;
+                Name { scenario, input, task, wording }
+            }
+        })+
+    };
+}
+
+named!(PromptRow, FocusRow, NextRow);
 
 /// The shown inputs of every scenario.
 pub(super) struct Details {
@@ -56,13 +123,8 @@ impl Details {
     }
 
     /// The prompt that a row is about, when it is shown.
-    fn prompt(&mut self, roster: &Roster, keys: &Keys<'_>, row: usize) -> Option<&mut Prompt> {
-        if keys.wording[row] != FIRST_WORDING {
-            return None;
-        }
-        let name = keys.scenario.value(row);
-        let (scenario, input) = roster.shown(name, keys.input.value(row))?;
-        let task = roster.scenarios[scenario].tasks.get_index_of(keys.task.value(row))?;
+    fn prompt(&mut self, roster: &Roster, of: Name<'_>) -> Option<&mut Prompt> {
+        let (scenario, input, task) = place(roster, of)?;
         Some(&mut self.inputs[scenario][input].prompts[task])
     }
 
@@ -72,26 +134,20 @@ impl Details {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "input", "task", "wording", "token_ids", "status"];
-        let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(()) };
-        let keys = Keys::of(&table)?;
-        let (ids, word) = (table.lists("token_ids")?, table.texts("status")?);
-        for row in 0..table.rows() {
-            let Some(prompt) = self.prompt(roster, &keys, row) else { continue };
-            if word.value(row) != status::OK {
-                prompt.not_run = Some(meaning(word.value(row)).to_owned());
+        let table = sources.optional::<PromptRow<'_>>(&PROMPTS, part)?;
+        let Some(table) = table else { return Ok(()) };
+        for row in PromptRow::rows(&table)? {
+            let Some(prompt) = self.prompt(roster, row.name()) else { continue };
+            if row.status != status::OK {
+                prompt.not_run = Some(meaning(row.status).to_owned());
                 continue;
             }
-            let ids = ids.value(row);
-            let ids = ids.as_primitive_opt::<Int32Type>();
-            let ids =
-                ids.ok_or_else(|| table.problem("has token_ids of another type than int32"))?;
             let token = |(position, id): (usize, &i32)| Token {
                 text: (sources.decode)(*id),
                 position: position as i32,
                 ..Token::default()
             };
-            prompt.tokens = ids.values().iter().enumerate().map(token).collect();
+            prompt.tokens = row.token_ids.iter().enumerate().map(token).collect();
         }
         Ok(())
     }
@@ -102,30 +158,20 @@ impl Details {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = [
-            "scenario", "input", "task", "wording", "layer", "head", "rank", "position", "token",
-            "weight", "gap",
-        ];
-        let Some(table) = sources.optional(&ATTENTION_FOCUS, part, &columns)? else {
-            return Ok(());
-        };
-        let keys = Keys::of(&table)?;
-        let (layer, head) = (table.int16s("layer")?, table.int16s("head")?);
-        let (rank, position) = (table.int16s("rank")?, table.int32s("position")?);
-        let (token, weight) = (table.texts("token")?, table.float64s("weight")?);
-        let gap = table.float64s("gap")?;
-        let is_mean = |row: &usize| head.value(*row) == MEAN_HEAD;
-        let rows: Vec<usize> = (0..table.rows()).filter(is_mean).collect();
-        let last_layer = last(rows.iter().map(|row| layer.value(*row)));
-        for row in rows.into_iter().filter(|row| Some(layer.value(*row)) == last_layer) {
-            let Some(prompt) = self.prompt(roster, &keys, row) else { continue };
+        let table = sources.optional::<FocusRow<'_>>(&ATTENTION_FOCUS, part)?;
+        let Some(table) = table else { return Ok(()) };
+        let mut rows = FocusRow::rows(&table)?;
+        rows.retain(|row| row.head == MEAN_HEAD);
+        let last_layer = last(rows.iter().map(|row| row.layer));
+        for row in rows.iter().filter(|row| Some(row.layer) == last_layer) {
+            let Some(prompt) = self.prompt(roster, row.name()) else { continue };
             prompt.focus_layer = last_layer;
             prompt.focus.push(Focus {
-                rank: rank.value(row),
-                position: position.value(row),
-                token: token.value(row).to_owned(),
-                weight: weight.value(row),
-                gap: measure(gap, row),
+                rank: row.rank,
+                position: row.position,
+                token: row.token.to_owned(),
+                weight: row.weight,
+                gap: row.gap,
             });
         }
         for prompt in self.inputs.iter_mut().flatten().flat_map(|input| &mut input.prompts) {
@@ -142,21 +188,24 @@ impl Details {
         part: u32,
     ) -> Result<(), StageError> {
         let columns = ["scenario", "input", "task", "wording", "layer", "head", "weights"];
-        let Some(table) = sources.optional(&ATTENTION, part, &columns)? else { return Ok(()) };
+        let Some(table) = sources.raw(&ATTENTION, part, &columns)? else { return Ok(()) };
         let keys = Keys::of(&table)?;
         let (layer, weights) = (table.int16s("layer")?, table.lists("weights")?);
         let last_layer = last(layer.values().iter().copied());
         let mut sums: BTreeMap<(usize, usize, usize), (Vec<f64>, u32)> = BTreeMap::new();
         for row in (0..table.rows()).filter(|row| Some(layer.value(*row)) == last_layer) {
-            let shown = roster.shown(keys.scenario.value(row), keys.input.value(row));
-            let Some((scenario, input)) = shown else { continue };
-            let task = roster.scenarios[scenario].tasks.get_index_of(keys.task.value(row));
-            let (Some(task), FIRST_WORDING) = (task, keys.wording[row]) else { continue };
+            let name = Name {
+                scenario: keys.scenario.value(row),
+                input: keys.input.value(row),
+                task: keys.task.value(row),
+                wording: keys.wording[row],
+            };
+            let Some(place) = place(roster, name) else { continue };
             let weights = weights.value(row);
             let weights = weights.as_primitive_opt::<Float32Type>();
             let weights =
                 weights.ok_or_else(|| table.problem("has weights of another type than float32"))?;
-            let (sum, heads) = sums.entry((scenario, input, task)).or_default();
+            let (sum, heads) = sums.entry(place).or_default();
             sum.resize(weights.len(), 0.0);
             sum.iter_mut().zip(weights.values()).for_each(|(s, w)| *s += f64::from(*w));
             *heads += 1;
@@ -181,34 +230,30 @@ impl Details {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = [
-            "scenario",
-            "input",
-            "task",
-            "wording",
-            "rank",
-            "token_id",
-            "token",
-            "probability",
-            "logprob",
-        ];
-        let Some(table) = sources.optional(&NEXT_TOKENS, part, &columns)? else { return Ok(()) };
-        let keys = Keys::of(&table)?;
-        let (rank, id) = (table.int16s("rank")?, table.int32s("token_id")?);
-        let (probability, logprob) = (table.float64s("probability")?, table.float64s("logprob")?);
-        let token = table.texts("token")?;
-        for row in 0..table.rows() {
-            let Some(prompt) = self.prompt(roster, &keys, row) else { continue };
+        let table = sources.optional::<NextRow<'_>>(&NEXT_TOKENS, part)?;
+        let Some(table) = table else { return Ok(()) };
+        for row in NextRow::rows(&table)? {
+            let Some(prompt) = self.prompt(roster, row.name()) else { continue };
             prompt.next.push(NextToken {
-                rank: rank.value(row),
-                token: token.value(row).to_owned(),
-                token_id: id.value(row),
-                probability: probability.value(row),
-                logprob: logprob.value(row),
+                rank: row.rank,
+                token: row.token.to_owned(),
+                token_id: row.token_id,
+                probability: row.probability,
+                logprob: row.logprob,
             });
         }
         Ok(())
     }
+}
+
+/// Places of a shown prompt's scenario, input and task.
+fn place(roster: &Roster, of: Name<'_>) -> Option<(usize, usize, usize)> {
+    if of.wording != FIRST_WORDING {
+        return None;
+    }
+    let (scenario, input) = roster.shown(of.scenario, of.input)?;
+    let task = roster.scenarios[scenario].tasks.get_index_of(of.task)?;
+    Some((scenario, input, task))
 }
 
 /// Puts ranks and weights of the focus set on the prompt's tokens; without tokens, the focus set

@@ -4,11 +4,31 @@ use std::collections::BTreeMap;
 
 use super::gather::missing;
 use super::roster::Roster;
-use super::sources::{Sources, measure};
+use super::sources::Sources;
 use crate::render::evidence::{Explained, ExplainedLayer};
 use crate::stage::StageError;
-use crate::table::reader::Part;
 use crate::table::schema::SEED_EXPLAIN;
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// What a token adds to the notebook's number of a pair of tasks.
+    struct Added<'a> of [SEED_EXPLAIN] {
+        scenario: &'a str,
+        input: &'a str,
+        layer: i16,
+        task_a: &'a str,
+        task_b: &'a str,
+        position: i32,
+        token_id_a: i32,
+        token_id_b: i32,
+        segment_a: &'a str,
+        segment_b: &'a str,
+        shared_prefix: i16,
+        weight: Option<f64>,
+        contribution: Option<f64>,
+        status: &'a str,
+    }
+}
 
 /// The letter of the input in columns `segment_*`.
 const INPUT: &str = "i";
@@ -24,46 +44,22 @@ pub(super) fn read(
     let (Some(a), Some(b)) = (entry.tasks.get_index(0), entry.tasks.get_index(1)) else {
         return Ok(None);
     };
-    let columns = [
-        "scenario",
-        "input",
-        "layer",
-        "task_a",
-        "task_b",
-        "position",
-        "token_id_a",
-        "token_id_b",
-        "segment_a",
-        "segment_b",
-        "shared_prefix",
-        "weight",
-        "contribution",
-        "status",
-    ];
-    let Some(part) = sources.optional(&SEED_EXPLAIN, *part, &columns)? else { return Ok(None) };
-    let (scenarios, inputs) = (part.texts("scenario")?, part.texts("input")?);
-    let (first, second) = (part.texts("task_a")?, part.texts("task_b")?);
-    let (layer, status) = (part.int16s("layer")?, part.texts("status")?);
+    let Some(part) = sources.optional::<Added<'_>>(&SEED_EXPLAIN, *part)? else { return Ok(None) };
     let mut layers: BTreeMap<i16, ExplainedLayer> = BTreeMap::new();
-    let is_own = |row: &usize| {
-        scenarios.value(*row) == name
-            && inputs.value(*row) == input
-            && first.value(*row) == a
-            && second.value(*row) == b
+    let is_own = |row: &&Added<'_>| {
+        row.scenario == name && row.input == input && row.task_a == a && row.task_b == b
     };
-    for row in (0..part.rows()).filter(is_own) {
-        let of = layers.entry(layer.value(row)).or_insert_with(|| ExplainedLayer {
-            layer: layer.value(row),
-            ..ExplainedLayer::default()
-        });
-        let (weight, contribution) = (part.float64s("weight")?, part.float64s("contribution")?);
-        if let Some(contribution) = measure(contribution, row) {
-            let sum = &mut of.parts[kind(&part, row)?];
+    for row in Added::rows(&part)?.iter().filter(is_own) {
+        let of = layers
+            .entry(row.layer)
+            .or_insert_with(|| ExplainedLayer { layer: row.layer, ..ExplainedLayer::default() });
+        if let Some(contribution) = row.contribution {
+            let sum = &mut of.parts[kind(row)];
             sum.tokens += 1;
-            sum.weight += measure(weight, row).unwrap_or_default();
+            sum.weight += row.weight.unwrap_or_default();
             sum.contribution += contribution;
         } else {
-            of.missing = missing(status.value(row));
+            of.missing = missing(row.status);
         }
     }
     let explained = Explained {
@@ -75,18 +71,16 @@ pub(super) fn read(
 }
 
 /// Place of a token among [`PARTS`](crate::render::evidence::PARTS).
-fn kind(part: &Part, row: usize) -> Result<usize, StageError> {
-    let is_equal = part.int32s("token_id_a")?.value(row) == part.int32s("token_id_b")?.value(row);
-    let of_input = |name| Ok::<_, StageError>(part.texts(name)?.value(row) == INPUT);
-    Ok(if part.int32s("position")?.value(row) == 0 {
+fn kind(row: &Added<'_>) -> usize {
+    if row.position == 0 {
         0
-    } else if part.int16s("shared_prefix")?.value(row) == 1 {
+    } else if row.shared_prefix == 1 {
         1
-    } else if !is_equal {
+    } else if row.token_id_a != row.token_id_b {
         4
-    } else if of_input("segment_a")? && of_input("segment_b")? {
+    } else if row.segment_a == INPUT && row.segment_b == INPUT {
         2
     } else {
         3
-    })
+    }
 }

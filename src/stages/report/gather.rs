@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::sources::meaning;
 use crate::render::evidence::Mean;
 use crate::table::status;
+use crate::table::status::meaning;
 
 /// Values on their way to a mean, in the order in which they come.
 #[derive(Debug, Clone, Default)]

@@ -5,11 +5,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::gather::Gathered;
 use super::roster::Roster;
-use super::sources::{Sources, measure};
+use super::sources::Sources;
 use crate::render::evidence::{HeadMap, HeadMeasure, Mean};
 use crate::stage::StageError;
 use crate::stage::names::MEAN_HEAD;
 use crate::table::schema::{ATTENTION_DIVERGENCE, ATTENTION_MASS};
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// How a head shares out its attention.
+    struct Mass<'a> of [ATTENTION_MASS] {
+        scenario: &'a str,
+        wording: i16,
+        layer: i16,
+        head: i16,
+        sink_mass: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// How far two tasks differ in a head.
+    struct Divergence<'a> of [ATTENTION_DIVERGENCE] {
+        scenario: &'a str,
+        layer: i16,
+        head: i16,
+        measure: &'a str,
+        value: Option<f64>,
+        status: &'a str,
+    }
+}
 
 /// In column `measure` of table `attention_divergence`: over the input's tokens only.
 const JSD_INPUT: &str = "jsd_input";
@@ -41,19 +66,14 @@ impl HeadMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "wording", "layer", "head", "sink_mass", "status"];
-        let Some(part) = sources.optional(&ATTENTION_MASS, part, &columns)? else { return Ok(()) };
-        let (scenario, wording) = (part.texts("scenario")?, part.int16s("wording")?);
-        let (layer, head) = (part.int16s("layer")?, part.int16s("head")?);
-        let (value, status) = (part.float64s("sink_mass")?, part.texts("status")?);
-        for row in 0..part.rows() {
-            // Below 0 stand the controls.
-            if head.value(row) == MEAN_HEAD || wording.value(row) < 0 {
-                continue;
-            }
-            let Some(place) = roster.scenarios.get_index_of(scenario.value(row)) else { continue };
-            let cell = self.sink.entry((place, layer.value(row), head.value(row))).or_default();
-            cell.add(measure(value, row), status.value(row));
+        let table = sources.optional::<Mass<'_>>(&ATTENTION_MASS, part)?;
+        let Some(part) = table else { return Ok(()) };
+        // Below 0 stand the controls.
+        let counts = |row: &&Mass<'_>| row.head != MEAN_HEAD && row.wording >= 0;
+        for row in Mass::rows(&part)?.iter().filter(counts) {
+            let Some(place) = roster.scenarios.get_index_of(row.scenario) else { continue };
+            let cell = self.sink.entry((place, row.layer, row.head)).or_default();
+            cell.add(row.sink_mass, row.status);
         }
         Ok(())
     }
@@ -64,20 +84,13 @@ impl HeadMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "layer", "head", "measure", "value", "status"];
-        let Some(part) = sources.optional(&ATTENTION_DIVERGENCE, part, &columns)? else {
-            return Ok(());
-        };
-        let (scenario, name) = (part.texts("scenario")?, part.texts("measure")?);
-        let (layer, head) = (part.int16s("layer")?, part.int16s("head")?);
-        let (value, status) = (part.float64s("value")?, part.texts("status")?);
-        for row in 0..part.rows() {
-            if head.value(row) == MEAN_HEAD || name.value(row) != JSD_INPUT {
-                continue;
-            }
-            let Some(place) = roster.scenarios.get_index_of(scenario.value(row)) else { continue };
-            let key = (place, layer.value(row), head.value(row));
-            self.divergence.entry(key).or_default().add(measure(value, row), status.value(row));
+        let table = sources.optional::<Divergence<'_>>(&ATTENTION_DIVERGENCE, part)?;
+        let Some(part) = table else { return Ok(()) };
+        let counts = |row: &&Divergence<'_>| row.head != MEAN_HEAD && row.measure == JSD_INPUT;
+        for row in Divergence::rows(&part)?.iter().filter(counts) {
+            let Some(place) = roster.scenarios.get_index_of(row.scenario) else { continue };
+            let cell = self.divergence.entry((place, row.layer, row.head)).or_default();
+            cell.add(row.value, row.status);
         }
         Ok(())
     }

@@ -1,15 +1,36 @@
-//! The logit lens over all inputs: means by layer, and where differences come to stay.
+//! The logit lens over all inputs: means by layer, and in which layer differences begin.
 
 use std::collections::BTreeMap;
 
-use arrow::array::Array as _;
-
 use super::gather::Gathered;
 use super::roster::Roster;
-use super::sources::{Sources, measure};
+use super::sources::Sources;
 use crate::render::evidence::{Lens, LensLayer};
 use crate::stage::StageError;
 use crate::table::schema::{LOGIT_LENS, LOGIT_LENS_DIVERGENCE};
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// How far two tasks' readings differ on a layer.
+    struct PairReading<'a> of [LOGIT_LENS_DIVERGENCE] {
+        scenario: &'a str,
+        layer: i16,
+        jsd_bits: Option<f64>,
+        onset: Option<i16>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// What a prompt's reading loses on a layer.
+    struct Reading<'a> of [LOGIT_LENS] {
+        scenario: &'a str,
+        wording: i16,
+        layer: i16,
+        kl_to_final: Option<f64>,
+        status: &'a str,
+    }
+}
 
 /// One layer of one scenario.
 #[derive(Debug, Default)]
@@ -46,23 +67,17 @@ impl LensMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "layer", "jsd_bits", "onset", "status"];
-        let Some(part) = sources.optional(&LOGIT_LENS_DIVERGENCE, part, &columns)? else {
-            return Ok(());
-        };
+        let table = sources.optional::<PairReading<'_>>(&LOGIT_LENS_DIVERGENCE, part)?;
+        let Some(part) = table else { return Ok(()) };
         self.is_there = true;
-        let (scenario, layer) = (part.texts("scenario")?, part.int16s("layer")?);
-        let (value, onset) = (part.float64s("jsd_bits")?, part.int16s("onset")?);
-        let status = part.texts("status")?;
-        for row in 0..part.rows() {
-            let Some(place) = roster.scenarios.get_index_of(scenario.value(row)) else { continue };
-            let layer = self.layers.entry((place, layer.value(row))).or_default();
-            let value = measure(value, row);
-            layer.divergence.add(value, status.value(row));
-            if onset.is_valid(row) {
+        for row in PairReading::rows(&part)? {
+            let Some(place) = roster.scenarios.get_index_of(row.scenario) else { continue };
+            let layer = self.layers.entry((place, row.layer)).or_default();
+            layer.divergence.add(row.jsd_bits, row.status);
+            if let Some(onset) = row.onset {
                 layer.pairs += 1;
-                layer.onsets += u64::from(onset.value(row) == 1);
-            } else if value.is_some() {
+                layer.onsets += u64::from(onset == 1);
+            } else if row.jsd_bits.is_some() {
                 layer.alike += 1;
             }
         }
@@ -75,17 +90,14 @@ impl LensMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = ["scenario", "wording", "layer", "kl_to_final", "status"];
-        let Some(part) = sources.optional(&LOGIT_LENS, part, &columns)? else { return Ok(()) };
+        let table = sources.optional::<Reading<'_>>(&LOGIT_LENS, part)?;
+        let Some(part) = table else { return Ok(()) };
         self.is_there = true;
-        let (scenario, layer) = (part.texts("scenario")?, part.int16s("layer")?);
-        let (value, status) = (part.float64s("kl_to_final")?, part.texts("status")?);
-        let wording = part.int16s("wording")?;
         // Below 0 stand the controls, which no pair of tasks is made of.
-        for row in (0..part.rows()).filter(|row| wording.value(*row) >= 0) {
-            let Some(place) = roster.scenarios.get_index_of(scenario.value(row)) else { continue };
-            let layer = self.layers.entry((place, layer.value(row))).or_default();
-            layer.kl_to_final.add(measure(value, row), status.value(row));
+        for row in Reading::rows(&part)?.iter().filter(|row| row.wording >= 0) {
+            let Some(place) = roster.scenarios.get_index_of(row.scenario) else { continue };
+            let layer = self.layers.entry((place, row.layer)).or_default();
+            layer.kl_to_final.add(row.kl_to_final, row.status);
         }
         Ok(())
     }

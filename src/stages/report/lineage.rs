@@ -1,101 +1,62 @@
-//! What the run says of itself: `run.json` and the findings of `summary.json`.
-//!
-//! Both are read as plain JSON, so that a key more or less never breaks a report.
+//! What the run says of itself: its record, and what `summary.json` found.
 
 use serde_json::Value;
 
-use crate::render::evidence::Judgement;
 use crate::render::page::Scenario;
-use crate::store::Store;
+use crate::run_dir::RunDir;
+use crate::run_dir::record::Lineage;
 
-/// Most rows of the lineage table.
-const MOST_ROWS: usize = 80;
 /// Longest value shown, in characters.
 const LONGEST: usize = 200;
-/// Most entries of a list or of a nested object that are shown one by one.
-const MOST_ENTRIES: usize = 32;
-/// Deepest nesting that is laid out; below it, only how much there is.
-const DEEPEST: usize = 3;
 /// What a run is called whose pipeline is not known.
 const UNNAMED: &str = "aqlens run";
 
-/// The pipeline's name, and the rows of the lineage table.
-pub(super) fn read(store: &Store) -> (String, Vec<(String, String)>) {
-    let Some(run) = json(store, "run.json") else { return (UNNAMED.to_owned(), Vec::new()) };
-    // The record is written before the run and again after it: its state and counts are not yet
-    // known while the report is made.
-    let lineage = run.get("lineage").unwrap_or(&run);
-    let name = ["/pipeline", "/pipeline/name", "/name"];
-    let name = name.iter().find_map(|place| lineage.pointer(place)?.as_str()).unwrap_or(UNNAMED);
-    let mut rows = Vec::new();
-    flatten("", lineage, 0, &mut rows);
-    if rows.len() > MOST_ROWS {
-        let more = rows.len() - MOST_ROWS;
-        rows.truncate(MOST_ROWS);
-        rows.push(("…".to_owned(), format!("{more} more entries in run.json")));
-    }
-    (name.to_owned(), rows)
+/// The pipeline's name, and the rows of the lineage table; a record that is missing or damaged
+/// gives neither.
+///
+/// The record is written before the run and again after it: its state and counts are not yet known
+/// while the report is made, so only what the numbers depend on is shown.
+pub(super) fn read(run: &RunDir) -> (String, Vec<(String, String)>) {
+    let Some(record) = run.record() else { return (UNNAMED.to_owned(), Vec::new()) };
+    let rows = rows(&record.lineage);
+    (record.lineage.pipeline, rows)
 }
 
-/// Fills each scenario's findings, and why its verdicts disagree, when stage `summary` wrote some.
-pub(super) fn add_findings(store: &Store, scenarios: &mut [Scenario]) {
-    let summary = json(store, "summary.json").unwrap_or_default();
-    let entries = summary["scenarios"].as_array().into_iter().flatten();
-    for entry in entries {
-        let named = |s: &&mut Scenario| entry["scenario"].as_str() == Some(&s.name);
-        let Some(scenario) = scenarios.iter_mut().find(named) else { continue };
-        let findings = entry["findings"].as_array().into_iter().flatten();
-        scenario.findings = findings.filter_map(|f| f.as_str().map(str::to_owned)).collect();
-        for evidence in entry["evidence"].as_array().into_iter().flatten() {
-            let of = |j: &&mut Judgement| evidence["measure"].as_str() == Some(&j.measure);
-            let Some(judgement) = scenario.judgements.iter_mut().find(of) else { continue };
-            judgement.disagreement = evidence["disagreement"].as_str().map(str::to_owned);
-        }
-    }
-}
-
-fn json(store: &Store, name: &str) -> Option<Value> {
-    serde_json::from_slice(&store.read(name).ok()?).ok()
-}
-
-/// One row a value, named by its path: `model.sha256`.
-fn flatten(path: &str, value: &Value, depth: usize, rows: &mut Vec<(String, String)>) {
-    let text = match value {
-        Value::Object(fields)
-            if depth == 0 || (depth < DEEPEST && fields.len() <= MOST_ENTRIES) =>
-        {
-            for (key, value) in fields {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                flatten(&path, value, depth + 1, rows);
+/// Fills each scenario's findings, and why its verdicts disagree, when stage `summary` wrote some;
+/// a document that is damaged says nothing.
+pub(super) fn add_findings(run: &RunDir, scenarios: &mut [Scenario]) {
+    let Ok(Some(summaries)) = run.summary() else { return };
+    for summary in summaries.scenarios {
+        let Some(scenario) = scenarios.iter_mut().find(|s| s.name == summary.scenario) else {
+            continue;
+        };
+        scenario.findings = summary.findings;
+        for evidence in summary.evidence {
+            let judged = scenario.judgements.iter_mut().find(|j| j.measure == evidence.measure);
+            if let Some(judgement) = judged {
+                judgement.disagreement = evidence.disagreement;
             }
-            return;
         }
-        Value::Object(fields) => count(fields.len()),
-        Value::Array(entries) => list(entries),
-        other => scalar(other).unwrap_or_default(),
-    };
-    rows.push((path.to_owned(), shorten(&text)));
-}
-
-fn list(entries: &[Value]) -> String {
-    let texts: Option<Vec<String>> = entries.iter().map(scalar).collect();
-    match texts {
-        Some(texts) if texts.len() <= MOST_ENTRIES => texts.join(", "),
-        _ => count(entries.len()),
     }
 }
 
-fn count(entries: usize) -> String {
-    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
+/// One row a field, named as in `run.json`.
+fn rows(lineage: &Lineage) -> Vec<(String, String)> {
+    match serde_json::to_value(lineage) {
+        Ok(Value::Object(fields)) => {
+            fields.into_iter().map(|(name, value)| (name, shorten(&text(&value)))).collect()
+        }
+        _ => unreachable!("a lineage serialises to an object"),
+    }
 }
 
-fn scalar(value: &Value) -> Option<String> {
+fn text(value: &Value) -> String {
     match value {
-        Value::Null => Some("none".to_owned()),
-        Value::Bool(value) => Some(if *value { "yes" } else { "no" }.to_owned()),
-        Value::Number(value) => Some(value.to_string()),
-        Value::String(text) => Some(text.clone()),
-        Value::Array(_) | Value::Object(_) => None,
+        Value::Null => "none".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
@@ -108,53 +69,102 @@ fn shorten(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::collections::BTreeSet;
 
-    fn numbered(n: usize) -> Value {
-        (0..n).map(|i| (format!("k{i:03}"), Value::from(i))).collect()
+    use super::*;
+    use crate::model::Provider;
+    use crate::run_dir::layout;
+    use crate::run_dir::record::{Counts, RunRecord, State};
+    use crate::store::Store;
+
+    fn store(folder: &tempfile::TempDir) -> Store {
+        Store::create(folder.path()).unwrap()
+    }
+
+    fn record(model: &str) -> RunRecord {
+        let sha = || "ab".repeat(32);
+        let lineage = Lineage {
+            pipeline: "p".to_owned(),
+            pipeline_sha256: sha(),
+            model: model.to_owned(),
+            model_revision: None,
+            model_sha256: sha(),
+            head_sha256: None,
+            tokenizer_sha256: sha(),
+            prompts_sha256: sha(),
+            aqlens: "0.1.0".to_owned(),
+            onnxruntime: "1.32.0".to_owned(),
+            provider: Provider::Cpu,
+            precision: "float32".to_owned(),
+            tf32: false,
+        };
+        RunRecord {
+            format: 1,
+            state: State::Running,
+            lineage,
+            retain: BTreeSet::new(),
+            shares: None,
+            marks: None,
+            counts: Counts::default(),
+            self_proof: None,
+        }
     }
 
     #[test]
-    fn any_json_becomes_rows_of_bounded_length() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(dir.path()).unwrap();
-        let run = serde_json::json!({
-            "pipeline": { "name": "p", "layers": [0, 2], "scenarios": [{ "x": 1 }, {}] },
-            "model": { "sha256": "ab", "deep": { "deeper": { "deepest": 1 } } },
-            "long": "x".repeat(500), "tf32": false, "none": null,
-            "many": numbered(200), "x": numbered(30), "y": numbered(30), "z": numbered(30),
-        });
-        store.write("run.json", run.to_string().as_bytes()).unwrap();
-        let (name, rows) = read(&store);
+    fn every_field_becomes_a_row_of_bounded_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        record(&"x".repeat(500)).write(&store).unwrap();
+        let (name, rows) = read(&RunDir::of(&store));
         let value = |key: &str| &rows.iter().find(|(k, _)| k == key).expect(key).1;
         assert_eq!(name, "p");
-        assert_eq!(value("pipeline.layers"), "0, 2");
-        assert_eq!(value("pipeline.scenarios"), "2 entries");
-        assert_eq!(value("model.deep.deeper"), "1 entry");
-        assert_eq!(value("long").chars().count(), LONGEST + 1);
-        assert_eq!(value("many"), "200 entries");
-        assert_eq!(rows.len(), MOST_ROWS + 1);
+        assert_eq!(value("pipeline"), "p");
+        assert_eq!(value("model").chars().count(), LONGEST + 1);
+        assert_eq!((value("tf32").as_str(), value("model_revision").as_str()), ("no", "none"));
+        assert_eq!(value("provider"), "cpu");
     }
 
     #[test]
     fn only_what_holds_before_the_run_is_shown() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(dir.path()).unwrap();
-        let run = serde_json::json!({
-            "state": "running", "counts": { "prompts": 0 },
-            "lineage": { "pipeline": "p", "aqlens": "0.1.0" },
-        });
-        store.write("run.json", run.to_string().as_bytes()).unwrap();
-        let row = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        let rows = vec![row("aqlens", "0.1.0"), row("pipeline", "p")];
-        assert_eq!(read(&store), ("p".to_owned(), rows));
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        record("demo").write(&store).unwrap();
+        let (_, rows) = read(&RunDir::of(&store));
+        let names: Vec<&str> = rows.iter().map(|(name, _)| &**name).collect();
+        let expected = [
+            "aqlens",
+            "model",
+            "model_revision",
+            "model_sha256",
+            "onnxruntime",
+            "pipeline",
+            "pipeline_sha256",
+            "precision",
+            "prompts_sha256",
+            "provider",
+            "tf32",
+            "tokenizer_sha256",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]
     fn a_run_without_lineage_still_has_a_name() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(dir.path()).unwrap();
-        store.write("run.json", b"{ half").unwrap();
-        assert_eq!(read(&store), (UNNAMED.to_owned(), Vec::new()));
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let nothing = (UNNAMED.to_owned(), Vec::new());
+        assert_eq!(read(&RunDir::of(&store)), nothing);
+        store.write(layout::RECORD, b"{ half").unwrap();
+        assert_eq!(read(&RunDir::of(&store)), nothing);
+    }
+
+    #[test]
+    fn a_damaged_summary_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder);
+        let mut scenarios = [Scenario { name: "s".to_owned(), ..Scenario::default() }];
+        store.write(layout::SUMMARY, b"{ half").unwrap();
+        add_findings(&RunDir::of(&store), &mut scenarios);
+        assert_eq!(scenarios[0].findings, Vec::<String>::new());
     }
 }

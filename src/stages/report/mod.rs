@@ -5,14 +5,15 @@
 //! `run.json` for the lineage. Every number on the page is a row of a table or a mean of rows: the
 //! mean over inputs of a pair's similarity (the notebook's heat maps, its section 4), the
 //! divergence curve (section 5), focus sets over the prompt's tokens (section 6), next tokens
-//! (section 7). Beside the notebook's stand the sound measures, each where its table is: effects
-//! against baselines, shares of variance, the logit lens, outputs, surprisal of the input, heads,
-//! and what the notebook's own number is made of.
+//! (section 7). Beside the notebook's measures stand the sound ones, each when its table is there:
+//! effects against baselines, shares of variance, the logit lens, outputs, surprisal of the input,
+//! heads, and what the notebook's own number is made of. The page begins with one sentence a
+//! scenario that says the answer.
 //!
 //! Tables are read part after part and reduced at once. What grows with the run (inputs) is counted
 //! and averaged; the first few inputs of a scenario are shown in full. Memory is that of the
 //! largest part, and of one matrix of tasks for each scenario and layer. Equal tables give equal
-//! bytes: sums go in the order of the plan and the page bears no time.
+//! bytes: sums go in the order of the plan and the page holds no time.
 
 mod details;
 mod explain;
@@ -42,8 +43,8 @@ use crate::monitor::{Event, Monitor};
 use crate::render;
 use crate::render::evidence::Evidence;
 use crate::render::page;
-use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
+use crate::run_dir::{RunDir, layout};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
 use crate::table::schema::{
@@ -57,7 +58,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -91,7 +92,7 @@ const MOST_INPUTS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many inputs of each scenario get a section of their own; all of them are in the means.
+    /// How many inputs of each scenario get a section of their own; all inputs are in the means.
     pub inputs: usize,
 }
 
@@ -102,7 +103,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Valid when the page stays one that a browser opens at once.
+    /// Valid when the page stays small enough for a browser to open at once.
     pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Report> {
         let inputs = self.inputs;
         if inputs <= MOST_INPUTS {
@@ -111,7 +112,7 @@ impl Config {
         problems.push(
             &at.key("inputs"),
             format!("inputs {inputs} is not between 0 and {MOST_INPUTS}"),
-            "it is how many inputs of each scenario the page shows one by one; all of them are in \
+            "it is how many inputs of each scenario the page shows one by one; all inputs are in \
              its means and in the tables",
         );
         None
@@ -147,7 +148,7 @@ impl Stage for Report {
 
 impl Report {
     /// What the report says, from the tables of a run of that many shards; `decode` is the
-    /// tokenizer's text of one token; `monitor` hears of every shard.
+    /// tokenizer's text of one token; `monitor` is notified of every shard.
     ///
     /// # Errors
     /// When a table cannot be read or is not what this version writes.
@@ -204,8 +205,9 @@ impl Report {
         sources::add_verdicts(&sources, &mut scenarios)?;
         reduced::add_effects(&sources, &mut scenarios)?;
         reduced::add_partitions(&sources, &mut scenarios)?;
-        lineage::add_findings(store, &mut scenarios);
-        let (name, lineage) = lineage::read(store);
+        let run = RunDir::of(store);
+        lineage::add_findings(&run, &mut scenarios);
+        let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
         Ok(page::Page { name, scenarios, lineage, tables })
     }

@@ -2,26 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::Array as _;
-
 use super::gather::Gathered;
 use super::roster::{Entry, Roster};
-use super::sources::{Sources, measure};
-use crate::render::evidence::{OUTPUT_MEASURES, OutputPair, OutputToken};
+use super::sources::Sources;
+use crate::render::evidence::{OutputMeasure, OutputPair, OutputToken};
 use crate::stage::StageError;
-use crate::table::reader::Part;
 use crate::table::schema::{OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN};
+use crate::table::{ReadRow as _, view};
 
 /// How many tokens of a pair are shown.
 const MOST_TOKENS: i16 = 5;
 
-/// The column that holds 0 or 1, not a measure.
-const SAME_TOP: &str = "same_top";
+view! {
+    /// How far the outputs of two tasks differ on an input.
+    struct Divergence<'a> of [OUTPUT_DIVERGENCE] {
+        scenario: &'a str,
+        task_a: &'a str,
+        task_b: &'a str,
+        jsd_bits: Option<f64>,
+        kl_ab: Option<f64>,
+        kl_ba: Option<f64>,
+        total_variation: Option<f64>,
+        same_top: Option<i16>,
+        overlap_5: Option<f64>,
+        overlap_10: Option<f64>,
+        rbo_ext: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// A token that makes two outputs differ.
+    struct Token<'a> of [OUTPUT_DIVERGENCE_TOKEN] {
+        scenario: &'a str,
+        input: &'a str,
+        task_a: &'a str,
+        task_b: &'a str,
+        rank: i16,
+        token: &'a str,
+        probability_a: f64,
+        probability_b: f64,
+        contribution_bits: f64,
+    }
+}
 
 /// All scenarios.
 #[derive(Debug, Default)]
 pub(super) struct OutputMeans {
-    /// By scenario and pair of tasks, one for each measure.
+    /// By scenario and pair of tasks, one for each of [`OutputMeasure::ALL`].
     pairs: BTreeMap<(usize, usize, usize), Vec<Gathered>>,
     /// By scenario and shown input.
     tokens: BTreeMap<(usize, usize), Vec<OutputToken>>,
@@ -47,23 +75,16 @@ impl OutputMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let mut columns = vec!["scenario", "task_a", "task_b", "status"];
-        columns.extend(OUTPUT_MEASURES.map(|(name, _)| name));
-        let Some(part) = sources.optional(&OUTPUT_DIVERGENCE, part, &columns)? else {
-            return Ok(());
-        };
+        let table = sources.optional::<Divergence<'_>>(&OUTPUT_DIVERGENCE, part)?;
+        let Some(part) = table else { return Ok(()) };
         self.is_there = true;
-        let (scenario, status) = (part.texts("scenario")?, part.texts("status")?);
-        let (a, b) = (part.texts("task_a")?, part.texts("task_b")?);
-        for row in 0..part.rows() {
-            let Some((place, _, entry)) = roster.scenarios.get_full(scenario.value(row)) else {
-                continue;
-            };
-            let Some(tasks) = pair(entry, a.value(row), b.value(row)) else { continue };
-            let empty = || vec![Gathered::default(); OUTPUT_MEASURES.len()];
+        for row in Divergence::rows(&part)? {
+            let Some((place, _, entry)) = roster.scenarios.get_full(row.scenario) else { continue };
+            let Some(tasks) = pair(entry, row.task_a, row.task_b) else { continue };
+            let empty = || vec![Gathered::default(); OutputMeasure::ALL.len()];
             let sums = self.pairs.entry((place, tasks.0, tasks.1)).or_insert_with(empty);
-            for (sum, (name, _)) in sums.iter_mut().zip(OUTPUT_MEASURES) {
-                sum.add(value(&part, name, row)?, status.value(row));
+            for (sum, measure) in sums.iter_mut().zip(OutputMeasure::ALL) {
+                sum.add(row.value(measure), row.status);
             }
         }
         Ok(())
@@ -75,34 +96,18 @@ impl OutputMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = [
-            "scenario",
-            "input",
-            "task_a",
-            "task_b",
-            "rank",
-            "token",
-            "probability_a",
-            "probability_b",
-            "contribution_bits",
-        ];
-        let table = sources.optional(&OUTPUT_DIVERGENCE_TOKEN, part, &columns)?;
+        let table = sources.optional::<Token<'_>>(&OUTPUT_DIVERGENCE_TOKEN, part)?;
         let Some(part) = table else { return Ok(()) };
-        let (scenario, input) = (part.texts("scenario")?, part.texts("input")?);
-        let (a, b) = (part.texts("task_a")?, part.texts("task_b")?);
-        let (rank, token) = (part.int16s("rank")?, part.texts("token")?);
-        let (of_a, of_b) = (part.float64s("probability_a")?, part.float64s("probability_b")?);
-        let bits = part.float64s("contribution_bits")?;
-        for row in (0..part.rows()).filter(|row| rank.value(*row) <= MOST_TOKENS) {
-            let Some(place) = roster.shown(scenario.value(row), input.value(row)) else { continue };
+        for row in Token::rows(&part)?.iter().filter(|row| row.rank <= MOST_TOKENS) {
+            let Some(place) = roster.shown(row.scenario, row.input) else { continue };
             let entry = &roster.scenarios[place.0];
-            let Some(tasks) = pair(entry, a.value(row), b.value(row)) else { continue };
+            let Some(tasks) = pair(entry, row.task_a, row.task_b) else { continue };
             self.tokens.entry(place).or_default().push(OutputToken {
                 tasks,
-                rank: rank.value(row),
-                token: token.value(row).to_owned(),
-                probabilities: (of_a.value(row), of_b.value(row)),
-                bits: bits.value(row),
+                rank: row.rank,
+                token: row.token.to_owned(),
+                probabilities: (row.probability_a, row.probability_b),
+                bits: row.contribution_bits,
             });
         }
         Ok(())
@@ -130,10 +135,17 @@ fn pair(entry: &Entry, a: &str, b: &str) -> Option<(usize, usize)> {
     Some((entry.tasks.get_index_of(a)?, entry.tasks.get_index_of(b)?))
 }
 
-fn value(part: &Part, name: &str, row: usize) -> Result<Option<f64>, StageError> {
-    if name == SAME_TOP {
-        let column = part.int16s(name)?;
-        return Ok(column.is_valid(row).then(|| f64::from(column.value(row))));
+impl Divergence<'_> {
+    fn value(&self, measure: OutputMeasure) -> Option<f64> {
+        match measure {
+            OutputMeasure::Jsd => self.jsd_bits,
+            OutputMeasure::TotalVariation => self.total_variation,
+            OutputMeasure::KlForward => self.kl_ab,
+            OutputMeasure::KlBackward => self.kl_ba,
+            OutputMeasure::SameTop => self.same_top.map(f64::from),
+            OutputMeasure::Overlap5 => self.overlap_5,
+            OutputMeasure::Overlap10 => self.overlap_10,
+            OutputMeasure::RankOverlap => self.rbo_ext,
+        }
     }
-    Ok(measure(part.float64s(name)?, row))
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::roster::Roster;
-use super::sources::{Sources, last, meaning, measure};
+use super::sources::{Sources, last};
 use super::starts::{InputStarts, Split};
 use crate::render::page::{Alignment, Matrix, Overlap, PairValue, pair_index};
 use crate::stage::StageError;
 use crate::stage::names::{FLAT, JACCARD, MEAN_HEAD};
 use crate::table::schema::{ATTENTION_OVERLAP, SIMILARITY};
+use crate::table::status::meaning;
+use crate::table::{ReadRow as _, view};
 
 /// The values of one pair of tasks.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +35,37 @@ pub(super) struct PairMeans {
     k: i32,
 }
 
-/// One row of a table of pairs.
+view! {
+    /// How similar two tasks' prompts of an input are on a layer.
+    struct Similarity<'a> of [SIMILARITY] {
+        scenario: &'a str,
+        input: &'a str,
+        layer: i16,
+        task_a: &'a str,
+        task_b: &'a str,
+        measure: &'a str,
+        value: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// How far two tasks' focus sets agree.
+    struct FocusOverlap<'a> of [ATTENTION_OVERLAP] {
+        scenario: &'a str,
+        input: &'a str,
+        layer: i16,
+        head: i16,
+        task_a: &'a str,
+        task_b: &'a str,
+        measure: &'a str,
+        value: Option<f64>,
+        k: i32,
+        status: &'a str,
+    }
+}
+
+/// One value between two tasks, of either table.
 struct PairRow<'a> {
     scenario: &'a str,
     input: &'a str,
@@ -43,27 +75,30 @@ struct PairRow<'a> {
     status: &'a str,
 }
 
+impl<'a> From<Similarity<'a>> for PairRow<'a> {
+    fn from(row: Similarity<'a>) -> Self {
+        let Similarity { scenario, input, layer, task_a, task_b, value, status, .. } = row;
+        Self { scenario, input, layer, tasks: (task_a, task_b), value, status }
+    }
+}
+
+impl<'a> From<FocusOverlap<'a>> for PairRow<'a> {
+    fn from(row: FocusOverlap<'a>) -> Self {
+        let FocusOverlap { scenario, input, layer, task_a, task_b, value, status, .. } = row;
+        Self { scenario, input, layer, tasks: (task_a, task_b), value, status }
+    }
+}
+
 /// Reduces table `similarity`, part after part, rows in order.
 pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, StageError> {
-    let columns = ["scenario", "input", "layer", "task_a", "task_b", "measure", "value", "status"];
     let mut means = PairMeans::default();
     for part in 0..sources.shards {
-        let table = sources.needed(&SIMILARITY, part, &columns)?;
-        let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
-        let (layer, name) = (table.int16s("layer")?, table.texts("measure")?);
-        let (a, b) = (table.texts("task_a")?, table.texts("task_b")?);
-        let (value, status) = (table.float64s("value")?, table.texts("status")?);
-        let shown_layer = last(layer.values().iter().copied());
+        let table = sources.needed::<Similarity<'_>>(&SIMILARITY, part)?;
+        let rows = Similarity::rows(&table)?;
+        let shown_layer = last(rows.iter().map(|row| row.layer));
         let starts = InputStarts::read(sources, part)?;
-        for row in (0..table.rows()).filter(|row| name.value(*row) == FLAT) {
-            let pair = PairRow {
-                scenario: scenario.value(row),
-                input: input.value(row),
-                layer: layer.value(row),
-                tasks: (a.value(row), b.value(row)),
-                value: measure(value, row),
-                status: status.value(row),
-            };
+        for row in rows.into_iter().filter(|row| row.measure == FLAT) {
+            let pair = PairRow::from(row);
             means.add(roster, &pair, shown_layer);
             if Some(pair.layer) == shown_layer {
                 means.split(roster, &pair, &starts);
@@ -75,31 +110,16 @@ pub(super) fn similarity(sources: &Sources<'_>, roster: &Roster) -> Result<PairM
 
 /// Reduces table `attention_overlap`, when it is there: the last layer, heads averaged.
 pub(super) fn overlap(sources: &Sources<'_>, roster: &Roster) -> Result<PairMeans, StageError> {
-    let columns = [
-        "scenario", "input", "layer", "head", "task_a", "task_b", "measure", "value", "k", "status",
-    ];
     let mut means = PairMeans::default();
     for part in 0..sources.shards {
-        let Some(table) = sources.optional(&ATTENTION_OVERLAP, part, &columns)? else { continue };
-        let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
-        let (layer, head) = (table.int16s("layer")?, table.int16s("head")?);
-        let (a, b) = (table.texts("task_a")?, table.texts("task_b")?);
-        let (name, k) = (table.texts("measure")?, table.int32s("k")?);
-        let (value, status) = (table.float64s("value")?, table.texts("status")?);
-        let is_mean = |row: &usize| head.value(*row) == MEAN_HEAD && name.value(*row) == JACCARD;
-        let rows: Vec<usize> = (0..table.rows()).filter(is_mean).collect();
-        let last_layer = last(rows.iter().map(|row| layer.value(*row)));
-        for row in rows.into_iter().filter(|row| Some(layer.value(*row)) == last_layer) {
-            let pair = PairRow {
-                scenario: scenario.value(row),
-                input: input.value(row),
-                layer: layer.value(row),
-                tasks: (a.value(row), b.value(row)),
-                value: measure(value, row),
-                status: status.value(row),
-            };
-            means.k = means.k.max(k.value(row));
-            means.add(roster, &pair, last_layer);
+        let table = sources.optional::<FocusOverlap<'_>>(&ATTENTION_OVERLAP, part)?;
+        let Some(table) = table else { continue };
+        let mut rows = FocusOverlap::rows(&table)?;
+        rows.retain(|row| row.head == MEAN_HEAD && row.measure == JACCARD);
+        let last_layer = last(rows.iter().map(|row| row.layer));
+        for row in rows.into_iter().filter(|row| Some(row.layer) == last_layer) {
+            means.k = means.k.max(row.k);
+            means.add(roster, &PairRow::from(row), last_layer);
         }
     }
     Ok(means)
@@ -126,7 +146,7 @@ impl PairMeans {
         }
     }
 
-    /// Puts a value on the heap of pairs whose input stands at the same positions, or the other.
+    /// Counts a value among the pairs whose input stands at the same positions, or among the others.
     fn split(&mut self, roster: &Roster, row: &PairRow<'_>, starts: &InputStarts) {
         let agree = starts.agree(row.scenario, row.input, row.tasks);
         let scenario = roster.scenarios.get_index_of(row.scenario);

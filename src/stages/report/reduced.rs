@@ -5,51 +5,81 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::gather::missing;
-use super::sources::{Sources, measure};
+use super::sources::Sources;
 use crate::render::evidence::{Effect, EffectPoint, Partition, PartitionRow};
 use crate::render::page::Scenario;
 use crate::stage::StageError;
 use crate::stage::names::FLAT;
-use crate::table::reader::Part;
 use crate::table::schema::{EFFECT, VARIANCE_PARTITION, VERDICT};
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// A difference between tasks against a baseline, on a layer.
+    struct EffectRow<'a> of [EFFECT] {
+        scenario: &'a str,
+        layer: i16,
+        measure: &'a str,
+        contrast: &'a str,
+        n_inputs: i64,
+        between: Option<f64>,
+        baseline: Option<f64>,
+        delta: Option<f64>,
+        ci_low: Option<f64>,
+        ci_high: Option<f64>,
+        ci_method: &'a str,
+        d_z: Option<f64>,
+        p_max_t: Option<f64>,
+        q: Option<f64>,
+        p_wording_max_t: Option<f64>,
+        status: &'a str,
+    }
+}
+
+view! {
+    /// A measure that a verdict rests on.
+    struct Judged<'a> of [VERDICT] {
+        measure: &'a str,
+    }
+}
+
+view! {
+    /// Shares of the variance on a layer.
+    struct Shares<'a> of [VARIANCE_PARTITION] {
+        scenario: &'a str,
+        layer: i16,
+        site: &'a str,
+        space: &'a str,
+        n_inputs: i64,
+        n_wordings: i64,
+        ss_total: Option<f64>,
+        ss_rest: Option<f64>,
+        r2_input: Option<f64>,
+        r2_task: Option<f64>,
+        r2_wording: Option<f64>,
+        r2_interaction: Option<f64>,
+        partial_eta2: Option<f64>,
+        p_max_t: Option<f64>,
+        status: &'a str,
+    }
+}
 
 /// Fills each scenario's effects, when stage `effect` found some.
 pub(super) fn add_effects(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
-    let columns = [
-        "scenario",
-        "layer",
-        "measure",
-        "contrast",
-        "n_inputs",
-        "between",
-        "baseline",
-        "delta",
-        "ci_low",
-        "ci_high",
-        "ci_method",
-        "d_z",
-        "p_max_t",
-        "q",
-        "p_wording_max_t",
-        "status",
-    ];
-    let Some(part) = sources.optional(&EFFECT, 0, &columns)? else { return Ok(()) };
+    let Some(part) = sources.optional::<EffectRow<'_>>(&EFFECT, 0)? else { return Ok(()) };
     let judged = judged_measures(sources)?;
-    let (scenario, name) = (part.texts("scenario")?, part.texts("measure")?);
-    let contrast = part.texts("contrast")?;
     let mut all: IndexMap<(&str, &str, &str), Effect> = IndexMap::new();
-    for row in 0..part.rows() {
-        let key = (scenario.value(row), name.value(row), contrast.value(row));
+    for row in EffectRow::rows(&part)? {
+        let key = (row.scenario, row.measure, row.contrast);
         let effect = all.entry(key).or_insert_with(|| Effect {
-            measure: key.1.to_owned(),
-            contrast: key.2.to_owned(),
-            is_judged: judged.contains(key.1),
+            measure: row.measure.to_owned(),
+            contrast: row.contrast.to_owned(),
+            is_judged: judged.contains(row.measure),
             points: Vec::new(),
         });
-        effect.points.push(effect_point(&part, row)?);
+        effect.points.push(effect_point(&row));
     }
     for of in scenarios.iter_mut() {
         of.evidence.effects = Some(Vec::new());
@@ -63,32 +93,32 @@ pub(super) fn add_effects(
     Ok(())
 }
 
-fn effect_point(part: &Part, row: usize) -> Result<EffectPoint, StageError> {
-    let value = |name: &str| Ok::<_, StageError>(measure(part.float64s(name)?, row));
-    Ok(EffectPoint {
-        layer: part.int16s("layer")?.value(row),
-        n_inputs: part.int64s("n_inputs")?.value(row),
-        between: value("between")?,
-        baseline: value("baseline")?,
-        delta: value("delta")?,
-        ci_low: value("ci_low")?,
-        ci_high: value("ci_high")?,
-        ci_method: part.texts("ci_method")?.value(row).to_owned(),
-        d_z: value("d_z")?,
-        p_max_t: value("p_max_t")?,
-        q: value("q")?,
-        p_wording_max_t: value("p_wording_max_t")?,
-        missing: missing(part.texts("status")?.value(row)),
-    })
+fn effect_point(row: &EffectRow<'_>) -> EffectPoint {
+    EffectPoint {
+        layer: row.layer,
+        n_inputs: row.n_inputs,
+        between: row.between,
+        baseline: row.baseline,
+        delta: row.delta,
+        ci_low: row.ci_low,
+        ci_high: row.ci_high,
+        ci_method: row.ci_method.to_owned(),
+        d_z: row.d_z,
+        p_max_t: row.p_max_t,
+        q: row.q,
+        p_wording_max_t: row.p_wording_max_t,
+        missing: missing(row.status),
+    }
 }
 
 /// The measures that verdicts rest on, the notebook's left out.
 fn judged_measures(sources: &Sources<'_>) -> Result<BTreeSet<String>, StageError> {
-    let Some(part) = sources.optional(&VERDICT, 0, &["measure"])? else {
+    let Some(part) = sources.optional::<Judged<'_>>(&VERDICT, 0)? else {
         return Ok(BTreeSet::new());
     };
-    let names = part.texts("measure")?.iter().flatten().filter(|name| *name != FLAT);
-    Ok(names.map(str::to_owned).collect())
+    let rows = Judged::rows(&part)?.into_iter();
+    let names = rows.map(|row| row.measure.to_owned()).filter(|name| name != FLAT);
+    Ok(names.collect())
 }
 
 /// Fills each scenario's shares of variance, when stage `variance` found some; standardised vectors
@@ -97,30 +127,12 @@ pub(super) fn add_partitions(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
-    let columns = [
-        "scenario",
-        "layer",
-        "site",
-        "space",
-        "n_inputs",
-        "n_wordings",
-        "ss_total",
-        "ss_rest",
-        "r2_input",
-        "r2_task",
-        "r2_wording",
-        "r2_interaction",
-        "partial_eta2",
-        "p_max_t",
-        "status",
-    ];
-    let Some(part) = sources.optional(&VARIANCE_PARTITION, 0, &columns)? else { return Ok(()) };
-    let (scenario, site) = (part.texts("scenario")?, part.texts("site")?);
-    let space = part.texts("space")?;
+    let table = sources.optional::<Shares<'_>>(&VARIANCE_PARTITION, 0)?;
+    let Some(part) = table else { return Ok(()) };
     let mut all: IndexMap<(&str, &str, &str), Vec<PartitionRow>> = IndexMap::new();
-    for row in 0..part.rows() {
-        let key = (scenario.value(row), site.value(row), space.value(row));
-        all.entry(key).or_default().push(partition_row(&part, row)?);
+    for row in Shares::rows(&part)? {
+        let key = (row.scenario, row.site, row.space);
+        all.entry(key).or_default().push(partition_row(&row));
     }
     for of in scenarios.iter_mut() {
         of.evidence.partitions = Some(Vec::new());
@@ -138,20 +150,19 @@ pub(super) fn add_partitions(
     Ok(())
 }
 
-fn partition_row(part: &Part, row: usize) -> Result<PartitionRow, StageError> {
-    let value = |name: &str| Ok::<_, StageError>(measure(part.float64s(name)?, row));
-    let rest = value("ss_rest")?.zip(value("ss_total")?);
-    Ok(PartitionRow {
-        layer: part.int16s("layer")?.value(row),
-        n_inputs: part.int64s("n_inputs")?.value(row),
-        n_wordings: part.int64s("n_wordings")?.value(row),
-        input: value("r2_input")?,
-        task: value("r2_task")?,
-        wording: value("r2_wording")?,
-        interaction: value("r2_interaction")?,
+fn partition_row(row: &Shares<'_>) -> PartitionRow {
+    let rest = row.ss_rest.zip(row.ss_total);
+    PartitionRow {
+        layer: row.layer,
+        n_inputs: row.n_inputs,
+        n_wordings: row.n_wordings,
+        input: row.r2_input,
+        task: row.r2_task,
+        wording: row.r2_wording,
+        interaction: row.r2_interaction,
         rest: rest.filter(|(_, total)| *total > 0.0).map(|(rest, total)| rest / total),
-        partial_eta2: value("partial_eta2")?,
-        p_max_t: value("p_max_t")?,
-        missing: missing(part.texts("status")?.value(row)),
-    })
+        partial_eta2: row.partial_eta2,
+        p_max_t: row.p_max_t,
+        missing: missing(row.status),
+    }
 }

@@ -8,6 +8,34 @@ use super::sources::Sources;
 use crate::stage::StageError;
 use crate::stage::names::FLAT;
 use crate::table::schema::{DIVERGENCE, PROMPTS, SIMILARITY};
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// A prompt of the plan.
+    struct Planned<'a> of [PROMPTS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+    }
+}
+
+view! {
+    /// A pair of tasks, where the run has no prompts.
+    struct Pair<'a> of [SIMILARITY] {
+        scenario: &'a str,
+        input: &'a str,
+        task_a: &'a str,
+        task_b: &'a str,
+    }
+}
+
+view! {
+    /// A scenario that has a curve.
+    struct Reduced<'a> of [DIVERGENCE] {
+        scenario: &'a str,
+        measure: &'a str,
+    }
+}
 
 /// One scenario's tasks and inputs.
 #[derive(Debug, Default)]
@@ -37,10 +65,9 @@ impl Roster {
             }
         }
         // Without prompts, a scenario of one task has no pair to be known by.
-        let part = sources.needed(&DIVERGENCE, 0, &["scenario", "measure"])?;
-        let (names, measures) = (part.texts("scenario")?, part.texts("measure")?);
-        for row in (0..part.rows()).filter(|row| measures.value(*row) == FLAT) {
-            roster.scenario(names.value(row));
+        let part = sources.needed::<Reduced<'_>>(&DIVERGENCE, 0)?;
+        for row in Reduced::rows(&part)?.iter().filter(|row| row.measure == FLAT) {
+            roster.scenario(row.scenario);
         }
         Ok(roster)
     }
@@ -57,31 +84,24 @@ impl Roster {
     }
 
     fn add_prompts(&mut self, sources: &Sources<'_>, part: u32) -> Result<bool, StageError> {
-        let columns = ["scenario", "input", "task"];
-        let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(false) };
-        let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
-        let task = table.texts("task")?;
+        let Some(table) = sources.optional::<Planned<'_>>(&PROMPTS, part)? else {
+            return Ok(false);
+        };
         let mut seen = BTreeSet::new();
-        for row in 0..table.rows() {
-            let (scenario, input) = (scenario.value(row), input.value(row));
+        for Planned { scenario, input, task } in Planned::rows(&table)? {
             let is_new = seen.insert((scenario, input));
-            self.add(scenario, is_new.then_some((input, part)), &[task.value(row)]);
+            self.add(scenario, is_new.then_some((input, part)), &[task]);
         }
         Ok(true)
     }
 
     fn add_pairs(&mut self, sources: &Sources<'_>, part: u32) -> Result<(), StageError> {
-        let table =
-            sources.needed(&SIMILARITY, part, &["scenario", "input", "task_a", "task_b"])?;
-        let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
-        let (a, b) = (table.texts("task_a")?, table.texts("task_b")?);
+        let table = sources.needed::<Pair<'_>>(&SIMILARITY, part)?;
         let mut seen = BTreeSet::new();
-        for row in 0..table.rows() {
-            let (scenario, input) = (scenario.value(row), input.value(row));
+        for Pair { scenario, input, task_a, task_b } in Pair::rows(&table)? {
             let is_new = seen.insert((scenario, input));
             // Pairs come as (0,1), (0,2), ...: the first task, then all the others in order.
-            let tasks = [a.value(row), b.value(row)];
-            self.add(scenario, is_new.then_some((input, part)), &tasks);
+            self.add(scenario, is_new.then_some((input, part)), &[task_a, task_b]);
         }
         Ok(())
     }

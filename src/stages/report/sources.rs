@@ -1,18 +1,15 @@
 //! The run directory as the report reads it, and the small reduced tables.
 
-use arrow::array::{Array as _, Float64Array, Int64Array};
-
 use crate::monitor::Monitor;
 use crate::render::evidence::Judgement;
 use crate::render::page::{CurvePoint, Scenario, Verdict};
 use crate::stage::StageError;
 use crate::stage::names::FLAT;
 use crate::store::Store;
-use crate::table::Table;
 use crate::table::reader::{Part, read_part};
 use crate::table::schema::{ALL, DIVERGENCE, VERDICT};
-use crate::table::status;
 use crate::table::writer::PartAddress;
+use crate::table::{ReadRow, Table, view};
 
 /// What the report is made from.
 pub(super) struct Sources<'a> {
@@ -23,29 +20,52 @@ pub(super) struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// The columns of a part that the run cannot be without. Ends with [`StageError::Interrupted`]
-    /// when somebody asked to stop: every reader of parts comes by here.
-    pub(super) fn needed(
+    /// The columns of a row `R` from a part that the run cannot be without.
+    ///
+    /// # Errors
+    /// [`StageError::Interrupted`] when somebody asked to stop: every reader of parts comes by
+    /// here. Else when the part is missing or is not what this version writes.
+    pub(super) fn needed<R: ReadRow>(
         &self,
         table: &'static Table,
         part: u32,
-        columns: &[&str],
     ) -> Result<Part, StageError> {
-        if self.monitor.is_interrupted() {
-            return Err(StageError::Interrupted);
-        }
-        Ok(read_part(self.store, PartAddress::new(table, part), columns)?)
+        self.go_on()?;
+        Ok(R::part(self.store, table, part)?)
     }
 
-    /// The columns of a part, when the run has it; ends likewise.
-    pub(super) fn optional(
+    /// The same, or `None` when the run does not have the part.
+    ///
+    /// # Errors
+    /// As [`Sources::needed`].
+    pub(super) fn optional<R: ReadRow>(
+        &self,
+        table: &'static Table,
+        part: u32,
+    ) -> Result<Option<Part>, StageError> {
+        self.go_on()?;
+        Ok(R::part_if_there(self.store, table, part)?)
+    }
+
+    /// The named columns of a part of a raw table, whose numbers are read without making rows of
+    /// them; `None` when the run does not have the part.
+    ///
+    /// # Errors
+    /// As [`Sources::needed`].
+    pub(super) fn raw(
         &self,
         table: &'static Table,
         part: u32,
         columns: &[&str],
     ) -> Result<Option<Part>, StageError> {
-        let there = PartAddress::new(table, part).is_there(self.store);
-        there.then(|| self.needed(table, part, columns)).transpose()
+        self.go_on()?;
+        let address = PartAddress::new(table, part);
+        let part = address.is_there(self.store).then(|| read_part(self.store, address, columns));
+        Ok(part.transpose()?)
+    }
+
+    fn go_on(&self) -> Result<(), StageError> {
+        if self.monitor.is_interrupted() { Err(StageError::Interrupted) } else { Ok(()) }
     }
 
     /// Names of the tables that the run keeps: a folder whose files were released is none.
@@ -60,19 +80,41 @@ impl Sources<'_> {
     }
 }
 
-/// A column's value, or none where it is null.
-pub(super) fn measure(column: &Float64Array, row: usize) -> Option<f64> {
-    column.is_valid(row).then(|| column.value(row))
-}
-
 /// The highest of some layers: of the model, in tables that always hold its last.
 pub(super) fn last(layers: impl Iterator<Item = i16>) -> Option<i16> {
     layers.max()
 }
 
-/// What a status word means.
-pub(super) fn meaning(word: &str) -> &str {
-    status::ALL.iter().find(|(known, _)| *known == word).map_or(word, |(_, meaning)| meaning)
+view! {
+    /// A row of the notebook's curve, among those of other measures.
+    struct Reduced<'a> of [DIVERGENCE] {
+        scenario: &'a str,
+        layer: i16,
+        measure: &'a str,
+        n_inputs: i64,
+        n_pairs: i64,
+        mean: Option<f64>,
+        sd: Option<f64>,
+        min: Option<f64>,
+        max: Option<f64>,
+    }
+}
+
+view! {
+    /// A verdict.
+    struct Judged<'a> of [VERDICT] {
+        scenario: &'a str,
+        measure: &'a str,
+        layer: i16,
+        value: Option<f64>,
+        threshold: Option<f64>,
+        verdict: &'a str,
+        reason: &'a str,
+        ci_low: Option<f64>,
+        ci_high: Option<f64>,
+        n_inputs: i64,
+        n_wordings: i64,
+    }
 }
 
 /// Fills each scenario's divergence curve, layers ascending.
@@ -80,27 +122,17 @@ pub(super) fn add_curves(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
-    let columns =
-        ["scenario", "layer", "measure", "n_inputs", "n_pairs", "mean", "sd", "min", "max"];
-    let part = sources.needed(&DIVERGENCE, 0, &columns)?;
-    let (scenario, layer) = (part.texts("scenario")?, part.int16s("layer")?);
-    let name = part.texts("measure")?;
-    let (inputs, pairs): (&Int64Array, &Int64Array) =
-        (part.int64s("n_inputs")?, part.int64s("n_pairs")?);
-    let (mean, sd) = (part.float64s("mean")?, part.float64s("sd")?);
-    let (min, max) = (part.float64s("min")?, part.float64s("max")?);
-    for row in (0..part.rows()).filter(|row| name.value(*row) == FLAT) {
-        let Some(of) = scenarios.iter_mut().find(|s| s.name == scenario.value(row)) else {
-            continue;
-        };
+    let part = sources.needed::<Reduced<'_>>(&DIVERGENCE, 0)?;
+    for row in Reduced::rows(&part)?.into_iter().filter(|row| row.measure == FLAT) {
+        let Some(of) = scenarios.iter_mut().find(|s| s.name == row.scenario) else { continue };
         of.curve.push(CurvePoint {
-            layer: layer.value(row),
-            mean: measure(mean, row),
-            sd: measure(sd, row),
-            min: measure(min, row),
-            max: measure(max, row),
-            n_inputs: inputs.value(row),
-            n_pairs: pairs.value(row),
+            layer: row.layer,
+            mean: row.mean,
+            sd: row.sd,
+            min: row.min,
+            max: row.max,
+            n_inputs: row.n_inputs,
+            n_pairs: row.n_pairs,
         });
     }
     for scenario in scenarios {
@@ -115,45 +147,31 @@ pub(super) fn add_verdicts(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
-    let columns = [
-        "scenario",
-        "measure",
-        "layer",
-        "value",
-        "threshold",
-        "verdict",
-        "reason",
-        "ci_low",
-        "ci_high",
-    ];
-    let Some(part) = sources.optional(&VERDICT, 0, &columns)? else { return Ok(()) };
-    let (scenario, name) = (part.texts("scenario")?, part.texts("measure")?);
-    let (value, threshold) = (part.float64s("value")?, part.float64s("threshold")?);
-    let (low, high) = (part.float64s("ci_low")?, part.float64s("ci_high")?);
-    let (layer, verdict) = (part.int16s("layer")?, part.texts("verdict")?);
-    let reason = part.texts("reason")?;
-    for row in 0..part.rows() {
-        let Some(of) = scenarios.iter_mut().find(|s| s.name == scenario.value(row)) else {
-            continue;
-        };
-        if name.value(row) == FLAT {
+    let Some(part) = sources.optional::<Judged<'_>>(&VERDICT, 0)? else { return Ok(()) };
+    for row in Judged::rows(&part)? {
+        let Some(of) = scenarios.iter_mut().find(|s| s.name == row.scenario) else { continue };
+        if row.measure == FLAT {
             of.verdict = Some(Verdict {
-                measure: name.value(row).to_owned(),
-                layer: layer.value(row),
-                value: measure(value, row),
-                threshold: threshold.value(row),
-                verdict: verdict.value(row).to_owned(),
-                reason: reason.value(row).to_owned(),
+                measure: row.measure.to_owned(),
+                layer: row.layer,
+                value: row.value,
+                threshold: row.threshold.unwrap_or_default(),
+                verdict: row.verdict.to_owned(),
+                reason: row.reason.to_owned(),
+                n_inputs: row.n_inputs,
+                n_wordings: row.n_wordings,
             });
         } else {
             of.judgements.push(Judgement {
-                measure: name.value(row).to_owned(),
-                verdict: verdict.value(row).to_owned(),
-                layer: layer.value(row),
-                delta: measure(value, row),
-                interval: measure(low, row).zip(measure(high, row)),
-                reason: reason.value(row).to_owned(),
+                measure: row.measure.to_owned(),
+                verdict: row.verdict.to_owned(),
+                layer: row.layer,
+                delta: row.value,
+                interval: row.ci_low.zip(row.ci_high),
+                reason: row.reason.to_owned(),
                 disagreement: None,
+                n_inputs: row.n_inputs,
+                n_wordings: row.n_wordings,
             });
         }
     }

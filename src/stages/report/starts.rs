@@ -1,19 +1,29 @@
 //! How far the notebook's number compares the input with itself.
 //!
-//! Its cosine meets token with token by position, so it compares the same words of the input only
-//! where the input starts at the same position in both prompts. This splits the values at the
-//! judged layer into those pairs and the others: no other measure, only the notebook's own values
-//! in two heaps.
+//! Its cosine compares tokens by position, so it compares the same words of the input only where
+//! the input starts at the same position in both prompts. This splits the values at the judged layer
+//! into those pairs and the others: it is no other measure, only the notebook's own values in two
+//! groups.
 
 use std::collections::BTreeMap;
-
-use arrow::array::Array as _;
 
 use super::sources::Sources;
 use crate::render::page::{Alignment, PairValue};
 use crate::stage::StageError;
 use crate::stage::names::FIRST_WORDING;
 use crate::table::schema::PROMPTS;
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// Where the input starts in a prompt.
+    struct Start<'a> of [PROMPTS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        input_start: Option<i32>,
+    }
+}
 
 /// Where the input starts in each prompt of a shard, by scenario, input and task.
 #[derive(Debug, Default)]
@@ -24,17 +34,13 @@ pub(super) struct InputStarts {
 impl InputStarts {
     /// Reads a shard's; empty when the run has no prompts.
     pub(super) fn read(sources: &Sources<'_>, part: u32) -> Result<Self, StageError> {
-        let columns = ["scenario", "input", "task", "wording", "input_start"];
         let mut all = Self::default();
-        let Some(table) = sources.optional(&PROMPTS, part, &columns)? else { return Ok(all) };
-        let (scenario, input) = (table.texts("scenario")?, table.texts("input")?);
-        let (task, wording) = (table.texts("task")?, table.int16s("wording")?);
-        let start = table.int32s("input_start")?;
-        for row in 0..table.rows() {
-            if wording.value(row) == FIRST_WORDING && start.is_valid(row) {
-                let key = (scenario.value(row).to_owned(), input.value(row).to_owned());
-                let tasks = all.starts.entry(key).or_default();
-                tasks.insert(task.value(row).to_owned(), start.value(row));
+        let Some(table) = sources.optional::<Start<'_>>(&PROMPTS, part)? else { return Ok(all) };
+        let rows = Start::rows(&table)?;
+        for row in rows.iter().filter(|row| row.wording == FIRST_WORDING) {
+            if let Some(start) = row.input_start {
+                let key = (row.scenario.to_owned(), row.input.to_owned());
+                all.starts.entry(key).or_default().insert(row.task.to_owned(), start);
             }
         }
         Ok(all)
@@ -47,7 +53,7 @@ impl InputStarts {
     }
 }
 
-/// The values of a scenario at its last layer, in two heaps.
+/// The values of a scenario at its last layer, in two groups.
 #[derive(Debug, Default)]
 pub(super) struct Split {
     aligned: (f64, u64),
@@ -55,7 +61,7 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// Puts a value on its heap.
+    /// Adds a value to its group.
     pub(super) fn add(&mut self, is_aligned: bool, value: f64) {
         let (sum, n) = if is_aligned { &mut self.aligned } else { &mut self.shifted };
         *sum += value;

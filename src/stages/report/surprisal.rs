@@ -4,11 +4,26 @@ use std::collections::BTreeMap;
 
 use super::gather::{Gathered, missing};
 use super::roster::Roster;
-use super::sources::{Sources, measure};
+use super::sources::Sources;
 use crate::render::evidence::{InputSurprisal, SurprisalMean, TokenSurprisal};
 use crate::stage::StageError;
 use crate::stage::names::FIRST_WORDING;
 use crate::table::schema::INPUT_SURPRISAL;
+use crate::table::{ReadRow as _, view};
+
+view! {
+    /// A token of an input under a task.
+    struct Token<'a> of [INPUT_SURPRISAL] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        token_id: i32,
+        surprisal_bits: Option<f64>,
+        delta_neutral_bits: Option<f64>,
+        status: &'a str,
+    }
+}
 
 /// One task's inputs: surprisal and difference to the neutral control, bits a token.
 #[derive(Debug, Default)]
@@ -51,43 +66,26 @@ impl Surprisals {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let columns = [
-            "scenario",
-            "input",
-            "task",
-            "wording",
-            "token_id",
-            "surprisal_bits",
-            "delta_neutral_bits",
-            "status",
-        ];
-        let Some(part) = sources.optional(&INPUT_SURPRISAL, part, &columns)? else { return Ok(()) };
-        let (scenario, input) = (part.texts("scenario")?, part.texts("input")?);
-        let (task, wording) = (part.texts("task")?, part.int16s("wording")?);
-        let (id, status) = (part.int32s("token_id")?, part.texts("status")?);
-        let (bits, delta) =
-            (part.float64s("surprisal_bits")?, part.float64s("delta_neutral_bits")?);
+        let table = sources.optional::<Token<'_>>(&INPUT_SURPRISAL, part)?;
+        let Some(part) = table else { return Ok(()) };
         // The prompt whose rows are coming in: they stand together.
         let mut open: Option<((usize, usize, &str), OfPrompt)> = None;
-        for row in (0..part.rows()).filter(|row| wording.value(*row) == FIRST_WORDING) {
-            let Some((place, _, entry)) = roster.scenarios.get_full(scenario.value(row)) else {
-                continue;
-            };
-            let Some(of_task) = entry.tasks.get_index_of(task.value(row)) else { continue };
-            let key = (place, of_task, input.value(row));
+        for row in Token::rows(&part)?.iter().filter(|row| row.wording == FIRST_WORDING) {
+            let Some((place, _, entry)) = roster.scenarios.get_full(row.scenario) else { continue };
+            let Some(of_task) = entry.tasks.get_index_of(row.task) else { continue };
+            let key = (place, of_task, row.input);
             if open.as_ref().is_none_or(|(own, _)| *own != key) {
                 self.close(open.take());
             }
             let (_, prompt) = open.get_or_insert_with(|| (key, OfPrompt::default()));
-            let (bits, delta) = (measure(bits, row), measure(delta, row));
-            prompt.add(bits, delta, status.value(row));
-            if let Some(shown) = entry.shown.get_index_of(input.value(row)) {
+            prompt.add(row.surprisal_bits, row.delta_neutral_bits, row.status);
+            if let Some(shown) = entry.shown.get_index_of(row.input) {
                 let tokens = self.shown.entry((place, shown, of_task)).or_default();
                 tokens.push(TokenSurprisal {
-                    text: (sources.decode)(id.value(row)),
-                    bits,
-                    delta,
-                    missing: missing(status.value(row)),
+                    text: (sources.decode)(row.token_id),
+                    bits: row.surprisal_bits,
+                    delta: row.delta_neutral_bits,
+                    missing: missing(row.status),
                 });
             }
         }

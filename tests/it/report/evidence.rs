@@ -1,6 +1,7 @@
 //! The sound measures in the report: every number drawn is the table's.
 
 use aqlens::render::evidence::{Evidence, HeadMeasure, Mean, PARTS};
+use aqlens::render::names;
 use aqlens::render::page::{Page, Scenario};
 use aqlens::store::Store;
 use aqlens::table::{schema, status};
@@ -19,6 +20,11 @@ fn several_inputs() -> FakeRun {
         .map(|c| (format!("{c}-ball"), format!("A {c} ball on a white table, next to a cup.")))
         .into();
     run(vec![scenario, fire()])
+}
+
+/// A text as the page holds it.
+fn escaped(text: &str) -> String {
+    text.replace('\'', "&#x27;")
 }
 
 fn close(a: Option<f64>, b: f64) -> bool {
@@ -73,7 +79,9 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
             }
         }
     }
-    assert!(html.contains("flat against scrambled words: no value"));
+    let flat =
+        "All tokens flattened, the notebook's number (flat) against scrambled words: no value";
+    assert!(html.contains(&escaped(flat)));
 }
 
 #[test]
@@ -88,16 +96,66 @@ fn verdicts_that_rest_on_evidence_stand_before_the_notebooks() {
     ];
     assert_eq!(words, expected);
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("the page has no {text}"));
-    assert!(place("Undecided</span> by token_standardised") < place("by the notebook's own test"));
+    assert!(
+        place(
+            "Undecided</span> by the input token by token <small class=\"code\">token_standardised<"
+        ) < place("by the notebook's own test")
+    );
     place("0.0125 <small>(-0.0100 to 0.0350) at layer 6<");
     place("0.0625 <small>(0.0500 to 0.0750) in the model");
-    place("Equivalent</span> by jsd_bits");
+    place("Equivalent</span> by what the model says next <small class=\"code\">jsd_bits<");
     place("Not testable</span></p>\n<p class=\"sentence\">give the tasks wordings.");
     // One reason for two measures is given once.
     assert_eq!(count(&html, "words in front lower the cosine."), 1);
     // The measures that are judged are open, the others on demand.
-    assert!(place("Measure token_standardised, the verdict") < place("Other measures"));
-    assert!(place("Measure flat") > place("Other measures"));
+    let title = |name: &str, column: &str| {
+        place(&format!("<h4>{} <small class=\"code\">{column}</small>", escaped(name)))
+    };
+    let judged = title("The input token by token", "token_standardised");
+    place("token_standardised</small>, which the verdict rests on</h4>");
+    assert!(judged < place("Other measures"));
+    let flat = title("All tokens flattened, the notebook's number", "flat");
+    assert!(flat > place("Other measures"));
+}
+
+#[test]
+fn the_page_begins_with_the_answer_of_the_evidence_in_one_sentence() {
+    let (_, html) = evidence_page(&run(vec![red_ball()]), 0);
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("the page has no {text}"));
+    let sentence = [
+        "<strong>No</strong>: prompts of different tasks lie as far apart as wordings of one task do, \
+         or differ by too little to matter, in what the model says next <small \
+         class=\"code\">jsd_bits</small>, over 9 inputs and 3 wordings of each task; undecided in the \
+         input token by token <small class=\"code\">token_standardised</small>; ",
+        "the notebook's own test disagrees and says yes.</li>",
+    ];
+    assert!(place(&escaped(&sentence.concat())) < place("class=\"verdicts\""));
+}
+
+#[test]
+fn a_person_reads_names_where_tables_have_codes() {
+    let (_, html) = evidence_page(&several_inputs(), 2);
+    let row = "<th scope=\"row\">the input token by token <small class=\"code\">token_standardised\
+               </small></th>";
+    for baseline in ["other wordings", "a neutral prefix", "scrambled words", "another input"] {
+        assert!(html.contains(&format!("{row}<td>{baseline}</td>")), "{baseline}");
+    }
+    for code in [">paraphrase<", ">other_input<", ">-1<", "layer -1", "head -1", ">span<"] {
+        assert!(!html.contains(code), "the page has {code}");
+    }
+}
+
+#[test]
+fn every_measure_of_the_tables_has_a_name_in_words() {
+    let schema = schemars::schema_for!(aqlens::stages::similarity::Config);
+    let schema = serde_json::to_value(schema).unwrap();
+    let choices = schema["$defs"]["Choice"]["oneOf"].as_array().unwrap();
+    let columns: Vec<&str> =
+        choices.iter().map(|choice| choice["const"].as_str().unwrap()).collect();
+    assert_eq!(columns.len(), 20, "{columns:?}");
+    for column in columns.into_iter().filter(|name| *name != "all").chain(["jsd_bits"]) {
+        assert_ne!(names::measure(column), column);
+    }
 }
 
 #[test]
@@ -253,8 +311,9 @@ fn a_table_without_values_gives_its_reason_and_no_empty_picture() {
     }
     assert_eq!(count(&html, "No value:") + count(&html, ": no value ("), 9);
     let (_, why) = status::ALL.iter().find(|(word, _)| *word == status::NO_REFERENCE).unwrap();
-    let note = format!("flat against a neutral prefix: no value ({why}).");
-    assert!(html.contains(&note), "{note}");
+    let flat = "All tokens flattened, the notebook's number (flat)";
+    let note = format!("{flat} against a neutral prefix: no value ({why}).");
+    assert!(html.contains(&escaped(&note)), "{note}");
     assert!(html.contains("No value: a vector is zero everywhere"));
     assert!(html.contains("No difference to a neutral prefix: "));
 }

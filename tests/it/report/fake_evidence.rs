@@ -118,7 +118,7 @@ impl FakeRun {
                 {
                     let texts =
                         [("scenario", &*s.name), ("measure", measure), ("contrast", contrast)];
-                    // One contrast that this design has not.
+                    // One contrast that this design does not have.
                     if contrast == "scrambled" && s.name == "fire" {
                         let status = [("ci_method", "none"), ("status", "no_pairs")];
                         effects.push(row(&[&texts[..], &status].concat(), &[("layer", l)]));
@@ -181,13 +181,27 @@ impl FakeRun {
                 "token_standardised",
                 "undecided",
                 "neither shown nor ruled out",
-                &[("layer", 6.0), ("value", 0.0125), ("ci_low", -0.01), ("ci_high", 0.035)],
+                &[
+                    ("layer", 6.0),
+                    ("value", 0.0125),
+                    ("ci_low", -0.01),
+                    ("ci_high", 0.035),
+                    ("n_inputs", 9.0),
+                    ("n_wordings", 3.0),
+                ],
             ),
             (
                 "jsd_bits",
                 "equivalent",
                 "within 0.1",
-                &[("layer", -1.0), ("value", 0.0625), ("ci_low", 0.05), ("ci_high", 0.075)],
+                &[
+                    ("layer", -1.0),
+                    ("value", 0.0625),
+                    ("ci_low", 0.05),
+                    ("ci_high", 0.075),
+                    ("n_inputs", 9.0),
+                    ("n_wordings", 3.0),
+                ],
             ),
             ("effect", "not_testable", "give the tasks wordings", &[("layer", -1.0)]),
         ];

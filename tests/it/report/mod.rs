@@ -7,14 +7,19 @@ mod fake;
 mod fake_evidence;
 mod fake_prompts;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use aqlens::model::Provider;
 use aqlens::monitor::VoidMonitor;
 use aqlens::render;
 use aqlens::render::page;
+use aqlens::run_dir::layout;
+use aqlens::run_dir::record::{Counts, Lineage, RunRecord, State};
+use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary, Summaries, Verdict};
 use aqlens::stage::Facts;
 use aqlens::stages::report;
-use aqlens::store::Store;
+use aqlens::store::{Store, sealed_json};
 use aqlens::yaml::{Path as At, Problems};
 
 use self::fake::{FakeRun, FakeScenario, vocabulary};
@@ -64,32 +69,89 @@ fn page_of(run: &FakeRun, inputs: usize) -> (page::Page, String) {
     page_with(run, inputs, &|_| ())
 }
 
-/// Likewise, with what `more` writes beside the run's own tables.
+/// The same, with what `more` writes beside the run's own tables.
 fn page_with(run: &FakeRun, inputs: usize, more: &dyn Fn(&Store)) -> (page::Page, String) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::create(dir.path()).unwrap();
     run.write(&store);
     more(&store);
-    let lineage = serde_json::json!({ "lineage": {
-        "pipeline": "experiment-037", "model": "aqlens-demo",
-        "model_sha256": "0123456789abcdef".repeat(4),
-        "tokenizer_sha256": "fedcba9876543210".repeat(4),
-        "aqlens": "0.1.0", "onnxruntime": "1.32.0", "provider": "cpu", "tf32": false,
-    } });
-    store.write("run.json", lineage.to_string().as_bytes()).unwrap();
-    let findings = serde_json::json!({ "scenarios": [
-        { "scenario": "red-ball", "findings": ["similarity falls from 0.98 to 0.82"],
-          "evidence": [
-              { "measure": "token_standardised", "disagreement": "words in front lower the cosine" },
-              { "measure": "jsd_bits", "disagreement": "words in front lower the cosine" },
-          ] },
-    ] });
-    store.write("summary.json", findings.to_string().as_bytes()).unwrap();
+    store.write(layout::RECORD, sealed_json(&record()).as_bytes()).unwrap();
+    let summary = serde_json::to_string(&summaries()).unwrap();
+    store.write(layout::SUMMARY, summary.as_bytes()).unwrap();
     let words = vocabulary(run);
     let decode = |id: i32| words[id as usize].clone();
     let page = stage(inputs).page(&store, run.shards(), &decode, &VoidMonitor).unwrap();
     let html = render::report(&page);
     (page, html)
+}
+
+/// What the run says of itself while its report is made.
+fn record() -> RunRecord {
+    let lineage = Lineage {
+        pipeline: "experiment-037".to_owned(),
+        pipeline_sha256: "0123456789abcdef".repeat(4),
+        model: "aqlens-demo".to_owned(),
+        model_revision: None,
+        model_sha256: "0123456789abcdef".repeat(4),
+        head_sha256: None,
+        tokenizer_sha256: "fedcba9876543210".repeat(4),
+        prompts_sha256: "fedcba9876543210".repeat(4),
+        aqlens: "0.1.0".to_owned(),
+        onnxruntime: "1.32.0".to_owned(),
+        provider: Provider::Cpu,
+        precision: "float32".to_owned(),
+        tf32: false,
+    };
+    RunRecord {
+        format: 1,
+        state: State::Running,
+        lineage,
+        retain: BTreeSet::new(),
+        shares: None,
+        marks: None,
+        counts: Counts::default(),
+        self_proof: None,
+    }
+}
+
+/// What stage `summary` found in the first scenario.
+fn summaries() -> Summaries {
+    let evidence = |measure: &str| Evidence {
+        measure: measure.to_owned(),
+        verdict: EvidenceVerdict::Undecided,
+        layers: LAYERS.to_vec(),
+        layer: 6,
+        delta: Some(0.0125),
+        ci_low: Some(-0.01),
+        ci_high: Some(0.035),
+        p: Some(0.4),
+        p_wording: Some(0.2),
+        equivalence: None,
+        n_inputs: 9,
+        n_wordings: 3,
+        reason: "neither shown nor ruled out".to_owned(),
+        disagreement: Some("words in front lower the cosine".to_owned()),
+    };
+    let scenario = ScenarioSummary {
+        scenario: "red-ball".to_owned(),
+        verdict: Verdict::Supported,
+        layer: 11,
+        value: Some(0.82),
+        printed: Some("0.8200".to_owned()),
+        threshold: 0.9,
+        reason: "mean of all".to_owned(),
+        findings: vec!["similarity falls from 0.98 to 0.82".to_owned()],
+        n_tasks: 5,
+        n_inputs: 1,
+        n_pairs: 10,
+        n_prompts: 5,
+        n_skipped: 0,
+        layers: Vec::new(),
+        attention: None,
+        outputs: None,
+        evidence: vec![evidence("token_standardised"), evidence("jsd_bits")],
+    };
+    Summaries { scenarios: vec![scenario] }
 }
 
 /// Leaves a page for the browser check.
@@ -162,6 +224,47 @@ fn every_number_drawn_is_the_tables() {
 }
 
 #[test]
+fn the_page_begins_with_the_notebooks_answer_where_there_is_no_other() {
+    let run = run(vec![red_ball(), fire()]);
+    let (page, html) = page_of(&run, 0);
+    for scenario in &page.scenarios {
+        let value = scenario.verdict.as_ref().unwrap().value.unwrap();
+        let (word, side) = if value < 0.9 { ("Yes", "below") } else { ("No", "not below") };
+        let sentence = format!(
+            "{0}</a> <strong>{word}</strong>, by the notebook&#x27;s own test, which has no \
+             baseline: the mean cosine between tasks at layer 11 is {value:.4}, {side} 0.9, over 1 \
+             input and 1 wording of each task.</li>",
+            scenario.name
+        );
+        assert_eq!(count(&html, &sentence), 1, "{sentence}");
+        assert!(html.find(&sentence) < html.find("class=\"verdicts\""));
+    }
+}
+
+#[test]
+fn many_scenarios_begin_with_a_table_of_contents() {
+    let scenarios = |n: usize| -> Vec<FakeScenario> {
+        (1..=n).map(|i| FakeScenario { name: format!("scenario {i:02}"), ..fire() }).collect()
+    };
+    let (_, few) = page_of(&run(scenarios(10)), 0);
+    assert_eq!(count(&few, "class=\"verdicts\""), 1);
+    let (_, html) = page_of(&run(scenarios(11)), 0);
+    leave("many-scenarios.html", &html);
+    assert_eq!(count(&html, "class=\"verdicts\""), 0);
+    assert_eq!(count(&html, "class=\"verdict\""), 11);
+    let contents = &html[..html.find("</nav>").unwrap()];
+    for i in 1..=11 {
+        let entry = format!("<li><a href=\"#scenario-{i}\">scenario {i:02}</a> <strong>");
+        assert_eq!(count(contents, &entry), 1, "{entry}");
+    }
+    // Each verdict stands in its scenario's section, under the name that is there already.
+    let section = &html[html.find("<section id=\"scenario-11\">").unwrap()..];
+    assert!(section.contains("<section class=\"verdict\">"));
+    assert_eq!(count(&html, "<h2>scenario 11</h2>"), 1);
+    assert_eq!(count(&html, "<h3><a href=\"#scenario-11\">"), 0);
+}
+
+#[test]
 fn the_page_asks_for_nothing_and_runs_nothing() {
     let (_, html) = page_of(&run(vec![red_ball(), fire()]), 3);
     let lower = html.to_lowercase();
@@ -205,16 +308,16 @@ fn values_are_split_by_whether_the_input_stands_at_the_same_positions() {
         let question = &s.tasks[i].1;
         fake_prompts::input_start(&fake::tokens(question, &s.inputs[0].1))
     };
-    let mut heaps = [Vec::new(), Vec::new()];
+    let mut groups = [Vec::new(), Vec::new()];
     for (a, b) in page::pairs(5) {
         let value = run.similarity("red-ball", "red-ball", 11, &s.tasks[a].0, &s.tasks[b].0);
-        heaps[usize::from(start(a) == start(b))].push(value);
+        groups[usize::from(start(a) == start(b))].push(value);
     }
-    let mean = |heap: &[f64]| Some(heap.iter().sum::<f64>() / heap.len() as f64);
+    let mean = |group: &[f64]| Some(group.iter().sum::<f64>() / group.len() as f64);
     let alignment = page.scenarios[0].alignment.as_ref().unwrap();
     assert_eq!((alignment.shifted.n, alignment.aligned.n), (8, 2));
-    assert_eq!(alignment.shifted.value, mean(&heaps[0]));
-    assert_eq!(alignment.aligned.value, mean(&heaps[1]));
+    assert_eq!(alignment.shifted.value, mean(&groups[0]));
+    assert_eq!(alignment.aligned.value, mean(&groups[1]));
     assert!(html.contains("In 2 of 10 comparisons the input stands at the same positions"));
 }
 
@@ -297,6 +400,7 @@ fn a_run_of_few_stages_shows_what_it_has() {
     assert_eq!(page.scenarios[0].tasks.len(), 5);
     assert_eq!(count(&html, "class=\"heatmap\""), 7);
     assert!(!html.contains("class=\"verdict\"") && !html.contains("class=\"threshold\""));
+    assert!(html.contains("This run gives no answer") && !html.contains("class=\"answers\""));
     run.without = &["attention"];
     let (page, html) = page_of(&run, 3);
     let tokens = &page.scenarios[0].inputs[0].prompts[0].tokens;
