@@ -16,16 +16,16 @@
 //! without making rows of them, say `raw` in place of a row. A reader of some columns alone declares
 //! them as a [`view!`], which does not compile unless the tables have them.
 
+use arrow::array::ArrayRef;
+
 use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
 use crate::table::TableError;
-use crate::table::column::Dims;
-use crate::table::column::{Kind, Table};
+use crate::table::column::{Dims, Kind, Table};
 use crate::table::frame::Frame;
 use crate::table::reader::{Part, read_part};
 use crate::table::source::Source;
 use crate::table::writer::{PartAddress, write_part};
-use arrow::array::ArrayRef;
 
 /// Rows that are read from parts of tables with the columns that the row names.
 pub(crate) trait ReadRow {
@@ -153,13 +153,13 @@ macro_rules! table {
     // A raw table.
     (
         $(#[$doc:meta])*
-        pub $table:ident: raw $(by $layer:ident)? = $name:literal, version $version:literal,
+        $vis:vis $table:ident: raw $(by $layer:ident)? = $name:literal, version $version:literal,
         row $row:literal {
             $($(#[$key:ident])? $field:ident: $cell:ty = $meaning:expr,)+
         }
     ) => {
         $(#[$doc])*
-        pub const $table: crate::table::column::Table = crate::table::column::Table {
+        $vis const $table: crate::table::column::Table = crate::table::column::Table {
             name: $name,
             version: $version,
             row: $row,
@@ -174,13 +174,13 @@ macro_rules! table {
     // A small table.
     (
         $(#[$doc:meta])*
-        pub $table:ident: $Row:ident<$a:lifetime> = $name:literal, version $version:literal,
+        $vis:vis $table:ident: $Row:ident<$a:lifetime> = $name:literal, version $version:literal,
         row $row:literal {
             $($(#[$key:ident])? $field:ident: $cell:ty = $meaning:expr,)+
         }
     ) => {
         $(#[$doc])*
-        pub const $table: crate::table::column::Table = crate::table::column::Table {
+        $vis const $table: crate::table::column::Table = crate::table::column::Table {
             name: $name,
             version: $version,
             row: $row,
@@ -190,7 +190,7 @@ macro_rules! table {
 
         crate::table::declare::row! {
             #[doc = concat!("One row of table `", $name, "`; `aqlens schema` says what it holds.")]
-            pub struct $Row<$a> { $($field: $cell,)+ }
+            $vis struct $Row<$a> { $($field: $cell,)+ }
         }
 
         impl<$a> $Row<$a> {

@@ -5,7 +5,7 @@ use crate::table::column::says;
 
 table! {
     /// One row per name.
-    pub GOODS: GoodsRow<'a> = "goods", version 3, row "name" {
+    pub(super) GOODS: GoodsRow<'a> = "goods", version 3, row "name" {
         #[key] name: &'a str = says("", "what it is called"),
         price: f64 = says("euro", "what it costs"),
         weight: Option<f64> = says("kg", "null where it was not weighed"),
@@ -85,7 +85,7 @@ mod other {
 
     table! {
         /// One row per name.
-        pub GOODS: OtherRow<'a> = "goods", version 2, row "name" {
+        pub(super) GOODS: OtherRow<'a> = "goods", version 2, row "name" {
             #[key] name: Option<&'a str> = says("", "what it is called"),
             price: i64 = says("cent", "what it costs"),
         }
