@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    ListArray, StringArray,
+    ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::datatypes::Field;
+
+pub(crate) use crate::table::raw::fixed_lists;
 
 /// Takes column after column out of a list of rows, in the table's order.
 #[derive(Debug)]
@@ -104,11 +105,4 @@ fn list(
 ) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls))
-}
-
-/// A column of vectors of `width` numbers each, without a copy.
-pub(crate) fn fixed_lists(values: impl Into<ScalarBuffer<f32>>, width: usize) -> ArrayRef {
-    let item = Arc::new(Field::new("item", DataType::Float32, false));
-    let values = Arc::new(Float32Array::new(values.into(), None));
-    Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
 }

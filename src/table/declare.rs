@@ -84,7 +84,8 @@ pub(crate) trait ReadRow {
     }
 }
 
-fn names(fields: &[RowField]) -> Vec<&'static str> {
+/// The columns of these fields.
+pub(crate) fn names(fields: &[RowField]) -> Vec<&'static str> {
     fields.iter().map(|(name, ..)| *name).collect()
 }
 
