@@ -1,6 +1,6 @@
 //! Where the input stands in each prompt, and whether its tokens can be compared between tasks.
 //!
-//! All other tables of the input's own tokens rest on this one. They can be compared when every
+//! All other tables of the input's own tokens are based on this one. They can be compared when every
 //! task's prompt holds the same token ids of the input and a task stands in front of it. Behind a
 //! template that puts the input first, the input's states are equal under all tasks by causality:
 //! such a similarity of 1 says nothing, and is refused (status `no_alignment`).

@@ -1,5 +1,5 @@
 //! How alike different tasks leave an input, compared with how alike it stays when the task does not
-//! change: the numbers that the tests over inputs rest on.
+//! change: the numbers that the tests over inputs are based on.
 //!
 //! A similarity below 1 between two tasks says nothing by itself: any change of the prompt moves the
 //! activations. For every input, captured layer and measure the table has the mean similarity of

@@ -116,7 +116,7 @@ impl Stage for Explain {
     }
 }
 
-/// What one token has in the cosine.
+/// What one token adds to the cosine.
 #[derive(Debug, Clone, Copy)]
 struct Share {
     cosine: Option<f64>,
@@ -169,7 +169,7 @@ fn explain<'p>(
     Ok(rows)
 }
 
-/// What each token has in the cosine of two flattened prompts of the same length.
+/// What each token adds to the cosine of two flattened prompts of the same length.
 fn shares(a: &[f32], b: &[f32], width: usize) -> Vec<Share> {
     let tokens: Vec<(f64, f64, f64)> = a
         .chunks_exact(width)

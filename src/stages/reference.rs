@@ -15,7 +15,7 @@
 //! `n_too_small`) and every centred measure says `no_reference`.
 //!
 //! A prompt that the model cannot read whole, or that gives a value that is no number, is left out
-//! here; stage `extract` says what becomes of it. Writes `reference`. Cost: the model's on these
+//! here; stage `extract` reports what becomes of it. Writes `reference`. Cost: the model's on these
 //! prompts. Centring and standardising: Timkey and van Schijndel 2021 (arXiv 2109.04404).
 
 use schemars::JsonSchema;
@@ -136,7 +136,7 @@ impl Stage for Reference {
 }
 
 /// Running mean and sum of squared deviations of every layer and dimension (Welford 1962): the
-/// activations' offset, far larger than their spread, does not eat the spread's digits.
+/// activations' offset, far larger than their spread, does not cost the spread its digits.
 #[derive(Debug)]
 struct Sums {
     width: usize,

@@ -106,7 +106,7 @@ struct Place {
     token_id: usize,
 }
 
-/// What the model says where a token is due. Bits.
+/// What the model predicts where a token stands. Bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Reading {
     surprisal: f64,
@@ -158,7 +158,9 @@ fn read_off(
                 let prompt = prompts.ran().nth(place.run_index);
                 let name = prompt.map(|prompt| prompt.key.to_string()).unwrap_or_default();
                 return Err(table
-                    .problem(format!("gives the head a score that is not finite in prompt {name}"))
+                    .problem(format!(
+                        "makes the head give a score that is not finite in prompt {name}"
+                    ))
                     .into());
             };
             readings[place.run_index].push(reading);

@@ -1,4 +1,4 @@
-//! One vector a prompt and site, for the measures that compare many inputs at once: partition of
+//! One vector per prompt and site, for the measures that compare many inputs at once: partition of
 //! variance and geometry.
 //!
 //! `span` is the mean over the input's own tokens, position 0 left out, in float64 and stored as

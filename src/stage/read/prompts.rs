@@ -1,4 +1,4 @@
-//! The prompts of a shard as the analyses need them: which ones ran, where their rows lie in the
+//! The prompts of a shard as the analyses need them: which ones ran, where their rows are in the
 //! raw tables, and which of them are compared.
 
 use std::ops::Range;
@@ -80,13 +80,13 @@ impl Planned<'_> {
 }
 
 impl PromptRow {
-    /// What it is there for.
+    /// Its role.
     pub(crate) fn role(&self) -> Role {
         Role::of_wording(self.key.wording)
     }
 
-    /// The input's tokens but one at position 0: where they are equal in two prompts, one stands for
-    /// the other.
+    /// The input's tokens except one at position 0: where they are equal in two prompts, they can be
+    /// compared one by one.
     pub(crate) fn aligned_input(&self) -> Vec<i32> {
         let tokens = self.segments.bytes().zip(&self.token_ids).skip(1);
         tokens.filter(|(letter, _)| *letter == b'i').map(|(_, id)| *id).collect()
@@ -106,8 +106,11 @@ pub(crate) struct InputGroup<'a> {
 }
 
 impl ShardPrompts {
-    /// Reads the shard's part of table `prompts`, or gives what was read of it before: every stage
-    /// of a shard needs it.
+    /// Reads the shard's part of table `prompts`, or returns what was read before: every stage of a
+    /// shard needs it.
+    ///
+    /// # Errors
+    /// When the part is missing or cannot be read.
     pub(crate) fn read(store: &Store, part: u32) -> Result<Arc<Self>, TableError> {
         let part = reread::rows::<Planned<'_>>(store, &PROMPTS, part)?;
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,7 +41,7 @@ struct Kept {
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept { shard: None, parts: BTreeMap::new(), bytes: 0 });
 
-/// As [`read_part`], or what that gave before.
+/// As [`read_part`], or what it returned before.
 ///
 /// # Errors
 /// When the part is missing or cannot be read.
