@@ -1,6 +1,6 @@
 //! What a stage is, and the tools that the stages share. A stage reads parts of tables and writes
 //! parts of tables; it knows neither YAML text nor the terminal nor the other stages. The stages
-//! themselves are in [`crate::stages`].
+//! themselves are in module `stages`.
 
 pub(crate) mod columns;
 pub mod compare;
