@@ -39,7 +39,7 @@ pub use inference::{
 };
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
-pub use sets::jaccard;
+pub use sets::{jaccard, pairs};
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;

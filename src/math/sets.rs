@@ -1,4 +1,4 @@
-//! How far two sets agree.
+//! How far two sets agree, and the pairs of one.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +7,12 @@ pub fn jaccard<T: Ord>(a: &BTreeSet<T>, b: &BTreeSet<T>) -> Option<f64> {
     let shared = a.intersection(b).count();
     let all = a.len() + b.len() - shared;
     (all > 0).then(|| shared as f64 / all as f64)
+}
+
+/// All pairs of `n` things, the earlier one first: (0, 1), (0, 2), ..., (1, 2), ... as the notebook's
+/// `np.triu_indices(n, k=1)`.
+pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
 }
 
 #[cfg(test)]

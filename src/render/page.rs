@@ -1,5 +1,7 @@
 //! What a report says.
 
+pub use crate::math::pairs;
+
 use serde::Serialize;
 
 use super::evidence::{Evidence, InputSurprisal, Judgement, OutputToken};
@@ -227,11 +229,6 @@ impl Matrix {
 pub fn pair_index(n: usize, a: usize, b: usize) -> usize {
     debug_assert!(a < b && b < n);
     a * n - a * (a + 1) / 2 + b - a - 1
-}
-
-/// All pairs `a < b` of `n` tasks, in that order.
-pub fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
 }
 
 #[cfg(test)]

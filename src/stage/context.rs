@@ -1,4 +1,4 @@
-//! What every stage gets and gives back.
+//! What every stage gets and returns.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct Facts {
     pub n_layer: Option<i16>,
     /// Longest prompt in tokens; `None` likewise.
     pub n_positions: Option<usize>,
-    /// Whether the model folder has the head as a graph of its own; `None` likewise.
+    /// Whether the model folder has the head as a separate graph; `None` likewise.
     pub has_head: Option<bool>,
     /// Whether the model's last layer is captured; `None` when that is not known.
     pub captures_last: Option<bool>,
@@ -40,8 +40,8 @@ pub struct Context<'a> {
     /// together, in the pipeline's order. Before all shards: the sample that the stage asked for.
     /// Empty for stages over the whole run.
     pub prompts: &'a [Prompt],
-    /// For a stage with [`Stage::max_inputs`]: the share of each scenario's inputs that it takes
-    /// in, below 1; a scenario that is not named is taken whole. See [`Context::takes`].
+    /// For a stage with [`Stage::max_inputs`]: the share of each scenario's inputs that it uses,
+    /// below 1; of a scenario that is not named it uses all. See [`Context::takes`].
     pub fractions: &'a BTreeMap<String, f64>,
     /// The captured layers, ascending.
     pub layers: &'a [i16],
@@ -53,10 +53,10 @@ pub struct Context<'a> {
     pub tokenizer: &'a Tokenizer,
     /// The model itself, opened on first use.
     pub engine: &'a Engine,
-    /// Who listens.
+    /// Where progress is reported.
     pub monitor: &'a dyn Monitor,
-    /// To be told, by a stage that runs the model on a shard, when there is less left of it than the
-    /// model could do at once: the next shard may then begin.
+    /// Called by a stage that runs the model on a shard when less of it is left than the model could
+    /// do at once: the next shard may then start.
     pub model_is_spare: &'a (dyn Fn() + Sync),
 }
 
@@ -66,8 +66,11 @@ impl Context<'_> {
         Dims { d_model: self.card.d_model, vocab_size: self.card.vocab_size }
     }
 
-    /// Ends the stage when somebody asked to stop. Stages call this between inputs, batches or
-    /// parts, so that no more than seconds pass before they end.
+    /// Ends the stage when the run was asked to stop. Stages call this between inputs, batches or
+    /// parts, so that they end within seconds.
+    ///
+    /// # Errors
+    /// [`StageError::Interrupted`] when the run was asked to stop.
     pub fn go_on(&self) -> Result<(), StageError> {
         if self.monitor.is_interrupted() { Err(StageError::Interrupted) } else { Ok(()) }
     }
@@ -96,7 +99,7 @@ pub struct Outcome {
     pub units: u64,
 }
 
-/// The part of a stage's work that runs the model, ready to go: what it gives is the last part.
+/// The part of a stage's work that runs the model, ready to run: it returns the last part.
 pub type Compute<'s> = Box<dyn FnOnce(&Context<'_>) -> Result<Finish<'s>, StageError> + Send + 's>;
 
 /// The part of a stage's work that comes after the model: encoding tables and writing them.
@@ -122,7 +125,7 @@ pub trait Stage: fmt::Debug + Send + Sync {
         0
     }
 
-    /// About how many inputs of a scenario it takes in at most, drawn by the seed; `None` = all.
+    /// About how many inputs of a scenario it uses at most, drawn by the seed; `None` = all.
     fn max_inputs(&self) -> Option<u64> {
         None
     }
@@ -135,17 +138,21 @@ pub trait Stage: fmt::Debug + Send + Sync {
         self.description().depends_on.layers
     }
 
-    /// Makes the work on `context.part` ready for the model, where a stage's work can be cut into
+    /// Prepares the work on `context.part` for the model, where a stage's work can be split into
     /// what comes before the model, the model, and what comes after it: each part then runs beside
-    /// the others' of the shards before and behind. A stage that reads tables cannot be cut so.
+    /// those of the neighbouring shards. A stage that reads tables cannot be split like this.
     ///
     /// # Errors
-    /// As [`Stage::run`], which does the same and gives the same.
+    /// As [`Stage::run`], which does the same with the same result.
     fn prepare<'s>(&'s self, _context: &Context<'_>) -> Result<Option<Compute<'s>>, StageError> {
         Ok(None)
     }
 
     /// Does the work on `context.part`.
+    ///
+    /// # Errors
+    /// When a table, a file or the model fails, a prompt cannot be run, or the run was asked to
+    /// stop.
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError>;
 }
 
@@ -159,7 +166,7 @@ pub enum StageError {
     /// A file of the run directory could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// [`Monitor::is_interrupted`] said to stop.
+    /// The run was asked to stop; see [`Monitor::is_interrupted`].
     #[error("interrupted")]
     Interrupted,
     /// The model cannot be used or failed.

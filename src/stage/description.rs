@@ -18,7 +18,7 @@ pub enum Scope {
 pub struct Description {
     /// Its name, as in the pipeline file.
     pub kind: &'static str,
-    /// Raised when the code changes what it writes: old receipts then no longer hold.
+    /// Raised when the code changes what it writes: old receipts are then no longer valid.
     pub version: u32,
     /// Shard by shard, or once.
     pub scope: Scope,

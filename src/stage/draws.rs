@@ -11,7 +11,7 @@ const MOST_BOOTSTRAP: usize = 1_000_000;
 /// Fewer have no interval.
 const LEAST_INPUTS: u64 = 8;
 
-/// Setting `permutations`, when it is one.
+/// Setting `permutations`, when it is valid.
 pub(crate) fn check_permutations(
     permutations: usize,
     at: &Path,
@@ -25,12 +25,12 @@ pub(crate) fn check_permutations(
         format!(
             "permutations {permutations} is not from {LEAST_PERMUTATIONS} to {MOST_PERMUTATIONS}"
         ),
-        "the smallest p is 1 over one more than this; 9999 is a good number",
+        "the smallest p it can give is 1 / (permutations + 1); 9999 is a good number",
     );
     None
 }
 
-/// Setting `bootstrap`, when it is one.
+/// Setting `bootstrap`, when it is valid.
 pub(crate) fn check_bootstrap(
     bootstrap: usize,
     at: &Path,
@@ -47,7 +47,7 @@ pub(crate) fn check_bootstrap(
     None
 }
 
-/// Setting `max_inputs`, when it is one.
+/// Setting `max_inputs`, when it is valid.
 pub(crate) fn check_max_inputs(max_inputs: u64, at: &Path, problems: &mut Problems) -> Option<u64> {
     if max_inputs >= LEAST_INPUTS {
         return Some(max_inputs);
@@ -55,7 +55,7 @@ pub(crate) fn check_max_inputs(max_inputs: u64, at: &Path, problems: &mut Proble
     problems.push(
         &at.key("max_inputs"),
         format!("max_inputs {max_inputs} is below {LEAST_INPUTS}"),
-        "inputs are what is drawn: fewer have no interval that could be relied on",
+        "the inputs are what is drawn: with fewer, no interval is reliable",
     );
     None
 }

@@ -1,8 +1,7 @@
 //! What a stage is, and the tools that the stages share. A stage reads parts of tables and writes
 //! parts of tables; it knows neither YAML text nor the terminal nor the other stages. The stages
-//! themselves are in the layer above.
+//! themselves are in module `stages`.
 
-pub(crate) mod columns;
 pub mod compare;
 mod context;
 mod description;

@@ -1,5 +1,4 @@
-//! Names in the `measure` columns, values of the key columns that have a meaning of their own, and
-//! the notebook's threshold.
+//! Names in the `measure` columns, special values of the key columns, and the notebook's threshold.
 
 /// The notebook's similarity: cosine of the flattened activations, cut to the shorter prompt.
 pub const FLAT: &str = "flat";
@@ -25,5 +24,5 @@ pub const MEAN_HEAD: i16 = -1;
 /// In column `wording`: the task's first wording, which the notebook's measures use.
 pub const FIRST_WORDING: i16 = 0;
 
-/// The notebook's threshold for the mean of [`FLAT`]: arbitrary, and kept as its own.
+/// The notebook's threshold for the mean of [`FLAT`]: arbitrary, and kept because it is the notebook's.
 pub const NOTEBOOK_THRESHOLD: f64 = 0.9;

@@ -1,11 +1,11 @@
 //! Where the input stands in each prompt, and whether its tokens can be compared between tasks.
 //!
-//! All other tables of the input's own tokens rest on this one. They can be compared when every
+//! All other tables of the input's own tokens are based on this one. They can be compared when every
 //! task's prompt holds the same token ids of the input and a task stands in front of it. Behind a
 //! template that puts the input first, the input's states are equal under all tasks by causality:
 //! such a similarity of 1 says nothing, and is refused (status `no_alignment`).
 //!
-//! `lexical_overlap` tells how many of a task's words the input has too: words that stand in both
+//! `lexical_overlap` says how many of a task's words the input has too: words that stand in both
 //! attract attention by themselves. Reads `prompts`, writes `alignment`.
 
 use std::collections::BTreeSet;
@@ -15,14 +15,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Tokenizer;
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::compare::spans::{Spans, span_ids};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::hex_sha256;
-use crate::table::schema::{ALIGNMENT, PROMPTS};
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{ALIGNMENT, AlignmentRow, PROMPTS};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -81,52 +79,49 @@ impl Stage for Alignment {
             total: units,
             unit: DESCRIPTION.unit,
         });
+        let hashes: Vec<Vec<String>> = inputs.iter().map(|input| span_hashes(*input)).collect();
         let mut rows = Vec::new();
-        for input in inputs {
+        for (input, hashes) in inputs.iter().zip(&hashes) {
             context.go_on()?;
-            rows.extend(align(input, context.tokenizer));
+            rows.extend(align(*input, hashes, context.tokenizer));
             context.monitor.event(&Event::Advanced { stage: DESCRIPTION.kind, amount: 1 });
         }
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.prompt.key.scenario)
-            .texts(|row| &row.prompt.key.input)
-            .texts(|row| &row.prompt.key.task)
-            .int16s(|row| row.prompt.key.wording)
-            .int32s(|row| row.prompt.token_ids.len() as i32)
-            .maybe_int32s(|row| row.prompt.input.as_ref().map(|span| span.start as i32))
-            .int32s(|row| row.prompt.input.as_ref().map_or(0, |span| span.len() as i32))
-            .texts(|row| &row.span_sha256)
-            .int32s(|row| row.prompt.edge_tokens as i32)
-            .int32s(|row| row.shared_prefix as i32)
-            .float64s(|row| row.lexical_overlap)
-            .texts(|row| if row.refusal.is_none() { status::OK } else { status::NO_ALIGNMENT })
-            .texts(|row| row.refusal.unwrap_or_default());
-        let address = PartAddress::new(&ALIGNMENT, context.part);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let part = AlignmentRow::write(context.store, context.part, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 
-/// One row of table `alignment`.
-#[derive(Debug)]
-struct Row<'p> {
-    prompt: &'p PromptRow,
-    span_sha256: String,
-    shared_prefix: usize,
-    lexical_overlap: Option<f64>,
-    refusal: Option<&'static str>,
+/// The rows of one input, whose prompts' spans have these `hashes`.
+fn align<'p>(
+    input: InputGroup<'p>,
+    hashes: &'p [String],
+    tokenizer: &Tokenizer,
+) -> Vec<AlignmentRow<'p>> {
+    let spans = Spans::of(input);
+    let row = |(prompt, span_sha256): (&'p PromptRow, &'p String)| {
+        let refusal = spans.refusal(prompt);
+        AlignmentRow {
+            scenario: &prompt.key.scenario,
+            input: &prompt.key.input,
+            task: &prompt.key.task,
+            wording: prompt.key.wording,
+            n_tokens: prompt.token_ids.len() as i32,
+            span_start: prompt.input.as_ref().map(|span| span.start as i32),
+            span_tokens: prompt.input.as_ref().map_or(0, |span| span.len() as i32),
+            span_sha256,
+            edge_tokens: prompt.edge_tokens as i32,
+            shared_prefix: spans.shared_prefix as i32,
+            lexical_overlap: lexical_overlap(prompt, tokenizer),
+            status: if refusal.is_none() { status::OK } else { status::NO_ALIGNMENT },
+            reason: refusal.unwrap_or_default(),
+        }
+    };
+    input.prompts.iter().zip(hashes).map(row).collect()
 }
 
-fn align<'p>(input: InputGroup<'p>, tokenizer: &Tokenizer) -> Vec<Row<'p>> {
-    let spans = Spans::of(input);
-    let row = |prompt: &'p PromptRow| Row {
-        prompt,
-        span_sha256: span_ids(prompt).map(hash).unwrap_or_default(),
-        shared_prefix: spans.shared_prefix,
-        lexical_overlap: lexical_overlap(prompt, tokenizer),
-        refusal: spans.refusal(prompt),
-    };
-    input.prompts.iter().map(row).collect()
+/// For each prompt of an input the hash of its span; empty without one.
+fn span_hashes(input: InputGroup<'_>) -> Vec<String> {
+    input.prompts.iter().map(|prompt| span_ids(prompt).map(hash).unwrap_or_default()).collect()
 }
 
 fn hash(ids: &[i32]) -> String {

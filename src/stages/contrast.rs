@@ -1,34 +1,27 @@
-//! How alike different tasks leave an input, held against how alike it stays when the task does not
-//! change: the numbers that the tests over inputs rest on.
+//! How alike different tasks leave an input, compared with how alike it stays when the task does not
+//! change: the numbers that the tests over inputs are based on.
 //!
 //! A similarity below 1 between two tasks says nothing by itself: any change of the prompt moves the
 //! activations. For every input, captured layer and measure the table has the mean similarity of
 //!
 //! - `between`: all pairs of prompts of different tasks, over all their wordings;
 //! - `paraphrase`: all pairs of wordings of one task;
-//! - `neutral`, `scrambled`, `other_input`: each task's first wording and that control of its own.
+//! - `neutral`, `scrambled`, `other_input`: each task's first wording and that control of the task.
 //!
 //! A mean is over the pairs that could be compared, and `n_pairs` counts them; without any it is null
 //! and `status` has the reason of the first. Where the pipeline asks for no second wording or no such
 //! control, the row says `no_pairs`. Another input is never compared token by token.
 //!
 //! `wording_pairs` has the similarities of all pairs of the tasks' prompts one by one, for the test
-//! that deals the wordings out to the tasks anew. Reads `prompts`, `activations` and, when there,
+//! that deals the wordings out to the tasks again. Reads `prompts`, `activations` and, when there,
 //! `reference`; writes both tables. Cost: one pass over the activations, and a dot product a pair.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Float64Array, Int32Array, ListArray};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::Field;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::Statistics;
 use crate::monitor::Event;
 use crate::prompt::Role;
-use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::Columns;
 use crate::stage::compare::spans::Spans;
 use crate::stage::compare::vector_measure::{Choice, Measure, chosen};
 use crate::stage::compare::{Cell, Compared};
@@ -37,9 +30,10 @@ use crate::stage::read::hidden::{Layer, by_input_and_layer};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::spaces::Reference;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ACTIVATIONS, CONTRAST, PROMPTS, REFERENCE, WORDING_PAIRS};
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{
+    ACTIVATIONS, CONTRAST, ContrastRow, PROMPTS, REFERENCE, WORDING_PAIRS, WordingPairsRow,
+};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -112,10 +106,13 @@ impl Stage for Contrast {
             by_input_and_layer(context, DESCRIPTION.kind, &prompts, &designs, |layer, design| {
                 self.compare(layer, design, &reference)
             })?;
-        let (contrasts, wordings): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        let contrasts: Vec<ContrastRow<'_>> =
+            found.iter().flat_map(|(contrasts, _)| contrasts).copied().collect();
+        let wordings: Vec<WordingPairsRow<'_>> =
+            found.iter().flat_map(|(_, wordings)| wordings).map(Wordings::row).collect();
         let parts = vec![
-            write_contrasts(context, &contrasts.concat())?,
-            write_wordings(context, &wordings.concat())?,
+            ContrastRow::write(context.store, context.part, &contrasts)?,
+            WordingPairsRow::write(context.store, context.part, &wordings)?,
         ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
@@ -136,7 +133,7 @@ struct Design<'p> {
     contrasts: Vec<usize>,
 }
 
-/// What is held against each other.
+/// What is compared with what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Between,
@@ -193,38 +190,79 @@ impl<'p> Design<'p> {
         }
         Self { input, spans: Spans::of(input), prompts, tasks, pairs: all, contrasts }
     }
+
+    /// A row for each contrast, from the cells of all pairs.
+    fn contrast_rows(
+        &self,
+        layer: i16,
+        measure: &'static str,
+        cells: &[Cell],
+    ) -> impl Iterator<Item = ContrastRow<'p>> {
+        CONTRASTS.iter().enumerate().map(move |(place, kind)| {
+            let own = cells.iter().zip(&self.contrasts).filter(|(_, kind)| **kind == place);
+            let own: Vec<&Cell> = own.map(|(cell, _)| cell).collect();
+            let values: Statistics = own.iter().filter_map(|cell| cell.value).collect();
+            let status = match own.first() {
+                _ if values.n() > 0 => status::OK,
+                Some(cell) => cell.status,
+                None => status::NO_PAIRS,
+            };
+            ContrastRow {
+                scenario: self.input.scenario(),
+                input: self.input.input(),
+                layer,
+                measure,
+                contrast: kind.name(),
+                value: values.mean(),
+                n_pairs: values.n() as i64,
+                status,
+            }
+        })
+    }
+
+    /// The values of all pairs of the tasks' prompts, from the cells of all pairs.
+    fn wordings(&self, layer: i16, measure: &'static str, cells: &[Cell]) -> Wordings<'_> {
+        let own = &cells[..pairs(self.tasks.len()).count()];
+        let values: Option<Vec<f64>> = own.iter().map(|cell| cell.value).collect();
+        let values = values.filter(|values| !values.is_empty());
+        let failed = own.iter().find(|cell| cell.value.is_none());
+        let status = match &values {
+            Some(_) => status::OK,
+            None => failed.map_or(status::NO_PAIRS, |cell| cell.status),
+        };
+        Wordings { design: self, layer, measure, values, status }
+    }
 }
 
-/// One row of table `contrast`.
-#[derive(Debug, Clone)]
-struct ContrastRow<'p> {
-    scenario: &'p str,
-    input: &'p str,
+/// A measure of all pairs of the tasks' prompts, on one layer.
+#[derive(Debug)]
+struct Wordings<'p> {
+    design: &'p Design<'p>,
     layer: i16,
     measure: &'static str,
-    contrast: &'static str,
-    value: Option<f64>,
-    n_pairs: u64,
-    status: &'static str,
-}
-
-/// One row of table `wording_pairs`.
-#[derive(Debug, Clone)]
-struct WordingRow<'p> {
-    scenario: &'p str,
-    input: &'p str,
-    layer: i16,
-    measure: &'static str,
-    tasks: &'p [i32],
     values: Option<Vec<f64>>,
     status: &'static str,
 }
 
-/// What comes of one input on one layer.
-type Found<'p> = (Vec<ContrastRow<'p>>, Vec<WordingRow<'p>>);
+impl Wordings<'_> {
+    fn row(&self) -> WordingPairsRow<'_> {
+        WordingPairsRow {
+            scenario: self.design.input.scenario(),
+            input: self.design.input.input(),
+            layer: self.layer,
+            measure: self.measure,
+            tasks: &self.design.tasks,
+            values: self.values.as_deref(),
+            status: self.status,
+        }
+    }
+}
+
+/// What is found for one input on one layer.
+type Found<'p> = (Vec<ContrastRow<'p>>, Vec<Wordings<'p>>);
 
 impl Contrast {
-    /// The rows of one input on one layer, by measure, then contrast.
+    /// What is found for one input on one layer, by measure, then contrast.
     fn compare<'p>(
         &self,
         layer: &Layer,
@@ -234,89 +272,12 @@ impl Contrast {
         let reference = reference.layer(layer.number);
         let compared = Compared::new(&design.prompts, layer, &design.spans, reference)?;
         let cells = compared.measure(&self.measures, &design.pairs);
-        let (scenario, input) = (design.input.scenario(), design.input.input());
         let layer = layer.number;
         let (mut contrasts, mut wordings) = (Vec::new(), Vec::new());
         for (measure, cells) in self.measures.iter().map(|measure| measure.name).zip(&cells) {
-            for (place, kind) in CONTRASTS.iter().enumerate() {
-                let own = cells.iter().zip(&design.contrasts).filter(|(_, kind)| **kind == place);
-                let own: Vec<&Cell> = own.map(|(cell, _)| cell).collect();
-                let values: Statistics = own.iter().filter_map(|cell| cell.value).collect();
-                let status = match own.first() {
-                    _ if values.n() > 0 => status::OK,
-                    Some(cell) => cell.status,
-                    None => status::NO_PAIRS,
-                };
-                let (contrast, value, n_pairs) = (kind.name(), values.mean(), values.n());
-                contrasts.push(ContrastRow {
-                    scenario,
-                    input,
-                    layer,
-                    measure,
-                    contrast,
-                    value,
-                    n_pairs,
-                    status,
-                });
-            }
-            let own = &cells[..pairs(design.tasks.len()).count()];
-            let values: Option<Vec<f64>> = own.iter().map(|cell| cell.value).collect();
-            let values = values.filter(|values| !values.is_empty());
-            let failed = own.iter().find(|cell| cell.value.is_none());
-            let status = match &values {
-                Some(_) => status::OK,
-                None => failed.map_or(status::NO_PAIRS, |cell| cell.status),
-            };
-            let tasks = &design.tasks;
-            wordings.push(WordingRow { scenario, input, layer, measure, tasks, values, status });
+            contrasts.extend(design.contrast_rows(layer, measure, cells));
+            wordings.push(design.wordings(layer, measure, cells));
         }
         Ok((contrasts, wordings))
     }
-}
-
-fn write_contrasts(
-    context: &Context<'_>,
-    rows: &[ContrastRow<'_>],
-) -> Result<PartStats, StageError> {
-    let columns = Columns::of(rows)
-        .texts(|row| row.scenario)
-        .texts(|row| row.input)
-        .int16s(|row| row.layer)
-        .texts(|row| row.measure)
-        .texts(|row| row.contrast)
-        .float64s(|row| row.value)
-        .int64s(|row| row.n_pairs as i64)
-        .texts(|row| row.status);
-    let address = PartAddress::new(&CONTRAST, context.part);
-    Ok(write_part(context.store, address, context.dims(), columns.finish())?)
-}
-
-fn write_wordings(context: &Context<'_>, rows: &[WordingRow<'_>]) -> Result<PartStats, StageError> {
-    let mut columns = Columns::of(rows)
-        .texts(|row| row.scenario)
-        .texts(|row| row.input)
-        .int16s(|row| row.layer)
-        .texts(|row| row.measure)
-        .finish();
-    let tasks = rows.iter().flat_map(|row| row.tasks.iter().copied());
-    let tasks = Int32Array::from_iter_values(tasks);
-    columns.push(lists(Arc::new(tasks), rows.iter().map(|row| row.tasks.len()), None));
-    let values = rows.iter().flat_map(|row| row.values.iter().flatten().copied());
-    let values = Float64Array::from_iter_values(values);
-    let is_there: NullBuffer = rows.iter().map(|row| row.values.is_some()).collect();
-    let lengths = rows.iter().map(|row| row.values.as_ref().map_or(0, Vec::len));
-    columns.push(lists(Arc::new(values), lengths, Some(is_there)));
-    columns.extend(Columns::of(rows).texts(|row| row.status).finish());
-    let address = PartAddress::new(&WORDING_PAIRS, context.part);
-    Ok(write_part(context.store, address, context.dims(), columns)?)
-}
-
-/// Cuts `values` into lists of the given lengths.
-fn lists(
-    values: ArrayRef,
-    lengths: impl Iterator<Item = usize>,
-    nulls: Option<NullBuffer>,
-) -> ArrayRef {
-    let item = Arc::new(Field::new("item", values.data_type().clone(), false));
-    Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, nulls))
 }

@@ -21,13 +21,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::math;
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::read::hidden::{Layer, by_input_and_layer};
-use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
+use crate::stage::read::prompts::{InputGroup, ShardPrompts, pairs};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ACTIVATIONS, PROMPTS, SEED_EXPLAIN};
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{ACTIVATIONS, PROMPTS, SEED_EXPLAIN, SeedExplainRow};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -112,41 +110,13 @@ impl Stage for Explain {
                 })?
             }
         };
-        let rows = rows.concat();
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.a.key.scenario)
-            .texts(|row| &row.a.key.input)
-            .int16s(|row| row.layer)
-            .texts(|row| &row.a.key.task)
-            .texts(|row| &row.b.key.task)
-            .int32s(|row| row.position as i32)
-            .int32s(|row| row.a.token_ids[row.position])
-            .int32s(|row| row.b.token_ids[row.position])
-            .texts(|row| &row.a.segments[row.position..=row.position])
-            .texts(|row| &row.b.segments[row.position..=row.position])
-            .int16s(|row| i16::from(row.is_shared))
-            .float64s(|row| row.share.cosine)
-            .float64s(|row| row.share.weight)
-            .float64s(|row| row.share.contribution)
-            .texts(|row| row.share.status);
-        let address = PartAddress::new(&SEED_EXPLAIN, context.part);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let rows: Vec<SeedExplainRow<'_>> = rows.into_iter().flatten().collect();
+        let part = SeedExplainRow::write(context.store, context.part, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 
-/// One row of table `seed_explain`.
-#[derive(Debug, Clone)]
-struct Row<'p> {
-    a: &'p PromptRow,
-    b: &'p PromptRow,
-    layer: i16,
-    position: usize,
-    is_shared: bool,
-    share: Share,
-}
-
-/// What one token has in the cosine.
+/// What one token adds to the cosine.
 #[derive(Debug, Clone, Copy)]
 struct Share {
     cosine: Option<f64>,
@@ -162,7 +132,10 @@ impl Share {
 }
 
 /// The rows of one input on one layer: by pair, then position.
-fn explain<'p>(layer: &Layer, input: InputGroup<'p>) -> Result<Vec<Row<'p>>, StageError> {
+fn explain<'p>(
+    layer: &Layer,
+    input: InputGroup<'p>,
+) -> Result<Vec<SeedExplainRow<'p>>, StageError> {
     let tasks = input.first_wordings();
     let vectors = layer.of(&tasks)?;
     let width = layer.width;
@@ -175,19 +148,28 @@ fn explain<'p>(layer: &Layer, input: InputGroup<'p>) -> Result<Vec<Row<'p>>, Sta
             (Some(a), Some(b)) => shares(&a[..n * width], &b[..n * width], width),
             _ => vec![Share::without(status::SKIPPED); n],
         };
-        rows.extend(shares.into_iter().enumerate().map(|(position, share)| Row {
-            a,
-            b,
+        rows.extend(shares.into_iter().enumerate().map(|(position, share)| SeedExplainRow {
+            scenario: input.scenario(),
+            input: input.input(),
             layer: layer.number,
-            position,
-            is_shared: position < shared,
-            share,
+            task_a: &a.key.task,
+            task_b: &b.key.task,
+            position: position as i32,
+            token_id_a: a.token_ids[position],
+            token_id_b: b.token_ids[position],
+            segment_a: &a.segments[position..=position],
+            segment_b: &b.segments[position..=position],
+            shared_prefix: i16::from(position < shared),
+            cosine: share.cosine,
+            weight: share.weight,
+            contribution: share.contribution,
+            status: share.status,
         }));
     }
     Ok(rows)
 }
 
-/// What each token has in the cosine of two flattened prompts of the same length.
+/// What each token adds to the cosine of two flattened prompts of the same length.
 fn shares(a: &[f32], b: &[f32], width: usize) -> Vec<Share> {
     let tokens: Vec<(f64, f64, f64)> = a
         .chunks_exact(width)

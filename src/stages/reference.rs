@@ -15,19 +15,17 @@
 //! `n_too_small`) and every centred measure says `no_reference`.
 //!
 //! A prompt that the model cannot read whole, or that gives a value that is no number, is left out
-//! here; stage `extract` says what becomes of it. Writes `reference`. Cost: the model's on these
+//! here; stage `extract` reports what becomes of it. Writes `reference`. Cost: the model's on these
 //! prompts. Centring and standardising: Timkey and van Schijndel 2021 (arXiv 2109.04404).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Batch, Outputs, Wanted};
-use crate::stage::columns::Columns;
 use crate::stage::model::batches::{Batches, Piece};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::REFERENCE;
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{REFERENCE, ReferenceRow};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -131,14 +129,14 @@ impl Stage for Reference {
             }
             Ok(())
         })?;
-        let part = write(context, &sums)?;
+        let part = ReferenceRow::write(context.store, 0, &sums.rows(context.layers))?;
         let units = ids.iter().map(|ids| ids.len() as u64).sum();
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 
 /// Running mean and sum of squared deviations of every layer and dimension (Welford 1962): the
-/// activations' offset, far larger than their spread, does not eat the spread's digits.
+/// activations' offset, far larger than their spread, does not cost the spread its digits.
 #[derive(Debug)]
 struct Sums {
     width: usize,
@@ -155,7 +153,7 @@ impl Sums {
         Self { width, n_prompts: 0, n_tokens: 0, means: zeros.clone(), squares: zeros }
     }
 
-    /// Takes in the prompts of a batch, without padding and position 0.
+    /// Adds the prompts of a batch, without padding and position 0.
     fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) {
         for (row, &length) in batch.lengths.iter().enumerate() {
             let places =
@@ -178,7 +176,7 @@ impl Sums {
         }
     }
 
-    /// Takes in one token of one layer; `n_tokens` counts it already.
+    /// Adds one token of one layer; `n_tokens` counts it already.
     fn push(&mut self, layer: usize, values: &[f32]) {
         let n = self.n_tokens as f64;
         let place = layer * self.width..(layer + 1) * self.width;
@@ -194,28 +192,23 @@ impl Sums {
     fn is_enough(&self) -> bool {
         self.n_prompts >= LEAST_PROMPTS && self.n_tokens >= LEAST_TOKENS
     }
-}
-
-fn write(
-    context: &Context<'_>,
-    sums: &Sums,
-) -> Result<crate::run_dir::receipt::PartStats, StageError> {
-    let places: Vec<(i16, usize, usize)> = context
-        .layers
-        .iter()
-        .enumerate()
-        .flat_map(|(i, layer)| (0..sums.width).map(move |d| (*layer, d, i * sums.width + d)))
-        .collect();
-    let is_enough = sums.is_enough();
-    let freedom = sums.n_tokens.saturating_sub(1) as f64;
-    let columns = Columns::of(&places)
-        .int16s(|(layer, ..)| *layer)
-        .int32s(|(_, dimension, _)| *dimension as i32)
-        .float64s(|(.., place)| is_enough.then(|| sums.means[*place]))
-        .float64s(|(.., place)| is_enough.then(|| (sums.squares[*place] / freedom).sqrt()))
-        .int64s(|_| sums.n_tokens as i64)
-        .int64s(|_| sums.n_prompts as i64)
-        .texts(|_| if is_enough { status::OK } else { status::N_TOO_SMALL });
-    let address = PartAddress::new(&REFERENCE, 0);
-    Ok(write_part(context.store, address, context.dims(), columns.finish())?)
+    /// One row a layer and dimension; without values when there is too little.
+    fn rows(&self, layers: &[i16]) -> Vec<ReferenceRow<'static>> {
+        let is_enough = self.is_enough();
+        let freedom = self.n_tokens.saturating_sub(1) as f64;
+        let row = |layer: i16, dimension: usize, place: usize| ReferenceRow {
+            layer,
+            dimension: dimension as i32,
+            mean: is_enough.then(|| self.means[place]),
+            sd: is_enough.then(|| (self.squares[place] / freedom).sqrt()),
+            n_tokens: self.n_tokens as i64,
+            n_prompts: self.n_prompts as i64,
+            status: if is_enough { status::OK } else { status::N_TOO_SMALL },
+        };
+        let of_layer = |(i, layer): (usize, &i16)| {
+            let layer = *layer;
+            (0..self.width).map(move |d| row(layer, d, i * self.width + d))
+        };
+        layers.iter().enumerate().flat_map(of_layer).collect()
+    }
 }

@@ -26,13 +26,11 @@ use serde::{Deserialize, Serialize};
 use crate::math::Softmax;
 use crate::monitor::Event;
 use crate::prompt::Role;
-use crate::stage::columns::Columns;
 use crate::stage::model::head;
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ACTIVATIONS, INPUT_SURPRISAL, PROMPTS};
-use crate::table::status;
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::schema::{ACTIVATIONS, INPUT_SURPRISAL, InputSurprisalRow, PROMPTS};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -91,22 +89,9 @@ impl Stage for Surprisal {
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
         let readings = read_off(context, &prompts, &places)?;
         let inputs = prompts.inputs();
-        let rows: Vec<Row<'_>> =
+        let rows: Vec<InputSurprisalRow<'_>> =
             inputs.iter().flat_map(|input| rows_of(*input, &readings)).collect();
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.prompt.key.scenario)
-            .texts(|row| &row.prompt.key.input)
-            .texts(|row| &row.prompt.key.task)
-            .int16s(|row| row.prompt.key.wording)
-            .int32s(|row| row.index as i32)
-            .int32s(|row| row.position() as i32)
-            .int32s(|row| row.prompt.token_ids[row.position()])
-            .float64s(|row| row.reading.map(|reading| reading.surprisal))
-            .float64s(|row| row.delta)
-            .float64s(|row| row.reading.map(|reading| reading.entropy))
-            .texts(|row| row.status);
-        let address = PartAddress::new(&INPUT_SURPRISAL, context.part);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let part = InputSurprisalRow::write(context.store, context.part, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
@@ -121,29 +106,11 @@ struct Place {
     token_id: usize,
 }
 
-/// What the model says where a token is due. Bits.
+/// What the model predicts where a token stands. Bits.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Reading {
     surprisal: f64,
     entropy: f64,
-}
-
-/// One row of table `input_surprisal`.
-#[derive(Debug)]
-struct Row<'a> {
-    prompt: &'a PromptRow,
-    /// Place in the input's span.
-    index: usize,
-    reading: Option<Reading>,
-    delta: Option<f64>,
-    status: &'static str,
-}
-
-impl Row<'_> {
-    /// Place in the prompt.
-    fn position(&self) -> usize {
-        span(self.prompt).start + self.index
-    }
 }
 
 /// The input's tokens; empty when no token holds a part of it.
@@ -191,7 +158,9 @@ fn read_off(
                 let prompt = prompts.ran().nth(place.run_index);
                 let name = prompt.map(|prompt| prompt.key.to_string()).unwrap_or_default();
                 return Err(table
-                    .problem(format!("gives the head a score that is not finite in prompt {name}"))
+                    .problem(format!(
+                        "makes the head give a score that is not finite in prompt {name}"
+                    ))
                     .into());
             };
             readings[place.run_index].push(reading);
@@ -211,7 +180,7 @@ fn read_scores(scores: &[f32], token_id: usize) -> Option<Reading> {
 }
 
 /// The rows of one input: its prompts in the order of the plan, then its tokens.
-fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<Row<'p>> {
+fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<InputSurprisalRow<'p>> {
     let of_prompt = |prompt: &PromptRow| -> &[Reading] {
         if prompt.ran { &readings[prompt.run_index] } else { &[] }
     };
@@ -222,7 +191,7 @@ fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<Row<'p>>
         let reference = reference.map_or(&[][..], of_prompt);
         // The first token of a prompt has no reading.
         let without = usize::from(span(prompt).start == 0);
-        for index in 0..span(prompt).len() {
+        for (index, position) in span(prompt).enumerate() {
             let place = index.checked_sub(without);
             let reading = place.and_then(|place| own.get(place)).copied();
             let under_neutral = place.and_then(|place| reference.get(place));
@@ -234,14 +203,26 @@ fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<Row<'p>>
                 (true, Some(_), None) => status::NO_REFERENCE,
                 (true, Some(_), Some(_)) => status::OK,
             };
-            rows.push(Row { prompt, index, reading, delta, status });
+            rows.push(InputSurprisalRow {
+                scenario: &prompt.key.scenario,
+                input: &prompt.key.input,
+                task: &prompt.key.task,
+                wording: prompt.key.wording,
+                span_index: index as i32,
+                position: position as i32,
+                token_id: prompt.token_ids[position],
+                surprisal_bits: reading.map(|reading| reading.surprisal),
+                delta_neutral_bits: delta,
+                entropy_bits: reading.map(|reading| reading.entropy),
+                status,
+            });
         }
     }
     rows
 }
 
-/// Whether `other` is what the surprisal of `prompt` is held against: the neutral control of the same
-/// task, with the very same tokens of the input. A control is not held against itself.
+/// Whether `other` is what the surprisal of `prompt` is compared with: the neutral control of the same
+/// task, with the very same tokens of the input. A control is not compared with itself.
 fn is_reference(other: &PromptRow, prompt: &PromptRow) -> bool {
     let tokens = |prompt: &PromptRow| prompt.token_ids[span(prompt)].to_vec();
     prompt.role() != Role::Neutral

@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use crate::math;
 use crate::math::Softmax;
 use crate::monitor::Event;
-use crate::stage::columns::Columns;
 use crate::stage::read::prompts::{PromptRow, ShardPrompts};
 use crate::stage::read::reread;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{LOGITS, NEXT_TOKENS, PROMPTS};
-use crate::table::writer::{PartAddress, write_part};
+use crate::table::WriteRow as _;
+use crate::table::schema::{LOGITS, NEXT_TOKENS, NextTokensRow, PROMPTS};
+use crate::table::writer::PartAddress;
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -87,27 +87,17 @@ impl Stage for Tokens {
         let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
         let shard = Some(context.part);
         context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
-        let rows = self.rank(context, &prompts)?;
-        let columns = Columns::of(&rows)
-            .texts(|row| &row.prompt.key.scenario)
-            .texts(|row| &row.prompt.key.input)
-            .texts(|row| &row.prompt.key.task)
-            .int16s(|row| row.prompt.key.wording)
-            .int16s(|row| row.rank)
-            .int32s(|row| row.token_id)
-            .texts(|row| &row.token)
-            .float64s(|row| Some(row.probability))
-            .float64s(|row| Some(row.logprob));
-        let address = PartAddress::new(&NEXT_TOKENS, context.part);
-        let part = write_part(context.store, address, context.dims(), columns.finish())?;
+        let ranked = self.rank(context, &prompts)?;
+        let rows: Vec<NextTokensRow<'_>> = ranked.iter().map(Ranked::row).collect();
+        let part = NextTokensRow::write(context.store, context.part, &rows)?;
         context.monitor.event(&Event::Advanced { stage, amount: units });
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }
 
-/// One row of table `next_tokens`.
+/// A token among the most probable after a prompt.
 #[derive(Debug)]
-struct Row<'a> {
+struct Ranked<'a> {
     prompt: &'a PromptRow,
     rank: i16,
     token_id: i32,
@@ -116,13 +106,29 @@ struct Row<'a> {
     logprob: f64,
 }
 
+impl Ranked<'_> {
+    fn row(&self) -> NextTokensRow<'_> {
+        NextTokensRow {
+            scenario: &self.prompt.key.scenario,
+            input: &self.prompt.key.input,
+            task: &self.prompt.key.task,
+            wording: self.prompt.key.wording,
+            rank: self.rank,
+            token_id: self.token_id,
+            token: &self.token,
+            probability: self.probability,
+            logprob: self.logprob,
+        }
+    }
+}
+
 impl Tokens {
-    /// All rows of a shard: prompts in the order of the plan, then ranks.
+    /// All tokens of a shard: prompts in the order of the plan, then ranks.
     fn rank<'p>(
         &self,
         context: &Context<'_>,
         prompts: &'p ShardPrompts,
-    ) -> Result<Vec<Row<'p>>, StageError> {
+    ) -> Result<Vec<Ranked<'p>>, StageError> {
         let columns = ["scenario", "input", "task", "wording", "values"];
         let address = PartAddress::new(&LOGITS, context.part);
         let table = reread::part(context.store, address, &columns)?;
@@ -136,7 +142,7 @@ impl Tokens {
             Ok(self.rank_prompt(prompt, &logits[first..first + vocab_size], &decode))
         });
         let rows = rows.collect::<Result<Vec<_>, StageError>>()?;
-        let rows: Vec<Row<'_>> = rows.into_iter().flatten().collect();
+        let rows: Vec<Ranked<'_>> = rows.into_iter().flatten().collect();
         match rows.iter().find(|row| !(row.probability.is_finite() && row.logprob.is_finite())) {
             Some(row) => {
                 let key = &row.prompt.key;
@@ -152,9 +158,9 @@ impl Tokens {
         prompt: &'p PromptRow,
         logits: &[f32],
         decode: &(dyn Fn(i32) -> String + Sync),
-    ) -> Vec<Row<'p>> {
+    ) -> Vec<Ranked<'p>> {
         let Some(softmax) = Softmax::over(logits) else { return Vec::new() };
-        let row = |(place, id): (usize, usize)| Row {
+        let row = |(place, id): (usize, usize)| Ranked {
             prompt,
             rank: place as i16 + 1,
             token_id: id as i32,

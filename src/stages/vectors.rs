@@ -1,4 +1,4 @@
-//! One vector a prompt and site, for the measures that compare many inputs at once: partition of
+//! One vector per prompt and site, for the measures that compare many inputs at once: partition of
 //! variance and geometry.
 //!
 //! `span` is the mean over the input's own tokens, position 0 left out, in float64 and stored as
@@ -10,20 +10,19 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, StringArray};
+use arrow::array::ArrayRef;
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::monitor::Event;
-use crate::stage::columns::{Columns, fixed_lists};
 use crate::stage::compare::spans::Spans;
 use crate::stage::read::hidden::Layer;
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::schema::{ACTIVATIONS, PROMPTS, VECTORS};
-use crate::table::status;
 use crate::table::writer::{PartAddress, write_part};
+use crate::table::{raw, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -100,11 +99,11 @@ impl Stage for Vectors {
         let mut inputs = prompts.inputs();
         inputs.retain(|input| context.takes(input.scenario(), input.input()));
         let inputs: Vec<Input<'_>> = inputs.into_iter().map(Input::of).collect();
-        let (keys, words) = columns(&inputs);
+        let (names, statuses) = columns(&inputs);
         let write = |&layer: &i16| {
             let layer = Layer::read(context, layer, &prompts)?;
             let vectors = vectors(context, &layer, &inputs)?;
-            let columns = [&keys[..], &[vectors], &[Arc::clone(&words)]].concat();
+            let columns = [&names[..], &[vectors], &[Arc::clone(&statuses)]].concat();
             let address =
                 PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
             let part = write_part(context.store, address, context.dims(), columns)?;
@@ -131,7 +130,7 @@ impl<'p> Input<'p> {
         let (prompts, spans) = (input.tasks(), Spans::of(input));
         let span = |prompt: &&PromptRow| {
             let span = prompt.input.clone().filter(|_| spans.refusal(prompt).is_none())?;
-            // Position 0 says nothing of the input.
+            // Position 0 says nothing about the input.
             let span = span.start.max(1)..span.end;
             (prompt.ran && !span.is_empty()).then_some(span)
         };
@@ -145,33 +144,16 @@ impl<'p> Input<'p> {
     }
 }
 
-/// One row of table `vectors`; its numbers stand apart.
-#[derive(Debug)]
-struct Row<'p> {
-    prompt: &'p PromptRow,
-    site: &'static str,
-    status: &'static str,
-}
+/// The two vectors of a prompt, as column `site` names them.
+const SITES: [&str; 2] = ["span", "last"];
 
 /// The columns in front of the vectors and the one behind them, the same on every layer.
 fn columns(inputs: &[Input<'_>]) -> (Vec<ArrayRef>, ArrayRef) {
-    let mut rows = Vec::new();
-    for input in inputs {
-        for (prompt, statuses) in input.prompts.iter().zip(&input.statuses) {
-            for (site, status) in ["span", "last"].into_iter().zip(*statuses) {
-                rows.push(Row { prompt, site, status });
-            }
-        }
-    }
-    let keys = Columns::of(&rows)
-        .texts(|row| &row.prompt.key.scenario)
-        .texts(|row| &row.prompt.key.input)
-        .texts(|row| &row.prompt.key.task)
-        .int16s(|row| row.prompt.key.wording)
-        .texts(|row| row.site)
-        .finish();
-    let words = StringArray::from_iter_values(rows.iter().map(|row| row.status));
-    (keys, Arc::new(words))
+    let prompts = || inputs.iter().flat_map(|input| &input.prompts);
+    let mut names = raw::keys(prompts().flat_map(|prompt| SITES.map(|_| &prompt.key)));
+    names.push(raw::cells(prompts().flat_map(|_| SITES)));
+    let statuses = inputs.iter().flat_map(|input| input.statuses.iter().copied().flatten());
+    (names, raw::cells(statuses))
 }
 
 /// The vectors of one layer: for each prompt the mean over its span and its last token, zeros where
@@ -207,5 +189,5 @@ fn vectors(
             }
         }
     }
-    Ok(fixed_lists(values, width))
+    Ok(raw::fixed_lists(values, width))
 }

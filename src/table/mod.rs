@@ -8,6 +8,7 @@ pub(crate) mod column;
 pub(crate) mod declare;
 mod frame;
 pub mod preview;
+pub(crate) mod raw;
 pub mod reader;
 mod row_groups;
 pub mod schema;

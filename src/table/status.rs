@@ -18,7 +18,7 @@ pub const NOT_FINITE: &str = "not_finite";
 
 /// The token is the first of its prompt, so nothing predicts it.
 pub const NO_PREDECESSOR: &str = "no_predecessor";
-/// There is nothing to hold the value against: no reference set that is large enough, or no control
+/// There is nothing to compare the value with: no reference set that is large enough, or no control
 /// with the same tokens.
 pub const NO_REFERENCE: &str = "no_reference";
 /// The two outputs are as good as equal, so nowhere does a difference begin.
@@ -60,7 +60,7 @@ pub const ALL: &[(&str, &str)] = &[
     (CONSTANT, "what is compared does not vary (identical prompts), so there is nothing to test"),
 ];
 
-/// What a word means; the word itself when it is none of these.
+/// What a status word means; a word that is not in [`ALL`] stands for itself.
 pub fn meaning(word: &str) -> &str {
     ALL.iter().find(|(known, _)| *known == word).map_or(word, |(_, meaning)| meaning)
 }

@@ -1,8 +1,8 @@
 //! Compares prompts of one input on one layer, pair by pair, by any of the [vector
 //! measures](self::vector_measure), in float64 from the stored float32.
 //!
-//! Vectors of the input's span leave position 0 out: the attention sink there says nothing of the
-//! input.
+//! Vectors of the input's span leave position 0 out: the attention sink there says nothing about
+//! the input.
 
 pub(crate) mod spans;
 pub mod vector_measure;
@@ -19,7 +19,7 @@ use crate::table::status;
 /// How many dimensions count as the largest of a cosine.
 const ROGUES: usize = 3;
 
-/// What comes of comparing two prompts.
+/// The result of comparing two prompts.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Cell {
     pub(crate) value: Option<f64>,
@@ -86,10 +86,10 @@ impl<'a> Compared<'a> {
         Ok(Self { prompts, spans, reference, vectors, width: layer.width })
     }
 
-    /// For each measure, what it says of each of the `pairs` of prompts.
+    /// For each measure, its cell for each of the `pairs` of prompts.
     pub(crate) fn measure(&self, measures: &[Measure], pairs: &[(usize, usize)]) -> Vec<Vec<Cell>> {
-        // Measures that need the same vectors stand beside each other in none of the orders that
-        // tables want; so vectors are made by site and space, and kept while a site is worked on.
+        // The tables' order separates measures that need the same vectors; so vectors are made by
+        // site and space, and all measures of them are computed together.
         let mut cells = vec![Vec::new(); measures.len()];
         // Whether each pair can be compared on the input's tokens: as a whole, one by one.
         let comparable = pairs.iter().map(|&(a, b)| {
@@ -206,7 +206,7 @@ impl<'a> Compared<'a> {
         Cell::of(sum.map(|sum| sum / (n - first) as f64), (n - first) * dimensions)
     }
 
-    /// The cosines of the flattened activations, each pair cut to its shorter prompt. Goes token by
+    /// The cosines of the flattened activations, each pair cut to its shorter prompt. Works token by
     /// token over all pairs, so that a token's numbers are widened once and still in the cache when
     /// its next pair needs them.
     fn flat(&self, pairs: &[(usize, usize)]) -> Vec<Cell> {
@@ -249,7 +249,7 @@ impl<'a> Compared<'a> {
 fn compare(form: Form, u: &[f64], v: &[f64], [of_u, of_v]: [Length; 2]) -> Option<f64> {
     let have_direction = of_u.norm > 0.0 && of_v.norm > 0.0;
     match form {
-        // Without the notebook's floor under norms: what is centred may be as short as it likes.
+        // Without the notebook's floor under norms: what is centred may be arbitrarily short.
         Form::Cosine(_) => have_direction.then(|| {
             (math::dot_wide(u, v) / (of_u.squared * of_v.squared).sqrt()).clamp(-1.0, 1.0)
         }),

@@ -14,7 +14,7 @@ use crate::stage::read::prompts::{InputGroup, PromptRow};
 /// The letter of a task's tokens in column `segments`.
 const TASK_LETTER: u8 = b't';
 
-/// How the prompts of one input stand to each other.
+/// How the prompts of one input relate to each other.
 #[derive(Debug, Clone)]
 pub(crate) struct Spans<'a> {
     /// Whether the input stands in front of every task.
@@ -62,7 +62,7 @@ impl<'a> Spans<'a> {
     }
 
     /// Whether two prompts can be compared on the input's tokens: one by one when `aligned`, else as
-    /// a whole, which serves for another input too.
+    /// a whole, which also works for another input.
     pub(crate) fn comparable(&self, a: &PromptRow, b: &PromptRow, aligned: bool) -> bool {
         let (Some(ids_a), Some(ids_b)) = (span_ids(a), span_ids(b)) else { return false };
         let is_other = a.role() == Role::OtherInput || b.role() == Role::OtherInput;
@@ -84,7 +84,7 @@ fn shared_prefix(prompts: &[&PromptRow]) -> usize {
     others.iter().map(equal).min().unwrap_or(first.token_ids.len())
 }
 
-/// The token ids that most prompts have; the first of several that are as many.
+/// The token ids that most prompts have; the first of several that are equally common.
 fn usual<'a>(prompts: &[&'a PromptRow]) -> Option<&'a [i32]> {
     let spans: Vec<&[i32]> = prompts.iter().filter_map(|prompt| span_ids(prompt)).collect();
     let count = |ids: &[i32]| spans.iter().filter(|other| **other == ids).count();

@@ -59,7 +59,7 @@ pub enum Choice {
 /// Which vectors of a prompt are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Site {
-    /// Every token of the input, with its twin in the other prompt.
+    /// Every token of the input, with the matching token of the other prompt.
     Token,
     /// The prompt's last token.
     Last,
@@ -85,7 +85,7 @@ pub(crate) enum Form {
 pub(crate) enum How {
     /// The flattened activations from the prompts' start.
     Flat,
-    /// Vectors that play the same part in both prompts.
+    /// Vectors with the same role in both prompts.
     At(Site, Form),
 }
 
@@ -145,7 +145,7 @@ impl Choice {
 }
 
 /// The measures that settings name, in the order of the catalogue; those that are not `allowed` are
-/// left out of `all` and refused by their name, for the reason given beside.
+/// left out of `all`, and naming one is a problem, with the reason given beside it as help.
 pub(crate) fn chosen(
     choices: &[Choice],
     at: &Path,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_measure_has_a_name_of_its_own() {
+    fn every_measure_has_its_own_name() {
         let names: std::collections::BTreeSet<_> = CATALOGUE.iter().map(|m| m.name).collect();
         assert_eq!(names.len(), CATALOGUE.len());
     }

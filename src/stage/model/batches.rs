@@ -25,7 +25,7 @@ pub(crate) struct Batches<'a> {
     /// For each prompt a number of its task: what all prompts of a task start with then runs once,
     /// where the model can do so and it saves time. `None` = every prompt runs whole.
     pub(crate) tasks: Option<&'a [usize]>,
-    /// Whether batches are handed on in their order, one after another.
+    /// Whether batches are passed on in their order, one after another.
     pub(crate) in_order: bool,
 }
 
@@ -44,13 +44,13 @@ pub(crate) enum Piece<'a> {
     },
 }
 
-/// Takes what the model gave for a piece.
+/// Receives the model's outputs for a piece.
 pub(crate) type TakePiece<'t> =
     dyn FnMut(&Piece<'_>, &Outputs<'_>) -> Result<(), StageError> + Send + 't;
 
-/// Does pieces of work `0..count`, so many at once, beginning them in their order; tells `is_spare` when
-/// there are no longer enough for that. When some fail, no other is begun, and the error is that of
-/// the first of them, whichever failed first.
+/// Does pieces of work `0..count`, `at_once` of them at a time, starting them in their order; calls
+/// `is_spare` when there are no longer enough for that. When some fail, no other is started, and the
+/// error is that of the first of them in their order, whichever failed first.
 pub(crate) fn several_at_once(
     at_once: usize,
     count: usize,
@@ -83,12 +83,12 @@ pub(crate) fn several_at_once(
 }
 
 impl Batches<'_> {
-    /// Runs prompts with these tokens, none of them empty, and hands each batch's outputs to `take`:
+    /// Runs prompts with these tokens, none of them empty, and passes each batch's outputs to `take`:
     /// the start of a prompt before the rest of it. The batches depend on the tokens alone; several
-    /// run at once, where the model can, and are handed on one by one as they end.
+    /// run at once, where the model can, and are passed on one by one as they end.
     ///
     /// # Errors
-    /// When the model fails, somebody asked to stop, or `take` says so.
+    /// When the model fails, the run was asked to stop, or `take` fails.
     pub(crate) fn run(
         self,
         context: &Context<'_>,
@@ -177,7 +177,7 @@ impl Runner<'_, '_, '_> {
         Ok(())
     }
 
-    /// Runs prefixes, hands on what they gave, and keeps their keys and values.
+    /// Runs prefixes, passes their outputs on, and keeps their keys and values.
     fn starts(&self, set: &PrefixSet) -> Result<Prefixes, StageError> {
         self.context.go_on()?;
         let rows: Vec<usize> = (0..set.prefixes.len()).collect();
@@ -190,7 +190,7 @@ impl Runner<'_, '_, '_> {
         Ok(Prefixes { past: batch.seq, count: rows.len(), keys_values })
     }
 
-    /// Runs a batch and hands its outputs on; gives the keys and values, when they are wanted.
+    /// Runs a batch and passes its outputs on; returns the keys and values, when they are wanted.
     fn give(
         &self,
         piece: &Piece<'_>,
@@ -231,12 +231,12 @@ mod tests {
         let mut done = done.into_inner().unwrap();
         done.sort_unstable();
         assert_eq!(done, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(spare.into_inner(), 3, "each of the three told when it had nothing more to do");
+        assert_eq!(spare.into_inner(), 3, "each of the three said that it had nothing more to do");
         several_at_once(3, 0, &|| {}, |_| unreachable!("there is nothing to do")).unwrap();
     }
 
     #[test]
-    fn the_first_piece_that_fails_is_told_though_a_later_one_failed_before_it() {
+    fn the_first_piece_that_fails_is_reported_though_a_later_one_failed_before_it() {
         let (met, began) = (Barrier::new(2), AtomicUsize::new(0));
         let failed = |piece: usize| {
             StageError::from(crate::table::TableError::Content {
@@ -262,6 +262,6 @@ mod tests {
         };
         let error = several_at_once(2, 100, &|| {}, work).unwrap_err().to_string();
         assert!(error.contains("is piece 1"), "{error}");
-        assert_eq!(began.into_inner(), 3, "no piece is begun after one has failed");
+        assert_eq!(began.into_inner(), 3, "no piece is started after one has failed");
     }
 }

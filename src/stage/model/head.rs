@@ -1,5 +1,5 @@
-//! What the stages share that put the model's head (its final layer norm and unembedding) to stored
-//! activations: whether they can, and how.
+//! The model's head (its final layer norm and unembedding) on stored activations: whether there is
+//! one, and its scores.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::table::TableError;
 use crate::table::reader::Part;
 use crate::yaml::{Path, Problems};
 
-/// Whether a stage of that kind, standing at `at`, has a head to use; else `None` and a problem.
+/// Whether a stage of that kind, configured at `at`, has a head to use; else `None` and a problem.
 pub(crate) fn check(kind: &str, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<()> {
     if facts.has_head != Some(false) {
         return Some(());
@@ -39,7 +39,7 @@ pub(crate) fn activations(
 
 /// Scores of the next token, `[rows, vocab_size]`, from block outputs `hidden`, `[rows, d_model]`.
 ///
-/// The head has threads of its own and works on one call at a time. Ends when somebody asked to stop.
+/// The head has its own threads and works on one call at a time. Stops when the run was asked to.
 pub(crate) fn scores(context: &Context<'_>, hidden: &[f32]) -> Result<Vec<f32>, StageError> {
     context.go_on()?;
     Ok(context.engine.run_head(hidden)?)

@@ -1,8 +1,8 @@
 //! The vectors of one layer as designs: for every scenario and site, the inputs that have all their
 //! vectors, with one vector for every task and wording. Controls are left out.
 //!
-//! A design is balanced: where tasks have different numbers of wordings, each counts with its first
-//! ones, as many as the task with the fewest has.
+//! A design is balanced: where tasks have different numbers of wordings, only the first of each
+//! count, as many as the task with the fewest has.
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -17,7 +17,7 @@ use crate::table::writer::PartAddress;
 
 const COLUMNS: [&str; 7] = ["scenario", "input", "task", "wording", "site", "values", "status"];
 
-/// Parts that are read side by side, and are in memory beside what was taken from those before.
+/// Parts that are read in parallel, and so are in memory at the same time.
 const AT_ONCE: usize = 8;
 
 /// By scenario and site, in the order in which the plan has them.
@@ -39,7 +39,7 @@ pub(crate) struct SiteVectors {
     refused: Option<String>,
 }
 
-/// Reads the vectors of a layer, of the inputs that the stage takes in.
+/// Reads the vectors of a layer, of the inputs that the stage uses.
 pub(crate) fn read_designs(context: &Context<'_>, layer: i16) -> Result<Designs, StageError> {
     let mut designs = Designs::new();
     let parts: Vec<u32> = (0..context.shards).collect();
@@ -59,7 +59,7 @@ pub(crate) fn read_designs(context: &Context<'_>, layer: i16) -> Result<Designs,
     Ok(designs)
 }
 
-/// Takes in one shard, whose rows of one input stand together.
+/// Adds one shard, whose rows of one input are adjacent.
 fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result<(), StageError> {
     let (keys, sites) = (Keys::of(part)?, part.texts("site")?);
     let rows: Vec<usize> = (0..part.rows()).collect();
@@ -87,7 +87,7 @@ fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result
     Ok(())
 }
 
-/// Takes in the vectors of one input at one site, unless one is missing.
+/// Adds the vectors of one input at one site, unless one is missing.
 fn add_input(
     designs: &mut Designs,
     part: &Part,

@@ -21,7 +21,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Reads the layer's part and holds its tokens against the prompts'.
+    /// Reads the layer's part and checks its tokens against the prompts'.
     pub(crate) fn read(
         context: &Context<'_>,
         layer: i16,
@@ -34,7 +34,7 @@ impl Layer {
         Ok(Self { number: layer, width, part })
     }
 
-    /// What it holds of some prompts.
+    /// The activations of some prompts, `[tokens, width]` each; `None` for one that did not run.
     pub(crate) fn of<'l>(
         &'l self,
         prompts: &[&PromptRow],
@@ -45,7 +45,7 @@ impl Layer {
             let first = prompt.first_token * width;
             let vectors =
                 prompt.ran.then(|| &values[first..first + prompt.token_ids.len() * width]);
-            // A stage that extracts never writes such a value: the file was changed since.
+            // Stage `extract` never writes such a value: the file was changed since.
             let is_finite =
                 |values: &[f32]| values.iter().fold(true, |finite, x| finite & x.is_finite());
             if is_known || vectors.is_none_or(is_finite) {
@@ -60,9 +60,9 @@ impl Layer {
     }
 }
 
-/// What `work` gives for every input and captured layer: inputs in their order, then layers
-/// ascending. Layers and inputs are worked through side by side, each layer is read once, and stage
-/// `kind` is told one unit for each.
+/// What `work` returns for every input and captured layer: inputs in their order, then layers
+/// ascending. Layers and inputs are processed in parallel, each layer is read once, and stage `kind`
+/// advances by one unit for each.
 pub(crate) fn by_input_and_layer<'i, I: Sync, R: Send>(
     context: &Context<'_>,
     kind: &'static str,
@@ -77,7 +77,7 @@ pub(crate) fn by_input_and_layer<'i, I: Sync, R: Send>(
             work(&layer, input)
         });
         let of_inputs = of_inputs.collect::<Vec<_>>();
-        // The first error in the plan's order, whichever thread met its own first.
+        // The first error in the plan's order, whichever thread failed first.
         let of_inputs = of_inputs.into_iter().collect::<Result<Vec<R>, _>>()?;
         context.monitor.event(&Event::Advanced { stage: kind, amount: 1 });
         Ok(of_inputs)

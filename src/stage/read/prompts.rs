@@ -1,34 +1,35 @@
-//! The prompts of a shard as the analyses need them: which ones ran, where their rows lie in the
+//! The prompts of a shard as the analyses need them: which ones ran, where their rows are in the
 //! raw tables, and which of them are compared.
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array as _, AsArray as _, StringArray};
-use arrow::datatypes::Int32Type;
+use arrow::array::StringArray;
 
 use super::reread;
+pub(crate) use crate::math::pairs;
 use crate::prompt::{PromptKey, Role};
 use crate::stage::names::FIRST_WORDING;
 use crate::store::Store;
 use crate::table::reader::Part;
 use crate::table::schema::PROMPTS;
-use crate::table::writer::PartAddress;
-use crate::table::{TableError, status};
+use crate::table::{ReadRow as _, TableError, status, view};
 
-/// The columns that are read of table `prompts`.
-const COLUMNS: [&str; 10] = [
-    "scenario",
-    "input",
-    "task",
-    "wording",
-    "token_ids",
-    "input_start",
-    "input_tokens",
-    "segments",
-    "edge_tokens",
-    "status",
-];
+view! {
+    /// What is read of table `prompts`.
+    struct Planned<'a> of [PROMPTS] {
+        scenario: &'a str,
+        input: &'a str,
+        task: &'a str,
+        wording: i16,
+        token_ids: &'a [i32],
+        input_start: Option<i32>,
+        input_tokens: i32,
+        segments: &'a str,
+        edge_tokens: i32,
+        status: &'a str,
+    }
+}
 
 /// One prompt of a shard.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,17 +58,35 @@ pub(crate) struct ShardPrompts {
     rows: Vec<PromptRow>,
 }
 
-/// The prompts that were read last, of which part: [`reread`] knows whether it still holds.
+/// The prompts that were read last, and the part they are from: [`reread`] knows whether the file
+/// still holds it.
 static LAST: Mutex<Option<(Arc<Part>, Arc<ShardPrompts>)>> = Mutex::new(None);
 
+impl Planned<'_> {
+    fn key(&self) -> PromptKey {
+        PromptKey {
+            scenario: Arc::from(self.scenario),
+            input: Arc::from(self.input),
+            task: Arc::from(self.task),
+            wording: self.wording,
+        }
+    }
+
+    /// The input's tokens; `None` when no token holds a part of it.
+    fn span(&self) -> Option<Range<usize>> {
+        let start = self.input_start? as usize;
+        Some(start..start + self.input_tokens as usize)
+    }
+}
+
 impl PromptRow {
-    /// What it is there for.
+    /// Its role.
     pub(crate) fn role(&self) -> Role {
         Role::of_wording(self.key.wording)
     }
 
-    /// The input's tokens but one at position 0: where they are equal in two prompts, one stands for
-    /// the other.
+    /// The input's tokens except one at position 0: where they are equal in two prompts, they can be
+    /// compared one by one.
     pub(crate) fn aligned_input(&self) -> Vec<i32> {
         let tokens = self.segments.bytes().zip(&self.token_ids).skip(1);
         tokens.filter(|(letter, _)| *letter == b'i').map(|(_, id)| *id).collect()
@@ -87,10 +106,13 @@ pub(crate) struct InputGroup<'a> {
 }
 
 impl ShardPrompts {
-    /// Reads the shard's part of table `prompts`, or gives what was read of it before: every stage
-    /// of a shard needs it.
+    /// Reads the shard's part of table `prompts`, or returns what was read before: every stage of a
+    /// shard needs it.
+    ///
+    /// # Errors
+    /// When the part is missing or cannot be read.
     pub(crate) fn read(store: &Store, part: u32) -> Result<Arc<Self>, TableError> {
-        let part = reread::part(store, PartAddress::new(&PROMPTS, part), &COLUMNS)?;
+        let part = reread::rows::<Planned<'_>>(store, &PROMPTS, part)?;
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, prompts)) = &*last
             && Arc::ptr_eq(of, &part)
@@ -103,28 +125,16 @@ impl ShardPrompts {
     }
 
     fn of(part: &Part) -> Result<Self, TableError> {
-        let keys = Keys::of(part)?;
-        let (token_ids, status) = (part.lists("token_ids")?, part.texts("status")?);
-        let (starts, counts) = (part.int32s("input_start")?, part.int32s("input_tokens")?);
-        let (segments, edges) = (part.texts("segments")?, part.int32s("edge_tokens")?);
-        let input = |row: usize| {
-            let start = starts.value(row) as usize;
-            starts.is_valid(row).then(|| start..start + counts.value(row) as usize)
-        };
         let mut rows: Vec<PromptRow> = Vec::with_capacity(part.rows());
         let (mut run_index, mut first_token) = (0, 0);
-        for row in 0..part.rows() {
-            let ids = token_ids.value(row);
-            let ids = ids.as_primitive_opt::<Int32Type>();
-            let ids =
-                ids.ok_or_else(|| part.problem("has token_ids of another type than int32"))?;
+        for row in Planned::rows(part)? {
             let prompt = PromptRow {
-                key: keys.key(row),
-                token_ids: ids.values().to_vec(),
-                input: input(row),
-                segments: segments.value(row).to_owned(),
-                edge_tokens: edges.value(row) as usize,
-                ran: status.value(row) == status::OK,
+                key: row.key(),
+                token_ids: row.token_ids.to_vec(),
+                input: row.span(),
+                segments: row.segments.to_owned(),
+                edge_tokens: row.edge_tokens as usize,
+                ran: row.status == status::OK,
                 run_index,
                 first_token,
             };
@@ -215,13 +225,7 @@ impl<'a> InputGroup<'a> {
     }
 }
 
-/// All pairs of `n` things, the earlier one first: (0, 1), (0, 2), ... as the notebook's
-/// `np.triu_indices(n, k=1)`.
-pub(crate) fn pairs(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..n).flat_map(move |a| (a + 1..n).map(move |b| (a, b)))
-}
-
-/// The four columns that name a prompt.
+/// The four columns that name a prompt, in a raw table.
 #[derive(Debug)]
 pub(crate) struct Keys<'p> {
     pub(crate) scenario: &'p StringArray,
@@ -238,15 +242,6 @@ impl<'p> Keys<'p> {
             task: part.texts("task")?,
             wording: part.int16s("wording")?.values(),
         })
-    }
-
-    fn key(&self, row: usize) -> PromptKey {
-        PromptKey {
-            scenario: Arc::from(self.scenario.value(row)),
-            input: Arc::from(self.input.value(row)),
-            task: Arc::from(self.task.value(row)),
-            wording: self.wording[row],
-        }
     }
 
     /// Whether the row names this prompt.

@@ -12,15 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::store::Store;
-use crate::table::TableError;
+use crate::table::declare::names;
 use crate::table::reader::{Part, read_part};
 use crate::table::schema::ACTIVATIONS;
 use crate::table::writer::PartAddress;
+use crate::table::{ReadRow, Table, TableError};
 
 /// Most bytes that are kept.
 const LIMIT: usize = 64 << 20;
 
-/// Tells one file under a name from the next one: files of a run are replaced whole, never changed in
+/// Distinguishes one file under a name from the next: files of a run are replaced whole, never changed in
 /// place. `store::FileStamp`, which must outlive the process, trusts no file this young.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
@@ -40,7 +41,7 @@ struct Kept {
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept { shard: None, parts: BTreeMap::new(), bytes: 0 });
 
-/// As [`read_part`], or what that gave before.
+/// As [`read_part`], or what it returned before.
 ///
 /// # Errors
 /// When the part is missing or cannot be read.
@@ -77,6 +78,18 @@ pub(crate) fn part(
     Ok(part)
 }
 
+/// The columns of a table that rows `R` are read from.
+///
+/// # Errors
+/// As [`part`].
+pub(crate) fn rows<R: ReadRow>(
+    store: &Store,
+    table: &'static Table,
+    part: u32,
+) -> Result<Arc<Part>, TableError> {
+    self::part(store, PartAddress::new(table, part), &names(R::FIELDS))
+}
+
 /// Tokens and vectors of a layer of a shard: columns `token_id` and `values`.
 ///
 /// # Errors
@@ -87,7 +100,7 @@ pub(crate) fn activations(store: &Store, part: u32, layer: i16) -> Result<Arc<Pa
 }
 
 impl Stamp {
-    /// `None` when the file cannot be looked at: reading it then tells why.
+    /// `None` when the file cannot be looked at: reading it then says why.
     fn of(path: &Path) -> Option<Self> {
         let file = fs::metadata(path).ok()?;
         #[cfg(unix)]

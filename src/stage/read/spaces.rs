@@ -1,4 +1,4 @@
-//! The spaces that vectors are compared in: as they are, or held against the reference set of table
+//! The spaces that vectors are compared in: raw, or relative to the reference set of table
 //! `reference`.
 
 use std::collections::BTreeMap;
@@ -12,9 +12,9 @@ use crate::table::{ReadRow as _, TableError, status, view};
 pub(crate) enum Space {
     /// Nothing.
     Raw,
-    /// The reference set's mean is taken off.
+    /// The reference set's mean is subtracted.
     Centred,
-    /// The mean is taken off and every dimension divided by its standard deviation there; a
+    /// The mean is subtracted and every dimension divided by its standard deviation there; a
     /// dimension that does not vary is left out (it becomes 0).
     Standardised,
 }
@@ -51,7 +51,7 @@ impl Reference {
             return Ok(reference);
         };
         for row in Dimension::rows(&frame)?.iter().filter(|row| row.status == status::OK) {
-            // Rows stand by dimension, ascending.
+            // Rows are ordered by dimension, ascending.
             let layer = reference.layers.entry(row.layer).or_default();
             layer.mean.push(row.mean.unwrap_or_default());
             layer.sd.push(row.sd.unwrap_or_default());
@@ -66,7 +66,7 @@ impl Reference {
 }
 
 impl LayerReference {
-    /// Brings rows of `d_model` numbers each, one after the other, into a space.
+    /// Transforms rows of `d_model` numbers each, one after the other, into a space.
     pub(crate) fn apply(&self, space: Space, rows: &mut [f64]) {
         for row in rows.chunks_exact_mut(self.mean.len().max(1)) {
             match space {
@@ -86,7 +86,7 @@ impl LayerReference {
         }
     }
 
-    /// How many dimensions take part in a space.
+    /// How many dimensions count in a space.
     pub(crate) fn dimensions(&self, space: Space) -> usize {
         match space {
             Space::Standardised => self.sd.iter().filter(|sd| **sd > 0.0).count(),

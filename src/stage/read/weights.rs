@@ -72,7 +72,7 @@ impl<'p> Weights<'p> {
         })
     }
 
-    /// The rows of each prompt that ran: they stand together, in the order of the plan.
+    /// The rows of each prompt that ran: they are adjacent, in the order of the plan.
     pub(crate) fn spans(&self, prompts: &ShardPrompts) -> Result<Vec<Range<usize>>, TableError> {
         let mut spans = Vec::new();
         let mut row = 0;

@@ -12,8 +12,8 @@ use super::rows::Row;
 use super::{Context, StageError};
 use crate::model::Wanted;
 use crate::run_dir::receipt::PartStats;
-use crate::stage::columns::fixed_lists;
 use crate::table::WriteRow;
+use crate::table::raw::fixed_lists;
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PromptsRow, SkippedRow};
 use crate::table::writer::{PartAddress, write_part};
 

@@ -97,9 +97,9 @@ mod tests {
     use arrow::array::{ArrayRef, Int16Array, StringArray};
 
     use super::*;
-    use crate::stage::columns::fixed_lists;
     use crate::store::Store;
     use crate::table::Dims;
+    use crate::table::raw::fixed_lists;
     use crate::table::schema::LOGITS;
     use crate::table::writer::{PartAddress, write_part};
 

@@ -84,7 +84,8 @@ pub(crate) trait ReadRow {
     }
 }
 
-fn names(fields: &[RowField]) -> Vec<&'static str> {
+/// The columns of these fields.
+pub(crate) fn names(fields: &[RowField]) -> Vec<&'static str> {
     fields.iter().map(|(name, ..)| *name).collect()
 }
 
@@ -250,6 +251,7 @@ macro_rules! row {
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq)]
+        #[allow(clippy::struct_field_names, reason = "columns keep their names")]
         $vis struct $Row<$a> {
             $(
                 #[doc = concat!("Column `", stringify!($field), "`.")]

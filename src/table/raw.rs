@@ -1,0 +1,33 @@
+//! Columns of raw tables, whose numbers are written without making a row of each: the names beside
+//! them, and vectors without a copy.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array};
+use arrow::buffer::ScalarBuffer;
+use arrow::datatypes::{DataType, Field};
+
+use super::cell::Cell;
+use crate::prompt::PromptKey;
+
+/// The four columns that name a prompt: `scenario`, `input`, `task`, `wording`.
+pub(crate) fn keys<'k>(keys: impl Iterator<Item = &'k PromptKey> + Clone) -> Vec<ArrayRef> {
+    vec![
+        cells(keys.clone().map(|key| &*key.scenario)),
+        cells(keys.clone().map(|key| &*key.input)),
+        cells(keys.clone().map(|key| &*key.task)),
+        cells(keys.map(|key| key.wording)),
+    ]
+}
+
+/// A column of these cells.
+pub(crate) fn cells<'a, C: Cell<'a>>(cells: impl Iterator<Item = C> + Clone) -> ArrayRef {
+    C::collect(cells)
+}
+
+/// A column of vectors of `width` numbers each, without a copy.
+pub(crate) fn fixed_lists(values: impl Into<ScalarBuffer<f32>>, width: usize) -> ArrayRef {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    let values = Arc::new(Float32Array::new(values.into(), None));
+    Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
+}
