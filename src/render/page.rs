@@ -1,8 +1,8 @@
 //! What a report says.
 
-pub use crate::math::pairs;
-
 use serde::Serialize;
+
+pub use crate::math::pairs;
 
 use super::evidence::{Evidence, InputSurprisal, Judgement, OutputToken};
 

@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Wanted;
 use crate::prompt::PromptKey;
 use crate::stage::model::batches::{Batches, Piece};
+use crate::stage::read::weights;
 use crate::stage::{
     Compute, Context, DependsOn, Description, Facts, Finish, Outcome, Scope, Stage, StageError,
 };
@@ -187,15 +188,6 @@ impl Extract {
     pub fn layers(&self) -> &[i16] {
         &self.layers
     }
-
-    /// Layers whose attention is kept: the captured ones, and always the last one.
-    fn attention_layers(&self, n_layer: i16) -> Vec<i16> {
-        let mut layers = self.layers.clone();
-        if layers.last() != Some(&(n_layer - 1)) {
-            layers.push(n_layer - 1);
-        }
-        layers
-    }
 }
 
 impl Stage for Extract {
@@ -228,7 +220,7 @@ impl Extract {
         let run: Vec<usize> = (0..rows.len()).filter(|row| rows[*row].refusal.is_none()).collect();
         let wanted = Wanted {
             hidden: self.layers.clone(),
-            attention: self.attention_layers(context.card.n_layer),
+            attention: weights::layers(&self.layers, context.card.n_layer),
             keys_values: false,
         };
         let ids: Vec<&[i32]> = run.iter().map(|row| rows[*row].encoded.ids.as_slice()).collect();
