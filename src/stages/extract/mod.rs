@@ -335,7 +335,7 @@ mod tests {
             share_prefixes: true,
             spare: Spare::default(),
         };
-        assert_eq!(extract.attention_layers(12), [0, 3, 11]);
-        assert_eq!(extract.attention_layers(4), [0, 3]);
+        assert_eq!(weights::layers(extract.layers(), 12), [0, 3, 11]);
+        assert_eq!(weights::layers(extract.layers(), 4), [0, 3]);
     }
 }
