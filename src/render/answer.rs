@@ -10,8 +10,11 @@ use super::page::{Piece, Scenario, Verdict};
 /// In column `measure` of table `verdict`: there was no measure to judge by.
 pub(super) const NO_MEASURE: &str = "effect";
 
+/// In column `verdict` of table `verdict`: the design cannot show it.
+pub(super) const NOT_TESTABLE: &str = "not_testable";
+
 /// The verdicts that rest on evidence, the one that says most first.
-const VERDICTS: [&str; 4] = ["supported", "equivalent", "undecided", "not_testable"];
+const VERDICTS: [&str; 4] = ["supported", "equivalent", "undecided", NOT_TESTABLE];
 
 /// The sentence: its first word, and the rest.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -102,7 +105,7 @@ fn notebook(answer: &mut Answer, scenario: &Scenario, lead: &str) {
         "not_supported" => "no",
         _ => return,
     };
-    if lead == "not_testable" {
+    if lead == NOT_TESTABLE {
         answer.say(format!(
             "; the notebook's own test, which has no baseline, says {says}: {}",
             numbers(verdict)
@@ -204,13 +207,14 @@ mod tests {
     }
 
     fn said(judgements: Vec<Judgement>, verdict: Option<Verdict>) -> String {
-        let scenario = Scenario { judgements, verdict, ..Scenario::default() };
+        let scenario = Scenario { verdict, judgements, ..Scenario::default() };
         let answer = answer(&scenario).unwrap();
         let piece = |piece: &Piece| match &*piece.code {
             "" => piece.text.clone(),
             code => format!("{} [{code}]", piece.text),
         };
-        answer.word.to_owned() + &answer.pieces.iter().map(piece).collect::<String>()
+        let pieces: Vec<String> = answer.pieces.iter().map(piece).collect();
+        answer.word.to_owned() + &pieces.concat()
     }
 
     #[test]

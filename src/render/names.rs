@@ -128,9 +128,10 @@ mod tests {
 
     #[test]
     fn things_are_listed_as_in_a_sentence() {
-        let list = |things: &[&str]| -> String {
+        let list = |things: &[&'static str]| {
             let n = things.len();
-            things.iter().enumerate().map(|(i, thing)| format!("{}{thing}", joint(i, n))).collect()
+            let thing = |(i, thing): (usize, &&'static str)| [joint(i, n), *thing].concat();
+            things.iter().enumerate().map(thing).collect::<Vec<String>>().concat()
         };
         assert_eq!(list(&["a"]), "a");
         assert_eq!(list(&["a", "b"]), "a and b");

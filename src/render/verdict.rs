@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::answer::NO_MEASURE;
+use super::answer::{NO_MEASURE, NOT_TESTABLE};
 use super::evidence::Judgement;
 use super::names;
 use super::page::{Alignment, PairValue, Piece, Scenario, Verdict};
@@ -115,11 +115,12 @@ fn four(value: f64) -> String {
     if text == "-0.0000" { "0.0000".to_owned() } else { text }
 }
 
-/// Why the notebook's test says something else, each sentence once.
+/// Why the notebook's test says something else, each sentence once. Where nothing could be tested
+/// there is nothing to differ from, and the answer says so already.
 fn disagreements(scenario: &Scenario) -> Vec<&str> {
     let mut distinct: Vec<&str> = Vec::new();
-    for why in scenario.judgements.iter().filter_map(|judgement| judgement.disagreement.as_deref())
-    {
+    let tested = scenario.judgements.iter().filter(|judgement| judgement.verdict != NOT_TESTABLE);
+    for why in tested.filter_map(|judgement| judgement.disagreement.as_deref()) {
         if !distinct.contains(&why) {
             distinct.push(why);
         }
@@ -156,6 +157,22 @@ mod tests {
     #[test]
     fn what_rounds_to_zero_has_no_sign() {
         assert_eq!((&*four(-0.000_01), &*four(-0.0125)), ("0.0000", "-0.0125"));
+    }
+
+    #[test]
+    fn only_what_was_tested_differs_from_the_notebook() {
+        let judgement = |verdict: &str, why: &str| Judgement {
+            verdict: verdict.to_owned(),
+            disagreement: Some(why.to_owned()),
+            ..Judgement::default()
+        };
+        let judgements = vec![
+            judgement("undecided", "a"),
+            judgement("equivalent", "a"),
+            judgement(NOT_TESTABLE, "b"),
+        ];
+        let scenario = Scenario { judgements, ..Scenario::default() };
+        assert_eq!(disagreements(&scenario), ["a"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::table::{ReadRow as _, view};
 
 view! {
     /// How a head shares out its attention.
-    struct Mass<'a> of [ATTENTION_MASS] {
+    struct HeadMass<'a> of [ATTENTION_MASS] {
         scenario: &'a str,
         wording: i16,
         layer: i16,
@@ -66,11 +66,11 @@ impl HeadMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let table = sources.optional::<Mass<'_>>(&ATTENTION_MASS, part)?;
+        let table = sources.optional::<HeadMass<'_>>(&ATTENTION_MASS, part)?;
         let Some(part) = table else { return Ok(()) };
         // Below 0 stand the controls.
-        let counts = |row: &&Mass<'_>| row.head != MEAN_HEAD && row.wording >= 0;
-        for row in Mass::rows(&part)?.iter().filter(counts) {
+        let counts = |row: &&HeadMass<'_>| row.head != MEAN_HEAD && row.wording >= 0;
+        for row in HeadMass::rows(&part)?.iter().filter(counts) {
             let Some(place) = roster.scenarios.get_index_of(row.scenario) else { continue };
             let cell = self.sink.entry((place, row.layer, row.head)).or_default();
             cell.add(row.sink_mass, row.status);

@@ -33,7 +33,7 @@ view! {
 
 view! {
     /// A token that makes two outputs differ.
-    struct Token<'a> of [OUTPUT_DIVERGENCE_TOKEN] {
+    struct TopToken<'a> of [OUTPUT_DIVERGENCE_TOKEN] {
         scenario: &'a str,
         input: &'a str,
         task_a: &'a str,
@@ -96,9 +96,9 @@ impl OutputMeans {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let table = sources.optional::<Token<'_>>(&OUTPUT_DIVERGENCE_TOKEN, part)?;
+        let table = sources.optional::<TopToken<'_>>(&OUTPUT_DIVERGENCE_TOKEN, part)?;
         let Some(part) = table else { return Ok(()) };
-        for row in Token::rows(&part)?.iter().filter(|row| row.rank <= MOST_TOKENS) {
+        for row in TopToken::rows(&part)?.iter().filter(|row| row.rank <= MOST_TOKENS) {
             let Some(place) = roster.shown(row.scenario, row.input) else { continue };
             let entry = &roster.scenarios[place.0];
             let Some(tasks) = pair(entry, row.task_a, row.task_b) else { continue };

@@ -16,7 +16,7 @@ use crate::table::{ReadRow as _, view};
 
 view! {
     /// Where the input starts in a prompt.
-    struct Start<'a> of [PROMPTS] {
+    struct Placed<'a> of [PROMPTS] {
         scenario: &'a str,
         input: &'a str,
         task: &'a str,
@@ -35,8 +35,8 @@ impl InputStarts {
     /// Reads a shard's; empty when the run has no prompts.
     pub(super) fn read(sources: &Sources<'_>, part: u32) -> Result<Self, StageError> {
         let mut all = Self::default();
-        let Some(table) = sources.optional::<Start<'_>>(&PROMPTS, part)? else { return Ok(all) };
-        let rows = Start::rows(&table)?;
+        let Some(table) = sources.optional::<Placed<'_>>(&PROMPTS, part)? else { return Ok(all) };
+        let rows = Placed::rows(&table)?;
         for row in rows.iter().filter(|row| row.wording == FIRST_WORDING) {
             if let Some(start) = row.input_start {
                 let key = (row.scenario.to_owned(), row.input.to_owned());

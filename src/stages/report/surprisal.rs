@@ -13,7 +13,7 @@ use crate::table::{ReadRow as _, view};
 
 view! {
     /// A token of an input under a task.
-    struct Token<'a> of [INPUT_SURPRISAL] {
+    struct InputToken<'a> of [INPUT_SURPRISAL] {
         scenario: &'a str,
         input: &'a str,
         task: &'a str,
@@ -66,11 +66,11 @@ impl Surprisals {
         roster: &Roster,
         part: u32,
     ) -> Result<(), StageError> {
-        let table = sources.optional::<Token<'_>>(&INPUT_SURPRISAL, part)?;
+        let table = sources.optional::<InputToken<'_>>(&INPUT_SURPRISAL, part)?;
         let Some(part) = table else { return Ok(()) };
         // The prompt whose rows are coming in: they stand together.
         let mut open: Option<((usize, usize, &str), OfPrompt)> = None;
-        for row in Token::rows(&part)?.iter().filter(|row| row.wording == FIRST_WORDING) {
+        for row in InputToken::rows(&part)?.iter().filter(|row| row.wording == FIRST_WORDING) {
             let Some((place, _, entry)) = roster.scenarios.get_full(row.scenario) else { continue };
             let Some(of_task) = entry.tasks.get_index_of(row.task) else { continue };
             let key = (place, of_task, row.input);
