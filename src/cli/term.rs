@@ -8,8 +8,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::args::LogArg;
+use super::exit::Exit;
+use super::interrupt;
 use super::progress::Progress;
-use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::visible_lines;
 use crate::run::RunSummary;

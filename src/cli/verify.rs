@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::VerifyArgs;
-use super::{CliError, Exit};
+use super::error::CliError;
+use super::exit::Exit;
 use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
 use crate::run_dir::layout;
