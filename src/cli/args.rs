@@ -11,7 +11,7 @@ use crate::pipeline::split::Share;
 #[derive(Debug, Parser)]
 #[command(name = "aqlens", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
-    3 done with skipped prompts, 130 interrupted (run the same command again to go on).")]
+    3 done with skipped prompts, 130 interrupted (run the same command again to continue).")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,

@@ -30,6 +30,7 @@ mod released;
 mod report;
 mod resume;
 mod scheduling;
+mod schema;
 mod self_proof;
 mod shards;
 mod show;

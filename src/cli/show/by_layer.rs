@@ -226,7 +226,7 @@ pub(super) fn write_shares(out: &mut impl Write, store: &Store) -> Result<(), Cl
         scenarios.entry(row.scenario).or_default().push(row);
     }
     let ends = ends(of_spans().map(|row| row.layer));
-    let header = std::iter::once("scenario".to_owned());
+    let header = std::iter::once(format!("{space} vectors"));
     let header = header.chain(ends.iter().map(|layer| format!("layer {layer}")));
     let mut table = Small::new(header.chain(["largest task share".to_owned()]));
     for (scenario, rows) in &scenarios {
@@ -247,11 +247,9 @@ pub(super) fn write_shares(out: &mut impl Write, store: &Store) -> Result<(), Cl
         return Ok(());
     }
     writeln!(out)?;
-    let title = format!(
-        "Variance of the input's vectors ({space}) in %: input / task / wording / interaction (table \
-         variance_partition)"
-    );
-    write_sentence(out, 0, &title)?;
+    let title = "Variance of input vectors in %: input / task / wording / interaction (table \
+                 variance_partition)";
+    write_sentence(out, 0, title)?;
     table.write(out)?;
     Ok(())
 }

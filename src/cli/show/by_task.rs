@@ -29,14 +29,28 @@ pub(super) fn write_pairs(out: &mut impl Write, tally: &Tally) -> Result<(), Cli
     };
     writeln!(out)?;
     write_sentence(out, 0, title)?;
+    let mut single: Option<Small> = None;
     for (name, scenario) in &tally.scenarios {
-        if scenario.tasks.len() < 2 {
+        if scenario.tasks.len() == 2 {
+            single.get_or_insert_default().push(pair(name, scenario));
             continue;
         }
-        let all = matrix(name, scenario);
-        if all.fits() { all } else { extremes(name, scenario) }.write(out)?;
+        // Aligned with each other, not with what has other columns.
+        single.take().map_or(Ok(()), |table| table.write(out))?;
+        if scenario.tasks.len() > 2 {
+            let all = matrix(name, scenario);
+            if all.fits() { all } else { extremes(name, scenario) }.write(out)?;
+        }
     }
+    single.map_or(Ok(()), |table| table.write(out))?;
     Ok(())
+}
+
+/// The one pair of a scenario with two tasks.
+fn pair(name: &str, scenario: &Scenario) -> Vec<String> {
+    let tasks: Vec<String> = scenario.tasks.keys().map(|task| cell(task)).collect();
+    let n = format!("n = {}", inputs(scenario, std::iter::once((0, 1))));
+    vec![cell(name), layers(scenario), tasks.join(", "), both(scenario, (0, 1)), n]
 }
 
 /// A line for each task with those after it.
@@ -126,8 +140,7 @@ pub(super) fn write_tokens(out: &mut impl Write, tally: &Tally) -> Result<(), Cl
     }
     if !table.is_empty() {
         writeln!(out)?;
-        let title = "Most probable next tokens, the most frequent ones: share of n inputs (table \
-                     next_tokens)";
+        let title = "The most frequent next tokens, share of n inputs (table next_tokens)";
         write_sentence(out, 0, title)?;
         table.write(out)?;
     }

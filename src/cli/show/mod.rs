@@ -32,10 +32,7 @@ pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
     if record.state == State::Running {
         // On standard error, so that the table alone can be piped.
         let run = args.run.display();
-        writeln!(
-            io::stderr(),
-            "note: {run} is not finished: the table is as far as the run has come"
-        )?;
+        writeln!(io::stderr(), "note: {run} is not finished: the table holds what is done so far")?;
     }
     let limit = if args.rows == 0 { usize::MAX } else { args.rows };
     whole::print(&run, &record, schema::known(name)?, limit)?;
@@ -61,7 +58,7 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
     if record.state == State::Running {
         let go_on = match record.shares {
             Some(_) => "with --finish once every --shard is done",
-            None => "again to go on from where it stopped",
+            None => "again to continue where it stopped",
         };
         return Err(CliError::Wrong(format!(
             "error: {} is not finished: run its pipeline {go_on}, or look at what is there with \
@@ -98,12 +95,11 @@ fn write_way_on(out: &mut impl Write, run: &RunDir, is_whole: bool) -> io::Resul
     }
     let store = run.store();
     writeln!(out, "tables: {}", visible(&store.path(layout::TABLES).display().to_string()))?;
-    let what = if is_whole { "one table" } else { "the numbers of all scenarios, table by table" };
+    // Without the small tables, a table that has every scenario's numbers in few rows.
     let table = if is_whole { "similarity" } else { "divergence" };
     let root = visible(&store.root().display().to_string());
     let next = format!(
-        "next: `aqlens show {root} --table {table}` prints {what}, `aqlens schema` says what the \
-         tables hold"
+        "next: `aqlens show {root} --table {table}` (or another), `aqlens schema` (what they hold)"
     );
     grid::write_sentence(out, 0, &next)
 }

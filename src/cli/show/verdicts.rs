@@ -60,14 +60,13 @@ fn groups(evidence: &[Evidence]) -> IndexMap<(String, String), Vec<&str>> {
 /// What a verdict says; its numbers stand in the table of effects.
 fn reason(evidence: &Evidence) -> String {
     match evidence.verdict {
-        EvidenceVerdict::Supported => "tasks differ more than wordings of one task do".to_owned(),
+        EvidenceVerdict::Supported => "tasks differ more than wordings do".to_owned(),
         EvidenceVerdict::Equivalent => format!(
-            "tasks differ as wordings of one task do, to within {}",
+            "tasks differ as wordings do, to within {}",
             evidence.equivalence.unwrap_or_default()
         ),
         EvidenceVerdict::Undecided => {
-            "that tasks differ more than wordings of one task do is neither shown nor ruled out"
-                .to_owned()
+            "that tasks differ more than wordings do is neither shown nor ruled out".to_owned()
         }
         // It says what to add.
         EvidenceVerdict::NotTestable => evidence.reason.clone(),
@@ -91,7 +90,7 @@ fn notebook(summary: &ScenarioSummary) -> String {
         n => format!(" ({n} of {} prompts skipped)", summary.n_prompts),
     };
     format!(
-        "{says} (no baseline): mean cosine {printed} at layer {}, {side} {threshold}{skipped}",
+        "{says} (no baseline): cosine {printed} at layer {}, {side} {threshold}{skipped}",
         summary.layer
     )
 }
@@ -154,10 +153,10 @@ mod tests {
 
     #[test]
     fn a_value_that_rounds_to_the_threshold_is_given_in_full() {
-        let head = "one: SUPPORTED by the notebook's test (no baseline): mean cosine";
+        let head = "one: SUPPORTED by the notebook's test (no baseline): cosine";
         assert_eq!(says(Some(0.25)), format!("{head} 0.2500 at layer 11, below 0.9"));
         assert_eq!(says(Some(0.89999)), format!("{head} 0.89999 at layer 11, below 0.9"));
-        let not = "one: NOT SUPPORTED by the notebook's test (no baseline): mean cosine";
+        let not = "one: NOT SUPPORTED by the notebook's test (no baseline): cosine";
         assert_eq!(says(Some(0.95)), format!("{not} 0.9500 at layer 11, not below 0.9"));
         let none = "one: NOT TESTABLE by the notebook's test: 1 task: there is no pair of tasks to \
                     compare";
@@ -177,9 +176,9 @@ mod tests {
         let both = [scenario(Some(0.5), all()), scenario(Some(0.5), all())];
         let lines = sentences(&both, false);
         let first = [
-            "SUPPORTED by a, c: tasks differ more than wordings of one task do".to_owned(),
+            "SUPPORTED by a, c: tasks differ more than wordings do".to_owned(),
             format!("NOT TESTABLE by b: {}", "what to add ".repeat(8)),
-            "EQUIVALENT by d: tasks differ as wordings of one task do, to within 0.05".to_owned(),
+            "EQUIVALENT by d: tasks differ as wordings do, to within 0.05".to_owned(),
             "why they differ".to_owned(),
         ];
         assert_eq!(lines[1..5], first.clone().map(|line| (2, line)));

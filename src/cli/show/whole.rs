@@ -48,27 +48,21 @@ pub(super) fn print(
 
 /// Puts words in place of the codes below 0 that stand for something else than a number.
 fn put_words(table: &Table, columns: &[&str], row: &mut [String]) {
-    let cell = |name: &str, row: &[String]| {
-        let at = columns.iter().position(|column| *column == name)?;
-        Some(row[at].clone())
+    let value = columns.iter().position(|column| *column == "value");
+    let output = match value {
+        Some(at) if row[at].is_empty() => "none",
+        _ => "output",
     };
-    let has_value = cell("value", row).is_none_or(|value| !value.is_empty());
+    let has_output = [EFFECT.name, VERDICT.name].contains(&table.name);
     for (column, text) in columns.iter().zip(row) {
-        let Ok(code) = text.parse::<i16>() else { continue };
+        let Ok(code @ ..=-1) = text.parse::<i16>() else { continue };
         let word = match *column {
-            "wording" => Some(Role::of_wording(code)).filter(|role| *role != Role::Task),
-            _ => None,
+            "wording" => Role::of_wording(code).name(),
+            "head" if code == MEAN_HEAD => "mean",
+            "layer" if has_output && code == OUTPUT_LAYER => output,
+            _ => continue,
         };
-        let is_last = [EFFECT.name, VERDICT.name].contains(&table.name) && code == OUTPUT_LAYER;
-        match (*column, word) {
-            (_, Some(control)) => control.name().clone_into(text),
-            ("head", _) if code == MEAN_HEAD => "mean".clone_into(text),
-            ("layer", _) if is_last => {
-                let word = if has_value { "output" } else { "none" };
-                word.clone_into(text);
-            }
-            _ => {}
-        }
+        word.clone_into(text);
     }
 }
 
