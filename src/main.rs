@@ -11,8 +11,8 @@ fn main() -> aqlens::cli::Exit {
 }
 
 /// Microsoft's builds of ONNX Runtime from 1.29 on note every process in a database in the home
-/// folder and send that to Microsoft, before their API can be told not to: only this variable
-/// prevents it (ONNX Runtime's Privacy.md). Who has set it is let have their way.
+/// folder and send that to Microsoft, before their API can switch it off: only this variable
+/// prevents it (ONNX Runtime's Privacy.md). A value that the user has set stays.
 fn keep_to_this_machine() {
     const TELEMETRY_OFF: &str = "ORT_DISABLE_TELEMETRY";
     if std::env::var_os(TELEMETRY_OFF).is_none() {

@@ -1,8 +1,8 @@
-//! Progress and notes, told as events: the library never prints.
+//! Progress and notes as events: the library never prints.
 
 use crate::prompt::PromptKey;
 
-/// Something worth telling the person or the scheduler that started the run.
+/// Something that the person or the scheduler that started the run wants to know.
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// A fact about the run, as one line of text (which model, which provider).

@@ -11,7 +11,7 @@ use crate::pipeline::share::Share;
 #[derive(Debug, Parser)]
 #[command(name = "aqlens", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
-    3 done with skipped prompts, 130 interrupted (run the same command again to go on).")]
+    3 done with skipped prompts, 130 interrupted (run the same command again to continue).")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -23,14 +23,14 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Show every problem of a pipeline, then its plan: prompts, tokens, shards, bytes, time
     Check(CheckArgs),
-    /// Print the verdict and the tables of a run
+    /// Print the verdict and the main results of a run
     Show(ShowArgs),
     /// Hash every file of a run and name what is missing, truncated, altered or foreign; writes
     /// nothing
     Verify(VerifyArgs),
     /// Print what each table's columns mean, or the JSON Schema of a pipeline file
     Schema(SchemaArgs),
-    /// Tell which ONNX Runtime was found and where, its providers, and the machine's cores
+    /// Print which ONNX Runtime was found and where, its providers, and the machine's cores
     Doctor(RuntimeArgs),
 }
 
@@ -71,7 +71,7 @@ pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) runtime: RuntimeArgs,
 
-    /// How progress is told on standard error
+    /// How progress is reported on standard error
     #[arg(long, value_enum, default_value_t = LogArg::Auto)]
     pub(super) log: LogArg,
 
@@ -85,12 +85,12 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub(super) finish: bool,
 
-    /// Hash every file of the run first and make anew what was altered; without this, a file of
+    /// Hash every file of the run first and make again what was altered; without this, a file of
     /// the right size is trusted
     #[arg(long)]
     pub(super) recheck: bool,
 
-    /// Do not print the tables at the end
+    /// Do not print the results at the end
     #[arg(long)]
     pub(super) quiet: bool,
 }
@@ -113,11 +113,11 @@ pub(super) struct ShowArgs {
     /// The run directory
     pub(super) run: PathBuf,
 
-    /// Print this table instead of the summary
+    /// Print this table instead of the overview
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
 
-    /// How many rows of a table to print at most; 0 for all
+    /// How many rows of that table to print at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 40)]
     pub(super) rows: usize,
 }
@@ -133,6 +133,10 @@ pub(super) struct SchemaArgs {
     /// Print the JSON Schema of a pipeline file instead, for editors
     #[arg(long)]
     pub(super) pipeline: bool,
+
+    /// Print all tables, status words and stages as one JSON document, for programs
+    #[arg(long, conflicts_with = "pipeline")]
+    pub(super) json: bool,
 
     /// Only this table
     #[arg(long, value_name = "NAME", conflicts_with = "pipeline")]

@@ -1,37 +1,31 @@
 //! `aqlens check`: every problem at once, then the plan and what it will cost.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::args::{CheckArgs, PipelineArgs};
+use super::args::CheckArgs;
+use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
-use super::run::{engine_options, use_threads};
-use super::{CliError, Exit};
+use super::exit::Exit;
+use super::setup;
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
-use crate::pipeline::config;
 use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::prompt::PromptKey;
 use crate::run::skips;
 use crate::stages::extract::TooLong;
-use crate::yaml::Problem;
-
-/// Columns of a report when standard error is no terminal.
-const WIDTH: usize = 100;
-
-/// Reads and validates a pipeline; all its problems become one error.
-pub(super) fn load(args: &PipelineArgs) -> Result<Pipeline, CliError> {
-    let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    config::load(&args.pipeline, &args.all_overrides())
-        .map_err(|error| CliError::Wrong(error.render(WIDTH, colour)))
-}
 
 pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
-    let estimated = load(&args.pipeline).and_then(|pipeline| estimate(args, &pipeline));
+    let estimated = match setup::load(&args.pipeline) {
+        Ok(pipeline) => {
+            estimate(args, &pipeline).map_err(|error| (vec![Obstacle::of(&error)], error))
+        }
+        Err(error) => Err((obstacles(&error), setup::wrong(&error))),
+    };
     match estimated {
         Ok(estimate) => {
             let exit = if estimate.too_long > 0 { Exit::Skipped } else { Exit::Done };
@@ -42,38 +36,28 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
             }
             Ok(exit)
         }
-        Err(error) => {
+        Err((obstacles, error)) => {
             // People read the same on standard error.
             if args.json {
-                write_obstacles(&obstacles(args, &error), error.exit().code(), &mut out)?;
+                write_obstacles(&obstacles, error.exit().code(), &mut out)?;
             }
             Err(error)
         }
     }
 }
 
-/// What keeps the pipeline from running: each problem of its file, or the one error beyond it.
-fn obstacles(args: &CheckArgs, error: &CliError) -> Vec<Obstacle> {
-    let overrides = args.pipeline.all_overrides();
-    let loaded = config::load(&args.pipeline.pipeline, &overrides);
-    if let Err(ConfigError::Wrong(report)) = loaded {
-        let problems = report.problems().iter();
-        let obstacle = |problem: &Problem| Obstacle {
-            at: Some(problem.at.to_string()).filter(|at| !at.is_empty()),
-            message: problem.message.clone(),
-            help: Some(problem.help.clone()),
-        };
-        return problems.map(obstacle).collect();
+/// What keeps the pipeline from running: each problem of its file, or that it cannot be read.
+fn obstacles(error: &ConfigError) -> Vec<Obstacle> {
+    match error {
+        ConfigError::Wrong(report) => report.problems().iter().map(Obstacle::from).collect(),
+        _ => vec![Obstacle::of(&setup::wrong(error))],
     }
-    let text = error.to_string();
-    let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
-    vec![Obstacle { at: None, message, help: None }]
 }
 
 /// Lays the plan out and measures one batch of it.
 fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError> {
     let threads = args.runtime.threads.map(usize::from);
-    use_threads(threads)?;
+    setup::use_threads(threads)?;
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
@@ -82,7 +66,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
-    let options = engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
+    let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
@@ -291,6 +275,7 @@ mod tests {
 
     use super::*;
     use crate::model::{Backend, EngineFacts, Outputs, Provider, Take};
+    use crate::pipeline::config;
 
     /// Remembers how many prompts each batch had.
     struct Counting(Arc<Mutex<Vec<usize>>>);

@@ -3,7 +3,8 @@
 use std::io::{self, Write as _};
 
 use super::args::RuntimeArgs;
-use super::{CliError, Exit};
+use super::error::{CliError, chain};
+use super::exit::Exit;
 use crate::model::EngineOptions;
 use crate::model::locate::{Surroundings, locate};
 use crate::model::{ProviderChoice, onnx};
@@ -32,7 +33,7 @@ pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
     match onnx::facts(&options(ProviderChoice::Cuda)) {
         Ok(_) => writeln!(out, "cuda          can be had")?,
         Err(error) => {
-            let text = super::chain(&error).replace('\n', "\n              ");
+            let text = chain(&error).replace('\n', "\n              ");
             writeln!(out, "cuda          {text}")?;
         }
     }

@@ -1,11 +1,14 @@
-//! What a run will take, told to people and to schedulers.
+//! What a run will take, printed for people or as one object for schedulers.
 
 use std::io::{self, Write};
 
+use indicatif::BinaryBytes;
 use serde::Serialize;
 use serde_json::json;
 
+use super::error::CliError;
 use crate::prompt::visible;
+use crate::yaml::Problem;
 
 /// What a run will take. Its fields are those of `check --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,10 +43,29 @@ pub(super) struct Estimate {
 /// Something that keeps a pipeline from running.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Obstacle {
-    /// The field of the pipeline file, as in `stages[0].layers`, when it is one's.
+    /// The field of the pipeline file, as in `stages[0].layers`, when the obstacle is in one.
     pub(super) at: Option<String>,
     pub(super) message: String,
     pub(super) help: Option<String>,
+}
+
+impl Obstacle {
+    /// An error beyond the pipeline's file.
+    pub(super) fn of(error: &CliError) -> Self {
+        let text = error.to_string();
+        let message = text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned();
+        Self { at: None, message, help: None }
+    }
+}
+
+impl From<&Problem> for Obstacle {
+    fn from(problem: &Problem) -> Self {
+        Self {
+            at: Some(problem.at.to_string()).filter(|at| !at.is_empty()),
+            message: problem.message.clone(),
+            help: Some(problem.help.clone()),
+        }
+    }
 }
 
 impl Estimate {
@@ -70,8 +92,8 @@ impl Estimate {
         writeln!(
             out,
             "bytes     about {} of raw tables (activations, attention, logits), {} kept",
-            size(self.raw_bytes),
-            size(self.kept_bytes)
+            BinaryBytes(self.raw_bytes),
+            BinaryBytes(self.kept_bytes)
         )?;
         match (self.seconds, self.tokens_per_second) {
             (Some(seconds), Some(speed)) => writeln!(
@@ -99,15 +121,4 @@ pub(super) fn write_obstacles(
     out: &mut impl Write,
 ) -> io::Result<()> {
     writeln!(out, "{}", json!({ "exit_code": exit_code, "problems": obstacles }))
-}
-
-fn size(bytes: u64) -> String {
-    let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{value:.1} {}", units[unit]) }
 }

@@ -13,7 +13,7 @@ pub enum Exit {
     Wrong,
     /// 3: done, but some prompts were skipped.
     Skipped,
-    /// 130: stopped on request; run the same command again to go on.
+    /// 130: stopped on request; run the same command again to continue.
     Interrupted,
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Exit;
+use super::exit::Exit;
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 

@@ -21,7 +21,7 @@ pub(super) struct Progress {
     shard_total: u64,
     /// Tokens that went through the model.
     tokens: u64,
-    /// The furthest that was told: a bar does not go back.
+    /// The furthest that was reported: a bar does not go back.
     furthest: f64,
     started: Instant,
 }
@@ -99,7 +99,7 @@ impl Progress {
         let seconds = self.started.elapsed().as_secs_f64();
         let worked = self.furthest - self.reused as f64;
         if worked <= 0.0 {
-            return "nothing to tell yet".to_owned();
+            return "no speed yet".to_owned();
         }
         let left = seconds * (self.prompts as f64 - self.furthest).max(0.0) / worked;
         format!("{:.0} tokens/s, about {left:.0} s left", self.tokens as f64 / seconds)
@@ -121,15 +121,15 @@ mod tests {
     fn it_is_counted_over_all_shards_and_never_goes_back() {
         let mut progress = Progress::new();
         progress.hear(&Event::RunStarted { shards: 4, todo: 4, prompts: 40 });
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for shard in 0..4 {
             stage(&mut progress, shard);
-            told.push(progress.position());
+            reported.push(progress.position());
             progress.hear(&Event::ShardFinished { shard, prompts: 10 });
-            told.push(progress.position());
+            reported.push(progress.position());
         }
-        assert_eq!((told[0], told[7]), (5, 40));
-        assert!(told.is_sorted(), "{told:?}");
+        assert_eq!((reported[0], reported[7]), (5, 40));
+        assert!(reported.is_sorted(), "{reported:?}");
     }
 
     #[test]
@@ -138,6 +138,6 @@ mod tests {
         progress.hear(&Event::RunStarted { shards: 2, todo: 2, prompts: 20 });
         progress.hear(&Event::ShardFinished { shard: 0, prompts: 10 });
         assert_eq!(progress.position(), 10);
-        assert_eq!(progress.speed(), "nothing to tell yet");
+        assert_eq!(progress.speed(), "no speed yet");
     }
 }

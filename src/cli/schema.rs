@@ -1,13 +1,17 @@
-//! `aqlens schema`
+//! `aqlens schema`: what every table, status word and stage is, for people or as JSON.
 
 use std::io::{self, Write};
 
+use serde_json::{Value, json};
+
 use super::args::SchemaArgs;
-use super::{CliError, Exit};
+use super::error::CliError;
+use super::exit::Exit;
 use crate::pipeline::config;
-use crate::table::Table;
+use crate::stage::{Description, Scope};
+use crate::stages::DESCRIPTIONS;
 use crate::table::schema::ALL;
-use crate::table::status;
+use crate::table::{Column, Table, status};
 
 pub(super) fn main(args: &SchemaArgs) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
@@ -15,8 +19,13 @@ pub(super) fn main(args: &SchemaArgs) -> Result<Exit, CliError> {
         write!(out, "{}", config::json_schema())?;
         return Ok(Exit::Done);
     }
-    if let Some(name) = &args.table {
-        print(&mut out, known(name)?)?;
+    let table = args.table.as_deref().map(known).transpose()?;
+    if args.json {
+        writeln!(out, "{:#}", document(table))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(table) = table {
+        print(&mut out, table)?;
         return Ok(Exit::Done);
     }
     for table in ALL {
@@ -30,7 +39,10 @@ pub(super) fn main(args: &SchemaArgs) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// The table of that name, or all the names.
+/// The table of that name.
+///
+/// # Errors
+/// When there is none, with the names that there are.
 pub(super) fn known(name: &str) -> Result<&'static Table, CliError> {
     Table::named(name).ok_or_else(|| {
         let names: Vec<&str> = ALL.iter().map(|table| table.name).collect();
@@ -41,21 +53,84 @@ pub(super) fn known(name: &str) -> Result<&'static Table, CliError> {
     })
 }
 
+/// Everything as one document; of one table, only that table and the stages that read or write it.
+fn document(only: Option<&Table>) -> Value {
+    let is_asked = |table: &Table| only.is_none_or(|only| only.name == table.name);
+    let tables = ALL.iter().filter(|table| is_asked(table)).map(|table| table_json(table));
+    let has_part = |stage: &Description| {
+        only.is_none_or(|only| {
+            stage.writes(only) || stage.may_read().any(|table| table.name == only.name)
+        })
+    };
+    let stages = DESCRIPTIONS.iter().filter(|stage| has_part(stage)).map(|stage| stage_json(stage));
+    let statuses =
+        status::ALL.iter().map(|(word, meaning)| json!({ "word": word, "meaning": meaning }));
+    json!({
+        "tables": tables.collect::<Vec<_>>(),
+        "statuses": statuses.collect::<Vec<_>>(),
+        "stages": stages.collect::<Vec<_>>(),
+    })
+}
+
+fn table_json(table: &Table) -> Value {
+    let keys = table.columns.iter().filter(|column| column.is_key).map(|column| column.name);
+    json!({
+        "name": table.name,
+        "version": table.version,
+        "row": table.row,
+        "by_layer": table.by_layer,
+        "keys": keys.collect::<Vec<_>>(),
+        "columns": table.columns.iter().map(column_json).collect::<Vec<_>>(),
+    })
+}
+
+fn column_json(column: &Column) -> Value {
+    json!({
+        "name": column.name,
+        "type": column.kind.name(),
+        "nullable": column.nullable,
+        "unit": column.unit,
+        "key": column.is_key,
+        "doc": column.doc,
+    })
+}
+
+fn stage_json(stage: &Description) -> Value {
+    let names = |tables: &[&Table]| tables.iter().map(|table| table.name).collect::<Vec<_>>();
+    json!({
+        "kind": stage.kind,
+        "version": stage.version,
+        "scope": match stage.scope {
+            Scope::Before => "before",
+            Scope::Shard => "shard",
+            Scope::Run => "run",
+        },
+        "reads": names(stage.reads),
+        "reads_if_there": names(stage.reads_if_there),
+        "writes": names(stage.writes),
+    })
+}
+
 fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
     writeln!(out, "{} (version {}): one row per {}", table.name, table.version, table.row)?;
     let file = if table.by_layer { "layer=L/part-N.parquet" } else { "part-N.parquet" };
-    writeln!(out, "  RUN/tables/{}/{file}", table.name)?;
+    writeln!(out, "  RUN/tables/{}/{file}; columns marked * name a row", table.name)?;
     if table.by_layer {
-        line(out, "layer", "(path)", "index", "transformer block, 0-based, in the folder's name")?;
+        let doc = "transformer block, 0-based, in the folder's name [index]";
+        line(out, true, "layer", "(path)", doc)?;
     }
     for column in table.columns {
         let kind = format!("{}{}", column.kind.name(), if column.nullable { "?" } else { "" });
-        line(out, column.name, &kind, column.unit, column.doc)?;
+        let unit = match column.unit {
+            "" => String::new(),
+            unit => format!(" [{unit}]"),
+        };
+        line(out, column.is_key, column.name, &kind, &format!("{}{unit}", column.doc))?;
     }
     Ok(())
 }
 
-fn line(out: &mut impl Write, name: &str, kind: &str, unit: &str, doc: &str) -> io::Result<()> {
-    let unit = if unit.is_empty() { String::new() } else { format!(" [{unit}]") };
-    writeln!(out, "  {name:<14} {kind:<14} {doc}{unit}")
+fn line(out: &mut impl Write, is_key: bool, name: &str, kind: &str, doc: &str) -> io::Result<()> {
+    let mark = if is_key { '*' } else { ' ' };
+    writeln!(out, "{mark} {name:<14} {kind:<14} {doc}")
 }

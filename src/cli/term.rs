@@ -8,13 +8,14 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::args::LogArg;
+use super::exit::Exit;
+use super::interrupt;
 use super::progress::Progress;
-use super::{Exit, interrupt};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::visible_lines;
 use crate::run::RunSummary;
 
-/// How seldom a plain log tells how far a long run is.
+/// How long a plain log waits before it says again how far a run is.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// The listener for `--log`.
@@ -91,14 +92,14 @@ impl PlainMonitor {
 impl Monitor for PlainMonitor {
     fn event(&self, event: &Event<'_>) {
         let mut state = self.state.lock().expect("no thread panics while it holds this");
-        let (progress, told) = &mut *state;
+        let (progress, said) = &mut *state;
         progress.hear(event);
         if let Some(line) = line(event, progress, true) {
             say(&line);
         }
         let (position, total) = (progress.position(), progress.total());
-        if told.elapsed() >= PLAIN_EVERY && position < total {
-            *told = Instant::now();
+        if said.elapsed() >= PLAIN_EVERY && position < total {
+            *said = Instant::now();
             say(&format!("run: {position} of {total} prompts, {}", progress.speed()));
         }
     }

@@ -4,7 +4,8 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::args::VerifyArgs;
-use super::{CliError, Exit};
+use super::error::CliError;
+use super::exit::Exit;
 use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
 use crate::run_dir::record::State;
@@ -27,7 +28,7 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
         let repair = match wrong {
             _ if !run_repairs => "move or delete it by hand",
             Wrong::Foreign => "run --recheck deletes it",
-            _ => "run --recheck makes it anew",
+            _ => "run --recheck makes it again",
         };
         writeln!(out, "{:<10} {file}: {why}; {repair}", wrong.word())?;
     }
@@ -44,12 +45,12 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
     if found.state == Some(State::Running) {
         writeln!(
             out,
-            "{:<10} {} of its stages (counted by shard) are not done; run again to go on",
+            "{:<10} {} of its stages (counted by shard) are not done; run again to continue",
             "unfinished", found.open
         )?;
     }
     if found.findings.iter().any(|finding| finding.run_repairs) {
-        writeln!(out, "\nto make good just these: {}", repair(run, found))?;
+        writeln!(out, "\nto repair just these: {}", repair(run, found))?;
     }
     writeln!(
         out,
@@ -61,7 +62,7 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
     )
 }
 
-/// The command that puts things right; the run's own pipeline file serves unless it is damaged.
+/// The command that repairs the run, from its own pipeline file unless that is damaged.
 fn repair(run: &Path, found: &Verification) -> String {
     let own = run.join(layout::PIPELINE).display().to_string();
     let damaged = found.findings.iter().any(|finding| finding.file == layout::PIPELINE);

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// The source of an error that came out of a library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
+/// What to do about a file of a model folder that is not what was exported.
+const EXPORT_AGAIN: &str = "re-export with `python export/export.py`";
+
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,7 +34,7 @@ pub enum ModelError {
         path: PathBuf,
     },
     /// `model.json` says something impossible.
-    #[error("{} {problem}; re-export with `python export/export.py`", path.display())]
+    #[error("{} {problem}; {EXPORT_AGAIN}", path.display())]
     Card {
         /// The `model.json`.
         path: PathBuf,
@@ -40,8 +43,7 @@ pub enum ModelError {
     },
     /// A file that `model.json` lists is not there.
     #[error(
-        "{} is missing, though model.json lists it; copy the whole model folder, or re-export with \
-         `python export/export.py`",
+        "{} is missing, though model.json lists it; copy the whole model folder, or {EXPORT_AGAIN}",
         path.display()
     )]
     MissingFile {
@@ -51,7 +53,7 @@ pub enum ModelError {
     /// A file is not the one that was exported.
     #[error(
         "{} is not the file that model.json describes: expected {expected}, found {found}; \
-         re-export with `python export/export.py`",
+         {EXPORT_AGAIN}",
         path.display()
     )]
     Changed {
@@ -72,7 +74,7 @@ pub enum ModelError {
         source: io::Error,
     },
     /// The tokenizer cannot be used.
-    #[error("tokenizer {} {problem}; re-export with `python export/export.py`", path.display())]
+    #[error("tokenizer {} {problem}; {EXPORT_AGAIN}", path.display())]
     Tokenizer {
         /// The `tokenizer.json`.
         path: PathBuf,
@@ -169,4 +171,59 @@ pub enum ModelError {
         #[source]
         source: Cause,
     },
+}
+
+impl ModelError {
+    /// What to do, where the error's text ends with it behind a semicolon: for a caller that shows
+    /// the advice apart from what is wrong.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::NoFolder { path } => format!(
+                "make one with `python export/export.py MODEL --out {}`, or correct `model:` in the \
+                 pipeline",
+                path.display()
+            ),
+            Self::NoCard { .. } => {
+                "make one with `python export/export.py MODEL --out DIR`".to_owned()
+            }
+            Self::MissingFile { .. } => format!("copy the whole model folder, or {EXPORT_AGAIN}"),
+            Self::Card { .. } | Self::Changed { .. } | Self::Tokenizer { .. } => {
+                EXPORT_AGAIN.to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    /// What is wrong: the error's text without its [`help`](Self::help).
+    pub fn problem(&self) -> String {
+        let text = self.to_string();
+        let own = self.help().and_then(|help| text.strip_suffix(&format!("; {help}")));
+        own.unwrap_or(&text).to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_apart_from_what_is_wrong_whatever_it_quotes() {
+        let path = || PathBuf::from("a; b");
+        let problem = || "says c; d".to_owned();
+        let errors = [
+            ModelError::NoFolder { path: path() },
+            ModelError::NoCard { path: path() },
+            ModelError::Card { path: path(), problem: problem() },
+            ModelError::MissingFile { path: path() },
+            ModelError::Changed { path: path(), expected: problem(), found: problem() },
+            ModelError::Tokenizer { path: path(), problem: problem() },
+        ];
+        for error in errors {
+            let (problem, help) = (error.problem(), error.help().unwrap());
+            assert_eq!(error.to_string(), format!("{problem}; {help}"));
+            assert!(problem.contains("a; b") && !problem.contains("export.py"), "{problem}");
+        }
+        let error = ModelError::NoHead { path: path() };
+        assert_eq!((error.problem(), error.help()), (error.to_string(), None));
+    }
 }

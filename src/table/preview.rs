@@ -22,36 +22,26 @@ const WIDEST: usize = 48;
 const BLOCK: usize = 256;
 
 /// Some rows of a table.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Preview {
-    /// A cell for each asked column, row by row.
+    /// Names of the columns.
+    pub columns: Vec<&'static str>,
+    /// A cell for each column, row by row.
     pub rows: Vec<Vec<String>>,
-    /// Whether more rows matched than were asked for.
+    /// Whether the table has more rows than were asked for.
     pub has_more: bool,
 }
 
-/// Reads at most `limit` rows of `columns` for which `keep` is true, part after part. Measures have
-/// four digits, nulls are empty.
-pub fn preview(
-    store: &Store,
-    table: &Table,
-    columns: &[&str],
-    keep: &dyn Fn(&[String]) -> bool,
-    limit: usize,
-) -> Result<Preview, TableError> {
-    let mut found = Preview::default();
+/// Reads at most `limit` rows of a table, part after part. Measures have four digits, nulls are
+/// empty.
+///
+/// # Errors
+/// When a part cannot be listed or read.
+pub fn preview(store: &Store, table: &Table, limit: usize) -> Result<Preview, TableError> {
+    let columns = table.columns.iter().map(|column| column.name).collect();
+    let mut found = Preview { columns, rows: Vec::new(), has_more: false };
     for file in files(store, table)? {
-        read(store, &file, columns, &mut |row| {
-            if !keep(&row) {
-                return true;
-            }
-            if found.rows.len() == limit {
-                found.has_more = true;
-                return false;
-            }
-            found.rows.push(row);
-            true
-        })?;
+        read(store, &file, limit, &mut found)?;
         if found.has_more {
             break;
         }
@@ -59,23 +49,10 @@ pub fn preview(
     Ok(found)
 }
 
-/// The largest value of a column of layers in the first part that has rows, which in every part is
-/// the same: the last layer that the table holds.
-pub fn last_layer(store: &Store, table: &Table) -> Result<Option<i16>, TableError> {
-    for file in files(store, table)? {
-        let mut last = None;
-        read(store, &file, &["layer"], &mut |row| {
-            last = last.max(row[0].parse().ok());
-            true
-        })?;
-        if last.is_some() {
-            return Ok(last);
-        }
-    }
-    Ok(None)
-}
-
-/// The parts of a table in order; of one that is split by layer, layer by layer.
+/// The files of a table, part after part; of one that is split by layer, layer by layer.
+///
+/// # Errors
+/// When a folder cannot be listed.
 pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
     let mut folders = vec![table.folder(None)];
     if table.by_layer {
@@ -93,27 +70,25 @@ pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
     Ok(files)
 }
 
-fn read(
-    store: &Store,
-    name: &str,
-    columns: &[&str],
-    take: &mut dyn FnMut(Vec<String>) -> bool,
-) -> Result<(), TableError> {
+/// Adds the rows of one file, until there are `limit`.
+fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<(), TableError> {
     let path = store.path(name);
     let error =
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
     let file = File::open(&path).map_err(|e| StoreError::io("read", &path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+    let mask = ProjectionMask::columns(builder.parquet_schema(), found.columns.iter().copied());
     let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;
     for batch in reader {
         let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
         let batch = batch.map_err(arrow_error)?;
-        let cells = cells(&batch, columns).map_err(arrow_error)?;
+        let cells = cells(&batch, &found.columns).map_err(arrow_error)?;
         for row in 0..batch.num_rows() {
-            if !take(cells.iter().map(|column| column[row].clone()).collect()) {
+            if found.rows.len() == limit {
+                found.has_more = true;
                 return Ok(());
             }
+            found.rows.push(cells.iter().map(|column| column[row].clone()).collect());
         }
     }
     Ok(())

@@ -1,7 +1,10 @@
 //! What `check` says before a run.
 
+use std::io::Write as _;
+use std::process::Stdio;
+
 use crate::cli::{Folder, GOOD, refuses};
-use crate::common::aqlens;
+use crate::common::{Ended, aqlens, aqlens_in, file};
 
 #[test]
 fn check_prints_the_plan_and_writes_nothing() {
@@ -77,4 +80,23 @@ fn check_prints_the_plan_as_one_object_for_a_scheduler() {
         wrong["problems"][0]["message"].as_str().unwrap().contains("too_long: skip"),
         "{wrong}"
     );
+}
+
+/// A pipe can be read once: a second look would find nothing.
+#[test]
+fn check_reads_the_pipeline_once() {
+    let folder = Folder::new();
+    let wrong = folder.write(&GOOD.replacen("[0, 4]", "[9]", 1));
+    let mut command = aqlens_in(folder.path());
+    command.args(["check", "/dev/stdin", "--json", "--set", "name=piped"]);
+    let model = format!("model={}", file("tests/fixtures/tiny").display());
+    command.args(["--set", &model]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&std::fs::read(wrong).unwrap()).unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(object["problems"][0]["at"], "stages[0].layers[0]", "{object}");
+    assert_eq!(object["problems"].as_array().unwrap().len(), 1, "{object}");
 }

@@ -56,7 +56,7 @@ fn a_finished_run_is_recognised_without_reading_the_prompts() {
     folder.done(&[]);
     let marks = record(&folder).marks.unwrap();
     assert!(marks.model_files.contains_key("model.onnx"), "{marks:?}");
-    // Were the prompts laid out and held against it, this hash would differ.
+    // If the prompts were laid out and compared with it, this hash would differ.
     let store = Store::open(&folder.path(""));
     let text = String::from_utf8(store.read("run.json").unwrap()).unwrap();
     let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();

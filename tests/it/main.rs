@@ -23,6 +23,7 @@ mod overlap;
 #[cfg(target_os = "linux")]
 mod page_cache;
 mod parity;
+mod pipeline_schema;
 mod prefixes;
 mod readers;
 mod readout;

@@ -167,12 +167,11 @@ impl Loader<'_> {
             Ok(card) => Some((path, card)),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
-                let words = format!("{error}{}", cause.unwrap_or_default());
-                // Model errors end in their advice.
-                let (message, help) = words.split_once("; ").unwrap_or((
-                    &words,
-                    "name the folder that export/export.py made, relative to the pipeline file",
-                ));
+                let message = format!("{}{}", error.problem(), cause.unwrap_or_default());
+                let help = error.help().unwrap_or_else(|| {
+                    "name the folder that export/export.py made, relative to the pipeline file"
+                        .to_owned()
+                });
                 problems.push(at, message, help);
                 None
             }
