@@ -144,7 +144,7 @@ view! {
 
 view! {
     /// What is reduced.
-    struct Value<'a> of [SIMILARITY] {
+    struct Compared<'a> of [SIMILARITY] {
         scenario: &'a str,
         input: &'a str,
         layer: i16,
@@ -159,7 +159,7 @@ impl Reduction {
         for Planned { scenario } in Planned::rows(&Planned::frame(store, &PROMPTS, part)?)? {
             place(&mut self.scenarios, scenario);
         }
-        for row in Value::rows(&Value::frame(store, &SIMILARITY, part)?)? {
+        for row in Compared::rows(&Compared::frame(store, &SIMILARITY, part)?)? {
             let group = self.group(row.scenario, row.layer, row.measure);
             if let Some(value) = row.value {
                 group.push(row.input, value);

@@ -58,7 +58,7 @@ pub(super) struct PairSums {
 
 view! {
     /// An input's value in a contrast, on a layer.
-    struct Contrast<'a> of [CONTRAST] {
+    struct LayerContrast<'a> of [CONTRAST] {
         scenario: &'a str,
         input: &'a str,
         layer: i16,
@@ -83,7 +83,7 @@ view! {
 
 view! {
     /// The values of all pairs of an input's prompts, on a layer.
-    struct Pairs<'a> of [WORDING_PAIRS] {
+    struct LayerPairs<'a> of [WORDING_PAIRS] {
         scenario: &'a str,
         input: &'a str,
         layer: i16,
@@ -104,14 +104,14 @@ view! {
     }
 }
 
-impl<'a> From<OutputContrast<'a>> for Contrast<'a> {
+impl<'a> From<OutputContrast<'a>> for LayerContrast<'a> {
     fn from(row: OutputContrast<'a>) -> Self {
         let OutputContrast { scenario, input, measure, contrast, value, status } = row;
         Self { scenario, input, layer: OUTPUT_LAYER, measure, contrast, value, status }
     }
 }
 
-impl<'a> From<OutputPairs<'a>> for Pairs<'a> {
+impl<'a> From<OutputPairs<'a>> for LayerPairs<'a> {
     fn from(row: OutputPairs<'a>) -> Self {
         let OutputPairs { scenario, input, measure, tasks, values } = row;
         Self { scenario, input, layer: OUTPUT_LAYER, measure, tasks, values }
@@ -135,9 +135,9 @@ struct Parts {
 /// The rows of a shard, table by table.
 #[derive(Default)]
 struct Rows<'p> {
-    contrasts: Vec<(Vec<Contrast<'p>>, Unlike)>,
+    contrasts: Vec<(Vec<LayerContrast<'p>>, Unlike)>,
     /// With the part that they are from, for errors.
-    pairs: Vec<(&'p Part, Vec<Pairs<'p>>, Unlike)>,
+    pairs: Vec<(&'p Part, Vec<LayerPairs<'p>>, Unlike)>,
 }
 
 /// What a row is about.
@@ -151,9 +151,9 @@ struct Subject<'a> {
 impl Parts {
     fn read(store: &Store, part: u32) -> Result<Self, TableError> {
         Ok(Self {
-            contrasts: Contrast::part_if_there(store, &CONTRAST, part)?,
+            contrasts: LayerContrast::part_if_there(store, &CONTRAST, part)?,
             output_contrasts: OutputContrast::part_if_there(store, &OUTPUT_CONTRAST, part)?,
-            pairs: Pairs::part_if_there(store, &WORDING_PAIRS, part)?,
+            pairs: LayerPairs::part_if_there(store, &WORDING_PAIRS, part)?,
             output_pairs: OutputPairs::part_if_there(store, &OUTPUT_WORDING_PAIRS, part)?,
         })
     }
@@ -161,31 +161,31 @@ impl Parts {
     fn rows(&self) -> Result<Rows<'_>, TableError> {
         let mut all = Rows::default();
         if let Some(part) = &self.contrasts {
-            all.contrasts.push((Contrast::rows(part)?, OF_COSINE));
+            all.contrasts.push((LayerContrast::rows(part)?, OF_COSINE));
         }
         if let Some(part) = &self.output_contrasts {
-            let rows = OutputContrast::rows(part)?.into_iter().map(Contrast::from).collect();
+            let rows = OutputContrast::rows(part)?.into_iter().map(LayerContrast::from).collect();
             all.contrasts.push((rows, OF_BITS));
         }
         if let Some(part) = &self.pairs {
-            all.pairs.push((part, Pairs::rows(part)?, OF_COSINE));
+            all.pairs.push((part, LayerPairs::rows(part)?, OF_COSINE));
         }
         if let Some(part) = &self.output_pairs {
-            let rows = OutputPairs::rows(part)?.into_iter().map(Pairs::from).collect();
+            let rows = OutputPairs::rows(part)?.into_iter().map(LayerPairs::from).collect();
             all.pairs.push((part, rows, OF_BITS));
         }
         Ok(all)
     }
 }
 
-impl<'a> Contrast<'a> {
+impl<'a> LayerContrast<'a> {
     fn subject(&self) -> Subject<'a> {
         let Self { scenario, input, layer, measure, .. } = *self;
         Subject { scenario, input, layer, measure }
     }
 }
 
-impl<'a> Pairs<'a> {
+impl<'a> LayerPairs<'a> {
     fn subject(&self) -> Subject<'a> {
         let Self { scenario, input, layer, measure, .. } = *self;
         Subject { scenario, input, layer, measure }
@@ -218,10 +218,10 @@ impl Tally {
     fn add_contrasts(
         &mut self,
         context: &Context<'_>,
-        rows: &[Contrast<'_>],
+        rows: &[LayerContrast<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        self.visit(context, rows, Contrast::subject, |row, input, measured| {
+        self.visit(context, rows, LayerContrast::subject, |row, input, measured| {
             if !measured.contrasts.contains_key(row.contrast) {
                 measured.contrasts.insert(row.contrast.to_owned(), Series::default());
             }
@@ -240,10 +240,10 @@ impl Tally {
         &mut self,
         context: &Context<'_>,
         part: &Part,
-        rows: &[Pairs<'_>],
+        rows: &[LayerPairs<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        self.visit(context, rows, Pairs::subject, |row, _, measured| {
+        self.visit(context, rows, LayerPairs::subject, |row, _, measured| {
             let Some(values) = row.values else { return Ok(()) };
             let sums = &mut measured.pairs;
             if sums.n == 0 {
