@@ -118,7 +118,7 @@ pub(super) struct ShowArgs {
     pub(super) table: Option<String>,
 
     /// How many rows of that table to print at most; 0 for all
-    #[arg(long, value_name = "N", default_value_t = 40)]
+    #[arg(long, value_name = "N", default_value_t = 40, requires = "table")]
     pub(super) rows: usize,
 }
 

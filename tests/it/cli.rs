@@ -356,6 +356,7 @@ fn a_wrong_command_line_ends_with_2() {
     let folder = Folder::new();
     refuses(&aqlens(folder.path(), &["rum"]), 2, &["rum"]);
     refuses(&aqlens(folder.path(), &["show", "nowhere"]), 2, &["nowhere"]);
+    refuses(&aqlens(folder.path(), &["show", "nowhere", "--rows", "5"]), 2, &["--table"]);
     assert_eq!(aqlens(folder.path(), &["--version"]).code, 0);
 }
 

@@ -171,6 +171,7 @@ fn rows(folder: &Folder, table: &'static Table, columns: &[&str]) -> Vec<Vec<Str
         match kind {
             Kind::Utf8 => part.texts(name).unwrap().value(row).to_owned(),
             Kind::Int16 => part.int16s(name).unwrap().value(row).to_string(),
+            Kind::Int32 => part.int32s(name).unwrap().value(row).to_string(),
             _ => part.float64s(name).unwrap().value(row).to_string(),
         }
     };
@@ -212,7 +213,7 @@ fn several_inputs_are_shown_as_means_and_shares_over_all_shards() {
     assert_eq!(pairs.len(), 1, "{shown}");
 
     let frequent = block(&shown, FREQUENT);
-    let tokens = rows(&folder, &NEXT_TOKENS, &["task", "wording", "rank", "token"]);
+    let tokens = rows(&folder, &NEXT_TOKENS, &["task", "wording", "rank", "token_id"]);
     for (line, task) in [(frequent[1], "color"), (frequent[2], "where")] {
         let own = tokens.iter().filter(|row| row[..3] == [task, "0", "1"]);
         let mut counts: Vec<(String, usize)> = Vec::new();

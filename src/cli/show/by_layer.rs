@@ -20,7 +20,7 @@ const RAW: &str = "raw";
 
 view! {
     /// Mean similarity of a scenario's tasks.
-    struct Mean<'a> of [DIVERGENCE] {
+    struct Reduced<'a> of [DIVERGENCE] {
         scenario: &'a str,
         layer: i16,
         measure: &'a str,
@@ -59,9 +59,9 @@ view! {
 
 /// The notebook's similarity on every layer, or on some when the terminal is too narrow for all.
 pub(super) fn write_similarity(out: &mut impl Write, store: &Store) -> Result<(), CliError> {
-    let Some(part) = Mean::part_if_there(store, &DIVERGENCE, 0)? else { return Ok(()) };
+    let Some(part) = Reduced::part_if_there(store, &DIVERGENCE, 0)? else { return Ok(()) };
     let mut means: IndexMap<&str, IndexMap<i16, Option<f64>>> = IndexMap::new();
-    for row in Mean::rows(&part)?.iter().filter(|row| row.measure == FLAT) {
+    for row in Reduced::rows(&part)?.iter().filter(|row| row.measure == FLAT) {
         means.entry(row.scenario).or_default().insert(row.layer, row.mean);
     }
     let Some(layers) = means.first().map(|(_, means)| means.keys().copied().collect::<Vec<_>>())
@@ -279,7 +279,7 @@ mod tests {
         for n in 2..=12 {
             let few = spread(&layers, n);
             assert!(few.is_sorted() && few.len() == n, "{few:?}");
-            assert_eq!(IndexSet::<i16>::from_iter(few.iter().copied()).len(), n, "{few:?}");
+            assert_eq!(few.iter().collect::<IndexSet<_>>().len(), n, "{few:?}");
         }
     }
 }
