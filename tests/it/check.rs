@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::cli::{Folder, GOOD, refuses};
-use crate::common::{Ended, aqlens, aqlens_in, file};
+use crate::support::pipeline::{Folder, GOOD};
+use crate::support::{Ended, aqlens, aqlens_in, file, refuses};
 
 #[test]
 fn check_prints_the_plan_and_writes_nothing() {

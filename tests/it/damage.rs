@@ -10,9 +10,8 @@ use aqlens::store::{Store, sealed_json};
 use rstest::rstest;
 use tempfile::TempDir;
 
-use crate::cli::put;
-use crate::common::{Ended, aqlens, file};
-use crate::resume::{finished, tables};
+use crate::support::runs::{finished, tables};
+use crate::support::{Ended, aqlens, file, put};
 
 const PIPELINE: &str = r#"name: small
 model: MODEL

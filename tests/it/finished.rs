@@ -8,10 +8,10 @@ use std::time::Duration;
 use aqlens::run_dir::record::RunRecord;
 use aqlens::store::Store;
 
-use crate::cli::{put, refuses};
-use crate::resume::finished;
-use crate::shards::{Folder, end};
-use crate::tiny::Copy;
+use crate::support::runs::finished;
+use crate::support::shards::{Folder, end};
+use crate::support::tiny::Copy;
+use crate::support::{put, refuses};
 
 #[test]
 fn a_finished_run_makes_no_model_call_and_writes_no_table() {

@@ -14,7 +14,7 @@ use aqlens::table::reader::read_part;
 use aqlens::table::schema::ALL;
 use aqlens::table::writer::PartAddress;
 
-use crate::common::{aqlens, file, python, root};
+use crate::support::{aqlens, file, python, root};
 
 const RUN: &str = "tests/fixtures/runs/v1";
 

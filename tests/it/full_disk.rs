@@ -11,9 +11,8 @@ use aqlens::run_dir::receipt::Receipt;
 use aqlens::stages::KINDS;
 use aqlens::store::Store;
 
-use crate::cli::put;
-use crate::common::{aqlens, file, onnxruntime};
-use crate::resume::tables;
+use crate::support::runs::tables;
+use crate::support::{aqlens, file, onnxruntime, put};
 
 /// Bytes of a page: what a tmpfs counts in.
 const PAGE: u64 = 4096;

@@ -4,10 +4,9 @@ use std::fs;
 
 use aqlens::model::{Batch, Engine, ModelCard, Wanted};
 
-use crate::cli::{Folder, GOOD, refuses};
-use crate::common::{aqlens, file};
-use crate::model::assert_says;
-use crate::tiny::{self, Copy};
+use crate::support::pipeline::{Folder, GOOD};
+use crate::support::tiny::{self, Copy};
+use crate::support::{aqlens, assert_says, file, refuses};
 
 /// What the probe's prompts give: the last block's output at each one's last token, and the logits.
 fn ends(card: &ModelCard, engine: &Engine) -> (Vec<f32>, Vec<f32>) {

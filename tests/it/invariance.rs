@@ -7,7 +7,7 @@ use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS};
 use arrow::array::Array as _;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
-use crate::tiny::{self, Extraction, prompts};
+use crate::support::tiny::{self, Extraction, prompts};
 
 /// Largest difference allowed, as a share of a vector's own norm.
 const SHARE: f64 = 1e-5;

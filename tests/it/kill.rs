@@ -10,8 +10,8 @@ use aqlens::table::schema::ALL;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use rstest::rstest;
 
-use crate::common::{aqlens, aqlens_in, file};
-use crate::resume::{finished, tables};
+use crate::support::runs::{finished, tables};
+use crate::support::{aqlens, aqlens_in, file};
 
 /// How many running processes are killed.
 const KILLS: usize = 50;

@@ -5,8 +5,8 @@ use std::fs;
 
 use aqlens::stages::KINDS;
 
-use crate::common::{aqlens, file};
-use crate::resume::tables;
+use crate::support::runs::tables;
+use crate::support::{aqlens, file};
 
 const PIPELINE: &str = "tests/fixtures/kinds.yml";
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use aqlens::stages::KINDS;
 
-use crate::common::root;
 use crate::support::imports::{Sources, files};
+use crate::support::root;
 
 /// Modules in the order of `src/lib.rs`, lowest first.
 fn modules() -> Vec<String> {

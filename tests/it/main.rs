@@ -4,11 +4,9 @@
 
 mod check;
 mod cli;
-mod common;
 mod config_errors;
 mod damage;
 mod determinism;
-mod fake_model;
 mod finished;
 mod frozen;
 mod full_disk;
@@ -40,4 +38,3 @@ mod show;
 mod skipped;
 mod stage;
 mod support;
-mod tiny;

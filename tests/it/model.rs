@@ -6,14 +6,9 @@ use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, 
 use aqlens::stages::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
-use crate::fake_model::{Flawed, on};
-use crate::tiny::{self, Copy, Extraction, prompts};
-
-pub(crate) fn assert_says(message: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(message.contains(part), "'{part}' is not in: {message}");
-    }
-}
+use crate::support::assert_says;
+use crate::support::fake_model::{Flawed, on};
+use crate::support::tiny::{self, Copy, Extraction, prompts};
 
 #[test]
 fn the_tiny_model_passes_its_probe_and_its_hashes() {

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use rstest::rstest;
 
-use crate::cli::put;
-use crate::resume::finished;
-use crate::shards::{Folder, assert_same_files};
+use crate::support::put;
+use crate::support::runs::finished;
+use crate::support::shards::{Folder, assert_same_files};
 
 /// Waits until the log of a child has a line with these words; gives the log up to there.
 pub(crate) fn wait_for(child: &mut Child, words: &str) -> String {
@@ -113,7 +113,7 @@ fn a_run_that_is_told_to_stop_stops_both_shards_cleanly_and_goes_on_from_there(
 fn analyses_with_one_thread_and_with_eight_give_the_same_bytes() {
     let folder = Folder::new();
     folder.done(&["--threads", "1"]);
-    let one = crate::resume::tables(&folder.path(""));
+    let one = crate::support::runs::tables(&folder.path(""));
     // The activations are those of one thread; only what is made of them is made again.
     for entry in fs::read_dir(folder.path("receipts")).unwrap() {
         let entry = entry.unwrap();
@@ -124,5 +124,5 @@ fn analyses_with_one_thread_and_with_eight_give_the_same_bytes() {
     let done = finished(&folder.done(&["--threads", "8"]));
     assert!(!done.iter().any(|stage| stage.starts_with("extract")), "{done:?}");
     assert!(done.len() >= 6 * 3 + 3, "{done:?}");
-    assert!(crate::resume::tables(&folder.path("")) == one);
+    assert!(crate::support::runs::tables(&folder.path("")) == one);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use crate::common::{aqlens, file};
+use crate::support::{aqlens, file};
 
 /// Whether the system has the file's first page in its memory, so that nobody waits for the disk.
 fn is_in_memory(path: &Path) -> bool {

@@ -12,7 +12,7 @@ use aqlens::table::writer::PartAddress;
 use arrow::array::Array as _;
 use serde_json::Value;
 
-use crate::common::{Run, file};
+use crate::support::{Run, file};
 
 /// Cosines, probabilities and attention weights against PyTorch.
 const TOLERANCE: f64 = 1e-5;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::common::{file, python};
+use crate::support::{file, python};
 
 const SCHEMA: &str = "pipelines/pipeline.schema.json";
 

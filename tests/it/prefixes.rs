@@ -10,8 +10,8 @@ use aqlens::stages::extract::{Config, NotFinite};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, SKIPPED};
 use aqlens::table::status;
 
-use crate::fake_model::{on, on_each};
-use crate::tiny::{self, Extraction};
+use crate::support::fake_model::{on, on_each};
+use crate::support::tiny::{self, Extraction};
 
 /// Tasks with starts of different lengths, and one that leaves no token but the last.
 const TASKS: [(&str, &str); 4] = [

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Run, file, python};
+use crate::support::{Run, file, python};
 
 fn runs(script: &str, args: &[&str]) {
     let output = python().arg(file(script)).args(args).output().unwrap();

@@ -10,7 +10,7 @@ use aqlens::table::writer::PartAddress;
 use arrow::array::Array as _;
 use serde_json::Value;
 
-use crate::common::{Run, file};
+use crate::support::{Run, file};
 
 /// Bits, nats and probabilities against PyTorch's: at most 5.8e-6 off on the tiny model and 3.4e-6 on
 /// the demo's, when this was written.
@@ -35,7 +35,7 @@ impl Case {
         let text = std::fs::read_to_string(file(pipeline)).unwrap();
         let text = absolute(&text, file(pipeline).parent().unwrap());
         let text = format!("{text}\n  - kind: surprisal\n  - kind: lens\n");
-        crate::cli::put(&path, text.as_bytes());
+        crate::support::put(&path, text.as_bytes());
         let reference = serde_json::from_slice(&std::fs::read(file(reference)).unwrap()).unwrap();
         Self { run: Run::of_file(&path, extra), reference, largest: 0.0 }
     }

@@ -2,8 +2,8 @@
 
 use rstest::rstest;
 
-use crate::common::aqlens;
 use crate::damage::{Folder, PART, flip_a_bit};
+use crate::support::aqlens;
 
 /// Plan B changes the pipeline and fails at once; going back to plan A, whose receipts lie there,
 /// must not trust what plan B's record does not speak of.

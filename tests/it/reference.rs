@@ -14,9 +14,9 @@ use aqlens::table::writer::PartAddress;
 use aqlens::yaml::{Path as SpecPath, Problems};
 use arrow::array::Array as _;
 
-use crate::common::{Run, aqlens, file};
-use crate::fake_model::on_each;
-use crate::tiny::{self, Extraction};
+use crate::support::fake_model::on_each;
+use crate::support::tiny::{self, Extraction};
+use crate::support::{Run, aqlens, file};
 
 const STAGES: &str = "stages=[{kind: extract, layers: [0, 4]}, {kind: reference}, \
                       {kind: similarity, measures: [last, last_centred]}]";

@@ -9,7 +9,7 @@ use aqlens::pipeline::config::load;
 use aqlens::run::{Portion, RunOptions, run};
 use aqlens::store::Store;
 
-use crate::common::{file, onnxruntime};
+use crate::support::{file, onnxruntime};
 
 const RAW: [&str; 3] = ["tables/activations/layer=0", "tables/attention", "tables/logits"];
 

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::Store;
 
-use crate::cli::{GOOD, put};
-use crate::common::{Ended, aqlens_in, file};
+use crate::support::pipeline::GOOD;
+use crate::support::{Ended, aqlens_in, file, put};
 
 /// The fenced blocks of that language, in order.
 fn snippets(language: &str) -> Vec<String> {

@@ -4,8 +4,8 @@ use aqlens::stages::DESCRIPTIONS;
 use aqlens::table::schema::ALL;
 use aqlens::table::status;
 
-use crate::cli::{Folder, refuses};
-use crate::common::aqlens;
+use crate::support::pipeline::Folder;
+use crate::support::{aqlens, refuses};
 
 #[test]
 fn schema_explains_every_column() {

@@ -2,10 +2,9 @@
 
 use aqlens::stages::extract::{Config, NotFinite};
 
-use crate::common::{Run, aqlens, file};
-use crate::fake_model::{Flawed, on};
-use crate::model::assert_says;
-use crate::tiny::{self, Extraction, prompts};
+use crate::support::fake_model::{Flawed, on};
+use crate::support::tiny::{self, Extraction, prompts};
+use crate::support::{Run, aqlens, assert_says, file};
 
 /// A shard of one batch with prompts of four, three, two and one tokens; prompt 3, the longest, is
 /// row 0 of every output. With any seed one of the four is drawn.

@@ -10,8 +10,8 @@ use aqlens::table::schema::{ATTENTION_OVERLAP, NEXT_TOKENS, SIMILARITY};
 use aqlens::table::writer::PartAddress;
 use aqlens::table::{Kind, Table};
 
-use crate::cli::{Folder, GOOD, refuses};
-use crate::common::{Ended, aqlens, aqlens_in};
+use crate::support::pipeline::{Folder, GOOD};
+use crate::support::{Ended, aqlens, aqlens_in, refuses};
 
 fn finished(yaml: &str) -> Folder {
     let folder = Folder::new();

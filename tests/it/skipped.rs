@@ -7,12 +7,10 @@ use aqlens::stages::extract::{Config, NotFinite};
 use aqlens::table::reader::Part;
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 
-use crate::cli::put;
-use crate::common::{Ended, aqlens, file, python};
-use crate::fake_model::{Flawed, on};
-use crate::model::assert_says;
-use crate::resume::{finished, tables};
-use crate::tiny::{self, Copy, Extraction, prompts};
+use crate::support::fake_model::{Flawed, on};
+use crate::support::runs::{finished, tables};
+use crate::support::tiny::{self, Copy, Extraction, prompts};
+use crate::support::{Ended, aqlens, assert_says, file, put, python};
 
 #[test]
 fn prompts_that_gave_no_numbers_leave_no_rows_and_shift_no_others() {

@@ -21,7 +21,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
-use crate::tiny;
+use crate::support::tiny;
 
 /// A made-up prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]

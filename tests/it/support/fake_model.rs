@@ -4,7 +4,7 @@ use aqlens::model::{
     Backend, Batch, Engine, EngineFacts, ModelError, Outputs, Provider, Take, Wanted,
 };
 
-use crate::tiny;
+use super::tiny;
 
 /// Gives every prompt numbers of its own length, but one value of each output named. Places count
 /// in the whole output of a batch; a prompt that runs alone has no flaw.
