@@ -7,11 +7,11 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, Int32Type};
 use rayon::prelude::*;
 
-use super::gather::Gathered;
 use super::rows::Row;
 use super::{Context, StageError};
 use crate::model::Wanted;
 use crate::run_dir::receipt::PartStats;
+use crate::stage::model::gather::Gathered;
 use crate::table::WriteRow;
 use crate::table::raw::fixed_lists;
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PromptsRow, SkippedRow};

@@ -17,10 +17,7 @@
 //! model's own, and 4 bytes a number kept.
 
 mod columns;
-mod gather;
-mod proof;
 mod rows;
-mod spare;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +27,9 @@ use serde::{Deserialize, Serialize};
 use crate::model::Wanted;
 use crate::prompt::PromptKey;
 use crate::stage::model::batches::{Batches, Piece};
+use crate::stage::model::gather::{Flaw, Gathered};
+use crate::stage::model::proof;
+use crate::stage::model::spare::Spare;
 use crate::stage::read::weights;
 use crate::stage::{
     Compute, Context, DependsOn, Description, Facts, Finish, Outcome, Scope, Stage, StageError,
@@ -38,9 +38,7 @@ use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, SKIPPED};
 use crate::table::status;
 use crate::yaml::{Path, Problems};
 use columns::write_tables;
-use gather::{Flaw, Gathered};
 use rows::Row;
-use spare::Spare;
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {

@@ -7,15 +7,15 @@ use super::spare::{Lease, Spare};
 use crate::model::{Batch, ModelCard, Outputs, Wanted};
 
 /// Everything kept of a shard, laid out as the tables want it.
-pub(super) struct Gathered {
+pub(crate) struct Gathered {
     /// For each captured layer `[tokens, d_model]`, prompt after prompt.
-    pub(super) hidden: Vec<Vec<f32>>,
+    pub(crate) hidden: Vec<Vec<f32>>,
     /// For each prompt, layer with attention and head: the last query's weight on each key.
-    pub(super) attention: Vec<f32>,
+    pub(crate) attention: Vec<f32>,
     /// `[prompts, vocab_size]`.
-    pub(super) logits: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
     /// The lease on the memory of these.
-    pub(super) lease: Lease,
+    pub(crate) lease: Lease,
     /// Where each prompt's tokens begin, and the end of the last one.
     starts: Vec<usize>,
     layers: Vec<i16>,
@@ -27,11 +27,11 @@ pub(super) struct Gathered {
 
 /// A value that is not finite, found before anything is published.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(crate) struct Flaw {
     /// Which prompt, by its index among those that run.
-    pub(super) row: usize,
+    pub(crate) row: usize,
     /// What and where.
-    pub(super) problem: String,
+    pub(crate) problem: String,
 }
 
 /// One row of a batch.
@@ -53,12 +53,12 @@ struct Row {
 
 impl Gathered {
     /// Room for prompts of these lengths.
-    pub(super) fn new(lengths: &[usize], wanted: &Wanted, card: &ModelCard) -> Self {
+    pub(crate) fn new(lengths: &[usize], wanted: &Wanted, card: &ModelCard) -> Self {
         Self::within(&Spare::default(), lengths, wanted, card)
     }
 
     /// The same, in memory that earlier shards no longer need, where there is some.
-    pub(super) fn within(
+    pub(crate) fn within(
         spare: &Spare,
         lengths: &[usize],
         wanted: &Wanted,
@@ -87,7 +87,7 @@ impl Gathered {
 
     /// Copies what is real of one batch, never its padding, and looks for values that are not finite
     /// on the way: gives each prompt's first one.
-    pub(super) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Vec<Flaw> {
+    pub(crate) fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) -> Vec<Flaw> {
         let rows = batch.rows.iter().zip(&batch.lengths).enumerate();
         rows.filter_map(|(i, (&prompt, &length))| {
             let (before, past) = batch
@@ -106,7 +106,7 @@ impl Gathered {
 
     /// Copies the block outputs of what prompts start with to each of them: `of` names the prompts,
     /// each with its row of the batch. Looks for values that are not finite, as [`Gathered::take`].
-    pub(super) fn take_starts(
+    pub(crate) fn take_starts(
         &mut self,
         batch: &Batch,
         of: &[(usize, usize)],
@@ -121,7 +121,7 @@ impl Gathered {
     }
 
     /// Each activation vector and the logits of a prompt, with its name.
-    pub(super) fn vectors(&self, row: usize) -> impl Iterator<Item = (String, &[f32])> {
+    pub(crate) fn vectors(&self, row: usize) -> impl Iterator<Item = (String, &[f32])> {
         let place = self.starts[row] * self.width..self.starts[row + 1] * self.width;
         let hidden = self.layers.iter().zip(&self.hidden).flat_map(move |(layer, values)| {
             let tokens = values[place.clone()].chunks(self.width).enumerate();
@@ -134,12 +134,12 @@ impl Gathered {
     }
 
     /// The attention weights of a prompt.
-    pub(super) fn weights(&self, row: usize) -> &[f32] {
+    pub(crate) fn weights(&self, row: usize) -> &[f32] {
         &self.attention[self.weights_of(row)]
     }
 
     /// Takes out the numbers of these prompts, as if they had not run.
-    pub(super) fn remove(&mut self, gone: &BTreeSet<usize>) {
+    pub(crate) fn remove(&mut self, gone: &BTreeSet<usize>) {
         if gone.is_empty() {
             return;
         }

@@ -3,12 +3,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::batches::{PAD_ID, several_at_once};
 use super::gather::Gathered;
-use super::{Context, StageError};
 use crate::model::{Batch, ModelError, Tolerance, Wanted};
 use crate::prompt::PromptKey;
 use crate::run_dir::receipt::SelfProof;
-use crate::stage::model::batches::{PAD_ID, several_at_once};
+use crate::stage::{Context, StageError};
 use crate::store::hex_sha256;
 
 /// One prompt in this many is proved, and at least one of each shard.
@@ -19,7 +19,7 @@ const ONE_IN: usize = 256;
 ///
 /// # Errors
 /// When a prompt gives other numbers: says which, where, by how much, and how much is allowed.
-pub(super) fn prove<'k>(
+pub(crate) fn prove<'k>(
     context: &Context<'_>,
     candidates: &[usize],
     ids: &[&[i32]],

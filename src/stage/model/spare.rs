@@ -17,7 +17,7 @@ const MORE: usize = 8;
 
 /// The memory that no shard uses now.
 #[derive(Clone, Default)]
-pub(super) struct Spare(Arc<Mutex<Held>>);
+pub(crate) struct Spare(Arc<Mutex<Held>>);
 
 #[derive(Default)]
 struct Held {
@@ -28,7 +28,7 @@ struct Held {
 }
 
 /// Makes the buffers of one shard, whose numbers are in memory until this is dropped.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     spare: Spare,
     /// The buffers that are not taken yet.
     left: vec::IntoIter<Vec<f32>>,
@@ -43,7 +43,7 @@ impl fmt::Debug for Spare {
 
 impl Spare {
     /// For the next shard.
-    pub(super) fn lease(&self) -> Lease {
+    pub(crate) fn lease(&self) -> Lease {
         let mut held = self.held();
         held.in_use += 1;
         let left = held.spare.pop().unwrap_or_default().into_iter();
@@ -58,7 +58,7 @@ impl Spare {
 
 impl Lease {
     /// The shard's next buffer: `count` zeros, whatever was there before.
-    pub(super) fn zeros(&mut self, count: usize) -> Vec<f32> {
+    pub(crate) fn zeros(&mut self, count: usize) -> Vec<f32> {
         if let Some(mut buffer) = self.left.next().filter(|buffer| buffer.capacity() >= count) {
             buffer.clear();
             buffer.resize(count, 0.0);
@@ -72,7 +72,7 @@ impl Lease {
 
     /// Keeps the shard's buffers for another one, in the order in which they were made. One that
     /// somebody still reads is not among them.
-    pub(super) fn give_back(self, buffers: impl IntoIterator<Item = ScalarBuffer<f32>>) {
+    pub(crate) fn give_back(self, buffers: impl IntoIterator<Item = ScalarBuffer<f32>>) {
         let vec = |buffer: ScalarBuffer<f32>| buffer.into_inner().into_vec().unwrap_or_default();
         let buffers = buffers.into_iter().map(vec).collect();
         self.spare.held().spare.push(buffers);
