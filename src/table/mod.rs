@@ -26,7 +26,7 @@ use crate::store::StoreError;
 
 fn way_out(action: &str) -> &'static str {
     match action {
-        "read" => "; `aqlens run PIPELINE --recheck` makes damaged files anew",
+        "read" => "; `aqlens run PIPELINE --recheck` makes damaged files again",
         _ => "",
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Vectors {
 }
 
 /// All numbers of a column of float32 lists of `width` each. `None` when the file holds them in
-/// another way than this version writes them, or not all of them: the Arrow reader can tell.
+/// another way than this version writes them, or not all of them: the Arrow reader handles those.
 /// `metadata` is that of the file, best with its offset index.
 pub(super) fn read_vectors(
     file: &File,

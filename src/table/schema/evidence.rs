@@ -1,4 +1,4 @@
-//! The tables of vectors that are compared soundly: aligned, held against baselines, with
+//! The tables of vectors that are compared soundly: aligned, compared with baselines, with
 //! uncertainty.
 
 use super::columns::{INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, WORDING};
