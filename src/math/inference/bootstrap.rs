@@ -26,7 +26,7 @@ const LEAST_FOR_BCA: usize = 8;
 pub enum IntervalMethod {
     /// Bias-corrected and accelerated bootstrap.
     Bca,
-    /// Plain quantiles of the bootstrap: too few inputs for more, or no correction can be had.
+    /// Plain quantiles of the bootstrap: too few inputs for more, or no correction is possible.
     Percentile,
     /// All values are equal: the interval is that value.
     Constant,
