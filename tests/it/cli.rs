@@ -1,10 +1,10 @@
 //! What a user gets for wrong input: the message and the exit code.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::support::pipeline::{Folder, GOOD};
-use crate::support::{Ended, aqlens, aqlens_in, assert_says, file, put, refuses, without_runtime};
+use crate::support::{Ended, aqlens, aqlens_in, assert_says, put, refuses, without_runtime};
 
 fn refuses_pipeline(from: &str, to: &str, words: &[&str]) {
     assert!(GOOD.contains(from), "the test replaces nothing: {from}");

@@ -1,7 +1,7 @@
 //! A run picks up where it stopped, redoes only what changed, and never trusts a file for being
 //! there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 

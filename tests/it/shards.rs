@@ -2,16 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use aqlens::run_dir::record::{RunRecord, State};
+use aqlens::run_dir::record::State;
 use aqlens::store::Store;
 use rstest::rstest;
 
-use crate::support::runs::{finished, tables};
+use crate::support::runs::finished;
 use crate::support::shards::{Folder, assert_same_files, end};
-use crate::support::{Ended, aqlens, aqlens_in, file, refuses};
+use crate::support::{aqlens, refuses};
 
 const SHARES: [&[&str]; 3] = [&["--shard", "0/3"], &["--shard", "1/3"], &["--shard", "2/3"]];
 
