@@ -49,7 +49,7 @@ pub(super) const DESCRIPTION: Description = Description {
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
 };
 
-/// Holds the difference between tasks against that between wordings and controls.
+/// Compares the difference between tasks with that between wordings and controls.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {

@@ -16,7 +16,7 @@ use crate::table::reader::Part;
 use crate::table::schema::ATTENTION;
 use crate::table::writer::PartAddress;
 
-/// Which heads have rows of their own.
+/// Which heads have rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Heads {

@@ -67,7 +67,7 @@ const SINK_THRESHOLD: f64 = 0.3;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which heads have rows of their own.
+    /// Which heads have rows.
     pub heads: Heads,
 }
 

@@ -259,7 +259,7 @@ fn weights_that_are_no_distribution_are_refused() {
         let run = FakeRun::new();
         write(&run, &[with("a", "tie")], &|_, _, _| wrong.to_vec());
         let message = run.run(&segments(Heads::All), 0).unwrap_err().to_string();
-        assert!(message.contains("no distribution on layer 0 of prompt s/i/a"), "{message}");
+        assert!(message.contains("not a distribution on layer 0 of prompt s/i/a"), "{message}");
     }
 }
 
