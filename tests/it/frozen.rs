@@ -18,6 +18,9 @@ use crate::support::{aqlens, file, python, root};
 
 const RUN: &str = "tests/fixtures/runs/v1";
 
+/// How many tables it has.
+const TABLES: usize = 29;
+
 /// Rows of each file of a table, as the receipts have them.
 fn recorded(run: &RunDir) -> BTreeMap<String, u64> {
     let receipts = run.receipts().unwrap();
@@ -62,7 +65,7 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
     }
     let left: Vec<&String> = recorded.keys().collect();
     assert_eq!(left, ["report.html", "summary.json"]);
-    assert!(read > ALL.len(), "{read} files of tables were read");
+    assert!(read > TABLES, "{read} files of tables were read");
 }
 
 #[test]
@@ -91,7 +94,11 @@ fn it_is_verified_and_shown() {
     for words in ["scenes", "too-long"] {
         assert!(ended.stdout.contains(words), "{words}:\n{}", ended.stdout);
     }
-    for table in ALL {
+    let run = RunDir::open(&file(RUN)).unwrap();
+    // Later versions have tables that this run has not.
+    let tables = ALL.iter().filter(|table| run.store().exists(&table.folder(None)));
+    assert_eq!(tables.clone().count(), TABLES);
+    for table in tables {
         let ended = aqlens(&root(), &["show", RUN, "--table", table.name]);
         assert_eq!(ended.code, 0, "{}: {}", table.name, ended.stderr);
         assert!(ended.stdout.contains(table.columns[0].name), "{}:\n{}", table.name, ended.stdout);
