@@ -115,6 +115,11 @@ fn fold_to<const LEFT: usize>(mut sums: [f64; LANES]) -> [f64; LEFT] {
     std::array::from_fn(|lane| sums[lane])
 }
 
+/// L2 norm of a vector, its squares summed in order in float64.
+pub fn norm(vector: &[f32]) -> f64 {
+    vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -26,7 +26,7 @@ pub use distribution::{
     total_variation,
 };
 pub use dot::{
-    NORM_FLOOR, cosine, dot, dot_wide, largest_products, squared_distance, squared_norm,
+    NORM_FLOOR, cosine, dot, dot_wide, largest_products, norm, squared_distance, squared_norm,
 };
 pub use geometry::{
     CentredGram, Exchanged, Gram, MutualNeighbours, Neighbours, Rdm, Side, biased_cka,

@@ -10,6 +10,7 @@ use super::backend::{Backend, HeadBackend, Outputs, Wanted};
 use super::options::EngineFacts;
 use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
+use crate::math::norm;
 
 /// TF32 keeps 10 of float32's 23 bits of each factor; so it adds that many bits of error.
 const TF32_SLACK: f64 = 1000.0;
@@ -185,10 +186,6 @@ fn vector(
     std::iter::once((format!("{at}, norm"), norm(found), reference))
         .chain(numbers)
         .find_map(|(at, found, expected)| off(&at, found, expected, tolerance, PYTORCH))
-}
-
-fn norm(vector: &[f32]) -> f64 {
-    vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
 /// What is wrong when `found` is not within `tolerance` of `expected`, which `whose` gave; NaN never

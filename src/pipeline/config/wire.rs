@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::ProviderChoice;
 use crate::stages::StageConfig;
+use crate::table::schema::RAW;
 
 /// A pipeline of aqlens: which inputs are put under which tasks, which model runs them, and what is
 /// measured.
@@ -150,15 +151,24 @@ pub enum RawTable {
 }
 
 impl RawTable {
-    /// All of them.
+    /// All of them, in the order of [`RAW`].
     pub const ALL: [Self; 3] = [Self::Activations, Self::Attention, Self::Logits];
 
     /// The table's name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Activations => "activations",
-            Self::Attention => "attention",
-            Self::Logits => "logits",
+        RAW[self as usize].name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_raw_table_can_be_retained_by_its_name() {
+        for (table, raw) in RawTable::ALL.iter().zip(RAW) {
+            let read: RawTable = serde_json::from_value(raw.name.into()).unwrap();
+            assert_eq!((read, table.name()), (*table, raw.name));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::batches::{PAD_ID, several_at_once};
 use super::gather::Gathered;
+use crate::math::norm;
 use crate::model::{Batch, ModelError, Tolerance, Wanted};
 use crate::prompt::PromptKey;
 use crate::run_dir::receipt::SelfProof;
@@ -136,8 +137,4 @@ fn within(difference: f64, allowed: f64, of: &str) -> Result<(), String> {
 fn largest_difference(one: &[f32], other: &[f32]) -> f64 {
     let differences = one.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs());
     differences.fold(0.0, f64::max)
-}
-
-fn norm(vector: &[f32]) -> f64 {
-    vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }

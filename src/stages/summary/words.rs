@@ -205,9 +205,7 @@ pub(super) fn one_wording() -> String {
 
 /// No input has a value on any of the layers.
 pub(super) fn no_values(word: &str) -> String {
-    let meaning = status::ALL.iter().find(|(known, _)| *known == word);
-    let meaning = meaning.map_or(word, |(_, meaning)| meaning);
-    format!("no input has a value: {meaning}")
+    format!("no input has a value: {}", status::meaning(word))
 }
 
 /// Too few inputs to show anything.
