@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::description::{Description, Scope};
 use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 use crate::prompt::{Prompt, PromptKey};
 use crate::run_dir::receipt::{PartStats, SelfProof};
 use crate::store::{Store, StoreError, hex_sha256};
@@ -64,6 +64,18 @@ impl Context<'_> {
     /// Lengths of the fixed-size vectors.
     pub fn dims(&self) -> Dims {
         Dims { d_model: self.card.d_model, vocab_size: self.card.vocab_size }
+    }
+
+    /// Reports that a stage begins its work on the part, `total` units of it.
+    pub fn start(&self, stage: &Description, total: u64) {
+        let shard = (stage.scope == Scope::Shard).then_some(self.part);
+        let Description { kind: stage, unit, .. } = stage;
+        self.monitor.event(&Event::StageStarted { stage, shard, total, unit });
+    }
+
+    /// Reports that a stage has done that many units more.
+    pub fn advance(&self, stage: &Description, amount: u64) {
+        self.monitor.event(&Event::Advanced { stage: stage.kind, amount });
     }
 
     /// Ends the stage when the run was asked to stop. Stages call this between inputs, batches or

@@ -14,7 +14,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Tokenizer;
-use crate::monitor::Event;
 use crate::stage::compare::spans::{Spans, span_ids};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
@@ -73,18 +72,13 @@ impl Stage for Alignment {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let inputs = prompts.inputs();
         let units = inputs.len() as u64;
-        context.monitor.event(&Event::StageStarted {
-            stage: DESCRIPTION.kind,
-            shard: Some(context.part),
-            total: units,
-            unit: DESCRIPTION.unit,
-        });
+        context.start(&DESCRIPTION, units);
         let hashes: Vec<Vec<String>> = inputs.iter().map(|input| span_hashes(*input)).collect();
         let mut rows = Vec::new();
         for (input, hashes) in inputs.iter().zip(&hashes) {
             context.go_on()?;
             rows.extend(align(*input, hashes, context.tokenizer));
-            context.monitor.event(&Event::Advanced { stage: DESCRIPTION.kind, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         let part = AlignmentRow::write(context.store, context.part, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })

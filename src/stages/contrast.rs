@@ -20,7 +20,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::Statistics;
-use crate::monitor::Event;
 use crate::prompt::Role;
 use crate::stage::compare::spans::Spans;
 use crate::stage::compare::vector_measure::{Choice, Measure, chosen};
@@ -93,12 +92,7 @@ impl Stage for Contrast {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
-        context.monitor.event(&Event::StageStarted {
-            stage: DESCRIPTION.kind,
-            shard: Some(context.part),
-            total: units,
-            unit: DESCRIPTION.unit,
-        });
+        context.start(&DESCRIPTION, units);
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let reference = Reference::read(context.store)?;
         let designs: Vec<Design<'_>> = prompts.inputs().into_iter().map(Design::of).collect();

@@ -14,7 +14,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::Statistics;
-use crate::monitor::Event;
 use crate::stage::names::{FLAT, NOTEBOOK_THRESHOLD};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
@@ -95,8 +94,7 @@ impl Stage for Divergence {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         // The notebook's measure comes first, even when no pair of tasks gives it a value.
         let measures = IndexSet::from([FLAT.to_owned()]);
         let layers = context.layers.to_vec();
@@ -104,7 +102,7 @@ impl Stage for Divergence {
         for part in 0..context.shards {
             context.go_on()?;
             reduction.add_part(context.store, part)?;
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         reduction.fill();
         let rows = reduction.rows();

@@ -20,7 +20,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math;
-use crate::monitor::Event;
 use crate::stage::read::hidden::{Layer, by_input_and_layer};
 use crate::stage::read::prompts::{InputGroup, ShardPrompts, pairs};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
@@ -96,12 +95,7 @@ impl Stage for Explain {
         inputs.retain(|input| context.takes(input.scenario(), input.input()));
         // A shard without such inputs has nothing to read.
         let units = if inputs.is_empty() { 0 } else { context.layers.len() as u64 };
-        context.monitor.event(&Event::StageStarted {
-            stage: DESCRIPTION.kind,
-            shard: Some(context.part),
-            total: units,
-            unit: DESCRIPTION.unit,
-        });
+        context.start(&DESCRIPTION, units);
         let rows = match units {
             0 => Vec::new(),
             _ => {

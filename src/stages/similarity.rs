@@ -23,7 +23,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::Event;
 use crate::stage::compare::Compared;
 use crate::stage::compare::spans::Spans;
 use crate::stage::compare::vector_measure::{Choice, Measure, chosen};
@@ -101,12 +100,7 @@ impl Stage for Similarity {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
-        context.monitor.event(&Event::StageStarted {
-            stage: DESCRIPTION.kind,
-            shard: Some(context.part),
-            total: units,
-            unit: DESCRIPTION.unit,
-        });
+        context.start(&DESCRIPTION, units);
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let reference = Reference::read(context.store)?;
         let inputs = prompts.inputs();

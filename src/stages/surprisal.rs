@@ -24,7 +24,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::Softmax;
-use crate::monitor::Event;
 use crate::prompt::Role;
 use crate::stage::model::head;
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
@@ -85,8 +84,7 @@ impl Stage for Surprisal {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let places = places(&prompts);
         let units = places.len() as u64;
-        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let readings = read_off(context, &prompts, &places)?;
         let inputs = prompts.inputs();
         let rows: Vec<InputSurprisalRow<'_>> =
@@ -166,7 +164,7 @@ fn read_off(
             readings[place.run_index].push(reading);
         }
         let amount = chunk.len() as u64;
-        context.monitor.event(&Event::Advanced { stage: "surprisal", amount });
+        context.advance(&DESCRIPTION, amount);
     }
     Ok(readings)
 }

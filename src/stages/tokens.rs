@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::math;
 use crate::math::Softmax;
-use crate::monitor::Event;
 use crate::stage::read::prompts::{PromptRow, ShardPrompts};
 use crate::stage::read::reread;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
@@ -84,13 +83,11 @@ impl Stage for Tokens {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let units = prompts.ran().count() as u64;
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        let shard = Some(context.part);
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let ranked = self.rank(context, &prompts)?;
         let rows: Vec<NextTokensRow<'_>> = ranked.iter().map(Ranked::row).collect();
         let part = NextTokensRow::write(context.store, context.part, &rows)?;
-        context.monitor.event(&Event::Advanced { stage, amount: units });
+        context.advance(&DESCRIPTION, units);
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
     }
 }

@@ -15,7 +15,6 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::Event;
 use crate::stage::compare::spans::Spans;
 use crate::stage::read::hidden::Layer;
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
@@ -89,12 +88,7 @@ impl Stage for Vectors {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
-        context.monitor.event(&Event::StageStarted {
-            stage: DESCRIPTION.kind,
-            shard: Some(context.part),
-            total: units,
-            unit: DESCRIPTION.unit,
-        });
+        context.start(&DESCRIPTION, units);
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let mut inputs = prompts.inputs();
         inputs.retain(|input| context.takes(input.scenario(), input.input()));
@@ -107,7 +101,7 @@ impl Stage for Vectors {
             let address =
                 PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
             let part = write_part(context.store, address, context.dims(), columns)?;
-            context.monitor.event(&Event::Advanced { stage: DESCRIPTION.kind, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
             Ok(part)
         };
         let parts = context.layers.par_iter().map(write).collect::<Vec<_>>();

@@ -29,7 +29,6 @@ use serde::{Deserialize, Serialize};
 
 use self::focus::{Focus, Scheme};
 use crate::model::Tokenizer;
-use crate::monitor::Event;
 use crate::stage::names::MEAN_HEAD;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::read::weights;
@@ -143,9 +142,7 @@ impl Stage for Attention {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let units = prompts.ran().count() as u64;
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        let shard = Some(context.part);
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let scheme = self.scheme(context.layers, context.card.n_layer, context.card.n_head);
         let foci = scheme.find(context, &prompts)?;
         let tokens = focus_tokens(context.tokenizer, &prompts, &foci);
@@ -155,7 +152,7 @@ impl Stage for Attention {
             AttentionFocusRow::write(context.store, context.part, &focused)?,
             AttentionOverlapRow::write(context.store, context.part, &overlaps)?,
         ];
-        context.monitor.event(&Event::Advanced { stage, amount: units });
+        context.advance(&DESCRIPTION, units);
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
 }

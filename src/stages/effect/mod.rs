@@ -34,7 +34,6 @@ use serde::{Deserialize, Serialize};
 use self::reduce::Row;
 use self::tally::Tally;
 use crate::math::{BOOTSTRAP_DRAWS, PERMUTATION_DRAWS};
-use crate::monitor::Event;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
@@ -116,15 +115,14 @@ impl Stage for Effect {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let mut tally = Tally::default();
         for first in (0..context.shards).step_by(AT_ONCE as usize) {
             context.go_on()?;
             let parts = first..context.shards.min(first + AT_ONCE);
             let amount = parts.len() as u64;
             tally.add_parts(context, parts)?;
-            context.monitor.event(&Event::Advanced { stage, amount });
+            context.advance(&DESCRIPTION, amount);
         }
         let rows = self.rows(context, &tally)?;
         let rows: Vec<EffectRow<'_>> = rows.iter().map(Row::row).collect();

@@ -29,7 +29,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::math;
 use crate::math::{CentredGram, Gram, Neighbours, PermutationTest, Rdm, Side, Undefined};
-use crate::monitor::Event;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -116,15 +115,14 @@ impl Stage for Geometry {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let mut rows = Vec::new();
         for &layer in context.layers {
             for ((scenario, site), vectors) in &read_designs(context, layer)? {
                 context.go_on()?;
                 rows.extend(self.rows(context, (scenario, layer, site), vectors)?);
             }
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         // Stable: scenarios as the plan has them, in each the layers ascending.
         let order: indexmap::IndexSet<String> = rows.iter().map(|r| r.scenario.clone()).collect();

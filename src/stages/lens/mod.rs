@@ -30,7 +30,6 @@ mod rows;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::monitor::Event;
 use crate::stage::model::head;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
@@ -88,8 +87,7 @@ impl Stage for Lens {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let inputs = prompts.inputs();
         let units = inputs.len() as u64;
-        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let reader = Reader::open(context, &prompts)?;
         let mut lenses = Vec::new();
         let mut pairs = Vec::new();
@@ -99,7 +97,7 @@ impl Stage for Lens {
                 pairs.extend(of_input.pairs);
             }
             let amount = inputs.len() as u64;
-            context.monitor.event(&Event::Advanced { stage, amount });
+            context.advance(&DESCRIPTION, amount);
         }
         let lenses: Vec<LogitLensRow<'_>> = lenses.iter().map(rows::PromptLens::row).collect();
         let parts = vec![

@@ -31,7 +31,6 @@ use serde::{Deserialize, Serialize};
 
 use self::compare::{Contribution, Reader};
 use self::contrast::Wordings;
-use crate::monitor::Event;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
@@ -109,8 +108,7 @@ impl Stage for Outputs {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let inputs = prompts.inputs();
         let units = inputs.len() as u64;
-        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let reader = Reader::open(context, &prompts, self.top_tokens)?;
         let (mut pairs, mut tokens) = (Vec::new(), Vec::new());
         let (mut contrasts, mut wordings) = (Vec::new(), Vec::new());
@@ -121,7 +119,7 @@ impl Stage for Outputs {
             tokens.extend(of_input.tokens);
             contrasts.extend(of_input.contrasts);
             wordings.push(of_input.wordings);
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         let tokens: Vec<_> = tokens.iter().map(Contribution::row).collect();
         let wordings: Vec<_> = wordings.iter().map(Wordings::row).collect();

@@ -136,8 +136,7 @@ impl Stage for Report {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let decode = |id| context.tokenizer.decode_token(id);
         let page = self.page(context.store, context.shards, &decode, context.monitor)?;
         context.go_on()?;

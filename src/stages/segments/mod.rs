@@ -32,7 +32,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::rows::{OfInput, Scheme};
-use crate::monitor::Event;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::read::weights;
 pub use crate::stage::read::weights::Heads;
@@ -108,8 +107,7 @@ impl Stage for Segments {
         let prompts = ShardPrompts::read(context.store, context.part)?;
         let inputs = prompts.inputs();
         let units = inputs.len() as u64;
-        let (stage, unit, shard) = (DESCRIPTION.kind, DESCRIPTION.unit, Some(context.part));
-        context.monitor.event(&Event::StageStarted { stage, shard, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let part = weights::read(context)?;
         let weights = Weights::of(&part, context.card.n_head)?;
         let scheme = Scheme {
@@ -122,7 +120,7 @@ impl Stage for Segments {
         let found = inputs.into_par_iter().map(|input| {
             context.go_on()?;
             let of_input = scheme.of_input(input)?;
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
             Ok(of_input)
         });
         let found: Vec<OfInput<'_>> = found.collect::<Result<_, StageError>>()?;

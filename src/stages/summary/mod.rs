@@ -37,7 +37,6 @@ use serde::{Deserialize, Serialize};
 
 use self::rule::Rule;
 use self::tally::Tallies;
-use crate::monitor::Event;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
 use crate::run_dir::summary::{Evidence, ScenarioSummary};
@@ -148,14 +147,13 @@ impl Stage for Summary {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = u64::from(context.shards);
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let mut tallies = Tallies::default();
         tallies.add_divergence(context.store)?;
         for part in 0..context.shards {
             context.go_on()?;
             tallies.add_part(context.store, part)?;
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         let judged = context.layers.last().copied().unwrap_or(context.card.n_layer - 1);
         let mut summaries = tallies.summaries(judged, self.threshold);

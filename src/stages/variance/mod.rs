@@ -32,7 +32,6 @@ use serde::{Deserialize, Serialize};
 
 use self::families::Families;
 use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
-use crate::monitor::Event;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -102,8 +101,7 @@ impl Stage for Variance {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
-        let (stage, unit) = (DESCRIPTION.kind, DESCRIPTION.unit);
-        context.monitor.event(&Event::StageStarted { stage, shard: None, total: units, unit });
+        context.start(&DESCRIPTION, units);
         let mut families = Families::default();
         let mut rows = Vec::new();
         let mut drawn = Drawn::default();
@@ -123,7 +121,7 @@ impl Stage for Variance {
             for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
                 rows.extend(tested.into_iter().map(|tested| families.add(tested)));
             }
-            context.monitor.event(&Event::Advanced { stage, amount: 1 });
+            context.advance(&DESCRIPTION, 1);
         }
         families.correct(&mut rows);
         let rows = by_scenario(rows);
