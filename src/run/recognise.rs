@@ -19,6 +19,8 @@ use crate::pipeline::Pipeline;
 use crate::run_dir::RunDir;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{Counts, Marks, RunRecord, State};
+use crate::stage::Description;
+use crate::stages::DESCRIPTIONS;
 use crate::store::{FileStamp, Store, read_sealed};
 
 /// Stamps of all files of a model folder, the card among them; `None` when one has none.
@@ -52,7 +54,8 @@ pub(super) fn counts(
     Ok(is_same.then_some(before.counts))
 }
 
-/// Whether the receipts are those of the finished run and all their parts are there.
+/// Whether the receipts are those of the finished run, of today's versions of their stages, and all
+/// their parts are there.
 fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
     let names = RunDir::of(store).receipts().ok()?;
     let fingerprints: Option<BTreeMap<String, String>> = names
@@ -62,7 +65,11 @@ fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
             let needed =
                 receipt.parts.iter().filter(|p| !is_released(&pipeline.retain, &p.file.path));
             let are_there = needed.into_iter().all(|part| part.is_there(store));
-            are_there.then_some((name, receipt.fingerprint))
+            let is_its = |stage: &&Description| {
+                stage.kind == receipt.stage && stage.version == receipt.version
+            };
+            let is_current = DESCRIPTIONS.iter().any(is_its);
+            (are_there && is_current).then_some((name, receipt.fingerprint))
         })
         .collect();
     Some(receipts_sha256(&fingerprints?) == marks.receipts_sha256)

@@ -5,8 +5,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use aqlens::run_dir::RunDir;
+use aqlens::run_dir::receipt::Receipt;
 use aqlens::run_dir::record::RunRecord;
-use aqlens::store::Store;
+use aqlens::store::{Store, hex_sha256, read_sealed, sealed_json};
 
 use crate::support::runs::finished;
 use crate::support::shards::{Folder, end};
@@ -30,6 +32,34 @@ fn a_finished_run_makes_no_model_call_and_writes_no_table() {
 
 fn record(folder: &Folder) -> RunRecord {
     RunRecord::read(&Store::open(&folder.path(""))).unwrap()
+}
+
+/// SHA-256 over names and fingerprints of all receipts, as in `marks`.
+fn receipts_sha256(store: &Store) -> String {
+    let line = |name: String| {
+        let receipt: Receipt = read_sealed(&store.read(&name).unwrap()).unwrap();
+        format!("{}  {name}\n", receipt.fingerprint)
+    };
+    let names = RunDir::of(store).receipts().unwrap();
+    hex_sha256(names.into_iter().map(line).collect::<String>().as_bytes())
+}
+
+#[test]
+fn what_a_stage_made_before_it_was_changed_is_made_again() {
+    let folder = Folder::new();
+    folder.done(&[]);
+    let store = Store::open(&folder.path(""));
+    let mut before = record(&folder);
+    let marks = before.marks.as_mut().unwrap();
+    assert_eq!(marks.receipts_sha256, receipts_sha256(&store));
+    // As the same program would have left it before its stage `report` was changed.
+    let mut receipt = Receipt::read(&store, "report", 0).unwrap();
+    (receipt.version, receipt.fingerprint) = (receipt.version - 1, "0".repeat(64));
+    let name = Receipt::file("report", 0);
+    put(&folder.path(&name), sealed_json(&receipt).as_bytes());
+    marks.receipts_sha256 = receipts_sha256(&store);
+    put(&folder.path("run.json"), sealed_json(&before).as_bytes());
+    assert_eq!(finished(&folder.done(&[])), ["report:null"]);
 }
 
 /// A copy of the tiny model that has been left alone for so long that its stamps are believed.
