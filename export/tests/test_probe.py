@@ -73,7 +73,9 @@ def test_every_value_is_pytorchs(described, model):
     runs = [run_alone(model, prompt) for prompt in probe["prompts"]]
     for row in probe["hidden"]:
         vector = runs[row["prompt"]].hidden[row["layer"]][row["position"]]
-        assert np.allclose(np.float32(row["value"]), vector[row["index"]].numpy(), rtol=1e-5)
+        off = np.abs(np.float32(row["value"]) - vector[row["index"]].numpy()).max()
+        # Of the vector's norm, as another processor sums in another order: 1.2e-7 was seen.
+        assert off <= 5e-7 * row["norm"]
         assert row["norm"] == pytest.approx(vector.norm().item(), rel=1e-5)
         assert all(float(np.float32(v)) == pytest.approx(v, rel=1e-8) for v in row["value"])
     for row in probe["attention"]:
