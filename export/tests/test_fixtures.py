@@ -20,8 +20,8 @@ DEMO = ROOT / "data" / "demo"
 EXPERIMENT = FIXTURES / "reference" / "experiment-037.json"
 
 
-# What another processor's order of summing may change, at most. Between one with AVX-512 and one with
-# AVX2 alone, largest seen: 6e-7 of probabilities, weights and cosines; 2.9e-6 of what follows from
+# What another processor's order of summing may change, at most. Between the one that made the fixtures and
+# one with AVX2 alone, largest seen: 6e-7 of probabilities, weights and cosines; 2.9e-6 of what follows from
 # logits, whose last float32 digits are 1e-6 and more (the Rust tests allow aqlens 2e-5 there); 1.2e-7
 # of a vector's norm.
 TOLERANCE = 1e-6
