@@ -20,10 +20,10 @@ DEMO = ROOT / "data" / "demo"
 EXPERIMENT = FIXTURES / "reference" / "experiment-037.json"
 
 
-# What another processor's order of summing may change, at most. Between the one that made the fixtures and
-# one with AVX2 alone, largest seen: 6e-7 of probabilities, weights and cosines; 2.9e-6 of what follows from
-# logits, whose last float32 digits are 1e-6 and more (the Rust tests allow aqlens 2e-5 there); 1.2e-7
-# of a vector's norm.
+# What another processor's order of summing may change, at most. Between the one that made the
+# fixtures and one with AVX2 alone, largest seen: 6e-7 of probabilities, weights and cosines; 2.9e-6
+# of what follows from logits, whose last float32 digits are 1e-6 and more (the Rust tests allow
+# aqlens 2e-5 there); 1.2e-7 of a vector's norm.
 TOLERANCE = 1e-6
 FROM_LOGITS = re.compile(r"surprisal_bits|entropy_bits|kl_to_final|logit_lens\.\d+\.gap")
 OF_LOGITS = 5e-6
