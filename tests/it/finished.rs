@@ -92,7 +92,7 @@ fn a_finished_run_is_recognised_without_reading_the_prompts() {
     let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
     record["lineage"]["prompts_sha256"] = "0".repeat(64).into();
     record.as_object_mut().unwrap().remove("sha256");
-    let sealed = aqlens::store::sealed_json(&record);
+    let sealed = sealed_json(&record);
     store.write("run.json", sealed.as_bytes()).unwrap();
     assert_eq!(end(&folder.done(&[]))["was_finished"], true);
 }
