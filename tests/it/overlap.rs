@@ -27,9 +27,8 @@ fn stages(log: &str, event: &str) -> Vec<String> {
     of.map(|line| format!("{}:{}", line["stage"].as_str().unwrap(), line["shard"])).collect()
 }
 
-#[test]
-fn a_shard_is_extracted_while_the_one_before_it_is_analysed() {
-    let log = Folder::new().done(&["--set", "shard_inputs=1"]);
+/// How many shards of a run begin on the model before the shard in front of them is analysed.
+fn ahead(log: &str) -> usize {
     let lines: Vec<&str> = log.lines().collect();
     let at = |words: &[&str]| {
         let is_it = |line: &&str| words.iter().all(|word| line.contains(word));
@@ -40,8 +39,20 @@ fn a_shard_is_extracted_while_the_one_before_it_is_analysed() {
         let started = at(&["\"started\"", "\"extract\"", &this]);
         started < at(&["\"finished\"", "\"tokens\"", &before])
     });
-    // With one shard at a time it is never ahead; how often it is depends on what else runs here.
-    assert!(ahead.count() > 0, "extraction waits for the analyses:\n{log}");
+    ahead.count()
+}
+
+#[test]
+fn a_shard_is_extracted_while_the_one_before_it_is_analysed() {
+    // On a busy machine a thread may have to wait for its turn: what one run shows is possible.
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        seen.push(ahead(&Folder::new().done(&["--set", "shard_inputs=1"])));
+        if seen.last() >= Some(&6) {
+            return;
+        }
+    }
+    panic!("extraction waits for the analyses: of 11 shards ahead {seen:?}");
 }
 
 #[rstest]
