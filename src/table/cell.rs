@@ -63,7 +63,8 @@ macro_rules! cell {
                 }
 
                 fn collect(cells: impl Iterator<Item = Self> + Clone) -> ArrayRef {
-                    Arc::new($array::from_iter_values(cells))
+                    // Arrow wants to know how many there are.
+                    Arc::new($array::from_iter_values(cells.collect::<Vec<_>>()))
                 }
             }
 

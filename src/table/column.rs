@@ -106,7 +106,8 @@ impl Table {
             ("aqlens.row", self.row.to_owned()),
             ("aqlens.columns", self.columns_json()),
         ];
-        Schema::new_with_metadata(fields, metadata)
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value));
+        Schema::new_with_metadata(fields, metadata.collect())
     }
 
     /// `{column: {unit, doc}}`, for readers that do not see Arrow's field metadata.
@@ -128,8 +129,10 @@ impl Column {
     }
 
     fn field(&self, dims: Dims) -> Field {
+        let metadata = [("unit", self.unit), ("doc", self.doc)];
+        let metadata = metadata.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned()));
         Field::new(self.name, self.kind.data_type(dims), self.nullable)
-            .with_metadata([("unit", self.unit), ("doc", self.doc)])
+            .with_metadata(metadata.collect())
     }
 }
 

@@ -116,7 +116,8 @@ mod tests {
             Arc::new((0..count).map(|i| Some(format!("name {}", i / 7))).collect::<StringArray>());
         let item = Arc::new(Field::new("item", DataType::Int32, false));
         let offsets = OffsetBuffer::<i32>::from_lengths((0..count).map(|i| i % 3));
-        let others = Int32Array::from_iter_values(0..offsets.last());
+        let last = offsets.last().copied().unwrap_or(0);
+        let others = Int32Array::from_iter_values(0..last);
         let others: ArrayRef = Arc::new(ListArray::new(item, offsets, Arc::new(others), None));
         let columns = [
             ("vectors", lists(width, count, None), false),

@@ -13,7 +13,7 @@ use parquet::basic::{Compression, Encoding, Type};
 use parquet::column::page::{Page, PageReader as _};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation};
 use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::schema::types::ColumnDescriptor;
 
@@ -84,8 +84,8 @@ impl Numbers<'_> {
         if chunk.compression() != Compression::UNCOMPRESSED || !chunk.encodings().all(is_plain) {
             return Ok(false);
         }
-        let pages = metadata.page_index_for_row_group(group);
-        let Some(pages) = pages.page_locations(index) else { return Ok(false) };
+        let pages = metadata.offset_index().and_then(|groups| groups.get(group)?.get(index));
+        let Some(pages) = pages.map(OffsetIndexMetaData::page_locations) else { return Ok(false) };
         let first_row = |page: &PageLocation| page.first_row_index;
         let mut piece = vec![0; PIECE];
         for (number, page) in pages.iter().enumerate() {

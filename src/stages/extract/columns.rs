@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int16Array, ListArray, StringArray};
+use arrow::array::{ArrayRef, Float32Array, Int16Array, ListArray, StringBuilder};
 use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{Field, Int32Type};
 use rayon::prelude::*;
@@ -66,9 +66,12 @@ fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
     let times: Vec<usize> = rows.iter().map(|row| times(row)).collect();
     let total = times.iter().sum();
     let text = |of: fn(&Row) -> Arc<str>| -> ArrayRef {
-        let names: Vec<Arc<str>> = rows.iter().map(|row| of(row)).collect();
-        let repeated = names.iter().zip(&times).flat_map(|(name, n)| std::iter::repeat_n(name, *n));
-        Arc::new(StringArray::from_iter_values(repeated))
+        let mut texts = StringBuilder::with_capacity(total, 0);
+        for (row, n) in rows.iter().zip(&times) {
+            let text = of(row);
+            (0..*n).for_each(|_| texts.append_value(&text));
+        }
+        Arc::new(texts.finish())
     };
     let mut wordings = Vec::with_capacity(total);
     for (row, n) in rows.iter().zip(&times) {
