@@ -113,12 +113,8 @@ fn stage_json(stage: &Description) -> Value {
 
 fn print(out: &mut impl Write, table: &Table) -> io::Result<()> {
     writeln!(out, "{} (version {}): one row per {}", table.name, table.version, table.row)?;
-    let file = if table.by_layer { "layer=L/part-N.parquet" } else { "part-N.parquet" };
+    let file = if table.by_layer { "part-N-layer-L.parquet" } else { "part-N.parquet" };
     writeln!(out, "  RUN/tables/{}/{file}; columns marked * name a row", table.name)?;
-    if table.by_layer {
-        let doc = "transformer block, 0-based, in the folder's name [index]";
-        line(out, true, "layer", "(path)", doc)?;
-    }
     for column in table.columns {
         let kind = format!("{}{}", column.kind.name(), if column.nullable { "?" } else { "" });
         let unit = match column.unit {

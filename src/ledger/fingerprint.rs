@@ -51,6 +51,8 @@ impl Ground {
                 "onnxruntime": lineage.onnxruntime,
                 "provider": lineage.provider,
                 "tf32": lineage.tf32,
+                // The rows would be the same, but not the files: no file of an older encoding stays.
+                "table_encoding": lineage.table_encoding,
                 "shape": [card.n_layer, card.n_head],
                 "widths": [card.d_model, card.vocab_size, card.n_positions],
             }),

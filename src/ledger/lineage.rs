@@ -4,6 +4,7 @@ use crate::model::EngineFacts;
 use crate::pipeline::Pipeline;
 use crate::run_dir::record::Lineage;
 use crate::store::hex_sha256;
+use crate::table::writer::ENCODING;
 
 /// What the numbers of a run depend on: of the pipeline `resolved`, over prompts of that hash, on
 /// that runtime.
@@ -29,5 +30,6 @@ pub(crate) fn lineage_of(
         provider: facts.provider,
         precision: "float32".to_owned(),
         tf32: facts.tf32,
+        table_encoding: ENCODING,
     }
 }

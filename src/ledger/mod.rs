@@ -300,7 +300,7 @@ impl<'a> Ledger<'a> {
                 self.store.remove(&file)?;
             }
         }
-        ALL.iter().try_for_each(|table| self.store.remove_empty_folders(&table.folder(None)))
+        ALL.iter().try_for_each(|table| self.store.remove_empty_folders(&table.folder()))
     }
 
     fn is_released(&self, path: &str) -> bool {

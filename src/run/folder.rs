@@ -72,6 +72,7 @@ pub(super) fn differs(lineage: &Lineage, before: Option<&RunRecord>) -> Option<S
             "model_sha256" => "another model".to_owned(),
             "tokenizer_sha256" => "another tokenizer".to_owned(),
             "prompts_sha256" => "other prompts".to_owned(),
+            "table_encoding" => "tables that an earlier aqlens wrote".to_owned(),
             _ => format!("{field} {there} there, {here} here"),
         })
         .collect();

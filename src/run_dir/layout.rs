@@ -21,24 +21,31 @@ pub const RECEIPTS: &str = "receipts";
 
 pub use crate::store::{LOCK, LOCKS, PENDING};
 
-/// What a folder's name begins with that holds the files of one layer.
-const LAYER: &str = "layer=";
 /// What the name of a table's file or a receipt begins with.
 const PART: &str = "part-";
+/// What stands between the part and the layer in the name of a file of one layer.
+const LAYER: &str = "-layer-";
+/// What a folder's name began with that held the files of one layer, in older run directories.
+const OLDER_LAYER: &str = "layer=";
 const TABLE_ENDING: &str = ".parquet";
 const RECEIPT_ENDING: &str = ".json";
 
-/// The folder of a table, or of one of its layers.
-pub fn table_folder(table: &str, layer: Option<i16>) -> String {
-    match layer {
-        Some(layer) => format!("{TABLES}/{table}/{LAYER}{layer}"),
-        None => format!("{TABLES}/{table}"),
-    }
+/// The folder of a table. All its files lie directly in it, so that one pattern names them, and no
+/// part of a name has the form `key=value`: many readers make a column of that.
+pub fn table_folder(table: &str) -> String {
+    format!("{TABLES}/{table}")
 }
 
-/// The file of one part of a table.
+/// The file of one part of a table, or of one of its layers. Layers have three digits, so that names
+/// sort as layers do.
 pub fn table_file(table: &str, layer: Option<i16>, part: u32) -> String {
-    format!("{}/{}{TABLE_ENDING}", table_folder(table, layer), part_name(part))
+    let layer = layer.map(|layer| format!("{LAYER}{layer:03}")).unwrap_or_default();
+    format!("{}/{}{layer}{TABLE_ENDING}", table_folder(table), part_name(part))
+}
+
+/// The name that [`table_file`] gave a layer's file in older run directories.
+pub fn older_table_file(table: &str, layer: i16, part: u32) -> String {
+    format!("{}/{OLDER_LAYER}{layer}/{}{TABLE_ENDING}", table_folder(table), part_name(part))
 }
 
 /// The receipt of a stage on a part.
@@ -51,15 +58,26 @@ pub fn part_name(part: u32) -> String {
     format!("{PART}{part:05}")
 }
 
-/// The layer whose files are in a folder of that name.
-pub fn layer_of(folder: &str) -> Option<i16> {
-    folder.strip_prefix(LAYER)?.parse().ok()
+/// The layer in a file's name, today's or an older one.
+pub fn layer_of(file: &str) -> Option<i16> {
+    let (folder, name) = file.rsplit_once('/')?;
+    let layer = match name.strip_suffix(TABLE_ENDING)?.split_once(LAYER) {
+        Some((_, layer)) => layer,
+        None => folder.rsplit('/').next()?.strip_prefix(OLDER_LAYER)?,
+    };
+    layer.parse().ok()
 }
 
 /// Number of the part in a file's name.
 pub fn part_of(file: &str) -> Option<u32> {
     let name = file.rsplit('/').next()?;
-    name.strip_prefix(PART)?.split('.').next()?.parse().ok()
+    name.strip_prefix(PART)?.split(['.', '-']).next()?.parse().ok()
+}
+
+/// Whether a file is of a layer and has the name of older run directories.
+pub fn is_older(file: &str) -> bool {
+    let folder = file.rsplit('/').nth(1);
+    folder.is_some_and(|folder| folder.starts_with(OLDER_LAYER))
 }
 
 /// The table whose folder a file is in.
@@ -94,7 +112,7 @@ pub fn place_of(file: &str) -> Option<Place<'_>> {
         [REPORT] => Some(Place::Report),
         [RECEIPTS, stage, name] if is_part(name, RECEIPT_ENDING) => Some(Place::Receipt(stage)),
         [TABLES, table, name] if is_part(name, TABLE_ENDING) => Some(Place::Table(table)),
-        [TABLES, table, layer, name] if layer.starts_with(LAYER) && is_part(name, TABLE_ENDING) => {
+        [TABLES, table, _, name] if is_older(file) && is_part(name, TABLE_ENDING) => {
             Some(Place::Table(table))
         }
         _ => None,
@@ -108,14 +126,28 @@ mod tests {
     #[test]
     fn a_name_is_read_as_it_is_given() {
         let file = table_file("activations", Some(11), 3);
-        assert_eq!(file, "tables/activations/layer=11/part-00003.parquet");
-        assert_eq!(place_of(&file), Some(Place::Table("activations")));
-        assert_eq!((table_of(&file), part_of(&file)), (Some("activations"), Some(3)));
-        assert_eq!(layer_of("layer=11"), Some(11));
+        assert_eq!(file, "tables/activations/part-00003-layer-011.parquet");
+        let older = older_table_file("activations", 11, 3);
+        assert_eq!(older, "tables/activations/layer=11/part-00003.parquet");
+        for (file, is) in [(&file, false), (&older, true)] {
+            assert_eq!(place_of(file), Some(Place::Table("activations")));
+            assert_eq!((table_of(file), part_of(file)), (Some("activations"), Some(3)));
+            assert_eq!((layer_of(file), is_older(file)), (Some(11), is));
+        }
+        let plain = table_file("prompts", None, 3);
+        assert_eq!((part_of(&plain), layer_of(&plain)), (Some(3), None));
         let receipt = receipt_file("extract", 123_456);
         assert_eq!(receipt, "receipts/extract/part-123456.json");
+        assert_eq!((part_of(&receipt), layer_of(&receipt)), (Some(123_456), None));
         assert_eq!(place_of(&receipt), Some(Place::Receipt("extract")));
         assert!(is_receipt(&receipt) && !is_receipt("receipts.txt"));
+    }
+
+    #[test]
+    fn names_sort_as_parts_and_layers_do() {
+        let places = [(0, 2), (0, 10), (0, 100), (1, 0), (1, 11)];
+        let names = places.map(|(part, layer)| table_file("vectors", Some(layer), part));
+        assert!(names.is_sorted(), "{names:?}");
     }
 
     #[test]

@@ -84,6 +84,15 @@ pub struct Lineage {
     pub precision: String,
     /// Whether CUDA might round matrix products to TF32.
     pub tf32: bool,
+    /// How the tables are written: [`ENCODING`](crate::table::writer::ENCODING) of the version that
+    /// wrote them.
+    #[serde(default = "first_encoding")]
+    pub table_encoding: u32,
+}
+
+/// What run directories have that say nothing of it.
+fn first_encoding() -> u32 {
+    1
 }
 
 /// What made the tables of a run, counted over all processes that worked on it, from their receipts.

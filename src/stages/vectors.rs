@@ -4,7 +4,7 @@
 //! `span` is the mean over the input's own tokens, position 0 left out, in float64 and stored as
 //! float32; `last` is the prompt's last token, as stored. One row for each prompt of a task, in all
 //! wordings; the controls are left out. Of a scenario with more inputs than `max_inputs` about that
-//! many are taken, drawn by the seed. Reads `prompts` and `activations`, writes `vectors`, one folder
+//! many are taken, drawn by the seed. Reads `prompts` and `activations`, writes `vectors`, one file
 //! a layer. Size: 8 bytes a dimension, prompt and layer.
 
 use std::ops::Range;
@@ -93,11 +93,12 @@ impl Stage for Vectors {
         let mut inputs = prompts.inputs();
         inputs.retain(|input| context.takes(input.scenario(), input.input()));
         let inputs: Vec<Input<'_>> = inputs.into_iter().map(Input::of).collect();
-        let (names, statuses) = columns(&inputs);
+        let (keys, sites, statuses) = columns(&inputs);
         let write = |&layer: &i16| {
             let layer = Layer::read(context, layer, &prompts)?;
             let vectors = vectors(context, &layer, &inputs)?;
-            let columns = [&names[..], &[vectors], &[Arc::clone(&statuses)]].concat();
+            let others = [Arc::clone(&sites), vectors, Arc::clone(&statuses)];
+            let columns = raw::with_layer(&keys, layer.number, &others);
             let address =
                 PartAddress { table: &VECTORS, layer: Some(layer.number), part: context.part };
             let part = write_part(context.store, address, context.dims(), columns)?;
@@ -141,13 +142,13 @@ impl<'p> Input<'p> {
 /// The two vectors of a prompt, as column `site` names them.
 const SITES: [&str; 2] = ["span", "last"];
 
-/// The columns in front of the vectors and the one behind them, the same on every layer.
-fn columns(inputs: &[Input<'_>]) -> (Vec<ArrayRef>, ArrayRef) {
+/// The prompts' keys, their sites and the status of their vectors, the same on every layer.
+fn columns(inputs: &[Input<'_>]) -> (Vec<ArrayRef>, ArrayRef, ArrayRef) {
     let prompts = || inputs.iter().flat_map(|input| &input.prompts);
-    let mut names = raw::keys(prompts().flat_map(|prompt| SITES.map(|_| &prompt.key)));
-    names.push(raw::cells(prompts().flat_map(|_| SITES)));
+    let keys = raw::keys(prompts().flat_map(|prompt| SITES.map(|_| &prompt.key)));
+    let sites = raw::cells(prompts().flat_map(|_| SITES));
     let statuses = inputs.iter().flat_map(|input| input.statuses.iter().copied().flatten());
-    (names, raw::cells(statuses))
+    (keys, sites, raw::cells(statuses))
 }
 
 /// The vectors of one layer: for each prompt the mean over its span and its last token, zeros where

@@ -7,6 +7,9 @@ use arrow::datatypes::{DataType, Field, Schema};
 
 use crate::run_dir::layout;
 
+/// The column that says of which layer a row is.
+pub(super) const LAYER: &str = "layer";
+
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -58,8 +61,7 @@ pub struct Table {
     pub version: u32,
     /// What one row is.
     pub row: &'static str,
-    /// Whether its files lie in one folder a layer (`layer=11/`), where `layer` is a column of
-    /// the path and not of the file.
+    /// Whether its parts have one file a layer, all of whose rows have that layer in column `layer`.
     pub by_layer: bool,
     /// Its columns, in order.
     pub columns: &'static [Column],
@@ -88,8 +90,8 @@ pub struct Dims {
 
 impl Table {
     /// The folder with a table's parts, relative to the run directory.
-    pub fn folder(&self, layer: Option<i16>) -> String {
-        layout::table_folder(self.name, layer)
+    pub fn folder(&self) -> String {
+        layout::table_folder(self.name)
     }
 
     /// The file of one part, relative to the run directory.

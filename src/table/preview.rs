@@ -10,9 +10,9 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 
 use super::TableError;
-use super::column::Table;
+use super::column::{LAYER, Table};
 use crate::prompt::visible;
-use crate::run_dir::layout;
+use crate::run_dir::layout::{is_older, layer_of, part_of};
 use crate::store::{Store, StoreError};
 
 /// Longest text of a cell, in characters: vectors and prompts are cut.
@@ -49,25 +49,27 @@ pub fn preview(store: &Store, table: &Table, limit: usize) -> Result<Preview, Ta
     Ok(found)
 }
 
-/// The files of a table, part after part; of one that is split by layer, layer by layer.
+/// The files of a table, part after part; of one that is split by layer, each part layer by layer.
 ///
 /// # Errors
 /// When a folder cannot be listed.
 pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
-    let mut folders = vec![table.folder(None)];
-    if table.by_layer {
-        let names = store.list(&folders[0])?;
-        let mut layers: Vec<i16> = names.iter().filter_map(|n| layout::layer_of(n)).collect();
-        layers.sort_unstable();
-        folders = layers.iter().map(|layer| table.folder(Some(*layer))).collect();
+    let parts = |folder: &str| -> Result<Vec<String>, StoreError> {
+        let names = store.list(folder)?.into_iter().filter(|name| name.ends_with(".parquet"));
+        Ok(names.map(|name| format!("{folder}/{name}")).collect())
+    };
+    let folder = table.folder();
+    let files = parts(&folder)?;
+    if !table.by_layer || !files.is_empty() {
+        return Ok(files);
     }
-    let mut files = Vec::new();
-    for folder in folders {
-        let names = store.list(&folder)?;
-        let parts = names.iter().filter(|name| name.ends_with(".parquet"));
-        files.extend(parts.map(|name| format!("{folder}/{name}")));
+    // A run directory of an older version: a folder for each layer.
+    let mut older = Vec::new();
+    for name in store.list(&folder)? {
+        older.extend(parts(&format!("{folder}/{name}"))?.into_iter().filter(|f| is_older(f)));
     }
-    Ok(files)
+    older.sort_by_key(|file| (part_of(file), layer_of(file)));
+    Ok(older)
 }
 
 /// Adds the rows of one file, until there are `limit`.
@@ -82,7 +84,7 @@ fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<
     for batch in reader {
         let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
         let batch = batch.map_err(arrow_error)?;
-        let cells = cells(&batch, &found.columns).map_err(arrow_error)?;
+        let cells = cells(&batch, &found.columns, layer_of(name)).map_err(arrow_error)?;
         for row in 0..batch.num_rows() {
             if found.rows.len() == limit {
                 found.has_more = true;
@@ -94,14 +96,17 @@ fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<
     Ok(())
 }
 
+/// The cells of each column; `layer` is the one in the file's name, for a file without such a column.
 fn cells(
     batch: &RecordBatch,
     columns: &[&str],
+    layer: Option<i16>,
 ) -> Result<Vec<Vec<String>>, arrow::error::ArrowError> {
     let options = FormatOptions::default();
     let text = |name: &&str| {
         let Some(array) = batch.column_by_name(name) else {
-            return Ok(vec![String::new(); batch.num_rows()]);
+            let layer = layer.filter(|_| *name == LAYER).map(|layer| layer.to_string());
+            return Ok(vec![layer.unwrap_or_default(); batch.num_rows()]);
         };
         let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
         let measure = array.data_type() == &DataType::Float64;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array};
+use arrow::array::{Array as _, ArrayRef, FixedSizeListArray, Float32Array, Int16Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field};
 
@@ -18,6 +18,17 @@ pub(crate) fn keys<'k>(keys: impl Iterator<Item = &'k PromptKey> + Clone) -> Vec
         cells(keys.clone().map(|key| &*key.task)),
         cells(keys.map(|key| key.wording)),
     ]
+}
+
+/// The columns of one layer's file: its layer behind the four of [`keys`] and in front of the `others`.
+pub(crate) fn with_layer(keys: &[ArrayRef], layer: i16, others: &[ArrayRef]) -> Vec<ArrayRef> {
+    let rows = keys.first().map_or(0, |column| column.len());
+    [keys, &[layers(layer, rows)], others].concat()
+}
+
+/// Column `layer` of so many rows of one layer.
+pub(crate) fn layers(layer: i16, rows: usize) -> ArrayRef {
+    Arc::new(Int16Array::from_value(layer, rows))
 }
 
 /// A column of these cells.

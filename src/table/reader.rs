@@ -11,7 +11,8 @@ use arrow::array::{
     Int64Array, ListArray, RecordBatch, RecordBatchReader as _, StringArray,
 };
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
@@ -21,7 +22,8 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::TableError;
 use super::cell::{Cell, Unfit};
-use super::column::{Column, Kind};
+use super::column::{Column, Kind, LAYER};
+use super::raw::layers;
 use super::source::Source;
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
@@ -45,7 +47,7 @@ pub fn read_part(
     address: PartAddress,
     columns: &[&str],
 ) -> Result<Part, TableError> {
-    let path = store.path(&address.file());
+    let path = store.path(&address.file_there(store));
     let error =
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
     let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
@@ -80,11 +82,31 @@ pub fn read_part(
         vectors.get(field.name()).or_else(|| others.column_by_name(field.name())).cloned()
     });
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(arrow_error)?;
+    let batch = with_layer(batch, address, columns).map_err(arrow_error)?;
     let part = Part { batch, path, finite };
     for name in columns {
         part.column(name)?;
     }
     Ok(part)
+}
+
+/// Adds column `layer` when it is wanted and the file has none: in older run directories only its path
+/// says which layer it is.
+fn with_layer(
+    batch: RecordBatch,
+    address: PartAddress,
+    columns: &[&str],
+) -> Result<RecordBatch, ArrowError> {
+    let (Some(layer), false) = (address.layer, batch.column_by_name(LAYER).is_some()) else {
+        return Ok(batch);
+    };
+    if !columns.contains(&LAYER) {
+        return Ok(batch);
+    }
+    let mut fields = batch.schema().fields().to_vec();
+    fields.push(Arc::new(Field::new(LAYER, DataType::Int16, false)));
+    let arrays = [batch.columns(), &[layers(layer, batch.num_rows())]].concat();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
 /// Those columns of vectors whose numbers can be taken from their pages as they lie there, and the
@@ -127,9 +149,7 @@ pub(super) fn open(path: &Path) -> Result<File, TableError> {
 }
 
 fn projected(schema: &Schema, columns: &[&str]) -> Vec<usize> {
-    let wanted = |(i, f): (usize, &Arc<arrow::datatypes::Field>)| {
-        columns.contains(&f.name().as_str()).then_some(i)
-    };
+    let wanted = |(i, f): (usize, &Arc<Field>)| columns.contains(&f.name().as_str()).then_some(i);
     schema.fields().iter().enumerate().filter_map(wanted).collect()
 }
 

@@ -16,15 +16,22 @@ use parquet::schema::types::ColumnPath;
 use super::TableError;
 use super::column::{Dims, Kind, Table};
 use super::row_groups::write_rows;
+use crate::run_dir::layout::older_table_file;
 use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
+
+/// Raised when equal rows come to be written in another way: each fingerprint has it, so that a run
+/// writes every table again instead of keeping files that some readers refuse. 1: files of a layer lay in
+/// a folder `layer=11` and had no such column, and the order of floats was marked
+/// `IEEE_754_TOTAL_ORDER`, which stops polars below 1.43, DataFusion and Daft. 2: as now.
+pub const ENCODING: u32 = 2;
 
 /// Where a part goes: its table, its layer for tables by layer, its number.
 #[derive(Debug, Clone, Copy)]
 pub struct PartAddress {
     /// The table.
     pub table: &'static Table,
-    /// The layer, for tables whose files lie in one folder a layer.
+    /// The layer, for tables that have one file a layer.
     pub layer: Option<i16>,
     /// The part's number: the shard's, or 0 for reduced tables.
     pub part: u32,
@@ -39,6 +46,16 @@ impl PartAddress {
     /// Name of the file, relative to the run directory.
     pub fn file(&self) -> String {
         self.table.file(self.layer, self.part)
+    }
+
+    /// The file that the run directory has of this part: of a layer, it may have its older name.
+    pub(super) fn file_there(&self, store: &Store) -> String {
+        let file = self.file();
+        let older = self.layer.map(|layer| older_table_file(self.table.name, layer, self.part));
+        match older {
+            Some(older) if !store.exists(&file) && store.exists(&older) => older,
+            _ => file,
+        }
     }
 
     /// Whether the run directory has that file.

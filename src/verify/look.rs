@@ -20,6 +20,7 @@ use crate::stage::{Scope, Stage};
 use crate::stages::{DESCRIPTIONS, KINDS};
 use crate::store::{FileStats, Store, StoreError, hex_sha256};
 use crate::table::Table;
+use crate::table::writer::ENCODING;
 
 /// A stage and the shard it worked on.
 type Key = (&'static str, u32);
@@ -140,11 +141,16 @@ impl<'a> Look<'a> {
             self.add(name, Wrong::Altered, "it is not the pipeline that run.json records");
             return None;
         }
-        let version = lineage.aqlens.clone();
+        let (version, encoding) = (lineage.aqlens.clone(), lineage.table_encoding);
         self.sound(bytes.len() as u64);
         let unchecked = "whether each receipt belongs to this run was not checked";
         if version != env!("CARGO_PKG_VERSION") {
             self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
+            return None;
+        }
+        if encoding != ENCODING {
+            let note = format!("{unchecked}: an earlier aqlens wrote the tables");
+            self.found.notes.push(note);
             return None;
         }
         let path = self.store.path(name);

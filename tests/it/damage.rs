@@ -145,7 +145,7 @@ enum Damage {
 }
 
 pub(crate) const PART: &str = "tables/similarity/part-00001.parquet";
-const RAW_PART: &str = "tables/activations/layer=4/part-00001.parquet";
+const RAW_PART: &str = "tables/activations/part-00001-layer-004.parquet";
 const RECEIPT: &str = "receipts/attention/part-00001.json";
 
 /// Does the damage; returns the file that must be named.

@@ -33,7 +33,7 @@ fn in_memory() -> (Vec<bool>, Vec<bool>) {
         let files = parts.map(|part| part.unwrap().path());
         files.map(|path| is_in_memory(&path)).collect::<Vec<bool>>()
     };
-    ([parts("logits"), parts("activations/layer=0")].concat(), parts("similarity"))
+    ([parts("logits"), parts("activations")].concat(), parts("similarity"))
 }
 
 #[test]

@@ -33,7 +33,7 @@ impl Case {
     }
 
     fn parts(&self, table: &'static Table, columns: &[&str]) -> Vec<Part> {
-        let files = self.run.store.list(&table.folder(None)).unwrap();
+        let files = self.run.store.list(&table.folder()).unwrap();
         let read = |part| read_part(&self.run.store, PartAddress::new(table, part), columns);
         (0..files.len() as u32).map(|part| read(part).unwrap()).collect()
     }

@@ -47,7 +47,7 @@ impl Case {
         columns: &[&str],
         of: impl Fn(&Part, usize) -> Option<T>,
     ) -> Vec<T> {
-        let parts = self.run.store.list(&table.folder(None)).unwrap().len() as u32;
+        let parts = self.run.store.list(&table.folder()).unwrap().len() as u32;
         let read = |part| read_part(&self.run.store, PartAddress::new(table, part), columns);
         let parts = (0..parts).map(|part| read(part).unwrap());
         parts

@@ -11,7 +11,9 @@ use aqlens::store::Store;
 
 use crate::support::{file, onnxruntime};
 
-const RAW: [&str; 3] = ["tables/activations/layer=0", "tables/attention", "tables/logits"];
+/// Raw tables, and how the names of their files end.
+const RAW: [(&str, &str); 3] =
+    [("activations", "-layer-000.parquet"), ("attention", ".parquet"), ("logits", ".parquet")];
 
 /// Notes at some events which raw tables and whether a receipt of their shard is there.
 struct Watch {
@@ -31,7 +33,8 @@ impl Monitor for Watch {
         };
         let raw = RAW
             .iter()
-            .filter(|folder| self.store.exists(&format!("{folder}/part-{part:05}.parquet")));
+            .map(|(table, end)| format!("tables/{table}/part-{part:05}{end}"))
+            .filter(|file| self.store.exists(file));
         let receipt = self.store.exists(&format!("receipts/extract/part-{part:05}.json"));
         self.seen.lock().unwrap().push((part, at, raw.count(), receipt));
     }
@@ -54,7 +57,7 @@ fn watched(retain: &str) -> (u32, Vec<Seen>) {
     assert!(shards >= 2);
     let left = fs::read_dir(run_dir.join("tables")).unwrap();
     let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let raw = names.filter(|name| RAW.iter().any(|raw| raw.split('/').nth(1) == Some(name)));
+    let raw = names.filter(|name| RAW.iter().any(|(raw, _)| raw == name));
     assert_eq!(raw.count(), if retain == "retain=[]" { 0 } else { 3 });
     let mut seen = watch.seen.into_inner().unwrap();
     // A report shows what raw tables there are: those of the last shard as those of the others.

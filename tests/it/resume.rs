@@ -153,7 +153,7 @@ fn a_missing_or_truncated_part_is_made_again() {
     folder.run(&[]);
     let before = tables(&folder.path(""));
     fs::remove_file(folder.path("tables/similarity/part-00001.parquet")).unwrap();
-    let truncated = folder.path("tables/activations/layer=3/part-00000.parquet");
+    let truncated = folder.path("tables/activations/part-00000-layer-003.parquet");
     let bytes = fs::read(&truncated).unwrap();
     put(&truncated, &bytes[..bytes.len() / 2]);
     let done = finished(&folder.run(&[]));

@@ -30,7 +30,8 @@ fn columns_that_name_a_row_are_marked() {
     let keys = ["scenario", "input", "layer", "task_a", "task_b", "measure"];
     assert_eq!(marked.collect::<Vec<_>>(), keys, "{shown}");
     let shown = aqlens(folder.path(), &["schema", "--table", "activations"]).stdout;
-    assert!(shown.contains("\n* layer "), "in the folder's name:\n{shown}");
+    assert!(shown.contains("\n* layer          int16 "), "{shown}");
+    assert!(shown.contains("RUN/tables/activations/part-N-layer-L.parquet"), "{shown}");
 }
 
 fn document(extra: &[&str]) -> serde_json::Value {

@@ -32,7 +32,7 @@ pub(super) fn print(
                 table.name
             )));
         }
-        if !run.store().exists(&table.folder(None)) {
+        if !run.store().exists(&table.folder()) {
             return Err(CliError::Wrong(format!(
                 "error: {root} has no table '{}': no stage of its pipeline writes it",
                 table.name

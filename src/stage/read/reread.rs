@@ -130,6 +130,7 @@ mod tests {
             text(),
             text(),
             Arc::new(Int16Array::from(vec![0])) as ArrayRef,
+            Arc::new(Int16Array::from(vec![3])),
             Arc::new(Int32Array::from(vec![0])),
             Arc::new(Int32Array::from(vec![7])),
             Arc::new(FixedSizeListArray::new(item, 1, values, None)),

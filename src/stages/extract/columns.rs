@@ -13,7 +13,7 @@ use crate::model::Wanted;
 use crate::run_dir::receipt::PartStats;
 use crate::stage::model::gather::Gathered;
 use crate::table::WriteRow;
-use crate::table::raw::fixed_lists;
+use crate::table::raw::{fixed_lists, with_layer};
 use crate::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PromptsRow, SkippedRow};
 use crate::table::writer::{PartAddress, write_part};
 
@@ -41,10 +41,11 @@ pub(super) fn write_tables(
             with_values(keys(&kept, |_| 1), logits.clone(), context.card.vocab_size),
         ),
     ];
-    let tokens = tokens(&kept);
+    let (keys, tokens) = (keys(&kept, |row| row.encoded.ids.len()), tokens(&kept));
     for (layer, values) in wanted.hidden.iter().zip(&hidden) {
         let address = PartAddress { table: &ACTIVATIONS, layer: Some(*layer), part: context.part };
-        parts.push((address, with_values(tokens.clone(), values.clone(), context.card.d_model)));
+        let columns = with_layer(&keys, *layer, &tokens);
+        parts.push((address, with_values(columns, values.clone(), context.card.d_model)));
     }
     let dims = context.dims();
     let written: Vec<_> = parts
@@ -120,12 +121,12 @@ fn skipped(row: &Row) -> Option<SkippedRow<'_>> {
     })
 }
 
-/// Keys, `position` and `token_id` of every token: the same for every layer.
-fn tokens(kept: &[&Row]) -> Vec<ArrayRef> {
-    let mut columns = keys(kept, |row| row.encoded.ids.len());
-    columns.push(int32s(kept.iter().flat_map(|row| 0..row.encoded.ids.len() as i32)));
-    columns.push(int32s(kept.iter().flat_map(|row| row.encoded.ids.iter().copied())));
-    columns
+/// `position` and `token_id` of every token: the same for every layer.
+fn tokens(kept: &[&Row]) -> [ArrayRef; 2] {
+    [
+        int32s(kept.iter().flat_map(|row| 0..row.encoded.ids.len() as i32)),
+        int32s(kept.iter().flat_map(|row| row.encoded.ids.iter().copied())),
+    ]
 }
 
 fn attention(

@@ -97,6 +97,7 @@ mod tests {
             provider: Provider::Cpu,
             precision: "float32".to_owned(),
             tf32: false,
+            table_encoding: 2,
         };
         RunRecord {
             format: 1,
@@ -142,6 +143,7 @@ mod tests {
             "precision",
             "prompts_sha256",
             "provider",
+            "table_encoding",
             "tf32",
             "tokenizer_sha256",
         ];

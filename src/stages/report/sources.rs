@@ -72,7 +72,7 @@ impl Sources<'_> {
     pub(super) fn tables(&self) -> Result<Vec<String>, StageError> {
         let mut names = Vec::new();
         for table in ALL {
-            if !self.store.walk(&table.folder(None))?.is_empty() {
+            if !self.store.walk(&table.folder())?.is_empty() {
                 names.push(table.name.to_owned());
             }
         }

@@ -70,12 +70,13 @@ table! {
 
 table! {
     /// One row per prompt, layer and site: one vector for a prompt.
-    pub VECTORS: raw by layer = "vectors", version 1,
+    pub VECTORS: raw by layer = "vectors", version 2,
         row "prompt, layer, site" {
         #[key] scenario: &str = SCENARIO,
         #[key] input: &str = INPUT,
         #[key] task: &str = TASK,
         #[key] wording: i16 = WORDING,
+        #[key] layer: i16 = LAYER,
         #[key] site: &str = says("", "span = mean over the input's span, last = last token"),
         values: ModelVector = says("activation", "the vector; zeros unless status is ok"),
         status: &str = STATUS,

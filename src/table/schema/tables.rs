@@ -63,12 +63,13 @@ table! {
 
 table! {
     /// One row per token and layer: the residual stream.
-    pub ACTIVATIONS: raw by layer = "activations", version 1,
+    pub ACTIVATIONS: raw by layer = "activations", version 2,
         row "prompt, layer, position" {
         #[key] scenario: &str = SCENARIO,
         #[key] input: &str = INPUT,
         #[key] task: &str = TASK,
         #[key] wording: i16 = WORDING,
+        #[key] layer: i16 = LAYER,
         #[key] position: i32 = says("position", "token position from the prompt's start"),
         token_id: i32 = TOKEN_ID,
         values: ModelVector = says(

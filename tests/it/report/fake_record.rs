@@ -24,6 +24,7 @@ pub(crate) fn record() -> RunRecord {
         provider: Provider::Cpu,
         precision: "float32".to_owned(),
         tf32: false,
+        table_encoding: 2,
     };
     RunRecord {
         format: 1,

@@ -23,6 +23,7 @@ pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of
         let word = |row| if of_row(row).is_some() { status::OK } else { status::NO_ALIGNMENT };
         let mut columns = keys(&rows.iter().map(|(p, _)| *p).collect::<Vec<_>>());
         columns.extend([
+            int16s(rows.iter().map(|_| layer)),
             texts(rows.iter().map(|(_, site)| *site)),
             vectors(values.collect(), width),
             texts(rows.iter().map(word)),

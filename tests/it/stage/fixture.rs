@@ -213,6 +213,7 @@ impl FakeRun {
         let mut columns = keys(&tokens.iter().map(|(p, _)| *p).collect::<Vec<_>>());
         let values = tokens.iter().flat_map(|(p, t)| (numbers.activations)(p, layer, *t)).collect();
         columns.extend([
+            int16s(tokens.iter().map(|_| layer)),
             int32s(tokens.iter().map(|(_, t)| *t as i32)),
             int32s(tokens.iter().map(|(p, t)| p.tokens[*t])),
             vectors(values, self.card.d_model),

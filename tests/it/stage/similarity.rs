@@ -170,7 +170,7 @@ fn a_value_that_is_not_finite_is_refused_by_name() {
     write_with(&run, &[prompt("i", "a", 2), prompt("i", "b", 2)], &broken);
     let message = run.run(&similarity(), 0).unwrap_err().to_string();
     assert!(message.contains("not finite") && message.contains("s/i"), "{message}");
-    assert!(message.contains("layer=2"), "{message}");
+    assert!(message.contains("layer-002"), "{message}");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn activations_of_other_prompts_are_refused() {
     swapped[1].tokens = vec![7, 8];
     let other = FakeRun::new();
     write(&other, &swapped);
-    let name = "tables/activations/layer=0/part-00000.parquet";
+    let name = "tables/activations/part-00000-layer-000.parquet";
     run.store.write(name, &other.store.read(name).unwrap()).unwrap();
     let message = run.run(&similarity(), 0).unwrap_err().to_string();
     assert!(message.contains("another token in row 2"), "{message}");
