@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXPORT_VENV ?= export/.venv
 PACKAGES_VENV ?= .venv-packages
+READER_VENVS ?= .venv-readers
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -21,7 +22,7 @@ export ORT_DISABLE_TELEMETRY ?= 1
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-export test-browser check fmt deny bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny bench fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -73,6 +74,11 @@ test-packages: venv build $(PACKAGES_VENV)/.ready ## some measures again, by pub
 	$(AQLENS) run tests/oracle/pipeline.yml --run-dir runs/packages --quiet
 	AQLENS_RUN=runs/packages $(PACKAGES_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/packages
 
+# An environment for each reader and version; without SPARK=1 there is no Spark, which wants Java 8 to 17
+# (Debian: apt-get install default-jre-headless) and takes minutes.
+test-readers: venv build ## every table in an old and a new version of seven readers (SPARK=1: Spark too)
+	VIRTUAL_ENV=$(VENV) $(PYTHON) tests/readers/matrix.py $(READER_VENVS) $(AQLENS) $(if $(SPARK),--spark)
+
 $(EXPORT_VENV)/.ready: export/pyproject.toml
 	@echo "== installing torch and transformers into $(EXPORT_VENV) (several GB)"
 	$(PYTHON) -m venv $(EXPORT_VENV)
@@ -104,4 +110,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) runs

@@ -23,8 +23,8 @@ KEYS = "scenario, input, task, wording"
 SIMILARITY = f"""
 WITH flat AS (
     SELECT scenario, input, task, flatten(list("values" ORDER BY position)) AS v
-    FROM read_parquet('RUN/tables/activations/layer=LAYER/*.parquet')
-    WHERE wording = 0 GROUP BY ALL
+    FROM read_parquet('RUN/tables/activations/*.parquet')
+    WHERE layer = LAYER AND wording = 0 GROUP BY ALL
 )
 SELECT a.scenario, a.input, LAYER AS layer, a.task AS task_a, b.task AS task_b,
     list_cosine_similarity(a.v[1:least(len(a.v), len(b.v))], b.v[1:least(len(a.v), len(b.v))]) AS value
@@ -33,7 +33,7 @@ FROM flat a JOIN flat b USING (scenario, input) WHERE a.task < b.task
 SIMILARITY_FAST = """
 WITH tok AS MATERIALIZED (
     SELECT scenario, input, task, position, "values"::FLOAT[768] AS v, array_inner_product(v, v) AS n
-    FROM read_parquet('RUN/tables/activations/layer=LAYER/*.parquet') WHERE wording = 0
+    FROM read_parquet('RUN/tables/activations/*.parquet') WHERE layer = LAYER AND wording = 0
 )
 SELECT a.scenario, a.input, LAYER AS layer, a.task AS task_a, b.task AS task_b,
     sum(array_inner_product(a.v, b.v)) / sqrt(sum(a.n::DOUBLE) * sum(b.n::DOUBLE)) AS value
@@ -168,7 +168,8 @@ def by_numpy(run: str, layers: list[int], kind: type) -> tuple[dict, dict]:
             groups[-1][1].append(row["task"])
             groups[-1][2].append(row["n_tokens"])
         for layer in layers:
-            path = f"{run}/tables/activations/layer={layer}/{part}"
+            of_layer_name = part.replace(".parquet", f"-layer-{layer:03}.parquet")
+            path = f"{run}/tables/activations/{of_layer_name}"
             matrices = timed(seconds, "similarity", lambda: similarity(path, groups, kind))
             for (name, tasks, _), matrix in zip(groups, matrices, strict=True):
                 for a, b in combinations(range(len(tasks)), 2):
@@ -184,7 +185,8 @@ def by_numpy(run: str, layers: list[int], kind: type) -> tuple[dict, dict]:
 def main() -> None:
     """The command line."""
     way, run = sys.argv[1:]
-    layers = sorted(int(name.split("=")[1]) for name in os.listdir(f"{run}/tables/activations"))
+    found = duckdb.sql(f"SELECT DISTINCT layer FROM '{run}/tables/activations/*.parquet' ORDER BY layer")
+    layers = [layer for (layer,) in found.fetchall()]
     ways = {
         "duckdb": lambda: by_duckdb(run, layers, SIMILARITY),
         "duckdb-fast": lambda: by_duckdb(run, layers, SIMILARITY_FAST),

@@ -4,6 +4,8 @@
 //! cannot read what people have.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 
 use aqlens::run_dir::RunDir;
 use aqlens::run_dir::layout::older_table_file;
@@ -15,6 +17,7 @@ use aqlens::table::reader::read_part;
 use aqlens::table::schema::ALL;
 use aqlens::table::writer::PartAddress;
 
+use crate::support::runs::{finished, tables};
 use crate::support::{aqlens, file, python, root};
 
 const RUN: &str = "tests/fixtures/runs/v1";
@@ -117,4 +120,39 @@ fn it_is_read_by_polars_duckdb_and_pyarrow() {
     let output = python().arg(script).arg(file(RUN)).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in from.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        let copied = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &copied);
+        } else {
+            fs::copy(&path, &copied).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_into_it_makes_everything_again_and_leaves_no_older_file() {
+    let folder = tempfile::tempdir().unwrap();
+    copy(&file(RUN), &folder.path().join("older"));
+    let model = format!("model={}", file("tests/fixtures/tiny").display());
+    let pipeline = file("tests/fixtures/runs/v1.yml");
+    let run = |run_dir: &str| {
+        let args = ["run", pipeline.to_str().unwrap(), "--set", &model, "--run-dir", run_dir];
+        let ended = aqlens(folder.path(), &[&args[..], &["--log", "json"]].concat());
+        assert_eq!(ended.code, 3, "{}", ended.stderr);
+        ended.stderr
+    };
+    let (again, fresh) = (run("older"), run("fresh"));
+    assert!(again.contains("tables that an earlier aqlens wrote"), "{again}");
+    // Otherwise the older version's tables, which some readers refuse, would be kept.
+    assert_eq!(finished(&again), finished(&fresh));
+    let files = |run_dir: &str| tables(&folder.path().join(run_dir));
+    assert_eq!(files("older"), files("fresh"));
+    assert!(!folder.path().join("older/tables/activations/layer=0").exists());
 }

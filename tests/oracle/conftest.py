@@ -47,10 +47,10 @@ class Run:
     path: Path
 
     def table(self, name: str) -> pl.DataFrame:
-        """All parts of a table, in their order; tables by layer have `layer` as a column."""
+        """All parts of a table, in their order."""
         folder = self.path / "tables" / name
         assert folder.is_dir(), f"the pipeline writes no table {name}"
-        return pl.scan_parquet(folder, hive_partitioning=True).collect()
+        return pl.scan_parquet(f"{folder}/*.parquet").collect()
 
     @cache
     def prompts(self) -> tuple:
@@ -79,8 +79,8 @@ class Run:
     @cache
     def layers(self) -> tuple:
         """The captured layers, ascending."""
-        folder = self.path / "tables/activations"
-        return tuple(sorted(int(path.name.removeprefix("layer=")) for path in folder.iterdir()))
+        files = pl.scan_parquet(f"{self.path}/tables/activations/*.parquet")
+        return tuple(files.select(pl.col("layer").unique().sort()).collect()["layer"])
 
     @cache
     def activations(self, layer: int) -> dict:
@@ -93,10 +93,10 @@ class Run:
         return {key: rows[0] for key, rows in self._vectors("logits").items()}
 
     def _vectors(self, table: str, layer: int | None = None) -> dict:
-        folder = self.path / "tables" / table
+        frame = pl.scan_parquet(f"{self.path}/tables/{table}/*.parquet")
         if layer is not None:
-            folder = folder / f"layer={layer}"
-        frame = pl.scan_parquet(folder, hive_partitioning=False).collect()
+            frame = frame.filter(pl.col("layer") == layer)
+        frame = frame.collect()
         values = frame["values"].to_numpy().astype(np.float64)
         keys = list(zip(*(frame[name].to_list() for name in PROMPT)))
         starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]

@@ -28,8 +28,7 @@ def at_least(values, observed):
 
 def cells(run, layer, site):
     """Vectors of table `vectors` as `[inputs, tasks, wordings, d_model]`."""
-    folder = run.path / "tables/vectors" / f"layer={layer}"
-    frame = pl.scan_parquet(folder, hive_partitioning=False).collect()
+    frame = run.table("vectors").filter(pl.col("layer") == layer)
     frame = frame.filter((pl.col("site") == site) & (pl.col("wording") >= 0))
     assert set(frame["status"]) == {"ok"}
     values = frame["values"].to_numpy().astype(np.float64)

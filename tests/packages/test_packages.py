@@ -23,7 +23,7 @@ NEAR = {"rel": 1e-9, "abs": 1e-9}
 def table(name: str) -> pl.DataFrame:
     folder = RUN / "tables" / name
     assert folder.is_dir(), f"no table {name}"
-    return pl.scan_parquet(folder, hive_partitioning=True).collect()
+    return pl.scan_parquet(f"{folder}/*.parquet").collect()
 
 
 def spans(layer: int) -> pl.DataFrame:

@@ -3,10 +3,10 @@
 Usage: answers.py READER RUN SCHEMA
 
 SCHEMA is a file with what `aqlens schema --json` prints. Prints one JSON object: by table `ways` (rows
-by each way of naming its files), `types` by column, `sums` by column and layer as [numbers, sum] over
-what is not null (of lists, over all their numbers), `layers` (rows by layer), `above` (rows with
-layer > 1) and `status` (rows with that status and layer 2); `joined` over tables. A table that the
-reader refuses has `error` alone.
+by each way of naming its files), `types` by column, `sums` by column of floats and layer as [numbers,
+sum] over what is not null (of lists, over all their numbers), and of a table with layers `layers` (rows
+by layer) and `above` (rows with layer > 1). A table that the reader refuses has `error` alone. `joined` is
+[rows, sum of positions] of `activations` joined with `vectors` of site `last`, layer by layer.
 """
 
 import json
@@ -70,7 +70,7 @@ class Reader:
         raise NotImplementedError
 
     def joined(self, left, right) -> list:
-        """Rows of `left` joined with those of `right` of site `last`, and the sum of their positions."""
+        """The two numbers of `joined`."""
         raise NotImplementedError
 
 
@@ -306,11 +306,8 @@ class Pandas(Reader):
             column = frame[name]
             first = next(iter(column.dropna()), None) if str(column.dtype) == "object" else None
             if first is None:
-                empty = str(column.dtype) == "object"
-                return table["types"][name] if empty else kind(str(column.dtype).removeprefix("str") or "string")
-            if isinstance(first, str):
-                return "text"
-            return f"list<{kind(getattr(first, 'dtype', type(first).__name__))}>"
+                return "text" if str(column.dtype) == "str" else kind(column.dtype)
+            return "text" if isinstance(first, str) else f"list<{kind(first.dtype)}>"
 
         return {name: of(name) for name in frame.columns}
 
@@ -344,7 +341,7 @@ class Datasets(PyArrow):
         super().__init__()
         import datasets
 
-        datasets.disable_progress_bars()
+        datasets.utils.logging.disable_progress_bar()
         self.datasets = datasets
 
     def load(self, files: str):
@@ -423,10 +420,10 @@ def answer(reader: Reader, table: dict) -> dict:
     sums = {}
     for column, of in table["types"].items():
         if "float" in of:
-            # A reader without rows may say None.
-            found = reader.sums(frame, table, column)
+            # The sum of no number is None in SQL.
             sums[column] = {
-                str(row[0]) if len(row) > 2 else "": [int(row[-2]), float(row[-1] or 0)] for row in found
+                str(row[0]) if len(row) > 2 else "all": [int(row[-2]), float(row[-1] or 0)]
+                for row in reader.sums(frame, table, column)
             }
     found = {"ways": reader.ways(table), "types": reader.types(frame, table), "sums": sums}
     if "layer" in table["types"]:
