@@ -53,13 +53,16 @@ pub fn part_name(part: u32) -> String {
 
 /// The layer whose files are in a folder of that name.
 pub fn layer_of(folder: &str) -> Option<i16> {
-    folder.strip_prefix(LAYER)?.parse().ok()
+    let layer: i16 = folder.strip_prefix(LAYER)?.parse().ok()?;
+    // No other spelling, such as `+3` or `003`.
+    (layer >= 0 && folder == format!("{LAYER}{layer}")).then_some(layer)
 }
 
 /// Number of the part in a file's name.
 pub fn part_of(file: &str) -> Option<u32> {
-    let name = file.rsplit('/').next()?;
-    name.strip_prefix(PART)?.split('.').next()?.parse().ok()
+    let name = file.rsplit('/').next()?.split('.').next()?;
+    let part = name.strip_prefix(PART)?.parse().ok()?;
+    (name == part_name(part)).then_some(part)
 }
 
 /// The table whose folder a file is in.
@@ -79,23 +82,23 @@ pub enum Place<'f> {
     Summary,
     /// The page of stage `report`.
     Report,
-    /// A receipt of that stage.
-    Receipt(&'f str),
-    /// A part of that table.
-    Table(&'f str),
+    /// The receipt of that stage on that part.
+    Receipt(&'f str, u32),
+    /// That part of that table, or of one of its layers.
+    Table(&'f str, Option<i16>, u32),
 }
 
 /// What the file of that name is; `None` for a name that no stage gives.
 pub fn place_of(file: &str) -> Option<Place<'_>> {
-    let is_part = |name: &str, ending| name.starts_with(PART) && name.ends_with(ending);
+    let part = |name: &str, ending| name.strip_suffix(ending).and_then(part_of);
     let steps: Vec<&str> = file.split('/').collect();
     match *steps.as_slice() {
         [SUMMARY] => Some(Place::Summary),
         [REPORT] => Some(Place::Report),
-        [RECEIPTS, stage, name] if is_part(name, RECEIPT_ENDING) => Some(Place::Receipt(stage)),
-        [TABLES, table, name] if is_part(name, TABLE_ENDING) => Some(Place::Table(table)),
-        [TABLES, table, layer, name] if layer.starts_with(LAYER) && is_part(name, TABLE_ENDING) => {
-            Some(Place::Table(table))
+        [RECEIPTS, stage, name] => Some(Place::Receipt(stage, part(name, RECEIPT_ENDING)?)),
+        [TABLES, table, name] => Some(Place::Table(table, None, part(name, TABLE_ENDING)?)),
+        [TABLES, table, layer, name] => {
+            Some(Place::Table(table, Some(layer_of(layer)?), part(name, TABLE_ENDING)?))
         }
         _ => None,
     }
@@ -109,12 +112,12 @@ mod tests {
     fn a_name_is_read_as_it_is_given() {
         let file = table_file("activations", Some(11), 3);
         assert_eq!(file, "tables/activations/layer=11/part-00003.parquet");
-        assert_eq!(place_of(&file), Some(Place::Table("activations")));
+        assert_eq!(place_of(&file), Some(Place::Table("activations", Some(11), 3)));
         assert_eq!((table_of(&file), part_of(&file)), (Some("activations"), Some(3)));
         assert_eq!(layer_of("layer=11"), Some(11));
         let receipt = receipt_file("extract", 123_456);
         assert_eq!(receipt, "receipts/extract/part-123456.json");
-        assert_eq!(place_of(&receipt), Some(Place::Receipt("extract")));
+        assert_eq!(place_of(&receipt), Some(Place::Receipt("extract", 123_456)));
         assert!(is_receipt(&receipt) && !is_receipt("receipts.txt"));
     }
 
@@ -128,6 +131,16 @@ mod tests {
             "receipts/extract/part-00000.parquet",
             "receipts/part-00000.json",
             "elsewhere/summary.json",
+            "tables/similarity/part-mine.parquet",
+            "tables/similarity/part-3.parquet",
+            "tables/similarity/part-+0003.parquet",
+            "tables/similarity/part-00000.copy.parquet",
+            "tables/similarity/../part-00000.parquet",
+            "tables/activations/layer=03/part-00000.parquet",
+            "tables/activations/layer=-1/part-00000.parquet",
+            "tables/activations/layer=32768/part-00000.parquet",
+            "receipts/extract/part-4294967296.json",
+            "/tables/similarity/part-00000.parquet",
         ];
         for file in others {
             assert_eq!(place_of(file), None, "{file}");
