@@ -63,6 +63,18 @@ pub enum Event<'a> {
         /// Which shard, counted from 0.
         shard: Option<u32>,
     },
+    /// Nothing happens here until another process, which has a share of the run too, has done a piece
+    /// of the work; sent again, ever less often, as long as that takes.
+    Waiting {
+        /// The shard that it has (`None`: the beginning of the run, which one process does for all).
+        shard: Option<u32>,
+        /// Its number, machine and share, as it wrote them down.
+        holder: &'a str,
+        /// For how many seconds it has had the piece, by the clocks of the machines.
+        held: Option<u64>,
+        /// For how many seconds this process has waited.
+        waited: u64,
+    },
     /// A prompt could not be run and is recorded as skipped.
     Skipped {
         /// Which prompt.

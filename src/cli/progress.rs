@@ -1,6 +1,6 @@
 //! How far a run is, from its events.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::monitor::Event;
 
@@ -24,6 +24,10 @@ pub(super) struct Progress {
     /// The furthest that was reported: a bar does not go back.
     furthest: f64,
     started: Instant,
+    /// Since when nothing has been done here, because another process has what is left; and for how
+    /// long in all before that.
+    waiting: Option<Instant>,
+    waited: Duration,
 }
 
 impl Progress {
@@ -40,10 +44,27 @@ impl Progress {
             tokens: 0,
             furthest: 0.0,
             started: Instant::now(),
+            waiting: None,
+            waited: Duration::ZERO,
         }
     }
 
     pub(super) fn hear(&mut self, event: &Event<'_>) {
+        match *event {
+            Event::Waiting { waited, .. } => {
+                let since = Instant::now().checked_sub(Duration::from_secs(waited));
+                let since = since.unwrap_or(self.started).max(self.started);
+                self.waiting.get_or_insert(since);
+            }
+            Event::Advanced { .. }
+            | Event::StageStarted { .. }
+            | Event::StageReused { .. }
+            | Event::ShardFinished { .. } => {
+                let waiting = self.waiting.take();
+                self.waited += waiting.map_or(Duration::ZERO, |since| since.elapsed());
+            }
+            _ => {}
+        }
         match *event {
             Event::RunStarted { shards, todo, prompts } => {
                 *self = Self { shards, todo, prompts, ..Self::new() };
@@ -94,9 +115,18 @@ impl Progress {
         }
     }
 
-    /// `1700 tokens/s, about 90 s left`
+    /// Whether nothing is done here until another process has done its part.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// `1700 tokens/s, about 90 s left`; no time is given while another process is waited for, since
+    /// nobody knows it.
     pub(super) fn speed(&self) -> String {
-        let seconds = self.started.elapsed().as_secs_f64();
+        if self.is_waiting() {
+            return "waiting for another process".to_owned();
+        }
+        let seconds = self.started.elapsed().saturating_sub(self.waited).as_secs_f64();
         let worked = self.furthest - self.reused as f64;
         if worked <= 0.0 {
             return "no speed yet".to_owned();
@@ -130,6 +160,19 @@ mod tests {
         }
         assert_eq!((reported[0], reported[7]), (5, 40));
         assert!(reported.is_sorted(), "{reported:?}");
+    }
+
+    #[test]
+    fn no_time_is_given_while_another_process_is_waited_for() {
+        let mut progress = Progress::new();
+        progress.hear(&Event::RunStarted { shards: 2, todo: 2, prompts: 20 });
+        stage(&mut progress, 0);
+        assert!(progress.speed().ends_with("s left"), "{}", progress.speed());
+        let shard = Some(1);
+        progress.hear(&Event::Waiting { shard, holder: "process 1", held: None, waited: 100 });
+        assert_eq!(progress.speed(), "waiting for another process");
+        stage(&mut progress, 1);
+        assert!(progress.speed().ends_with("s left"), "{}", progress.speed());
     }
 
     #[test]

@@ -68,6 +68,9 @@ fn line(event: &Event<'_>, progress: &Progress, each_shard: bool) -> Option<Stri
             Some(format!("{stage}{}: done before", progress.place(*shard)))
         }
         Event::Skipped { key, reason } => Some(format!("skipped {key}: {reason}")),
+        Event::Waiting { shard, holder, held, waited } => {
+            Some(waiting(*shard, holder, *held, *waited))
+        }
         Event::RunStarted { .. }
         | Event::ShardFinished { .. }
         | Event::StageStarted { .. }
@@ -75,6 +78,19 @@ fn line(event: &Event<'_>, progress: &Progress, each_shard: bool) -> Option<Stri
     };
     // Notes and reasons quote names and files as they are.
     line.map(|line| visible_lines(&line))
+}
+
+fn waiting(shard: Option<u32>, holder: &str, held: Option<u64>, waited: u64) -> String {
+    let piece = match shard {
+        // People count from 1, as in the other lines.
+        Some(shard) => format!("shard {}", u64::from(shard) + 1),
+        None => "the beginning of the run".to_owned(),
+    };
+    let held = held.map_or_else(String::new, |held| format!(", which has had it for {held} s"));
+    format!(
+        "waiting for {waited} s for {piece}, which is with {holder}{held}: if that process is stopped \
+         or its machine hangs, end it, and its part is done here"
+    )
 }
 
 /// Plain lines: one when a stage ends, and one now and then about the whole run.
@@ -98,7 +114,7 @@ impl Monitor for PlainMonitor {
             say(&line);
         }
         let (position, total) = (progress.position(), progress.total());
-        if said.elapsed() >= PLAIN_EVERY && position < total {
+        if said.elapsed() >= PLAIN_EVERY && position < total && !progress.is_waiting() {
             *said = Instant::now();
             say(&format!("run: {position} of {total} prompts, {}", progress.speed()));
         }
@@ -143,7 +159,7 @@ impl Monitor for BarMonitor {
                     let place = progress.place(*shard);
                     bar.set_message(format!(", {}: {stage}{place}", progress.speed()));
                 }
-                Event::Advanced { .. } => {
+                Event::Waiting { .. } | Event::Advanced { .. } => {
                     bar.set_message(format!(", {}", progress.speed()));
                 }
                 // Behind the last shard only the stages over the whole run are left.
@@ -192,6 +208,9 @@ impl Monitor for JsonMonitor {
             Event::StageReused { stage, shard } => {
                 json!({"event": "reused", "stage": stage, "shard": shard})
             }
+            Event::Waiting { shard, holder, held, waited } => json!({
+                "event": "waiting", "shard": shard, "holder": holder, "held": held, "waited": waited,
+            }),
             Event::Skipped { key, reason } => json!({
                 "event": "skipped", "scenario": &*key.scenario, "input": &*key.input,
                 "task": &*key.task, "wording": key.wording, "reason": reason,

@@ -73,10 +73,12 @@ impl Ground {
     }
 }
 
-/// The fingerprint of `stage` on a shard with these prompts, reading these parts.
+/// The fingerprint of `stage` on a shard with these prompts, reading these parts; `made_by` are the
+/// versions of aqlens that a stage shows which shows the lineage, if any made something.
 pub(crate) fn fingerprint(
     stage: &dyn Stage,
     ground: &Ground,
+    made_by: &str,
     prompts: &[Prompt],
     reads: &[&PartStats],
 ) -> String {
@@ -103,7 +105,10 @@ pub(crate) fn fingerprint(
     let reads: Vec<Value> =
         reads.iter().map(|part| json!([part.file.path, part.file.sha256])).collect();
     let Description { version, writes, depends_on, .. } = stage.description();
-    let lineage = if depends_on.lineage { &ground.lineage } else { &Value::Null };
+    let mut lineage = if depends_on.lineage { ground.lineage.clone() } else { Value::Null };
+    if depends_on.lineage && !made_by.is_empty() {
+        lineage["aqlens"] = made_by.into();
+    }
     let layers = stage.uses_layers().then_some(&ground.layers);
     let seed = depends_on.seed.then_some(ground.seed);
     let head = depends_on.head.then_some(&ground.head);

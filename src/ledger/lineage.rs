@@ -2,6 +2,7 @@
 
 use crate::model::EngineFacts;
 use crate::pipeline::Pipeline;
+use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::record::Lineage;
 use crate::store::hex_sha256;
 use crate::table::writer::ENCODING;
@@ -25,7 +26,7 @@ pub(crate) fn lineage_of(
         head_sha256: uses_head.then(|| card.head_sha256()).flatten(),
         tokenizer_sha256: card.tokenizer_sha256(),
         prompts_sha256,
-        aqlens: env!("CARGO_PKG_VERSION").to_owned(),
+        aqlens: THIS_VERSION.to_owned(),
         onnxruntime: facts.runtime_version.clone(),
         provider: facts.provider,
         precision: "float32".to_owned(),

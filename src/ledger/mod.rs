@@ -1,5 +1,6 @@
 //! What is done: receipts compared with the fingerprints of the present plan.
 
+pub(crate) mod claims;
 pub(crate) mod closing;
 pub(crate) mod fingerprint;
 pub(crate) mod lineage;
@@ -11,6 +12,7 @@ use self::closing::Closing;
 use self::fingerprint::{Ground, fingerprint};
 use crate::prompt::Prompt;
 use crate::run_dir::layout::{self, Place};
+use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
 use crate::run_dir::receipt::{Effort, PartStats, Receipt, SelfProof};
 use crate::stage::{Outcome, Scope, Stage};
 use crate::store::{PieceLock, Store, StoreError, hex_sha256};
@@ -31,6 +33,10 @@ pub(crate) struct Ledger<'a> {
     held: BTreeMap<String, String>,
     /// Tables that were written before all shards: every shard reads their one part.
     whole: BTreeSet<&'static str>,
+    /// The version that made receipts which name none.
+    unnamed_by: String,
+    /// Which versions made the receipts that hold.
+    made_by: MadeBy,
     /// Receipts that name raw tables which will be deleted; they are written when those are gone.
     held_back: Vec<Receipt>,
     /// Of all receipts that hold.
@@ -53,16 +59,17 @@ pub(crate) struct Total {
 
 impl Total {
     fn add(&mut self, receipt: &Receipt) {
-        self.skipped += receipt.skipped;
+        // A receipt may say any number.
+        self.skipped = self.skipped.saturating_add(receipt.skipped);
         self.self_proof = match (self.self_proof, receipt.self_proof) {
             (Some(a), Some(b)) => Some(a.and(b)),
             (a, b) => a.or(b),
         };
-        self.model_calls += receipt.effort.model_calls;
-        self.head_calls += receipt.effort.head_calls;
+        self.model_calls = self.model_calls.saturating_add(receipt.effort.model_calls);
+        self.head_calls = self.head_calls.saturating_add(receipt.effort.head_calls);
         self.model_threads.extend(receipt.effort.model_threads);
         self.parts += receipt.parts.len() as u64;
-        self.seconds += receipt.effort.seconds;
+        self.seconds = (self.seconds + receipt.effort.seconds).clamp(f64::MIN, f64::MAX);
     }
 }
 
@@ -76,10 +83,18 @@ impl<'a> Ledger<'a> {
             known: BTreeSet::new(),
             held: BTreeMap::new(),
             whole: BTreeSet::new(),
+            unnamed_by: UNKNOWN.to_owned(),
+            made_by: MadeBy::default(),
             held_back: Vec::new(),
             total: Total::default(),
             done: Total::default(),
         }
+    }
+
+    /// Takes receipts that name no version as made by that one.
+    #[must_use]
+    pub(crate) fn with_unnamed_by(self, version: &str) -> Self {
+        Self { unnamed_by: version.to_owned(), ..self }
     }
 
     /// A ledger that knows what was made before all shards, and nothing of any shard.
@@ -94,6 +109,8 @@ impl<'a> Ledger<'a> {
             known: BTreeSet::new(),
             held: BTreeMap::new(),
             whole: self.whole.clone(),
+            unnamed_by: self.unnamed_by.clone(),
+            made_by: MadeBy::default(),
             held_back: Vec::new(),
             total: Total::default(),
             done: Total::default(),
@@ -106,6 +123,7 @@ impl<'a> Ledger<'a> {
         self.known.clear();
         self.held.clear();
         self.whole.clear();
+        self.made_by = MadeBy::default();
         self.total = Total::default();
     }
 
@@ -117,6 +135,11 @@ impl<'a> Ledger<'a> {
     /// The sums over the receipts that this process wrote.
     pub(crate) fn done(&self) -> &Total {
         &self.done
+    }
+
+    /// Which versions of aqlens made what all receipts that hold say.
+    pub(crate) fn made_by(&self) -> &MadeBy {
+        &self.made_by
     }
 
     /// SHA-256 over names and fingerprints of all receipts that hold.
@@ -140,7 +163,9 @@ impl<'a> Ledger<'a> {
     pub(crate) fn fingerprint(&self, stage: &dyn Stage, part: u32, prompts: &[Prompt]) -> String {
         // Only what is taken from the plan itself enters by prompt; the rest enters by table.
         let prompts = if stage.description().reads.is_empty() { prompts } else { &[] };
-        fingerprint(stage, &self.ground, prompts, &self.reads(stage, part))
+        let shows_lineage = stage.description().depends_on.lineage;
+        let made_by = if shows_lineage { self.made_by.words() } else { String::new() };
+        fingerprint(stage, &self.ground, &made_by, prompts, &self.reads(stage, part))
     }
 
     fn reads(&self, stage: &dyn Stage, part: u32) -> Vec<&PartStats> {
@@ -171,7 +196,9 @@ impl<'a> Ledger<'a> {
 
     /// Takes over the receipt of a stage if it holds; released raw tables may be missing.
     pub(crate) fn reuse(&mut self, stage: &dyn Stage, part: u32, fingerprint: &str) -> bool {
-        let Some(receipt) = Receipt::read(self.store, stage.kind(), part) else { return false };
+        let Some(receipt) = claims::read(self.store, stage.description(), part) else {
+            return false;
+        };
         let required = |p: &PartStats| !self.is_released(&p.file.path);
         if receipt.fingerprint != fingerprint
             || !receipt.parts.iter().filter(|p| required(p)).all(|p| p.is_there(self.store))
@@ -179,13 +206,15 @@ impl<'a> Ledger<'a> {
             return false;
         }
         self.total.add(&receipt);
-        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint);
-        self.remember(stage, part, receipt.parts);
+        self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint.clone());
+        self.remember(stage, receipt);
         true
     }
 
     /// Takes the parts of a receipt that holds as those of the present plan.
-    pub(crate) fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
+    pub(crate) fn remember(&mut self, stage: &dyn Stage, receipt: Receipt) {
+        let Receipt { part, parts, aqlens, .. } = receipt;
+        self.made_by.add(aqlens.as_ref().unwrap_or(&self.unnamed_by), stage.kind());
         self.known.insert(Receipt::file(stage.kind(), part));
         for stats in parts {
             self.known.insert(stats.file.path.clone());
@@ -245,6 +274,7 @@ impl<'a> Ledger<'a> {
             version: stage.description().version,
             part,
             fingerprint,
+            aqlens: Some(THIS_VERSION.to_owned()),
             skipped: outcome.skipped,
             self_proof: outcome.self_proof,
             effort,
@@ -257,7 +287,7 @@ impl<'a> Ledger<'a> {
         self.total.add(&receipt);
         self.done.add(&receipt);
         self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint.clone());
-        self.remember(stage, part, receipt.parts.clone());
+        self.remember(stage, receipt.clone());
         if is_held_back {
             self.held_back.push(receipt);
         }
@@ -286,8 +316,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// Deletes parts and receipts that an earlier plan of this pipeline left and this one does not
-    /// make: tables never mix two plans. Folders of tables that are empty then go too. Leaves alone
-    /// what `later` stages, which have not run yet, are going to compare with their receipts.
+    /// make: tables never mix two plans. Leaves alone what `later` stages, which have not run yet, are
+    /// going to compare with their receipts.
     pub(crate) fn remove_stale(&self, later: &[&dyn Stage]) -> Result<(), StoreError> {
         let is_later = |name: &str| {
             later
@@ -300,6 +330,12 @@ impl<'a> Ledger<'a> {
                 self.store.remove(&file)?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes folders of tables that are empty; for a process that has the run directory alone, since
+    /// others may be about to write there.
+    pub(crate) fn remove_empty_folders(&self) -> Result<(), StoreError> {
         ALL.iter().try_for_each(|table| self.store.remove_empty_folders(&table.folder()))
     }
 
@@ -335,7 +371,10 @@ pub(crate) fn maker(file: &str) -> Option<&str> {
     match layout::place_of(file)? {
         Place::Summary => Some("summary"),
         Place::Report => Some("report"),
-        Place::Receipt(stage) => Some(stage),
-        Place::Table(name) => Table::named(name).map(|table| table.name),
+        Place::Receipt(stage, _) => Some(stage),
+        Place::Table(name, layer, _) => {
+            let table = Table::named(name).filter(|table| table.by_layer == layer.is_some());
+            table.map(|table| table.name)
+        }
     }
 }

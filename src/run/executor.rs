@@ -11,8 +11,8 @@ use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::pipeline::share::Share;
 use crate::prompt::Prompt;
 use crate::run_dir::receipt::{Effort, Receipt};
-use crate::run_dir::record::{Counts, RunRecord, State};
-use crate::stage::{Finish, Outcome, Scope, Stage, StageError};
+use crate::run_dir::record::{RunRecord, State};
+use crate::stage::{Context, Finish, Outcome, Scope, Stage, StageError};
 
 /// Does the stages of a run, and keeps the ledger of what is done.
 pub(super) struct Executor<'a> {
@@ -23,19 +23,19 @@ pub(super) struct Executor<'a> {
 }
 
 impl<'a> Executor<'a> {
-    /// The counts of an identical finished run, when that is what the folder holds.
+    /// The record of an identical finished run, when that is what the folder holds.
     pub(super) fn finished(
         &mut self,
         plan: &Plan<'_>,
         record: &RunRecord,
-    ) -> Result<Option<Counts>, PlanError> {
+    ) -> Result<Option<RunRecord>, PlanError> {
         let Some(before) = RunRecord::read(self.work.store) else { return Ok(None) };
-        if before.state != State::Finished || before.lineage != record.lineage {
+        if before.state != State::Finished || !before.lineage.is_of_same_run(&record.lineage) {
             return Ok(None);
         }
         let holds = self.missing(plan, 1)?.is_empty()
             && self.ledger.all_hold(&self.work.stages(Scope::Run), 0, &[]);
-        Ok(holds.then_some(before.counts))
+        Ok(holds.then_some(before))
     }
 
     /// The first `most` shards that are not done, after taking over the receipts of those before;
@@ -70,6 +70,7 @@ impl<'a> Executor<'a> {
         monitor.event(&Event::RunStarted { shards, todo: shards, prompts });
         self.ledger.begin();
         self.run_before(plan)?;
+        self.ledger.remove_empty_folders()?;
         self.run_shards(plan)?;
         self.reduce()
     }
@@ -108,9 +109,11 @@ impl<'a> Executor<'a> {
         let reducing = self.work.stages(Scope::Run);
         // Before the reducing stages: they must not see what an earlier plan left.
         self.ledger.remove_stale(&reducing)?;
+        self.ledger.remove_empty_folders()?;
         self.run_scope(&reducing, 0, &[], &BTreeSet::new(), None)?;
         Receipt::settle(self.work.store)?;
         self.ledger.remove_stale(&[])?;
+        self.ledger.remove_empty_folders()?;
         Ok(())
     }
 
@@ -185,12 +188,15 @@ impl<'a> Executor<'a> {
         begun: Option<Begun<'a, Finish<'a>>>,
     ) -> Result<(Outcome, Effort), StageError> {
         let fractions = self.ledger.fractions_of(stage);
+        let shows_lineage = stage.description().depends_on.lineage;
+        let made_by = if shows_lineage { self.ledger.made_by().words() } else { String::new() };
         let (step, effort) = match begun {
             Some(Begun { step, effort, .. }) => (Some(step), effort),
             None => (None, Effort::default()),
         };
         self.work.measure(effort, |engine| {
             let context = self.work.context(part, prompts, fractions, engine);
+            let context = Context { made_by: &made_by, ..context };
             step.map_or_else(|| stage.run(&context), |finish| finish(&context))
         })
     }

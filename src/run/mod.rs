@@ -11,6 +11,7 @@ mod follow;
 mod recognise;
 mod relay;
 pub mod skips;
+mod wait;
 mod work;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,7 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
+use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
 use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store};
 use crate::verify;
@@ -100,11 +102,12 @@ pub fn run(
     };
     let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
     if !options.recheck
-        && let Some(counts) = recognise::counts(&store, pipeline, &resolved, &engine)?
+        && let Some(before) = recognise::record(&store, pipeline, &resolved, &engine)?
     {
-        return Ok(nothing_to_do(counts, started, monitor));
+        return Ok(nothing_to_do(before, started, monitor));
     }
-    let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
+    let before = RunRecord::read(&store);
+    let begins = before.is_none() && options.portion != Portion::Finish;
     // Taken first: a file that changes while it is hashed has another stamp later.
     let stamps = recognise::stamps(&pipeline.card);
     let setting =
@@ -115,7 +118,7 @@ pub fn run(
             // open, whoever needs it first says so.
             threads.spawn(|| engine.open());
         }
-        setting.carry_out(stamps, started)
+        setting.carry_out(before.as_ref(), stamps, started)
     })
 }
 
@@ -131,9 +134,10 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Does what no receipt proves done.
+    /// Does what no receipt proves done, after what the record `before` tells of.
     fn carry_out(
         self,
+        before: Option<&RunRecord>,
         stamps: Option<BTreeMap<String, FileStamp>>,
         started: Instant,
     ) -> Result<RunSummary, RunError> {
@@ -144,9 +148,11 @@ impl Setting<'_> {
         let facts = engine.facts()?;
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
         let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
+        let unnamed_by = before.map_or(UNKNOWN, RunRecord::maker_of_unnamed);
         let work = Work {
             pipeline,
             store,
+            portion: options.portion,
             engine,
             tokenizer: &tokenizer,
             monitor,
@@ -156,11 +162,11 @@ impl Setting<'_> {
         let run = Run {
             executor: Executor {
                 work,
-                ledger: Ledger::new(store, ground, &pipeline.retain),
+                ledger: Ledger::new(store, ground, &pipeline.retain).with_unnamed_by(unnamed_by),
                 closing: None,
             },
             plan: &plan,
-            record: record(pipeline, lineage, work),
+            record: record(pipeline, lineage, unnamed_by, work),
             resolved,
             stamps,
             facts,
@@ -178,10 +184,14 @@ impl Setting<'_> {
     }
 }
 
-fn nothing_to_do(counts: Counts, started: Instant, monitor: &dyn Monitor) -> RunSummary {
-    monitor.event(&Event::Note("every stage was done before: nothing to do"));
+fn nothing_to_do(before: RunRecord, started: Instant, monitor: &dyn Monitor) -> RunSummary {
+    let by = match &before.lineage.aqlens {
+        version if version == THIS_VERSION => String::new(),
+        version => format!(" (aqlens {version} made it)"),
+    };
+    monitor.event(&Event::Note(&format!("every stage was done before{by}: nothing to do")));
     RunSummary {
-        counts,
+        counts: before.counts,
         model_calls: 0,
         head_calls: 0,
         parts_written: 0,
@@ -191,12 +201,15 @@ fn nothing_to_do(counts: Counts, started: Instant, monitor: &dyn Monitor) -> Run
 }
 
 /// What `run.json` says while the run is under way.
-fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
+fn record(pipeline: &Pipeline, lineage: Lineage, unnamed_by: &str, work: Work<'_>) -> RunRecord {
     let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
     RunRecord {
         format: 1,
         state: State::Running,
         lineage,
+        made_by: MadeBy::default(),
+        judged_by: Some(THIS_VERSION.to_owned()),
+        unnamed_by: (unnamed_by != UNKNOWN).then(|| unnamed_by.to_owned()),
         retain: pipeline.retain.clone(),
         shares: None,
         marks: None,
@@ -220,8 +233,8 @@ struct Run<'a> {
 impl Run<'_> {
     /// All of it; what the folder holds may count as finished only if it `is_sound`.
     fn whole(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
-        if is_sound && let Some(counts) = self.finished()? {
-            return self.nothing_to_do(counts);
+        if is_sound && let Some(before) = self.finished()? {
+            return self.nothing_to_do(before);
         }
         self.announce();
         self.begin()?;
@@ -231,8 +244,8 @@ impl Run<'_> {
 
     /// The stages over the whole run; `is_sound` as for [`Self::whole`].
     fn finish(mut self, is_sound: bool) -> Result<RunSummary, RunError> {
-        if is_sound && let Some(counts) = self.finished()? {
-            return self.nothing_to_do(counts);
+        if is_sound && let Some(before) = self.finished()? {
+            return self.nothing_to_do(before);
         }
         let missing = self.executor.missing(self.plan, usize::MAX)?;
         self.announce();
@@ -261,12 +274,12 @@ impl Run<'_> {
         let holders = if is_same { Vec::new() } else { store.present() };
         if !holders.is_empty() {
             let path = store.root().to_owned();
-            let differs = differs(&self.record.lineage, before.as_ref());
+            let differs = differs(&self.record.lineage, before.as_ref(), true);
             let differs = differs.unwrap_or_else(|| "its record cannot be read".to_owned());
             return Err(RunError::OtherState { path, holders, differs });
         }
-        if let Some(counts) = self.finished()? {
-            return Ok(nothing_to_do(counts, self.started, monitor));
+        if let Some(before) = self.finished()? {
+            return Ok(nothing_to_do(before, self.started, monitor));
         }
         self.announce();
         self.record.shares = Some(share.n());
@@ -286,25 +299,27 @@ impl Run<'_> {
         Ok(self.summary())
     }
 
-    /// The counts of an identical finished run, when that is what the folder holds.
-    fn finished(&mut self) -> Result<Option<Counts>, RunError> {
+    /// The record of an identical finished run, when that is what the folder holds.
+    fn finished(&mut self) -> Result<Option<RunRecord>, RunError> {
         if !is_written(self.executor.work.store, self.resolved) {
             return Ok(None);
         }
         Ok(self.executor.finished(self.plan, &self.record)?)
     }
 
-    /// The run is done, though it was not recognised quickly; next time it is.
-    fn nothing_to_do(mut self, counts: Counts) -> Result<RunSummary, RunError> {
+    /// The run is done, though it was not recognised quickly; next time it is. Who made it stays.
+    fn nothing_to_do(mut self, mut before: RunRecord) -> Result<RunSummary, RunError> {
         let Work { store, monitor, .. } = self.executor.work;
-        let before = RunRecord::read(store).filter(|before| before.state == State::Finished);
-        if let (Some(mut before), Some(marks)) = (before, self.marks())
-            && before.marks.as_ref() != Some(&marks)
+        if let Some(marks) = self.marks()
+            && (before.marks.as_ref() != Some(&marks) || before.judge() != THIS_VERSION)
         {
+            let unnamed_by = before.maker_of_unnamed().to_owned();
+            before.unnamed_by = (unnamed_by != UNKNOWN).then_some(unnamed_by);
+            before.judged_by = Some(THIS_VERSION.to_owned());
             before.marks = Some(marks);
             before.write(store)?;
         }
-        Ok(nothing_to_do(counts, self.started, monitor))
+        Ok(nothing_to_do(before, self.started, monitor))
     }
 
     /// What this run, finished, is recognised by.
@@ -320,14 +335,17 @@ impl Run<'_> {
 
     fn begin(&self) -> Result<(), RunError> {
         let store = self.executor.work.store;
-        store.write(layout::PIPELINE, self.resolved.as_bytes())?;
+        // The record first: a folder with a pipeline file and no record is somebody's own.
         self.record.write(store)?;
+        store.write(layout::PIPELINE, self.resolved.as_bytes())?;
         Ok(())
     }
 
     fn end(mut self) -> Result<RunSummary, RunError> {
         self.add_counts();
         self.record.state = State::Finished;
+        self.record.made_by = self.executor.ledger.made_by().clone();
+        self.record.lineage.aqlens = self.record.made_by.words();
         self.record.marks = self.marks();
         self.record.write(self.executor.work.store)?;
         Ok(self.summary())

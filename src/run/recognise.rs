@@ -13,15 +13,15 @@ use rayon::prelude::*;
 
 use super::folder::is_written;
 use crate::ledger::lineage::lineage_of;
-use crate::ledger::{is_released, receipts_sha256};
+use crate::ledger::{claims, is_released, receipts_sha256};
 use crate::model::{CARD, Engine, ModelCard, ModelError};
 use crate::pipeline::Pipeline;
 use crate::run_dir::RunDir;
-use crate::run_dir::receipt::Receipt;
-use crate::run_dir::record::{Counts, Marks, RunRecord, State};
-use crate::stage::Description;
+use crate::run_dir::layout::{self, Place};
+use crate::run_dir::made_by::THIS_VERSION;
+use crate::run_dir::record::{Marks, RunRecord, State};
 use crate::stages::DESCRIPTIONS;
-use crate::store::{FileStamp, Store, read_sealed};
+use crate::store::{FileStamp, Store};
 
 /// Stamps of all files of a model folder, the card among them; `None` when one has none.
 pub(super) fn stamps(card: &ModelCard) -> Option<BTreeMap<String, FileStamp>> {
@@ -29,29 +29,34 @@ pub(super) fn stamps(card: &ModelCard) -> Option<BTreeMap<String, FileStamp>> {
     card.files.keys().map(String::as_str).chain([CARD]).map(stamp).collect()
 }
 
-/// The counts of the finished run that `store` holds, when it is quickly seen to be the one asked
+/// The record of the finished run that `store` holds, when it is quickly seen to be the one asked
 /// for. `None` decides nothing: the caller looks closer.
 ///
 /// # Errors
 /// When there is no usable ONNX Runtime.
-pub(super) fn counts(
+pub(super) fn record(
     store: &Store,
     pipeline: &Pipeline,
     resolved: &str,
     engine: &Engine,
-) -> Result<Option<Counts>, ModelError> {
+) -> Result<Option<RunRecord>, ModelError> {
     let Some(before) = RunRecord::read(store) else { return Ok(None) };
     let Some(marks) = before.marks.as_ref().filter(|_| before.state == State::Finished) else {
         return Ok(None);
     };
+    // Another version may give other fingerprints: then they are compared.
+    if before.judge() != THIS_VERSION {
+        return Ok(None);
+    }
     if !is_written(store, resolved) || stamps(&pipeline.card).as_ref() != Some(&marks.model_files) {
         return Ok(None);
     }
     // The prompts follow from the pipeline, the tokenizer and this program.
     let prompts = before.lineage.prompts_sha256.clone();
     let lineage = lineage_of(pipeline, resolved, prompts, engine.facts()?);
-    let is_same = lineage == before.lineage && holds(store, marks, pipeline).unwrap_or(false);
-    Ok(is_same.then_some(before.counts))
+    let is_same =
+        lineage.is_of_same_run(&before.lineage) && holds(store, marks, pipeline).unwrap_or(false);
+    Ok(is_same.then_some(before))
 }
 
 /// Whether the receipts are those of the finished run, of today's versions of their stages, and all
@@ -61,15 +66,14 @@ fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
     let fingerprints: Option<BTreeMap<String, String>> = names
         .into_par_iter()
         .map(|name| {
-            let receipt: Receipt = read_sealed(&store.read(&name).ok()?).ok()?;
+            let Some(Place::Receipt(kind, part)) = layout::place_of(&name) else { return None };
+            let stage = DESCRIPTIONS.iter().find(|stage| stage.kind == kind)?;
+            let receipt = claims::read(store, stage, part)?;
             let needed =
                 receipt.parts.iter().filter(|p| !is_released(&pipeline.retain, &p.file.path));
             let are_there = needed.into_iter().all(|part| part.is_there(store));
-            let is_its = |stage: &&Description| {
-                stage.kind == receipt.stage && stage.version == receipt.version
-            };
-            let is_current = DESCRIPTIONS.iter().any(is_its);
-            (are_there && is_current).then_some((name, receipt.fingerprint))
+            let is_current = stage.version == receipt.version;
+            (are_there && is_current).then(|| (name.clone(), receipt.fingerprint))
         })
         .collect();
     Some(receipts_sha256(&fingerprints?) == marks.receipts_sha256)

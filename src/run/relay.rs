@@ -163,7 +163,7 @@ impl<'a> Ahead<'a, '_> {
         let piece = match choice {
             Choice::All => None,
             Choice::Free(share) if share.holds(part) => {
-                let piece = work.store.try_lock_piece(&name)?;
+                let piece = work.try_lock_piece(&name)?;
                 if piece.is_none() {
                     left.push(part);
                     return Ok(None);

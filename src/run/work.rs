@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::RunError;
+use super::wait::Waiting;
+use super::{Portion, RunError};
 use crate::model::{Engine, Tokenizer};
 use crate::monitor::Monitor;
 use crate::pipeline::Pipeline;
@@ -12,7 +13,7 @@ use crate::pipeline::plan::ShardPlan;
 use crate::prompt::Prompt;
 use crate::run_dir::receipt::Effort;
 use crate::stage::{Context, Scope, Stage, StageError};
-use crate::store::{PieceLock, Store};
+use crate::store::{PieceLock, Store, StoreError};
 
 /// How long to wait before asking again for a piece that another process has.
 const AGAIN: Duration = Duration::from_millis(50);
@@ -22,6 +23,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 pub(super) struct Work<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) store: &'a Store,
+    pub(super) portion: Portion,
     pub(super) engine: &'a Engine,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) monitor: &'a dyn Monitor,
@@ -50,6 +52,7 @@ impl<'a> Work<'a> {
             fractions,
             layers: &self.pipeline.layers,
             seed: self.pipeline.seed,
+            made_by: "",
             card: &self.pipeline.card,
             tokenizer: self.tokenizer,
             engine,
@@ -81,18 +84,29 @@ impl<'a> Work<'a> {
         Ok((made, effort))
     }
 
-    /// Waits until no other process has the piece.
+    /// Takes a piece of the work; `None` when another process has it.
+    pub(super) fn try_lock_piece(&self, piece: &str) -> Result<Option<PieceLock>, StoreError> {
+        let what = match self.portion {
+            Portion::Share(share) => format!("share {share}"),
+            Portion::Whole | Portion::Finish => "alone".to_owned(),
+        };
+        self.store.try_lock_piece(piece, &what)
+    }
+
+    /// Waits until no other process has the piece, and says now and then whom it waits for.
     ///
     /// # Errors
     /// When the lock fails, or [`RunError::Interrupted`] when the run should stop.
     pub(super) fn wait_for_piece(&self, piece: &str) -> Result<PieceLock, RunError> {
+        let mut waiting = Waiting::new();
         loop {
-            if let Some(lock) = self.store.try_lock_piece(piece)? {
+            if let Some(lock) = self.try_lock_piece(piece)? {
                 return Ok(lock);
             }
             if self.monitor.is_interrupted() {
                 return Err(RunError::Interrupted);
             }
+            waiting.go_on(piece, self);
             thread::sleep(AGAIN);
         }
     }

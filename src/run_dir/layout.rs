@@ -39,8 +39,12 @@ pub fn table_folder(table: &str) -> String {
 /// The file of one part of a table, or of one of its layers. Layers have three digits, so that names
 /// sort as layers do.
 pub fn table_file(table: &str, layer: Option<i16>, part: u32) -> String {
+    format!("{}/{}{TABLE_ENDING}", table_folder(table), stem(part, layer))
+}
+
+fn stem(part: u32, layer: Option<i16>) -> String {
     let layer = layer.map(|layer| format!("{LAYER}{layer:03}")).unwrap_or_default();
-    format!("{}/{}{layer}{TABLE_ENDING}", table_folder(table), part_name(part))
+    part_name(part) + &layer
 }
 
 /// The name that [`table_file`] gave a layer's file in older run directories.
@@ -60,24 +64,39 @@ pub fn part_name(part: u32) -> String {
 
 /// The layer in a file's name, today's or an older one.
 pub fn layer_of(file: &str) -> Option<i16> {
-    let (folder, name) = file.rsplit_once('/')?;
-    let layer = match name.strip_suffix(TABLE_ENDING)?.split_once(LAYER) {
-        Some((_, layer)) => layer,
-        None => folder.rsplit('/').next()?.strip_prefix(OLDER_LAYER)?,
-    };
-    layer.parse().ok()
+    match place_of(file)? {
+        Place::Table(_, layer, _) => layer,
+        _ => None,
+    }
 }
 
 /// Number of the part in a file's name.
 pub fn part_of(file: &str) -> Option<u32> {
-    let name = file.rsplit('/').next()?;
-    name.strip_prefix(PART)?.split(['.', '-']).next()?.parse().ok()
+    let name = file.rsplit('/').next()?.split('.').next()?;
+    Some(numbers_of(name)?.0)
+}
+
+/// Part and layer in a name without its ending. No other spelling than [`table_file`]'s, such as `+3`
+/// or `3`, is one.
+fn numbers_of(name: &str) -> Option<(u32, Option<i16>)> {
+    let (part, layer) = match name.split_once(LAYER) {
+        Some((part, layer)) => (part, Some(layer.parse().ok().filter(|layer| *layer >= 0)?)),
+        None => (name, None),
+    };
+    let part = part.strip_prefix(PART)?.parse().ok()?;
+    (name == stem(part, layer)).then_some((part, layer))
+}
+
+/// The layer whose files are in a folder of that name, in older run directories.
+fn older_layer_of(folder: &str) -> Option<i16> {
+    let layer: i16 = folder.strip_prefix(OLDER_LAYER)?.parse().ok()?;
+    (layer >= 0 && folder == format!("{OLDER_LAYER}{layer}")).then_some(layer)
 }
 
 /// Whether a file is of a layer and has the name of older run directories.
 pub fn is_older(file: &str) -> bool {
     let folder = file.rsplit('/').nth(1);
-    folder.is_some_and(|folder| folder.starts_with(OLDER_LAYER))
+    folder.is_some_and(|folder| older_layer_of(folder).is_some())
 }
 
 /// The table whose folder a file is in.
@@ -97,23 +116,30 @@ pub enum Place<'f> {
     Summary,
     /// The page of stage `report`.
     Report,
-    /// A receipt of that stage.
-    Receipt(&'f str),
-    /// A part of that table.
-    Table(&'f str),
+    /// The receipt of that stage on that part.
+    Receipt(&'f str, u32),
+    /// That part of that table, or of one of its layers.
+    Table(&'f str, Option<i16>, u32),
 }
 
 /// What the file of that name is; `None` for a name that no stage gives.
 pub fn place_of(file: &str) -> Option<Place<'_>> {
-    let is_part = |name: &str, ending| name.starts_with(PART) && name.ends_with(ending);
+    let numbers = |name: &str, ending| name.strip_suffix(ending).and_then(numbers_of);
     let steps: Vec<&str> = file.split('/').collect();
     match *steps.as_slice() {
         [SUMMARY] => Some(Place::Summary),
         [REPORT] => Some(Place::Report),
-        [RECEIPTS, stage, name] if is_part(name, RECEIPT_ENDING) => Some(Place::Receipt(stage)),
-        [TABLES, table, name] if is_part(name, TABLE_ENDING) => Some(Place::Table(table)),
-        [TABLES, table, _, name] if is_older(file) && is_part(name, TABLE_ENDING) => {
-            Some(Place::Table(table))
+        [RECEIPTS, stage, name] => match numbers(name, RECEIPT_ENDING)? {
+            (part, None) => Some(Place::Receipt(stage, part)),
+            _ => None,
+        },
+        [TABLES, table, name] => {
+            let (part, layer) = numbers(name, TABLE_ENDING)?;
+            Some(Place::Table(table, layer, part))
+        }
+        [TABLES, table, folder, name] => match numbers(name, TABLE_ENDING)? {
+            (part, None) => Some(Place::Table(table, Some(older_layer_of(folder)?), part)),
+            _ => None,
         }
         _ => None,
     }
@@ -130,7 +156,7 @@ mod tests {
         let older = older_table_file("activations", 11, 3);
         assert_eq!(older, "tables/activations/layer=11/part-00003.parquet");
         for (file, is) in [(&file, false), (&older, true)] {
-            assert_eq!(place_of(file), Some(Place::Table("activations")));
+            assert_eq!(place_of(file), Some(Place::Table("activations", Some(11), 3)));
             assert_eq!((table_of(file), part_of(file)), (Some("activations"), Some(3)));
             assert_eq!((layer_of(file), is_older(file)), (Some(11), is));
         }
@@ -139,7 +165,7 @@ mod tests {
         let receipt = receipt_file("extract", 123_456);
         assert_eq!(receipt, "receipts/extract/part-123456.json");
         assert_eq!((part_of(&receipt), layer_of(&receipt)), (Some(123_456), None));
-        assert_eq!(place_of(&receipt), Some(Place::Receipt("extract")));
+        assert_eq!(place_of(&receipt), Some(Place::Receipt("extract", 123_456)));
         assert!(is_receipt(&receipt) && !is_receipt("receipts.txt"));
     }
 
@@ -160,6 +186,20 @@ mod tests {
             "receipts/extract/part-00000.parquet",
             "receipts/part-00000.json",
             "elsewhere/summary.json",
+            "tables/similarity/part-mine.parquet",
+            "tables/similarity/part-3.parquet",
+            "tables/similarity/part-+0003.parquet",
+            "tables/similarity/part-00000.copy.parquet",
+            "tables/similarity/../part-00000.parquet",
+            "tables/activations/layer=03/part-00000.parquet",
+            "tables/activations/layer=3/part-00000-layer-003.parquet",
+            "tables/activations/part-00000-layer-3.parquet",
+            "tables/activations/part-00000-layer--03.parquet",
+            "receipts/extract/part-00000-layer-003.json",
+            "tables/activations/layer=-1/part-00000.parquet",
+            "tables/activations/layer=32768/part-00000.parquet",
+            "receipts/extract/part-4294967296.json",
+            "/tables/similarity/part-00000.parquet",
         ];
         for file in others {
             assert_eq!(place_of(file), None, "{file}");

@@ -2,6 +2,7 @@
 //! and a way to open one.
 
 pub mod layout;
+pub mod made_by;
 mod open;
 pub mod receipt;
 pub mod record;

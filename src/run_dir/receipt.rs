@@ -48,7 +48,7 @@ impl SelfProof {
         let (a, b) = (self, other);
         let larger = f64::max;
         Self {
-            prompts: a.prompts + b.prompts,
+            prompts: a.prompts.saturating_add(b.prompts),
             largest_relative_difference: larger(
                 a.largest_relative_difference,
                 b.largest_relative_difference,
@@ -90,6 +90,9 @@ pub struct Receipt {
     pub part: u32,
     /// SHA-256 over everything the result depends on.
     pub fingerprint: String,
+    /// Version of aqlens that did it; early receipts name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aqlens: Option<String>,
     /// Prompts the stage could not run.
     pub skipped: u64,
     /// What it proved of its numbers, if it made any with the model.
@@ -141,10 +144,20 @@ mod tests {
         let receipt = |stage: &str| {
             let file = store.write_later(&format!("tables/{stage}/part"), b"x").unwrap();
             let parts = vec![PartStats { file, rows: 1 }];
-            let (stage, fingerprint) = (stage.to_owned(), String::new());
+            let (stage, fingerprint, aqlens) = (stage.to_owned(), String::new(), None);
             let effort = Effort::default();
             let (version, part, skipped, self_proof) = (1, 0, 0, None);
-            Receipt { stage, version, part, fingerprint, skipped, self_proof, effort, parts }
+            Receipt {
+                stage,
+                version,
+                part,
+                fingerprint,
+                aqlens,
+                skipped,
+                self_proof,
+                effort,
+                parts,
+            }
         };
         let others = store.write_later("tables/another/part", b"x").unwrap();
         receipt("a").write(&store).unwrap();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::layout::RECORD;
+use super::made_by::{MadeBy, UNKNOWN};
 use super::receipt::SelfProof;
 use crate::model::Provider;
 use crate::store::{FileStamp, Store, StoreError, read_sealed, sealed_json};
@@ -18,6 +19,17 @@ pub struct RunRecord {
     pub state: State,
     /// What the numbers depend on.
     pub lineage: Lineage,
+    /// Which versions of aqlens did the stages; empty while running.
+    #[serde(default, skip_serializing_if = "MadeBy::is_empty")]
+    pub made_by: MadeBy,
+    /// The version of aqlens that last worked on the run, or found that nothing was to be done: the
+    /// fingerprints of all receipts are those that it gives. Early records name none: that of the
+    /// lineage is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged_by: Option<String>,
+    /// The version that made receipts which name none, where that is known and they may be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unnamed_by: Option<String>,
     /// Raw tables that stay; the others are deleted once they are read.
     pub retain: BTreeSet<String>,
     /// Into how many shares the last process that did one of them divided the run; only while
@@ -74,7 +86,8 @@ pub struct Lineage {
     pub tokenizer_sha256: String,
     /// SHA-256 over all prompts (keys and texts) in the order of the plan.
     pub prompts_sha256: String,
-    /// Version of aqlens.
+    /// Version of aqlens: while running, that of the process at work; of a finished run, all that made
+    /// it, as [`MadeBy::words`] has them.
     pub aqlens: String,
     /// Version of ONNX Runtime.
     pub onnxruntime: String,
@@ -121,6 +134,12 @@ pub struct Counts {
 }
 
 impl Lineage {
+    /// Whether both are of the same run, whichever versions of aqlens made it: whether a version makes
+    /// something in another way is seen from its fingerprints.
+    pub(crate) fn is_of_same_run(&self, other: &Self) -> bool {
+        Self { aqlens: other.aqlens.clone(), ..self.clone() } == *other
+    }
+
     /// How a run differs from another: name of the field, its own value, the other's.
     pub(crate) fn differences(&self, other: &Self) -> Vec<(String, String, String)> {
         let fields = |lineage: &Self| match serde_json::to_value(lineage) {
@@ -139,6 +158,18 @@ impl Lineage {
 }
 
 impl RunRecord {
+    /// The version of aqlens whose fingerprints the receipts have.
+    pub fn judge(&self) -> &str {
+        self.judged_by.as_deref().unwrap_or(&self.lineage.aqlens)
+    }
+
+    /// The version that made receipts which name none: all were made by that of the lineage before
+    /// records named the versions.
+    pub(crate) fn maker_of_unnamed(&self) -> &str {
+        let early = self.judged_by.is_none().then_some(self.lineage.aqlens.as_str());
+        self.unnamed_by.as_deref().or(early).unwrap_or(UNKNOWN)
+    }
+
     /// Reads the record of a run directory; `None` when there is none or it is damaged.
     pub fn read(store: &Store) -> Option<Self> {
         read_sealed(&store.read(RECORD).ok()?).ok()

@@ -47,6 +47,9 @@ pub struct Context<'a> {
     pub layers: &'a [i16],
     /// Seed of everything that is drawn at random.
     pub seed: u64,
+    /// The versions of aqlens that made what is done so far, for a stage that shows the lineage; empty
+    /// for others.
+    pub made_by: &'a str,
     /// The model's shape.
     pub card: &'a ModelCard,
     /// Its tokenizer.

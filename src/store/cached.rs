@@ -8,7 +8,7 @@ use std::path::Path;
 pub(super) fn let_go(path: &Path) {
     use rustix::fs::{Advice, fadvise};
 
-    if let Ok(file) = std::fs::File::open(path) {
+    if let Ok(file) = super::open_file(path) {
         let _ = fadvise(&file, 0, None, Advice::DontNeed);
     }
 }

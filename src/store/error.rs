@@ -18,6 +18,36 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// A name leads out of the run directory.
+    #[error(
+        "{name:?} is no name of a file in the run directory {}: names are relative and lead down; \
+         nothing was touched", root.display()
+    )]
+    Name {
+        /// The name.
+        name: String,
+        /// The run directory.
+        root: PathBuf,
+    },
+    /// A symbolic link stands in a run directory where aqlens needs a folder or a lock.
+    #[error(
+        "{} is a symbolic link, and aqlens follows none inside a run directory: put what it leads to \
+         in its place, or delete the link (the run directory itself may be a link)", path.display()
+    )]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Something else stands where aqlens needs a file or a folder.
+    #[error("{} is {is}, and aqlens needs a {wanted} of that name: move it away", path.display())]
+    Odd {
+        /// Where.
+        path: PathBuf,
+        /// What it is.
+        is: &'static str,
+        /// What is needed: `file` or `folder`.
+        wanted: &'static str,
+    },
     /// Another process holds the run directory.
     #[error(
         "{} is in use by {holder}; wait for it, end it, or choose another folder with --run-dir",

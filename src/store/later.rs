@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,12 +79,30 @@ impl Later {
     }
 }
 
+/// Puts on the disk that these files were removed from their folders. A folder that is gone too took
+/// them along for good: it was empty, and whoever removed it had to see that.
+pub(super) fn sync_removals_of<'p>(
+    paths: impl Iterator<Item = &'p Path>,
+) -> Result<(), StoreError> {
+    each_folder(paths, |path| match sync_folder_of(path) {
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    })
+}
+
 /// Puts on the disk what happened to names in the folders of these files.
-pub(super) fn sync_folders_of<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<(), StoreError> {
-    // One file is enough for each folder.
+fn sync_folders_of<'p>(paths: impl Iterator<Item = &'p Path>) -> Result<(), StoreError> {
+    each_folder(paths, sync_folder_of)
+}
+
+/// Calls `sync` with one file of each folder.
+fn each_folder<'p>(
+    paths: impl Iterator<Item = &'p Path>,
+    sync: impl Fn(&Path) -> Result<(), StoreError> + Sync,
+) -> Result<(), StoreError> {
     let mut folders = BTreeSet::new();
     let firsts: Vec<&Path> = paths.filter(|path| folders.insert(path.parent())).collect();
-    each(&firsts, |path| sync_folder_of(path))
+    each(&firsts, |path| sync(path))
 }
 
 /// Does the work on all items, some at once, and gives the first error in their order.

@@ -5,14 +5,17 @@
 //! each do a share of it. These take a lock in the folder `.locks` for every piece of work, and each
 //! has a file there that names it. All locks are `flock`: the system frees them when a process
 //! ends, however it ends. Files of the folder are removed only by a process that is alone.
+//!
+//! Locks name their holders, for people ([`super::signed`]).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek as _, Write as _};
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::StoreError;
+use super::signed::{is_ours, sign, signed, this_process};
+use super::{StoreError, place};
 
 /// The lock of a whole run directory, below its root.
 pub const NAME: &str = "run.lock";
@@ -28,6 +31,9 @@ const PROCESS: &str = "process-";
 const LOOKS: u32 = 10;
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How often to make the folder of locks again that another process removes.
+const TRIES: u32 = 100;
+
 /// Held while a process writes to a run directory, alone or with others.
 #[derive(Debug)]
 pub struct RunLock {
@@ -38,19 +44,16 @@ impl RunLock {
     /// Alone.
     pub(super) fn take(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(NAME);
-        let error = |e| StoreError::io("lock", &path, e);
-        let mut file = open(&path).map_err(error)?;
+        let mut file = open(root, NAME)?;
         wait_for_looks(&file, File::try_lock, root, &path)?;
-        file.set_len(0).map_err(error)?;
-        file.rewind().map_err(error)?;
-        writeln!(file, "{}", this_process()).map_err(error)?;
+        sign(&mut file, &this_process()).map_err(|e| StoreError::io("lock", &path, e))?;
         Ok(Self { _file: file })
     }
 
     /// Beside other processes that take it so.
     pub(super) fn share(root: &Path) -> Result<Self, StoreError> {
         let path = root.join(NAME);
-        let file = open(&path).map_err(|e| StoreError::io("lock", &path, e))?;
+        let file = open(root, NAME)?;
         wait_for_looks(&file, File::try_lock_shared, root, &path)?;
         Ok(Self { _file: file })
     }
@@ -81,16 +84,43 @@ pub struct PieceLock {
 
 impl PieceLock {
     /// `None` when another process holds it.
-    pub(super) fn try_take(root: &Path, piece: &str) -> Result<Option<Self>, StoreError> {
-        let path = root.join(FOLDER).join(piece);
-        let error = |e| StoreError::io("lock", &path, e);
-        let file = open(&path).map_err(error)?;
+    pub(super) fn try_take(
+        root: &Path,
+        piece: &str,
+        what: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let name = format!("{FOLDER}/{piece}");
+        let mut file = open(root, &name)?;
         match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
+            Ok(()) => {
+                // Others only read it to say whom they wait for.
+                let _ = sign(&mut file, &format!("{} ({what})", this_process()));
+                Ok(Some(Self { _file: file }))
+            }
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(e)) => Err(error(e)),
+            Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &root.join(name), e)),
         }
     }
+}
+
+/// Who holds a piece of the work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Process, machine and share, as it wrote them down.
+    pub who: String,
+    /// For how long it has held the piece, by the clocks of the machines; `None` when that is not
+    /// known.
+    pub held: Option<Duration>,
+}
+
+pub(super) fn holder_of_piece(root: &Path, piece: &str) -> Holder {
+    let path = root.join(FOLDER).join(piece);
+    let Some(who) = signed(&path) else {
+        return Holder { who: "another process".to_owned(), held: None };
+    };
+    let signed = fs::metadata(&path).and_then(|file| file.modified()).ok();
+    let held = signed.and_then(|time| SystemTime::now().duration_since(time).ok());
+    Holder { who, held }
 }
 
 /// Shows the other processes that this one shares the run, until it is dropped.
@@ -104,16 +134,16 @@ impl Presence {
     pub(super) fn announce(root: &Path, what: &str) -> Result<Self, StoreError> {
         // Processes in containers may have equal numbers.
         for n in 0_u32.. {
-            let path = root.join(FOLDER).join(format!("{PROCESS}{}-{n}", std::process::id()));
+            let name = format!("{FOLDER}/{PROCESS}{}-{n}", std::process::id());
+            let path = root.join(&name);
             let error = |e| StoreError::io("lock", &path, e);
-            let mut file = open(&path).map_err(error)?;
+            let mut file = open(root, &name)?;
             match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => continue,
+                Ok(()) if is_ours(&mut file).map_err(error)? => {}
+                Ok(()) | Err(TryLockError::WouldBlock) => continue,
                 Err(TryLockError::Error(e)) => return Err(error(e)),
             }
-            file.set_len(0).map_err(error)?;
-            writeln!(file, "{} ({what})", this_process()).map_err(error)?;
+            sign(&mut file, &format!("{} ({what})", this_process())).map_err(error)?;
             return Ok(Self { path, _file: file });
         }
         unreachable!("there are fewer processes than numbers")
@@ -129,42 +159,70 @@ impl Drop for Presence {
 
 /// The processes that share the run now, as they describe themselves.
 pub(super) fn present(root: &Path) -> Vec<String> {
-    let entries = fs::read_dir(root.join(FOLDER)).into_iter().flatten().flatten();
     let is_process =
         |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(PROCESS));
     let alive = |path: &PathBuf| {
-        let file = File::open(path).ok()?;
+        let file = place::open_file(path).ok()?;
         matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then_some(())
     };
-    let mut processes: Vec<String> = entries
-        .map(|entry| entry.path())
+    let mut processes: Vec<String> = files(root)
+        .into_iter()
         .filter(is_process)
         .filter(|path| alive(path).is_some())
-        .filter_map(|path| Some(fs::read_to_string(path).ok()?.trim().to_owned()))
+        .filter_map(|path| signed(&path))
         .collect();
     processes.sort();
     processes
 }
 
-/// Removes what processes that shared the run left; for a process that is alone.
+/// The files in the folder of locks; none when it is not there or leads elsewhere.
+fn files(root: &Path) -> Vec<PathBuf> {
+    let folder = root.join(FOLDER);
+    if !fs::symlink_metadata(&folder).is_ok_and(|found| found.is_dir()) {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    files.map(|entry| entry.path()).collect()
+}
+
+/// Removes what processes that shared the run left; for a process that is alone. What is no lock of
+/// ours stays, and the folder with it.
 pub(super) fn clear(root: &Path) -> Result<(), StoreError> {
     let folder = root.join(FOLDER);
-    match fs::remove_dir_all(&folder) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", &folder, e)),
-        _ => Ok(()),
+    match fs::symlink_metadata(&folder) {
+        Ok(found) if found.is_symlink() => return Err(StoreError::Link { path: folder }),
+        Ok(found) if found.is_dir() => {}
+        _ => return Ok(()),
+    }
+    for path in files(root) {
+        let is_lock = place::open_file(&path).and_then(|mut file| is_ours(&mut file));
+        if is_lock.unwrap_or(false) {
+            fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
+        }
+    }
+    match fs::remove_dir(&folder).map_err(|e| (e.kind(), e)) {
+        Ok(()) | Err((io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound, _)) => Ok(()),
+        Err((_, e)) => Err(StoreError::io("remove", &folder, e)),
     }
 }
 
 /// Whether no process holds the lock, found without making or changing a file.
 pub(super) fn check_free(root: &Path) -> Result<(), StoreError> {
     let path = root.join(NAME);
+    // What is no file was never locked.
+    if !fs::symlink_metadata(&path).is_ok_and(|found| found.is_file()) {
+        return Ok(());
+    }
     // Only a lock that is taken alone is refused by processes that share theirs, and over a network
     // that needs a file open for writing; a folder that may only be read is looked at as far as can
     // be.
-    let (file, alone) = match OpenOptions::new().read(true).write(true).open(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(_) => (File::open(&path), false),
-        ok => (ok, true),
+    let (file, alone) = match place::open_own(&path, false) {
+        Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok(());
+        }
+        Ok(file) => (Ok(file), true),
+        Err(_) => (place::open_file(&path), false),
     };
     let file = file.map_err(|e| StoreError::io("read", &path, e))?;
     match if alone { file.try_lock() } else { file.try_lock_shared() } {
@@ -174,41 +232,34 @@ pub(super) fn check_free(root: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    options.open(path).or_else(|e| match (e.kind(), path.parent()) {
-        (io::ErrorKind::NotFound, Some(parent)) => {
-            fs::create_dir_all(parent)?;
-            options.open(path)
+/// Opens a lock, making it and its folder when they are missing.
+fn open(root: &Path, name: &str) -> Result<File, StoreError> {
+    let mut tries = 0..TRIES;
+    loop {
+        let path = place::with_folders(root, name)?;
+        match place::open_own(&path, true) {
+            // A process that is alone removed the folder in between.
+            Err(StoreError::Io { source, .. })
+                if source.kind() == io::ErrorKind::NotFound && tries.next().is_some() => {}
+            opened => return opened,
         }
-        _ => Err(e),
-    })
+    }
 }
 
 fn locked(root: &Path, path: &Path) -> StoreError {
     let sharing = present(root);
-    let alone = fs::read_to_string(path).unwrap_or_default();
-    let holder = if !sharing.is_empty() {
-        sharing.join(", ")
-    } else if alone.trim().is_empty() {
-        "another process".to_owned()
+    let holder = if sharing.is_empty() {
+        signed(path).unwrap_or_else(|| "another process".to_owned())
     } else {
-        alone.trim().to_owned()
+        sharing.join(", ")
     };
     StoreError::Locked { path: root.to_owned(), holder }
 }
 
-/// `process 12 on host`
-fn this_process() -> String {
-    let host = fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| format!(" on {}", name.trim()))
-        .unwrap_or_default();
-    format!("process {}{host}", std::process::id())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -248,9 +299,12 @@ mod tests {
     #[test]
     fn a_piece_is_held_by_one_and_free_when_dropped() {
         let dir = tempfile::tempdir().unwrap();
-        let take = || PieceLock::try_take(dir.path(), "part-00001").unwrap();
+        let take = || PieceLock::try_take(dir.path(), "part-00001", "share 0/2").unwrap();
         let held = take();
         assert!(held.is_some() && take().is_none());
+        let holder = holder_of_piece(dir.path(), "part-00001");
+        assert!(holder.who.starts_with(&format!("process {}", std::process::id())), "{holder:?}");
+        assert!(holder.who.ends_with("(share 0/2)") && holder.held.is_some(), "{holder:?}");
         drop(held);
         assert!(take().is_some());
     }
@@ -262,7 +316,35 @@ mod tests {
         let left = presence.path.clone();
         assert_eq!(present(dir.path()).len(), 1);
         drop(presence);
-        open(&left).unwrap();
+        let name = left.strip_prefix(dir.path()).unwrap().to_str().unwrap();
+        open(dir.path(), name).unwrap();
         assert!(present(dir.path()).is_empty(), "nobody locks the file");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_of_somebody_else_in_place_of_a_lock_keeps_what_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        let lock = dir.path().join(NAME);
+        let texts = ["export A=1\n".to_owned(), this_process(), "process ".repeat(1000)];
+        for text in texts {
+            File::create(&victim).unwrap().write_all(text.as_bytes()).unwrap();
+            fs::hard_link(&victim, &lock).unwrap();
+            let held = RunLock::take(dir.path()).unwrap();
+            assert!(RunLock::take(dir.path()).is_err(), "it locks all the same");
+            assert_eq!(fs::read_to_string(&victim).unwrap(), text);
+            drop(held);
+            fs::remove_file(&lock).unwrap();
+        }
+        fs::create_dir(dir.path().join(FOLDER)).unwrap();
+        let notes = dir.path().join(FOLDER).join("notes");
+        File::create(&notes).unwrap().write_all(b"mine").unwrap();
+        clear(dir.path()).unwrap();
+        assert!(notes.exists());
+        fs::remove_file(&notes).unwrap();
+        drop(PieceLock::try_take(dir.path(), "setup", "share 0/1").unwrap());
+        clear(dir.path()).unwrap();
+        assert!(!dir.path().join(FOLDER).exists());
     }
 }

@@ -4,7 +4,8 @@
 //! then on (fsync of file and folder). The parts of tables and their receipts get their names first
 //! and are put on the disk together: a receipt is written only when the parts that it names last, or
 //! are gone for good where they are not to stay.
-//! Names are relative, with `/`, below the root.
+//! Names are relative, with `/`, below the root; one that leads elsewhere, or over a symbolic link in
+//! place of a folder, is refused.
 
 mod cached;
 mod error;
@@ -12,22 +13,28 @@ mod hash;
 mod later;
 mod lock;
 mod pending;
+mod place;
 mod seal;
+mod signed;
 mod stamp;
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use error::StoreError;
 pub use hash::{Digest, HashingReader};
-pub use lock::{FOLDER as LOCKS, NAME as LOCK, PieceLock, Presence, RunLock};
+pub use lock::{FOLDER as LOCKS, Holder, NAME as LOCK, PieceLock, Presence, RunLock};
 pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
+pub use place::open_file;
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 pub use stamp::FileStamp;
 
 /// Folder below the root where files wait for their final name.
 pub const PENDING: &str = ".pending";
+
+/// Most bytes of a file that is read in one piece: records, receipts, the summary.
+const LARGEST: u64 = 1 << 28;
 
 /// A run directory.
 #[derive(Debug, Clone)]
@@ -39,10 +46,9 @@ pub struct Store {
 impl Store {
     /// Opens `root`, making it and its parents when they are missing.
     pub fn create(root: &Path) -> Result<Self, StoreError> {
-        let store = Self::open(root);
-        let pending = store.path(PENDING);
-        fs::create_dir_all(&pending).map_err(|e| StoreError::io("create", &pending, e))?;
-        Ok(store)
+        fs::create_dir_all(root).map_err(|e| StoreError::io("create", root, e))?;
+        place::make(&root.join(PENDING))?;
+        Ok(Self::open(root))
     }
 
     /// Opens an existing `root` for reading; creates nothing.
@@ -55,30 +61,47 @@ impl Store {
         &self.root
     }
 
-    /// Where the file of that name is.
+    /// Where the file of that name is: always below the root, whatever the name says.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        place::shown(&self.root, name)
     }
 
     /// Whether a file of that name is there; a hint, never a proof that a stage is done.
     pub fn exists(&self, name: &str) -> bool {
-        self.path(name).exists()
+        place::named(&self.root, name).is_ok_and(|path| path.exists())
     }
 
     /// Size of a file in bytes; `None` when it is not there.
     pub fn bytes(&self, name: &str) -> Option<u64> {
-        fs::metadata(self.path(name)).ok().filter(fs::Metadata::is_file).map(|m| m.len())
+        let found = fs::metadata(place::named(&self.root, name).ok()?).ok()?;
+        found.is_file().then(|| found.len())
+    }
+
+    /// Whether a symbolic link stands there.
+    pub fn is_link(&self, name: &str) -> bool {
+        fs::symlink_metadata(self.path(name)).is_ok_and(|found| found.is_symlink())
     }
 
     /// Reads a whole file.
+    ///
+    /// # Errors
+    /// When it is missing, no file, or larger than the files that are read in one piece ever are.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        let path = self.path(name);
-        fs::read(&path).map_err(|e| StoreError::io("read", &path, e))
+        let path = place::named(&self.root, name)?;
+        let error = |e| StoreError::io("read", &path, e);
+        let file = open_file(&path).map_err(error)?;
+        let mut bytes = Vec::new();
+        file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(error)?;
+        if bytes.len() as u64 > LARGEST {
+            let problem = format!("it has more than {LARGEST} bytes, so aqlens did not write it");
+            return Err(error(io::Error::other(problem)));
+        }
+        Ok(bytes)
     }
 
     /// Begins a file that appears under `name` only when it is committed.
     pub fn begin(&self, name: &str) -> Result<PendingFile, StoreError> {
-        PendingFile::create(&self.path(PENDING), self.path(name), name, self.later.clone())
+        PendingFile::create(&self.root, name, self.later.clone())
     }
 
     /// Writes a whole small file at once.
@@ -133,21 +156,21 @@ impl Store {
         self.later.forget(|name| names.contains(&name));
         let mut removed = Vec::new();
         for name in names {
-            let path = self.path(name);
+            let path = place::below(&self.root, name)?;
             match fs::remove_file(&path) {
                 Ok(()) => removed.push(path),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(StoreError::io("remove", &path, e)),
             }
         }
-        later::sync_folders_of(removed.iter().map(PathBuf::as_path))
+        later::sync_removals_of(removed.iter().map(PathBuf::as_path))
     }
 
     /// Removes the folder `name` and those below it as far as they hold no file. Another process
     /// may write there meanwhile: a folder that it uses stays, and [`PendingFile::commit`] makes
     /// again one that it was about to use.
     pub fn remove_empty_folders(&self, name: &str) -> Result<(), StoreError> {
-        let dir = self.path(name);
+        let dir = place::below(&self.root, name)?;
         let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
         if !is_folder(&dir) {
             return Ok(());
@@ -164,9 +187,19 @@ impl Store {
         }
     }
 
-    /// Names of the files directly in the folder `name`, sorted; empty when it is not there.
+    /// Names of the files directly in the folder `name`, sorted; empty when it is not there. The root
+    /// has no name.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or is a link.
     pub fn list(&self, name: &str) -> Result<Vec<String>, StoreError> {
-        let dir = self.path(name);
+        let dir = match name {
+            "" => self.root.clone(),
+            name => place::below(&self.root, name)?,
+        };
+        if !name.is_empty() && self.is_link(name) {
+            return Err(StoreError::Link { path: dir });
+        }
         let entries = match fs::read_dir(&dir) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other.map_err(|e| StoreError::io("list", &dir, e))?,
@@ -181,12 +214,15 @@ impl Store {
     }
 
     /// Names, relative to the root and sorted, of all files below the folder `name`; empty when it
-    /// is not there.
+    /// is not there. A symbolic link counts as a file, wherever it leads, the folder itself included.
     pub fn walk(&self, name: &str) -> Result<Vec<String>, StoreError> {
+        if self.is_link(name) {
+            return Ok(vec![name.to_owned()]);
+        }
         let mut files = Vec::new();
         for entry in self.list(name)? {
             let entry = format!("{name}/{entry}");
-            if self.path(&entry).is_dir() {
+            if fs::symlink_metadata(self.path(&entry)).is_ok_and(|found| found.is_dir()) {
                 files.extend(self.walk(&entry)?);
             } else {
                 files.push(entry);
@@ -195,11 +231,14 @@ impl Store {
         Ok(files)
     }
 
-    /// Names of the files that a process left before it could give them their final name. A folder
-    /// there is not ours: it is left alone.
+    /// Names of the files that a process left before it could give them their final name. What is no
+    /// file there is not ours: it is left alone.
     pub fn pending(&self) -> Result<Vec<String>, StoreError> {
         let names = self.list(PENDING)?.into_iter().map(|name| format!("{PENDING}/{name}"));
-        Ok(names.filter(|name| !self.path(name).is_dir()).collect())
+        let is_file = |name: &String| {
+            fs::symlink_metadata(self.path(name)).is_ok_and(|found| found.is_file())
+        };
+        Ok(names.filter(is_file).collect())
     }
 
     /// Succeeds when no process holds the run directory. Writes nothing, unlike [`Self::lock`].
@@ -223,9 +262,15 @@ impl Store {
         RunLock::share(&self.root)
     }
 
-    /// Takes a piece of the work on a shared run; `None` when another process has it.
-    pub fn try_lock_piece(&self, piece: &str) -> Result<Option<PieceLock>, StoreError> {
-        PieceLock::try_take(&self.root, piece)
+    /// Takes a piece of the work on a shared run, for a process that does `what`; `None` when another
+    /// process has it.
+    pub fn try_lock_piece(&self, piece: &str, what: &str) -> Result<Option<PieceLock>, StoreError> {
+        PieceLock::try_take(&self.root, piece, what)
+    }
+
+    /// Who has a piece of the work, as that process wrote it down.
+    pub fn holder_of_piece(&self, piece: &str) -> Holder {
+        lock::holder_of_piece(&self.root, piece)
     }
 
     /// Shows other processes that this one shares the run and `what` it does.

@@ -1,6 +1,6 @@
 //! A file that is written beside its final place and hashed on the way.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::StoreError;
 use super::later::{Later, Unsynced, sync_folder_of};
+use super::{PENDING, StoreError, place};
+
+/// How often a folder that others remove while it is empty is made again for a file.
+const AGAIN: u32 = 100;
 
 /// What a finished file is: enough to see later whether it was altered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +32,7 @@ pub fn hex_sha256(bytes: &[u8]) -> String {
 
 /// SHA-256 of a file's content, read in blocks, lower-case hex.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = place::open_file(path)?;
     let mut hash = Sha256::new();
     let mut block = vec![0; 1 << 20];
     loop {
@@ -53,6 +56,7 @@ pub(super) fn to_hex(bytes: &[u8]) -> String {
 #[derive(Debug)]
 pub struct PendingFile {
     temp: NamedTempFile,
+    root: PathBuf,
     target: PathBuf,
     name: String,
     hash: Sha256,
@@ -61,23 +65,21 @@ pub struct PendingFile {
 }
 
 impl PendingFile {
-    pub(super) fn create(
-        pending: &Path,
-        target: PathBuf,
-        name: &str,
-        later: Later,
-    ) -> Result<Self, StoreError> {
-        let parent = target.parent().expect("names lie below the root");
-        fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
+    pub(super) fn create(root: &Path, name: &str, later: Later) -> Result<Self, StoreError> {
+        let target = place::with_folders(root, name)?;
+        let pending = root.join(PENDING);
+        place::make(&pending)?;
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
             // Temporary files are private by default; tables are for everybody, as umask allows.
             use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(fs::Permissions::from_mode(0o666));
+            builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
-        let temp = builder.tempfile_in(pending).map_err(|e| StoreError::io("write", &target, e))?;
-        Ok(Self { temp, target, name: name.to_owned(), hash: Sha256::new(), bytes: 0, later })
+        let temp =
+            builder.tempfile_in(&pending).map_err(|e| StoreError::io("write", &target, e))?;
+        let (root, name) = (root.to_owned(), name.to_owned());
+        Ok(Self { temp, root, target, name, hash: Sha256::new(), bytes: 0, later })
     }
 
     /// Puts the file in its final place, on the disk.
@@ -98,17 +100,19 @@ impl PendingFile {
     }
 
     fn rename(self) -> Result<(File, FileStats), StoreError> {
-        let Self { temp, target, name, hash, bytes, later: _ } = self;
-        let parent = target.parent().expect("names lie below the root");
-        let renamed = temp.persist(&target).or_else(|e| match e.error.kind() {
-            // Another process removed the folder, which was empty.
-            io::ErrorKind::NotFound => {
-                fs::create_dir_all(parent)?;
-                e.file.persist(&target).map_err(|e| e.error)
+        let Self { mut temp, root, target, name, hash, bytes, later: _ } = self;
+        let mut again = 0..AGAIN;
+        let file = loop {
+            match temp.persist(&target) {
+                Ok(file) => break file,
+                // Another process removed the folder, which was empty.
+                Err(e) if e.error.kind() == io::ErrorKind::NotFound && again.next().is_some() => {
+                    temp = e.file;
+                    place::with_folders(&root, &name)?;
+                }
+                Err(e) => return Err(StoreError::io("write", &target, e.error)),
             }
-            _ => Err(e.error),
-        });
-        let file = renamed.map_err(|e| StoreError::io("write", &target, e))?;
+        };
         Ok((file, FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) }))
     }
 

@@ -1,7 +1,5 @@
 //! The first rows of a table as text, for a terminal.
 
-use std::fs::File;
-
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
@@ -13,7 +11,7 @@ use super::TableError;
 use super::column::{LAYER, Table};
 use crate::prompt::visible;
 use crate::run_dir::layout::{is_older, layer_of, part_of};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, open_file};
 
 /// Longest text of a cell, in characters: vectors and prompts are cut.
 const WIDEST: usize = 48;
@@ -77,7 +75,7 @@ fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<
     let path = store.path(name);
     let error =
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
-    let file = File::open(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    let file = open_file(&path).map_err(|e| StoreError::io("read", &path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), found.columns.iter().copied());
     let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;

@@ -27,7 +27,7 @@ use super::raw::layers;
 use super::source::Source;
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, open_file};
 
 /// Rows of one part, as one Arrow batch.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ fn vectors(
 
 /// Opens a table's file.
 pub(super) fn open(path: &Path) -> Result<File, TableError> {
-    File::open(path).map_err(|e| StoreError::io("read", path, e).into())
+    open_file(path).map_err(|e| StoreError::io("read", path, e).into())
 }
 
 fn projected(schema: &Schema, columns: &[&str]) -> Vec<usize> {

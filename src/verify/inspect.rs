@@ -1,13 +1,14 @@
 //! What is wrong with one file.
 
-use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
 use super::Wrong;
-use crate::store::{BrokenSeal, FileStats, Store, StoreError, read_sealed, sha256_of_file};
+use crate::store::{
+    BrokenSeal, FileStats, Store, StoreError, open_file, read_sealed, sha256_of_file,
+};
 
 /// Reads a sealed file: what it holds and its size, or what is wrong with it.
 pub(super) fn read_whole<T: DeserializeOwned>(
@@ -28,7 +29,7 @@ pub(super) fn read_whole<T: DeserializeOwned>(
 pub(super) fn unread(error: &StoreError) -> (Wrong, String) {
     match error {
         StoreError::Io { source, .. } => unreadable(source),
-        StoreError::Locked { .. } => (Wrong::Unreadable, error.to_string()),
+        error => (Wrong::Unreadable, error.to_string()),
     }
 }
 
@@ -67,7 +68,7 @@ fn ends_whole(path: &Path) -> io::Result<bool> {
     let Some((_, ending)) = endings.iter().find(|(name, _)| *name == kind) else {
         return Ok(false);
     };
-    let mut file = File::open(path)?;
+    let mut file = open_file(path)?;
     let Some(start) = file.metadata()?.len().checked_sub(ending.len() as u64) else {
         return Ok(false);
     };

@@ -7,12 +7,13 @@ use rayon::prelude::*;
 use super::inspect::{inspect, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
 use crate::ledger::fingerprint::{Fractions, Ground, fractions};
-use crate::ledger::{Ledger, is_released, made_files, maker};
+use crate::ledger::{Ledger, claims, is_released, made_files, maker};
 use crate::model::Tokenizer;
 use crate::monitor::Monitor;
 use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::{Pipeline, config};
 use crate::prompt::Prompt;
+use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{RunRecord, State};
 use crate::run_dir::{RunDir, layout};
@@ -21,6 +22,9 @@ use crate::stages::{DESCRIPTIONS, KINDS};
 use crate::store::{FileStats, Store, StoreError, hex_sha256};
 use crate::table::Table;
 use crate::table::writer::ENCODING;
+
+/// What is said of a symbolic link.
+const LINK: &str = "it is a symbolic link, which aqlens does not follow";
 
 /// A stage and the shard it worked on.
 type Key = (&'static str, u32);
@@ -89,7 +93,10 @@ impl<'a> Look<'a> {
         self.hash_files(&receipts.values().collect::<Vec<_>>(), monitor)?;
         self.receipts = receipts;
         self.find_foreign()?;
-        self.found.leftovers = self.store.pending()?;
+        self.find_links();
+        if !self.store.is_link(layout::PENDING) {
+            self.found.leftovers = self.store.pending()?;
+        }
         self.found.findings.sort_by(|a, b| a.file.cmp(&b.file));
         Ok(self.found)
     }
@@ -136,16 +143,19 @@ impl<'a> Look<'a> {
                 return None;
             }
         };
-        let lineage = &self.record.as_ref()?.lineage;
-        if hex_sha256(&bytes) != lineage.pipeline_sha256 {
+        let record = self.record.as_ref()?;
+        let version = record.judge().to_owned();
+        if hex_sha256(&bytes) != record.lineage.pipeline_sha256 {
             self.add(name, Wrong::Altered, "it is not the pipeline that run.json records");
             return None;
         }
-        let (version, encoding) = (lineage.aqlens.clone(), lineage.table_encoding);
+        let encoding = record.lineage.table_encoding;
         self.sound(bytes.len() as u64);
         let unchecked = "whether each receipt belongs to this run was not checked";
-        if version != env!("CARGO_PKG_VERSION") {
-            self.found.notes.push(format!("{unchecked}: aqlens {version} made them"));
+        if version != THIS_VERSION {
+            let note =
+                format!("{unchecked}: aqlens {version} last worked on it, this is {THIS_VERSION}");
+            self.found.notes.push(note);
             return None;
         }
         if encoding != ENCODING {
@@ -173,21 +183,24 @@ impl<'a> Look<'a> {
             });
             let planned = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
             let read = read_whole::<Receipt>(self.store, &file);
+            let fault = |receipt: &Receipt| {
+                key.map_or_else(
+                    || Some(String::new()),
+                    |(kind, part)| claims::fault(receipt, kind, part),
+                )
+            };
             let Some(key) = planned else {
                 self.add(&file, Wrong::Foreign, "this run has no such stage and shard");
                 let receipt = read.ok().map(|(receipt, _)| receipt);
-                let is_its = |r: &Receipt| key == Some((r.stage.as_str(), r.part));
-                self.set_aside.extend(receipt.filter(is_its));
+                self.set_aside.extend(receipt.filter(|receipt| fault(receipt).is_none()));
                 continue;
             };
-            match read {
-                Ok((receipt, bytes)) if (receipt.stage.as_str(), receipt.part) == key => {
+            match read.map(|(receipt, bytes)| (fault(&receipt), receipt, bytes)) {
+                Ok((None, receipt, bytes)) => {
                     self.sound(bytes);
                     self.receipts.insert(key, receipt);
                 }
-                Ok((receipt, _)) => {
-                    let Receipt { stage, part, .. } = receipt;
-                    let why = format!("it is the receipt of stage '{stage}' on part {part}");
+                Ok((Some(why), ..)) => {
                     self.add(&file, Wrong::Foreign, why);
                     self.unproved.insert(key);
                 }
@@ -204,7 +217,8 @@ impl<'a> Look<'a> {
     fn check_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
         let ground = Ground::new(&record.lineage, steps.pipeline, steps.fractions.clone());
-        let mut ledger = Ledger::new(self.store, ground, &record.retain);
+        let mut ledger = Ledger::new(self.store, ground, &record.retain)
+            .with_unnamed_by(record.maker_of_unnamed());
         steps.each(|stage, part, prompts| {
             let key = (stage.kind(), part);
             let file = Receipt::file(stage.kind(), part);
@@ -214,7 +228,7 @@ impl<'a> Look<'a> {
                     let holds = self.reads_unproved(steps, stage, part)
                         || receipt.fingerprint == ledger.fingerprint(stage, part, prompts);
                     if holds {
-                        ledger.remember(stage, part, receipt.parts.clone());
+                        ledger.remember(stage, receipt.clone());
                         self.receipts.insert(key, receipt);
                         return;
                     }
@@ -310,9 +324,20 @@ impl<'a> Look<'a> {
                 && !is_unproved(file).unwrap_or(false)
         });
         for file in foreign.collect::<Vec<_>>() {
-            self.add(&file, Wrong::Foreign, "no receipt of this run names it");
+            let why =
+                if self.store.is_link(&file) { LINK } else { "no receipt of this run names it" };
+            self.add(&file, Wrong::Foreign, why);
         }
         Ok(())
+    }
+
+    /// Finds links where aqlens has a folder or a lock.
+    fn find_links(&mut self) {
+        for name in [layout::PENDING, layout::LOCKS, layout::LOCK, layout::RECEIPTS] {
+            if self.store.is_link(name) && !self.found.findings.iter().any(|f| f.file == name) {
+                self.add(name, Wrong::Foreign, LINK);
+            }
+        }
     }
 }
 

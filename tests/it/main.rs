@@ -36,5 +36,9 @@ mod self_proof;
 mod shards;
 mod show;
 mod skipped;
+mod slow_unlink;
 mod stage;
+mod strangers;
 mod support;
+#[cfg(unix)]
+mod versions;

@@ -160,3 +160,56 @@ fn what_is_no_share_is_refused_before_anything_is_made() {
     }
     assert!(!folder.path("").exists());
 }
+
+/// A frozen node: the others say whom they wait for and since when, and no false time left.
+#[cfg(unix)]
+#[test]
+fn who_waits_for_a_stopped_process_says_so() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Command;
+
+    let folder = Folder::new();
+    let one = ["--shard", "0/1", "--set", "shard_inputs=1", "--threads", "1"];
+    let spawn = || {
+        let mut command = folder.command(&one);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut stopped = spawn();
+    crate::overlap::wait_for(&mut stopped, "\"event\":\"shard\"");
+    let pid = stopped.id().to_string();
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    let mut waiting = spawn();
+    let mut plain = crate::support::aqlens_in(folder.dir.path());
+    plain.args(["run", "tiny.yml", "--run-dir", "run", "--log", "plain"]).args(one);
+    let mut plain = plain.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains("\"event\":\"waiting\"")).unwrap();
+    let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let holder = event["holder"].as_str().unwrap();
+    assert!(holder.starts_with(&format!("process {pid}")), "{line}");
+    assert!(holder.ends_with("(share 0/1)"), "{line}");
+    assert!(event["waited"].as_u64().unwrap() >= 5 && event["held"].is_u64(), "{line}");
+    assert!(event["shard"].is_u64(), "{line}");
+    let mut log = Vec::new();
+    for line in BufReader::new(plain.stderr.take().unwrap()).lines().map(Result::unwrap) {
+        let is_it = line.contains("waiting for ");
+        log.push(line);
+        if is_it {
+            break;
+        }
+    }
+    let last = log.last().unwrap();
+    assert!(last.contains(&format!("process {pid}")) && last.contains("end it"), "{log:#?}");
+    assert!(!last.contains("s left"), "{last}");
+    signal("-CONT");
+    // Nobody reads what they say from here on.
+    drop(lines);
+    for mut child in [stopped, waiting, plain] {
+        child.stderr.take();
+        assert!(child.wait().unwrap().success());
+    }
+    folder.done(&["--finish", "--set", "shard_inputs=1", "--threads", "1"]);
+}

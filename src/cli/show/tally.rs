@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use indexmap::IndexMap;
 
 use crate::math::Statistics;
+use crate::run_dir::layout::part_of;
 use crate::stage::names::{FIRST_WORDING, FLAT, JACCARD, MEAN_HEAD};
 use crate::store::Store;
+use crate::table::preview::files;
 use crate::table::schema::{ATTENTION_FOCUS, ATTENTION_OVERLAP, NEXT_TOKENS, PROMPTS, SIMILARITY};
 use crate::table::{ReadRow as _, TableError, view};
 
@@ -139,13 +141,18 @@ impl Tally {
     /// When a part cannot be read.
     pub(super) fn of(store: &Store, shards: u32, most: usize) -> Result<Option<Self>, TableError> {
         let mut tally = Self::default();
-        for part in 0..shards {
-            tally.add_prompts(store, part)?;
+        // Those that are there, not all that the record counts: it may say anything.
+        let mut parts: Vec<u32> =
+            files(store, &PROMPTS)?.iter().filter_map(|file| part_of(file)).collect();
+        parts.retain(|part| *part < shards);
+        parts.sort_unstable();
+        for part in &parts {
+            tally.add_prompts(store, *part)?;
             if tally.scenarios.len() > most {
                 return Ok(None);
             }
         }
-        for part in 0..shards {
+        for part in parts {
             tally.add_similarity(store, part)?;
             tally.add_overlap(store, part)?;
             tally.add_next(store, part)?;

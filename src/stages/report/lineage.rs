@@ -40,6 +40,15 @@ pub(super) fn add_findings(run: &RunDir, scenarios: &mut [Scenario]) {
     }
 }
 
+/// Names all versions of aqlens that made what the report shows; without any, the rows stay as they
+/// are.
+pub(super) fn name_makers(rows: &mut [(String, String)], made_by: &str) {
+    let row = rows.iter_mut().find(|(name, _)| name == "aqlens");
+    if let Some((_, value)) = row.filter(|_| !made_by.is_empty()) {
+        *value = shorten(made_by);
+    }
+}
+
 /// One row a field, named as in `run.json`.
 fn rows(lineage: &Lineage) -> Vec<(String, String)> {
     match serde_json::to_value(lineage) {
@@ -74,6 +83,7 @@ mod tests {
     use super::*;
     use crate::model::Provider;
     use crate::run_dir::layout;
+    use crate::run_dir::made_by::MadeBy;
     use crate::run_dir::record::{Counts, RunRecord, State};
     use crate::store::Store;
 
@@ -103,6 +113,9 @@ mod tests {
             format: 1,
             state: State::Running,
             lineage,
+            made_by: MadeBy::default(),
+            judged_by: None,
+            unnamed_by: None,
             retain: BTreeSet::new(),
             shares: None,
             marks: None,
@@ -123,6 +136,11 @@ mod tests {
         assert_eq!(value("model").chars().count(), LONGEST + 1);
         assert_eq!((value("tf32").as_str(), value("model_revision").as_str()), ("no", "none"));
         assert_eq!(value("provider"), "cpu");
+        let mut rows = rows.clone();
+        name_makers(&mut rows, "");
+        assert!(rows.contains(&("aqlens".to_owned(), "0.1.0".to_owned())));
+        name_makers(&mut rows, "0.1.0; effect by 0.2.0");
+        assert!(rows.contains(&("aqlens".to_owned(), "0.1.0; effect by 0.2.0".to_owned())));
     }
 
     #[test]

@@ -138,7 +138,8 @@ impl Stage for Report {
         let units = u64::from(context.shards);
         context.start(&DESCRIPTION, units);
         let decode = |id| context.tokenizer.decode_token(id);
-        let page = self.page(context.store, context.shards, &decode, context.monitor)?;
+        let mut page = self.page(context.store, context.shards, &decode, context.monitor)?;
+        lineage::name_makers(&mut page.lineage, context.made_by);
         context.go_on()?;
         let file = context.store.write(layout::REPORT, render::report(&page).as_bytes())?;
         Ok(Outcome { parts: vec![PartStats { file, rows: 0 }], units, ..Outcome::default() })

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aqlens::model::Provider;
+use aqlens::run_dir::made_by::MadeBy;
 use aqlens::run_dir::record::{Counts, Lineage, RunRecord, State};
 use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary, Summaries, Verdict};
 
@@ -30,6 +31,9 @@ pub(crate) fn record() -> RunRecord {
         format: 1,
         state: State::Running,
         lineage,
+        made_by: MadeBy::default(),
+        judged_by: None,
+        unnamed_by: None,
         retain: BTreeSet::new(),
         shares: None,
         marks: None,

@@ -131,6 +131,7 @@ impl FakeRun {
             fractions: &self.fractions,
             layers: &self.layers,
             seed: 37,
+            made_by: "",
             card: &self.card,
             tokenizer: &self.tokenizer,
             engine: &self.engine,

@@ -206,6 +206,7 @@ impl Extraction {
             fractions: &BTreeMap::new(),
             layers,
             seed: 37,
+            made_by: "",
             card: &card,
             tokenizer: &tokenizer,
             engine,
