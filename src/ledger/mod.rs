@@ -1,6 +1,7 @@
 //! What is done: receipts compared with the fingerprints of the present plan.
 
 pub(crate) mod closing;
+pub(crate) mod descent;
 pub(crate) mod fingerprint;
 pub(crate) mod lineage;
 
@@ -188,6 +189,8 @@ impl<'a> Ledger<'a> {
     pub(crate) fn remember(&mut self, stage: &dyn Stage, part: u32, parts: Vec<PartStats>) {
         self.known.insert(Receipt::file(stage.kind(), part));
         for stats in parts {
+            // What is read of them is compared with this.
+            self.store.expect(&stats.file);
             self.known.insert(stats.file.path.clone());
             let name = layout::table_of(&stats.file.path);
             let table = stage.description().writes.iter().find(|table| Some(table.name) == name);

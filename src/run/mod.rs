@@ -13,7 +13,7 @@ mod relay;
 pub mod skips;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
@@ -166,6 +166,8 @@ impl Setting<'_> {
             facts,
             started,
         };
+        // Numbers come from what a receipt or this process vouches for, and from nothing else.
+        store.refuse_strangers();
         let is_alone = !matches!(options.portion, Portion::Share(_));
         let damage =
             if options.recheck && is_alone { verify::damage(store, monitor)? } else { Vec::new() };
@@ -225,7 +227,10 @@ impl Run<'_> {
         }
         self.announce();
         self.begin()?;
-        self.executor.run_all(self.plan)?;
+        let mut damaged = BTreeSet::new();
+        while let Err(error) = self.executor.run_all(self.plan) {
+            self.withdraw_changed(error, &mut damaged)?;
+        }
         self.end()
     }
 
@@ -234,8 +239,20 @@ impl Run<'_> {
         if is_sound && let Some(counts) = self.finished()? {
             return self.nothing_to_do(counts);
         }
-        let missing = self.executor.missing(self.plan, usize::MAX)?;
         self.announce();
+        self.refuse_unfinished()?;
+        self.begin()?;
+        let mut damaged = BTreeSet::new();
+        while let Err(error) = self.executor.reduce() {
+            self.withdraw_changed(error, &mut damaged)?;
+            self.refuse_unfinished()?;
+        }
+        self.end()
+    }
+
+    /// The stages over the whole run need every shard; takes over the receipts of all.
+    fn refuse_unfinished(&mut self) -> Result<(), RunError> {
+        let missing = self.executor.missing(self.plan, usize::MAX)?;
         if !missing.is_empty() {
             let n = RunRecord::read(self.executor.work.store).and_then(|before| before.shares);
             let mut redo: Vec<String> = Vec::new();
@@ -246,9 +263,30 @@ impl Run<'_> {
             }
             return Err(RunError::Unfinished { missing, shards: self.record.counts.shards, redo });
         }
-        self.begin()?;
-        self.executor.reduce()?;
-        self.end()
+        Ok(())
+    }
+
+    /// After an error: if a stage was about to read files that have changed since they were written,
+    /// withdraws the receipts of these and of what was made from them, so that the work that failed
+    /// can begin again. Once for each of the `damaged` files: one that changes again is not ours alone.
+    ///
+    /// # Errors
+    /// That error, when it has another reason.
+    fn withdraw_changed(
+        &self,
+        error: RunError,
+        damaged: &mut BTreeSet<String>,
+    ) -> Result<(), RunError> {
+        let Work { store, monitor, .. } = self.executor.work;
+        let changed = store.take_changed();
+        let is_new = |file: &String| !damaged.contains(file);
+        if matches!(error, RunError::Interrupted) || changed.is_empty() || !changed.iter().all(is_new)
+        {
+            return Err(error);
+        }
+        verify::withdraw_changed(store, &changed, monitor)?;
+        damaged.extend(changed);
+        Ok(())
     }
 
     fn share(mut self, share: Share) -> Result<RunSummary, RunError> {

@@ -7,18 +7,22 @@
 //! Names are relative, with `/`, below the root.
 
 mod cached;
+mod checksum;
 mod error;
 mod hash;
+mod known;
 mod later;
 mod lock;
 mod pending;
 mod seal;
 mod stamp;
 
-use std::fs;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use checksum::Checksum;
 pub use error::StoreError;
 pub use hash::{Digest, HashingReader};
 pub use lock::{FOLDER as LOCKS, NAME as LOCK, PieceLock, Presence, RunLock};
@@ -29,11 +33,14 @@ pub use stamp::FileStamp;
 /// Folder below the root where files wait for their final name.
 pub const PENDING: &str = ".pending";
 
+/// Looks up what is recorded of a file, and of others.
+pub(crate) type Ask = fn(&Store, &str) -> Vec<FileStats>;
+
 /// A run directory.
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-    later: later::Later,
+    shared: pending::Shared,
 }
 
 impl Store {
@@ -47,7 +54,7 @@ impl Store {
 
     /// Opens an existing `root` for reading; creates nothing.
     pub fn open(root: &Path) -> Self {
-        Self { root: root.to_owned(), later: later::Later::default() }
+        Self { root: root.to_owned(), shared: pending::Shared::default() }
     }
 
     /// The run directory itself.
@@ -76,9 +83,66 @@ impl Store {
         fs::read(&path).map_err(|e| StoreError::io("read", &path, e))
     }
 
+    /// Remembers what a receipt says of a file: [`Self::open_sound`] and [`Self::read_sound`] give
+    /// nothing else.
+    pub(crate) fn expect(&self, stats: &FileStats) {
+        self.shared.known.expect(stats);
+    }
+
+    /// From now on those two refuse files of which no receipt says anything: a run makes no numbers
+    /// from them.
+    pub(crate) fn refuse_strangers(&self) {
+        self.shared.known.refuse_strangers();
+    }
+
+    /// From now on `ask` is asked what a file holds of which nothing is known yet; it gives what is
+    /// recorded of that file and of any others.
+    pub(crate) fn ask_of_strangers(&self, ask: Ask) {
+        self.shared.known.ask_of_strangers(ask);
+    }
+
+    /// Asks, if nothing is known of the file and there is somebody to ask.
+    fn get_to_know(&self, name: &str) {
+        if let Some(ask) = self.shared.known.whom_to_ask(name) {
+            ask(self, name).iter().for_each(|stats| self.expect(stats));
+        }
+    }
+
+    /// Names of the files that those two refused because they hold something else than was written,
+    /// since this was asked last.
+    pub(crate) fn take_changed(&self) -> BTreeSet<String> {
+        self.shared.known.take_changed()
+    }
+
+    /// Opens a file and sees that it holds what was written, as far as that is known: by its receipt,
+    /// or because this process wrote it.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is not the one that was written.
+    pub fn open_sound(&self, name: &str) -> Result<File, StoreError> {
+        let path = self.path(name);
+        let error = |e| StoreError::io("read", &path, e);
+        let file = File::open(&path).map_err(error)?;
+        self.get_to_know(name);
+        let verdict = self.shared.known.look(name, &file).map_err(error)?;
+        verdict.allow(&path)?;
+        Ok(file)
+    }
+
+    /// Reads a whole file, likewise.
+    ///
+    /// # Errors
+    /// As [`Self::open_sound`].
+    pub fn read_sound(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let bytes = self.read(name)?;
+        self.get_to_know(name);
+        self.shared.known.look_at(name, &bytes).allow(&self.path(name))?;
+        Ok(bytes)
+    }
+
     /// Begins a file that appears under `name` only when it is committed.
     pub fn begin(&self, name: &str) -> Result<PendingFile, StoreError> {
-        PendingFile::create(&self.path(PENDING), self.path(name), name, self.later.clone())
+        PendingFile::create(&self.path(PENDING), self.path(name), name, self.shared.clone())
     }
 
     /// Writes a whole small file at once.
@@ -100,13 +164,13 @@ impl Store {
     /// Puts those files of the wanted names on the disk that [`PendingFile::commit_later`] gave their
     /// names to: no power cut takes them away then. Only files of this process.
     pub fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {
-        self.later.sync(is_wanted)
+        self.shared.later.sync(is_wanted)
     }
 
     /// Names of the files that are still to be put on the disk.
     #[cfg(test)]
     pub(crate) fn unsynced(&self) -> Vec<String> {
-        self.later.names()
+        self.shared.later.names()
     }
 
     /// Lets the system forget what it keeps of these files in its memory: for large ones that nobody
@@ -130,7 +194,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let names: Vec<&str> = names.into_iter().collect();
         // What is removed need not reach the disk first, and an open file keeps its memory.
-        self.later.forget(|name| names.contains(&name));
+        self.shared.later.forget(|name| names.contains(&name));
+        self.shared.known.forget(&names);
         let mut removed = Vec::new();
         for name in names {
             let path = self.path(name);

@@ -9,6 +9,8 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::StoreError;
+use super::checksum::{Checksum, Summing};
+use super::known::Known;
 use super::later::{Later, Unsynced, sync_folder_of};
 
 /// What a finished file is: enough to see later whether it was altered.
@@ -20,6 +22,10 @@ pub struct FileStats {
     pub bytes: u64,
     /// SHA-256 of the content, lower-case hex.
     pub sha256: String,
+    /// XXH3 of the content, which is compared when the file is read; versions that compared nothing
+    /// recorded none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xxh3: Option<Checksum>,
 }
 
 /// SHA-256 of some bytes, lower-case hex.
@@ -56,8 +62,18 @@ pub struct PendingFile {
     target: PathBuf,
     name: String,
     hash: Sha256,
+    sum: Summing,
     bytes: u64,
-    later: Later,
+    shared: Shared,
+}
+
+/// What all files of a run directory share.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shared {
+    /// Those that are to be put on the disk.
+    pub(super) later: Later,
+    /// What they must hold.
+    pub(super) known: Known,
 }
 
 impl PendingFile {
@@ -65,7 +81,7 @@ impl PendingFile {
         pending: &Path,
         target: PathBuf,
         name: &str,
-        later: Later,
+        shared: Shared,
     ) -> Result<Self, StoreError> {
         let parent = target.parent().expect("names lie below the root");
         fs::create_dir_all(parent).map_err(|e| StoreError::io("create", parent, e))?;
@@ -77,7 +93,8 @@ impl PendingFile {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let temp = builder.tempfile_in(pending).map_err(|e| StoreError::io("write", &target, e))?;
-        Ok(Self { temp, target, name: name.to_owned(), hash: Sha256::new(), bytes: 0, later })
+        let (hash, sum) = (Sha256::new(), Summing::default());
+        Ok(Self { temp, target, name: name.to_owned(), hash, sum, bytes: 0, shared })
     }
 
     /// Puts the file in its final place, on the disk.
@@ -91,14 +108,14 @@ impl PendingFile {
 
     /// Puts the file in its final place; what makes it last is [`Store::sync`](super::Store::sync).
     pub fn commit_later(self) -> Result<FileStats, StoreError> {
-        let (later, path) = (self.later.clone(), self.target.clone());
+        let (later, path) = (self.shared.later.clone(), self.target.clone());
         let (file, stats) = self.rename()?;
         later.push(Unsynced { name: stats.path.clone(), path, file });
         Ok(stats)
     }
 
     fn rename(self) -> Result<(File, FileStats), StoreError> {
-        let Self { temp, target, name, hash, bytes, later: _ } = self;
+        let Self { temp, target, name, hash, sum, bytes, shared } = self;
         let parent = target.parent().expect("names lie below the root");
         let renamed = temp.persist(&target).or_else(|e| match e.error.kind() {
             // Another process removed the folder, which was empty.
@@ -109,7 +126,11 @@ impl PendingFile {
             _ => Err(e.error),
         });
         let file = renamed.map_err(|e| StoreError::io("write", &target, e))?;
-        Ok((file, FileStats { path: name, bytes, sha256: to_hex(&hash.finalize()) }))
+        let (sha256, xxh3) = (to_hex(&hash.finalize()), Some(sum.checksum()));
+        let stats = FileStats { path: name, bytes, sha256, xxh3 };
+        // Only now: the renaming is a change of the file, too.
+        shared.known.written(&stats, &file);
+        Ok((file, stats))
     }
 
     /// Leaves the temporary file behind, as a killed process would.
@@ -123,6 +144,7 @@ impl Write for PendingFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let n = self.temp.write(buf)?;
         self.hash.update(&buf[..n]);
+        self.sum.update(&buf[..n]);
         self.bytes += n as u64;
         Ok(n)
     }

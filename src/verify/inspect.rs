@@ -28,7 +28,7 @@ pub(super) fn read_whole<T: DeserializeOwned>(
 pub(super) fn unread(error: &StoreError) -> (Wrong, String) {
     match error {
         StoreError::Io { source, .. } => unreadable(source),
-        StoreError::Locked { .. } => (Wrong::Unreadable, error.to_string()),
+        other => (Wrong::Unreadable, other.to_string()),
     }
 }
 
