@@ -36,7 +36,10 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
         let (word, why) = why_in_doubt(doubt);
         let place = place(doubt.stage, &doubt.shards);
         let wrote = doubt.wrote.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ");
-        writeln!(out, "{word:<10} {place}, which wrote {wrote}: {why}; run --recheck makes it again")?;
+        writeln!(
+            out,
+            "{word:<10} {place}, which wrote {wrote}: {why}; run --recheck makes it again"
+        )?;
     }
     for file in found.leftovers.iter().map(|file| visible(file)) {
         writeln!(
@@ -76,7 +79,8 @@ fn why_in_doubt(doubt: &Doubt) -> (&'static str, String) {
         n => format!("{first} and {} more", n - 1),
     };
     if doubt.was_checked {
-        let why = format!("made from {from} as written, before the damage: what was read was checked");
+        let why =
+            format!("made from {from} as written, before the damage: what was read was checked");
         return ("derived", why);
     }
     let why = format!(

@@ -4,6 +4,7 @@
 //! One process does a whole run, or several do a share of its shards each and one more finishes it.
 //! Either way the same stages work on the same shards, so the same tables come out.
 
+mod again;
 mod error;
 mod executor;
 mod folder;
@@ -21,8 +22,9 @@ use std::time::Instant;
 pub use error::RunError;
 pub use skips::TooManySkipped;
 
+use self::again::withdraw_changed;
 use self::executor::Executor;
-use self::folder::{announce, differs, is_written, refuse_foreign};
+use self::folder::{announce, differs, is_written, refuse_foreign, refuse_other_shape};
 use self::work::Work;
 use crate::ledger::Ledger;
 use crate::ledger::fingerprint::{Ground, fractions};
@@ -33,7 +35,7 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
-use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
+use crate::run_dir::record::{Counts, Lineage, Marks, ModelShape, RunRecord, State};
 use crate::store::{FileStamp, Store};
 use crate::verify;
 
@@ -166,6 +168,7 @@ impl Setting<'_> {
             facts,
             started,
         };
+        refuse_other_shape(&run.record, RunRecord::read(store).as_ref(), &pipeline.card)?;
         // Numbers come from what a receipt or this process vouches for, and from nothing else.
         store.refuse_strangers();
         let is_alone = !matches!(options.portion, Portion::Share(_));
@@ -199,6 +202,7 @@ fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
         format: 1,
         state: State::Running,
         lineage,
+        model_shape: Some(ModelShape::of(&pipeline.card)),
         retain: pipeline.retain.clone(),
         shares: None,
         marks: None,
@@ -229,7 +233,7 @@ impl Run<'_> {
         self.begin()?;
         let mut damaged = BTreeSet::new();
         while let Err(error) = self.executor.run_all(self.plan) {
-            self.withdraw_changed(error, &mut damaged)?;
+            withdraw_changed(self.executor.work, error, &mut damaged)?;
         }
         self.end()
     }
@@ -244,7 +248,7 @@ impl Run<'_> {
         self.begin()?;
         let mut damaged = BTreeSet::new();
         while let Err(error) = self.executor.reduce() {
-            self.withdraw_changed(error, &mut damaged)?;
+            withdraw_changed(self.executor.work, error, &mut damaged)?;
             self.refuse_unfinished()?;
         }
         self.end()
@@ -263,29 +267,6 @@ impl Run<'_> {
             }
             return Err(RunError::Unfinished { missing, shards: self.record.counts.shards, redo });
         }
-        Ok(())
-    }
-
-    /// After an error: if a stage was about to read files that have changed since they were written,
-    /// withdraws the receipts of these and of what was made from them, so that the work that failed
-    /// can begin again. Once for each of the `damaged` files: one that changes again is not ours alone.
-    ///
-    /// # Errors
-    /// That error, when it has another reason.
-    fn withdraw_changed(
-        &self,
-        error: RunError,
-        damaged: &mut BTreeSet<String>,
-    ) -> Result<(), RunError> {
-        let Work { store, monitor, .. } = self.executor.work;
-        let changed = store.take_changed();
-        let is_new = |file: &String| !damaged.contains(file);
-        if matches!(error, RunError::Interrupted) || changed.is_empty() || !changed.iter().all(is_new)
-        {
-            return Err(error);
-        }
-        verify::withdraw_changed(store, &changed, monitor)?;
-        damaged.extend(changed);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use twox_hash::XxHash3_64;
 
-use super::pending::{FileStats, to_hex};
+use super::hash::to_hex;
 
 /// How many bytes are read at once.
 const PIECE: usize = 1 << 17;
@@ -66,14 +66,6 @@ pub(super) enum Sum {
 }
 
 impl Sum {
-    /// The cheapest that is recorded.
-    pub(super) fn of(stats: &FileStats) -> Self {
-        match stats.xxh3 {
-            Some(checksum) => Self::Fast(checksum),
-            None => Self::Sha256(stats.sha256.as_str().into()),
-        }
-    }
-
     /// Whether what is left to read is `bytes` bytes long and has this sum. No more than a piece of
     /// it is in memory.
     pub(super) fn is_of(&self, bytes: u64, content: impl Read) -> io::Result<bool> {

@@ -6,10 +6,13 @@ use std::io::{self, Seek as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Ask, StoreError};
 use super::checksum::Sum;
-use super::pending::FileStats;
 use super::stamp::FileStamp;
+use super::stats::FileStats;
+use super::{Store, StoreError};
+
+/// Looks up what is recorded of a file, and of others.
+pub(crate) type Ask = fn(&Store, &str) -> Vec<FileStats>;
 
 /// The files whose content is known.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +36,14 @@ struct Content {
     sum: Sum,
     /// The file's stamp when it was seen to hold this.
     sound: Option<FileStamp>,
+}
+
+/// The cheapest sum that is recorded.
+fn sum_of(stats: &FileStats) -> Sum {
+    match stats.xxh3 {
+        Some(checksum) => Sum::Fast(checksum),
+        None => Sum::Sha256(stats.sha256.as_str().into()),
+    }
 }
 
 /// What is known of an open file.
@@ -81,7 +92,7 @@ impl Known {
 
     /// Remembers what a receipt says of a file.
     pub(super) fn expect(&self, stats: &FileStats) {
-        let (bytes, sum) = (stats.bytes, Sum::of(stats));
+        let (bytes, sum) = (stats.bytes, sum_of(stats));
         let mut files = self.files();
         match files.known.get_mut(&stats.path) {
             // Whether it was seen to hold that is still true.
@@ -99,7 +110,7 @@ impl Known {
     /// file system's clock can tell from a change that follows at once; but who would change it then
     /// is another program that writes into a file of this run, within milliseconds of its making.
     pub(super) fn written(&self, stats: &FileStats, file: &File) {
-        let (bytes, sum) = (stats.bytes, Sum::of(stats));
+        let (bytes, sum) = (stats.bytes, sum_of(stats));
         let sound = FileStamp::of_open(file);
         self.files().known.insert(stats.path.clone(), Content { bytes, sum, sound });
     }

@@ -15,26 +15,25 @@ mod later;
 mod lock;
 mod pending;
 mod seal;
+mod sound;
 mod stamp;
+mod stats;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 pub use checksum::Checksum;
 pub use error::StoreError;
-pub use hash::{Digest, HashingReader};
+pub use hash::{Digest, HashingReader, hex_sha256, sha256_of_file};
 pub use lock::{FOLDER as LOCKS, NAME as LOCK, PieceLock, Presence, RunLock};
-pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
+pub use pending::PendingFile;
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 pub use stamp::FileStamp;
+pub use stats::FileStats;
 
 /// Folder below the root where files wait for their final name.
 pub const PENDING: &str = ".pending";
-
-/// Looks up what is recorded of a file, and of others.
-pub(crate) type Ask = fn(&Store, &str) -> Vec<FileStats>;
 
 /// A run directory.
 #[derive(Debug, Clone)]
@@ -81,63 +80,6 @@ impl Store {
     pub fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
         let path = self.path(name);
         fs::read(&path).map_err(|e| StoreError::io("read", &path, e))
-    }
-
-    /// Remembers what a receipt says of a file: [`Self::open_sound`] and [`Self::read_sound`] give
-    /// nothing else.
-    pub(crate) fn expect(&self, stats: &FileStats) {
-        self.shared.known.expect(stats);
-    }
-
-    /// From now on those two refuse files of which no receipt says anything: a run makes no numbers
-    /// from them.
-    pub(crate) fn refuse_strangers(&self) {
-        self.shared.known.refuse_strangers();
-    }
-
-    /// From now on `ask` is asked what a file holds of which nothing is known yet; it gives what is
-    /// recorded of that file and of any others.
-    pub(crate) fn ask_of_strangers(&self, ask: Ask) {
-        self.shared.known.ask_of_strangers(ask);
-    }
-
-    /// Asks, if nothing is known of the file and there is somebody to ask.
-    fn get_to_know(&self, name: &str) {
-        if let Some(ask) = self.shared.known.whom_to_ask(name) {
-            ask(self, name).iter().for_each(|stats| self.expect(stats));
-        }
-    }
-
-    /// Names of the files that those two refused because they hold something else than was written,
-    /// since this was asked last.
-    pub(crate) fn take_changed(&self) -> BTreeSet<String> {
-        self.shared.known.take_changed()
-    }
-
-    /// Opens a file and sees that it holds what was written, as far as that is known: by its receipt,
-    /// or because this process wrote it.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or is not the one that was written.
-    pub fn open_sound(&self, name: &str) -> Result<File, StoreError> {
-        let path = self.path(name);
-        let error = |e| StoreError::io("read", &path, e);
-        let file = File::open(&path).map_err(error)?;
-        self.get_to_know(name);
-        let verdict = self.shared.known.look(name, &file).map_err(error)?;
-        verdict.allow(&path)?;
-        Ok(file)
-    }
-
-    /// Reads a whole file, likewise.
-    ///
-    /// # Errors
-    /// As [`Self::open_sound`].
-    pub fn read_sound(&self, name: &str) -> Result<Vec<u8>, StoreError> {
-        let bytes = self.read(name)?;
-        self.get_to_know(name);
-        self.shared.known.look_at(name, &bytes).allow(&self.path(name))?;
-        Ok(bytes)
     }
 
     /// Begins a file that appears under `name` only when it is committed.

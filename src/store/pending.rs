@@ -1,59 +1,18 @@
 //! A file that is written beside its final place and hashed on the way.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::StoreError;
-use super::checksum::{Checksum, Summing};
+use super::checksum::Summing;
+use super::hash::to_hex;
 use super::known::Known;
 use super::later::{Later, Unsynced, sync_folder_of};
-
-/// What a finished file is: enough to see later whether it was altered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileStats {
-    /// Name relative to the run directory.
-    pub path: String,
-    /// Size in bytes.
-    pub bytes: u64,
-    /// SHA-256 of the content, lower-case hex.
-    pub sha256: String,
-    /// XXH3 of the content, which is compared when the file is read; versions that compared nothing
-    /// recorded none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub xxh3: Option<Checksum>,
-}
-
-/// SHA-256 of some bytes, lower-case hex.
-pub fn hex_sha256(bytes: &[u8]) -> String {
-    to_hex(&Sha256::digest(bytes))
-}
-
-/// SHA-256 of a file's content, read in blocks, lower-case hex.
-pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut block)?;
-        if n == 0 {
-            return Ok(to_hex(&hash.finalize()));
-        }
-        hash.update(&block[..n]);
-    }
-}
-
-pub(super) fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes every write");
-        text
-    })
-}
+use super::stats::FileStats;
 
 /// A file that is being written: dropped, it leaves nothing; committed, it is there whole.
 #[derive(Debug)]

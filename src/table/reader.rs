@@ -56,8 +56,7 @@ fn decode(
     address: PartAddress,
     columns: &[&str],
 ) -> Result<Part, TableError> {
-    let error =
-        |source| TableError::Parquet { action: "read", path: path.to_owned(), source };
+    let error = |source| TableError::Parquet { action: "read", path: path.to_owned(), source };
     let arrow_error = |source| TableError::Arrow { action: "read", path: path.to_owned(), source };
     let is_vector = |column: &Column| {
         matches!(column.kind, Kind::ModelVector | Kind::VocabVector)

@@ -312,9 +312,7 @@ impl<'a> Look<'a> {
         let is_unproved = |file: &str| writer_of(file).is_some_and(|k| self.unproved.contains(&k));
         let files = made_files(self.store)?;
         let foreign = files.into_iter().filter(|file| {
-            !layout::is_receipt(file)
-                && !named.contains(file.as_str())
-                && !is_unproved(file)
+            !layout::is_receipt(file) && !named.contains(file.as_str()) && !is_unproved(file)
         });
         for file in foreign.collect::<Vec<_>>() {
             self.add(&file, Wrong::Foreign, "no receipt of this run names it");

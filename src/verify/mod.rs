@@ -162,7 +162,8 @@ pub(crate) fn withdraw(
     }
     // Those of the damaged files last: without them nothing would say that the others must go, should
     // this process be killed in between.
-    let receipts: Vec<String> = made.keys().map(|(kind, part)| Receipt::file(kind, *part)).collect();
+    let receipts: Vec<String> =
+        made.keys().map(|(kind, part)| Receipt::file(kind, *part)).collect();
     store.remove_all(receipts.iter().map(String::as_str))?;
     store.remove_all(of_stages().filter_map(|finding| finding.receipt.as_deref()))
 }

@@ -111,6 +111,7 @@ mod tests {
             format: 1,
             state: State::Running,
             lineage,
+            model_shape: None,
             retain: BTreeSet::new(),
             shares: None,
             marks: None,

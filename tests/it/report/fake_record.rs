@@ -29,6 +29,7 @@ pub(crate) fn record() -> RunRecord {
         format: 1,
         state: State::Running,
         lineage,
+        model_shape: None,
         retain: BTreeSet::new(),
         shares: None,
         marks: None,
