@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::made_files;
 use crate::run_dir::layout::{self, Place};
 use crate::run_dir::receipt::Receipt;
 use crate::stage::{Description, Scope};
 use crate::stages::{DESCRIPTIONS, KINDS};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::table::Table;
 
 /// A stage and the shard it worked on; shard 0 for one that runs once.
@@ -30,6 +31,16 @@ pub(crate) fn writer_of(file: &str) -> Option<Key> {
     let stage = DESCRIPTIONS.iter().find(is_its)?;
     let part = if stage.scope == Scope::Shard { layout::part_of(file)? } else { 0 };
     Some((stage.kind, part))
+}
+
+/// All work that the run directory has receipts or files of.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub(crate) fn keys_of(store: &Store) -> Result<Vec<Key>, StoreError> {
+    let files = made_files(store)?;
+    let keys = files.iter().filter_map(|file| key_of(file).or_else(|| writer_of(file)));
+    Ok(keys.collect::<BTreeSet<Key>>().into_iter().collect())
 }
 
 /// From now on what is read of the run directory is compared with the receipt of the stage that wrote

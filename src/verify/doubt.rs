@@ -25,13 +25,16 @@ pub struct Doubt {
     pub was_checked: bool,
 }
 
-/// Whatever of these receipts' work was made from one of `files`.
-pub(super) fn doubts(files: &BTreeSet<String>, receipts: &BTreeMap<Key, Receipt>) -> Vec<Doubt> {
-    let keys: Vec<Key> = receipts.keys().copied().collect();
-    let made = made_from(files.iter().map(String::as_str), &keys);
+/// Whatever of these receipts' work was made from one of `files`; `keys` names all work.
+pub(super) fn doubts(
+    files: &BTreeSet<String>,
+    keys: &[Key],
+    receipts: &BTreeMap<Key, Receipt>,
+) -> Vec<Doubt> {
+    let made = made_from(files.iter().map(String::as_str), keys);
     let mut doubts = BTreeMap::<(&'static str, bool), Doubt>::new();
     for ((stage, part), from) in made {
-        let receipt = &receipts[&(stage, part)];
+        let Some(receipt) = receipts.get(&(stage, part)) else { continue };
         let was_checked = receipt.checked_what_it_read();
         let doubt = doubts.entry((stage, was_checked)).or_insert_with(|| Doubt {
             stage,

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::doubt::doubts;
 use super::inspect::{inspect, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
-use crate::ledger::descent::{Key, key_of, writer_of};
+use crate::ledger::descent::{Key, key_of, keys_of, writer_of};
 use crate::ledger::fingerprint::{Fractions, Ground, fractions};
 use crate::ledger::{Ledger, is_released, made_files, maker};
 use crate::model::Tokenizer;
@@ -85,7 +85,7 @@ impl<'a> Look<'a> {
         let receipts = std::mem::take(&mut self.receipts);
         self.hash_files(&receipts.values().collect::<Vec<_>>(), monitor)?;
         self.receipts = receipts;
-        self.find_doubtful();
+        self.find_doubtful()?;
         self.find_foreign()?;
         self.found.leftovers = self.store.pending()?;
         self.found.findings.sort_by(|a, b| a.file.cmp(&b.file));
@@ -284,10 +284,10 @@ impl<'a> Look<'a> {
     }
 
     /// Finds what was made from the files that are not what was written.
-    fn find_doubtful(&mut self) {
+    fn find_doubtful(&mut self) -> Result<(), StoreError> {
         let of_stages = self.found.findings.iter().filter(|finding| finding.receipt.is_some());
         let damaged: BTreeSet<String> = of_stages.map(|finding| finding.file.clone()).collect();
-        self.found.doubts = doubts(&damaged, &self.receipts);
+        self.found.doubts = doubts(&damaged, &keys_of(self.store)?, &self.receipts);
         // What nobody can vouch for was counted as sound when its hash was found to be right.
         let unchecked = self.found.doubts.iter().filter(|doubt| !doubt.was_checked);
         for (stage, shards) in unchecked.map(|doubt| (doubt.stage, &doubt.shards)) {
@@ -303,6 +303,7 @@ impl<'a> Look<'a> {
                 }
             }
         }
+        Ok(())
     }
 
     /// Finds files in the run's folders that no receipt names.

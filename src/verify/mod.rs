@@ -15,7 +15,7 @@ use std::path::Path;
 pub use self::doubt::Doubt;
 
 use self::look::Look;
-use crate::ledger::descent::{Key, key_of, made_from, writer_of};
+use crate::ledger::descent::{Key, keys_of, made_from, writer_of};
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::PlanError;
 use crate::run_dir::receipt::Receipt;
@@ -153,9 +153,8 @@ pub(crate) fn withdraw(
         monitor.event(&Event::Note(&format!("{} {file}: {why}", wrong.word())));
     }
     let of_stages = || damage.iter().filter(|finding| finding.receipt.is_some());
-    let keys: Vec<Key> =
-        RunDir::of(store).receipts()?.iter().filter_map(|receipt| key_of(receipt)).collect();
-    let made = made_from(of_stages().map(|finding| finding.file.as_str()), &keys);
+    let files = of_stages().map(|finding| finding.file.as_str());
+    let made = made_from(files, &keys_of(store)?);
     if !made.is_empty() {
         let words = words(made.keys());
         monitor.event(&Event::Note(&format!("made again too, because made from these: {words}")));

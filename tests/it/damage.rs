@@ -41,7 +41,7 @@ stages:
 static UNDISTURBED: LazyLock<TempDir> = LazyLock::new(|| new_run(PIPELINE));
 
 /// A run of the same name and shape on other inputs.
-pub(crate) static OTHER: LazyLock<TempDir> =
+static OTHER: LazyLock<TempDir> =
     LazyLock::new(|| new_run(&PIPELINE.replace("the green cup on", "a blue ball under")));
 
 fn new_run(pipeline: &str) -> TempDir {

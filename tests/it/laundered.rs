@@ -6,13 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use aqlens::run_dir::receipt::Receipt;
-use aqlens::store::{FileStats, Store, hex_sha256, read_sealed, sealed_json};
+use aqlens::store::{Store, hex_sha256, read_sealed, sealed_json};
 use aqlens::table::reader::read_part;
 use aqlens::table::schema::SIMILARITY;
 use aqlens::table::writer::PartAddress;
 use rstest::rstest;
 
-use crate::damage::{Folder, OTHER, PART, RAW_PART, copy, flip_a_bit};
+use crate::damage::{Folder, PART, RAW_PART, copy, flip_a_bit};
 use crate::support::runs::{finished, tables};
 use crate::support::{Ended, aqlens, assert_says, file, put};
 
@@ -34,11 +34,11 @@ fn are_same(ours: &BTreeMap<String, Vec<u8>>, theirs: &BTreeMap<String, Vec<u8>>
     }
 }
 
-/// Flips the highest bit of the exponent of a number in the middle of a file.
+/// Flips the sign of a number in the middle of a file.
 fn rot(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     let number = (bytes.len() / 2) & !3;
-    bytes[number + 3] ^= 0x40;
+    bytes[number + 3] ^= 0x80;
     put(path, &bytes);
 }
 
@@ -65,7 +65,14 @@ fn a_later_stage_makes_a_rotten_table_again_before_it_reads_it() {
     rot(&bad.path(RAW_PART));
     let ended = run(bad.dir.path(), &[&CHANGED[..], &["--log", "json"]].concat());
     assert_eq!(ended.code, 0, "{}", ended.stderr);
-    assert_says(&ended.stderr, &["altered", RAW_PART, "made again too, because made from these"]);
+    assert_says(
+        &ended.stderr,
+        &[
+            "altered",
+            RAW_PART,
+            "made again too, because made from these: divergence, report, summary",
+        ],
+    );
     let done = finished(&ended.stderr);
     assert!(done.contains(&"extract:1".to_owned()), "{done:?}");
     assert!(!done.contains(&"extract:0".to_owned()) && !done.contains(&"tokens:1".to_owned()));
@@ -94,27 +101,35 @@ fn the_last_stages_say_which_shard_is_to_be_made_again() {
     assert_eq!(folder.verify().code, 0);
 }
 
-/// What an older version left: numbers made from a rotten table, under a receipt with the fingerprint
-/// of the sound one.
-fn launder(folder: &Folder) {
+/// What an older version left when a later stage was changed: numbers made from a rotten table, under
+/// receipts with the fingerprints of the sound one. `good` is the changed run.
+fn launder(folder: &Folder, good: &Folder) {
+    const EXTRACT: &str = "receipts/extract/part-00001.json";
+    const SIMILARITY: &str = "receipts/similarity/part-00001.json";
+    let store = folder.store();
+    let honest = store.read(EXTRACT).unwrap();
     rot(&folder.path(RAW_PART));
-    let wrong = fs::read(OTHER.path().join("run").join(PART)).unwrap();
-    put(&folder.path(PART), &wrong);
-    as_an_older_version_wrote_it(&folder.store());
-    forge(&folder.store(), "receipts/similarity/part-00001.json", |receipt| {
-        let file = &mut receipt.parts[0].file;
-        let (path, bytes) = (file.path.clone(), wrong.len() as u64);
-        *file = FileStats { path, bytes, sha256: hex_sha256(&wrong), xxh3: None };
+    let sha256 = hex_sha256(&store.read(RAW_PART).unwrap());
+    forge(&store, EXTRACT, |receipt| {
+        let rotten = receipt.parts.iter_mut().find(|part| part.file.path == RAW_PART).unwrap();
+        (rotten.file.sha256, rotten.file.xxh3) = (sha256.clone(), None);
     });
+    assert_eq!(run(folder.dir.path(), &CHANGED).code, 0);
+    put(&folder.path(EXTRACT), &honest);
+    let of_sound: Receipt = read_sealed(&good.store().read(SIMILARITY).unwrap()).unwrap();
+    forge(&store, SIMILARITY, |receipt| receipt.fingerprint.clone_from(&of_sound.fingerprint));
+    as_an_older_version_wrote_it(&store);
+    assert_ne!(store.read(PART).unwrap(), good.store().read(PART).unwrap());
 }
 
 #[test]
 fn what_was_made_from_a_rotten_table_is_named_and_made_again() {
-    let folder = Folder::copy();
-    as_an_older_version_wrote_it(&folder.store());
-    let sound = folder.verify();
+    let (folder, good) = (Folder::copy(), Folder::copy());
+    assert_eq!(run(good.dir.path(), &CHANGED).code, 0);
+    as_an_older_version_wrote_it(&good.store());
+    let sound = good.verify();
     assert_eq!(sound.code, 0, "{}", sound.stdout);
-    launder(&folder);
+    launder(&folder, &good);
     let ended = folder.verify();
     assert_eq!(ended.code, 1);
     let doubtful: Vec<&str> =
@@ -129,12 +144,11 @@ fn what_was_made_from_a_rotten_table_is_named_and_made_again() {
     };
     // One is altered; and those of similarity:1, divergence, the verdict, summary.json, the report.
     assert_eq!(files(&ended), files(&sound) - 6, "{}", ended.stdout);
-    folder.recheck();
+    assert_eq!(run(folder.dir.path(), &[&CHANGED[..], &["--recheck"]].concat()).code, 0);
+    assert_eq!(folder.verify().code, 0);
     // Receipts that were not written anew are still those of the older version.
-    let (ours, theirs) = (folder, Folder::copy());
-    as_an_older_version_wrote_it(&ours.store());
-    as_an_older_version_wrote_it(&theirs.store());
-    are_same(&tables(&ours.run_dir()), &tables(&theirs.run_dir()));
+    as_an_older_version_wrote_it(&folder.store());
+    are_same(&tables(&folder.run_dir()), &tables(&good.run_dir()));
 }
 
 #[test]
@@ -156,7 +170,7 @@ fn a_run_directory_of_the_first_version_names_what_was_made_from_damage() {
     rot(&dir.path().join("tables/logits/part-00001.parquet"));
     let ended = aqlens(dir.path(), &["verify", "."]);
     assert_eq!(ended.code, 1);
-    for stage in ["lens", "outputs", "surprisal", "tokens"] {
+    for stage in ["lens", "outputs", "tokens"] {
         let line = ended.stdout.lines().find(|line| line.contains(&format!(" {stage} (shard 1)")));
         let line = line.unwrap_or_else(|| panic!("{stage}:\n{}", ended.stdout));
         assert_says(
@@ -171,7 +185,7 @@ fn a_run_directory_of_the_first_version_names_what_was_made_from_damage() {
 #[case("summary.json", &["show", "run"])]
 #[case("tables/divergence/part-00000.parquet", &["show", "run"])]
 #[case(PART, &["show", "run", "--table", "similarity"])]
-#[case(RAW_PART, &["show", "run", "--table", "activations"])]
+#[case("tables/prompts/part-00000.parquet", &["show", "run", "--table", "prompts"])]
 fn a_damaged_file_is_not_shown(#[case] name: &str, #[case] args: &[&str]) {
     let folder = Folder::copy();
     assert_eq!(run(folder.dir.path(), args).code, 0);
