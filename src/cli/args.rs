@@ -86,7 +86,7 @@ pub(super) struct RunArgs {
     pub(super) finish: bool,
 
     /// Hash every file of the run first and make again what was altered; without this, a file of
-    /// the right size is trusted
+    /// the right size is compared only when a stage reads it
     #[arg(long)]
     pub(super) recheck: bool,
 

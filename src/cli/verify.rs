@@ -10,7 +10,7 @@ use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
 use crate::run_dir::record::State;
 use crate::run_dir::{OpenError, layout};
-use crate::verify::{Finding, Verification, VerifyError, Wrong, verify};
+use crate::verify::{Doubt, Finding, Verification, VerifyError, Wrong, place, verify};
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
@@ -31,6 +31,15 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
             _ => "run --recheck makes it again",
         };
         writeln!(out, "{:<10} {file}: {why}; {repair}", wrong.word())?;
+    }
+    for doubt in &found.doubts {
+        let (word, why) = why_in_doubt(doubt);
+        let place = place(doubt.stage, &doubt.shards);
+        let wrote = doubt.wrote.iter().map(|name| visible(name)).collect::<Vec<_>>().join(", ");
+        writeln!(
+            out,
+            "{word:<10} {place}, which wrote {wrote}: {why}; run --recheck makes it again"
+        )?;
     }
     for file in found.leftovers.iter().map(|file| visible(file)) {
         writeln!(
@@ -60,6 +69,25 @@ fn print(run: &Path, found: &Verification) -> io::Result<()> {
         found.sound_bytes,
         counts(found)
     )
+}
+
+/// The word for work that was made from damaged files, and what that means for it.
+fn why_in_doubt(doubt: &Doubt) -> (&'static str, String) {
+    let first = doubt.from.first().map_or_else(String::new, |file| visible(file));
+    let from = match doubt.from.len() {
+        0 | 1 => first,
+        n => format!("{first} and {} more", n - 1),
+    };
+    if doubt.was_checked {
+        let why =
+            format!("made from {from} as written, before the damage: what was read was checked");
+        return ("derived", why);
+    }
+    let why = format!(
+        "cannot be vouched for: made from {from}, damaged or not: the aqlens that made it checked \
+         nothing that it read"
+    );
+    ("doubtful", why)
 }
 
 /// The command that repairs the run, from its own pipeline file unless that is damaged.

@@ -58,7 +58,8 @@ mod tests {
 
     fn fault_of(stage: &str, part: u32, paths: &[&str]) -> Option<String> {
         let part_stats = |path: &&str| {
-            let file = FileStats { path: (*path).to_owned(), bytes: 1, sha256: String::new() };
+            let (path, sha256) = ((*path).to_owned(), String::new());
+            let file = FileStats { path, bytes: 1, sha256, xxh3: None };
             PartStats { file, rows: u64::MAX }
         };
         let receipt = Receipt {

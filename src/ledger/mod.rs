@@ -2,6 +2,7 @@
 
 pub(crate) mod claims;
 pub(crate) mod closing;
+pub(crate) mod descent;
 pub(crate) mod fingerprint;
 pub(crate) mod lineage;
 
@@ -217,6 +218,8 @@ impl<'a> Ledger<'a> {
         self.made_by.add(aqlens.as_ref().unwrap_or(&self.unnamed_by), stage.kind());
         self.known.insert(Receipt::file(stage.kind(), part));
         for stats in parts {
+            // What is read of them is compared with this.
+            self.store.expect(&stats.file);
             self.known.insert(stats.file.path.clone());
             let name = layout::table_of(&stats.file.path);
             let table = stage.description().writes.iter().find(|table| Some(table.name) == name);

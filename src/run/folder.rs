@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::RunError;
-use crate::model::EngineFacts;
+use crate::model::{CARD, EngineFacts, ModelCard, ModelError};
 use crate::monitor::{Event, Monitor};
 use crate::run_dir::layout;
 use crate::run_dir::record::{Lineage, RunRecord};
@@ -57,6 +57,29 @@ pub(super) fn refuse_foreign(run_dir: &Path, name: &str, resolved: &str) -> Resu
 /// Whether the folder's `pipeline.yml` is this one.
 pub(super) fn is_written(store: &Store, resolved: &str) -> bool {
     store.read(layout::PIPELINE).is_ok_and(|text| text == resolved.as_bytes())
+}
+
+/// Refuses a `model.json` that says something else of the very model that the folder's numbers are of.
+pub(super) fn refuse_other_shape(
+    record: &RunRecord,
+    before: Option<&RunRecord>,
+    card: &ModelCard,
+) -> Result<(), RunError> {
+    let is_same_model = |before: &&RunRecord| {
+        let (ours, theirs) = (&record.lineage, &before.lineage);
+        ours.model_sha256 == theirs.model_sha256 && ours.tokenizer_sha256 == theirs.tokenizer_sha256
+    };
+    let then = before.filter(is_same_model).and_then(|before| before.model_shape);
+    match (then, record.model_shape) {
+        (Some(then), Some(now)) if then != now => {
+            let problem = format!(
+                "has changed since the run directory's numbers were made, though the files that it \
+                 lists are the same: it says {now:?}, and said {then:?}"
+            );
+            Err(ModelError::Card { path: card.folder.join(CARD), problem }.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says what the run is about to do.

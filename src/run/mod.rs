@@ -4,6 +4,7 @@
 //! One process does a whole run, or several do a share of its shards each and one more finishes it.
 //! Either way the same stages work on the same shards, so the same tables come out.
 
+mod again;
 mod error;
 mod executor;
 mod folder;
@@ -14,7 +15,7 @@ pub mod skips;
 mod wait;
 mod work;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
@@ -22,8 +23,9 @@ use std::time::Instant;
 pub use error::RunError;
 pub use skips::TooManySkipped;
 
+use self::again::withdraw_changed;
 use self::executor::Executor;
-use self::folder::{announce, differs, is_written, refuse_foreign};
+use self::folder::{announce, differs, is_written, refuse_foreign, refuse_other_shape};
 use self::work::Work;
 use crate::ledger::Ledger;
 use crate::ledger::fingerprint::{Ground, fractions};
@@ -35,7 +37,7 @@ use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
 use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
-use crate::run_dir::record::{Counts, Lineage, Marks, RunRecord, State};
+use crate::run_dir::record::{Counts, Lineage, Marks, ModelShape, RunRecord, State};
 use crate::store::{FileStamp, Store};
 use crate::verify;
 
@@ -172,6 +174,9 @@ impl Setting<'_> {
             facts,
             started,
         };
+        refuse_other_shape(&run.record, RunRecord::read(store).as_ref(), &pipeline.card)?;
+        // Numbers come from what a receipt or this process vouches for, and from nothing else.
+        store.refuse_strangers();
         let is_alone = !matches!(options.portion, Portion::Share(_));
         let damage =
             if options.recheck && is_alone { verify::damage(store, monitor)? } else { Vec::new() };
@@ -210,6 +215,7 @@ fn record(pipeline: &Pipeline, lineage: Lineage, unnamed_by: &str, work: Work<'_
         made_by: MadeBy::default(),
         judged_by: Some(THIS_VERSION.to_owned()),
         unnamed_by: (unnamed_by != UNKNOWN).then(|| unnamed_by.to_owned()),
+        model_shape: Some(ModelShape::of(&pipeline.card)),
         retain: pipeline.retain.clone(),
         shares: None,
         marks: None,
@@ -238,7 +244,10 @@ impl Run<'_> {
         }
         self.announce();
         self.begin()?;
-        self.executor.run_all(self.plan)?;
+        let mut damaged = BTreeSet::new();
+        while let Err(error) = self.executor.run_all(self.plan) {
+            withdraw_changed(self.executor.work, error, &mut damaged)?;
+        }
         self.end()
     }
 
@@ -247,8 +256,20 @@ impl Run<'_> {
         if is_sound && let Some(before) = self.finished()? {
             return self.nothing_to_do(before);
         }
-        let missing = self.executor.missing(self.plan, usize::MAX)?;
         self.announce();
+        self.refuse_unfinished()?;
+        self.begin()?;
+        let mut damaged = BTreeSet::new();
+        while let Err(error) = self.executor.reduce() {
+            withdraw_changed(self.executor.work, error, &mut damaged)?;
+            self.refuse_unfinished()?;
+        }
+        self.end()
+    }
+
+    /// The stages over the whole run need every shard; takes over the receipts of all.
+    fn refuse_unfinished(&mut self) -> Result<(), RunError> {
+        let missing = self.executor.missing(self.plan, usize::MAX)?;
         if !missing.is_empty() {
             let n = RunRecord::read(self.executor.work.store).and_then(|before| before.shares);
             let mut redo: Vec<String> = Vec::new();
@@ -259,9 +280,7 @@ impl Run<'_> {
             }
             return Err(RunError::Unfinished { missing, shards: self.record.counts.shards, redo });
         }
-        self.begin()?;
-        self.executor.reduce()?;
-        self.end()
+        Ok(())
     }
 
     fn share(mut self, share: Share) -> Result<RunSummary, RunError> {

@@ -80,7 +80,7 @@ impl RunDir {
         if !self.store.exists(layout::SUMMARY) {
             return Ok(None);
         }
-        let bytes = self.store.read(layout::SUMMARY)?;
+        let bytes = self.store.read_sound(layout::SUMMARY)?;
         let summaries = serde_json::from_slice(&bytes).map_err(|error| OpenError::Damaged {
             path: self.store.path(layout::SUMMARY),
             problem: error.to_string(),

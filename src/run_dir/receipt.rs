@@ -111,6 +111,12 @@ impl Receipt {
         layout::receipt_file(stage, part)
     }
 
+    /// Whether the version of aqlens that did this work compared everything that it read with what
+    /// had been written: those that do record [`FileStats::xxh3`].
+    pub fn checked_what_it_read(&self) -> bool {
+        self.parts.iter().all(|part| part.file.xxh3.is_some())
+    }
+
     /// Puts its parts on the disk, and the receipts before it; then writes the receipt, which lasts
     /// from the next one's writing or [`Self::settle`] on. Without it the work would be done again.
     pub fn write(&self, store: &Store) -> Result<(), StoreError> {

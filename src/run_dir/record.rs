@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::layout::RECORD;
 use super::made_by::{MadeBy, UNKNOWN};
 use super::receipt::SelfProof;
-use crate::model::Provider;
+use crate::model::{ModelCard, Provider};
 use crate::store::{FileStamp, Store, StoreError, read_sealed, sealed_json};
 
 /// The content of `run.json`.
@@ -30,6 +30,9 @@ pub struct RunRecord {
     /// The version that made receipts which name none, where that is known and they may be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unnamed_by: Option<String>,
+    /// What `model.json` says the model is; earlier versions did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_shape: Option<ModelShape>,
     /// Raw tables that stay; the others are deleted once they are read.
     pub retain: BTreeSet<String>,
     /// Into how many shares the last process that did one of them divided the run; only while
@@ -45,6 +48,29 @@ pub struct RunRecord {
     /// How far prompts that ran a second time, alone, were from what the batches gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_proof: Option<SelfProof>,
+}
+
+/// The sizes in `model.json`, the one file of a model folder whose hash nothing records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelShape {
+    /// Transformer blocks.
+    pub n_layer: i16,
+    /// Attention heads a block.
+    pub n_head: i16,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Entries of the vocabulary.
+    pub vocab_size: usize,
+    /// Longest prompt in tokens.
+    pub n_positions: usize,
+}
+
+impl ModelShape {
+    /// That of a model folder.
+    pub(crate) fn of(card: &ModelCard) -> Self {
+        let ModelCard { n_layer, n_head, d_model, vocab_size, n_positions, .. } = *card;
+        Self { n_layer, n_head, d_model, vocab_size, n_positions }
+    }
 }
 
 /// What a finished run is recognised by, beside its lineage.

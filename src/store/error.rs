@@ -48,6 +48,24 @@ pub enum StoreError {
         /// What is needed: `file` or `folder`.
         wanted: &'static str,
     },
+    /// A file does not hold what was written.
+    #[error(
+        "{} is not the file that was written: it has changed since; no numbers are made from it; \
+         `aqlens run PIPELINE --recheck` makes it again, and what was made from it", path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is there that no receipt names.
+    #[error(
+        "{} belongs to no stage that is done: no numbers are made from it; `aqlens verify` says \
+         what the folder holds", path.display()
+    )]
+    Stranger {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process holds the run directory.
     #[error(
         "{} is in use by {holder}; wait for it, end it, or choose another folder with --run-dir",

@@ -1,10 +1,38 @@
-//! SHA-256 of what comes piece by piece.
+//! SHA-256, also of what comes piece by piece.
 
 use std::io::{self, Read};
+use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::pending::to_hex;
+use super::place::open_file;
+
+/// SHA-256 of some bytes, lower-case hex.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    to_hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of a file's content, read in blocks, lower-case hex.
+pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    let mut file = open_file(path)?;
+    let mut hash = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        let n = file.read(&mut block)?;
+        if n == 0 {
+            return Ok(to_hex(&hash.finalize()));
+        }
+        hash.update(&block[..n]);
+    }
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+        text
+    })
+}
 
 /// A SHA-256 that is being computed.
 #[derive(Debug, Clone, Default)]

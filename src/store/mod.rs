@@ -8,27 +8,33 @@
 //! place of a folder, is refused.
 
 mod cached;
+mod checksum;
 mod error;
 mod hash;
+mod known;
 mod later;
 mod lock;
 mod pending;
 mod place;
 mod seal;
 mod signed;
+mod sound;
 mod stamp;
+mod stats;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use checksum::Checksum;
 pub use error::StoreError;
-pub use hash::{Digest, HashingReader};
+pub use hash::{Digest, HashingReader, hex_sha256, sha256_of_file};
 pub use lock::{FOLDER as LOCKS, Holder, NAME as LOCK, PieceLock, Presence, RunLock};
-pub use pending::{FileStats, PendingFile, hex_sha256, sha256_of_file};
+pub use pending::PendingFile;
 pub use place::open_file;
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 pub use stamp::FileStamp;
+pub use stats::FileStats;
 
 /// Folder below the root where files wait for their final name.
 pub const PENDING: &str = ".pending";
@@ -40,7 +46,7 @@ const LARGEST: u64 = 1 << 28;
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-    later: later::Later,
+    shared: pending::Shared,
 }
 
 impl Store {
@@ -53,7 +59,7 @@ impl Store {
 
     /// Opens an existing `root` for reading; creates nothing.
     pub fn open(root: &Path) -> Self {
-        Self { root: root.to_owned(), later: later::Later::default() }
+        Self { root: root.to_owned(), shared: pending::Shared::default() }
     }
 
     /// The run directory itself.
@@ -101,7 +107,7 @@ impl Store {
 
     /// Begins a file that appears under `name` only when it is committed.
     pub fn begin(&self, name: &str) -> Result<PendingFile, StoreError> {
-        PendingFile::create(&self.root, name, self.later.clone())
+        PendingFile::create(&self.root, name, self.shared.clone())
     }
 
     /// Writes a whole small file at once.
@@ -123,13 +129,13 @@ impl Store {
     /// Puts those files of the wanted names on the disk that [`PendingFile::commit_later`] gave their
     /// names to: no power cut takes them away then. Only files of this process.
     pub fn sync(&self, is_wanted: impl Fn(&str) -> bool) -> Result<(), StoreError> {
-        self.later.sync(is_wanted)
+        self.shared.later.sync(is_wanted)
     }
 
     /// Names of the files that are still to be put on the disk.
     #[cfg(test)]
     pub(crate) fn unsynced(&self) -> Vec<String> {
-        self.later.names()
+        self.shared.later.names()
     }
 
     /// Lets the system forget what it keeps of these files in its memory: for large ones that nobody
@@ -153,7 +159,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         let names: Vec<&str> = names.into_iter().collect();
         // What is removed need not reach the disk first, and an open file keeps its memory.
-        self.later.forget(|name| names.contains(&name));
+        self.shared.later.forget(|name| names.contains(&name));
+        self.shared.known.forget(&names);
         let mut removed = Vec::new();
         for name in names {
             let path = place::below(&self.root, name)?;

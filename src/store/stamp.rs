@@ -1,5 +1,6 @@
 //! What the system says about a file without reading it.
 
+use std::fs::{File, Metadata};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -26,15 +27,29 @@ pub struct FileStamp {
 impl FileStamp {
     /// The file's stamp; `None` when it is not there, was touched a moment ago, or the system says
     /// too little about files.
-    #[cfg(unix)]
     pub fn of(path: &Path) -> Option<Self> {
-        use std::os::unix::fs::MetadataExt as _;
+        Self::from(&std::fs::metadata(path).ok()?).filter(Self::is_quiet)
+    }
+
+    /// That of an open file, however young it is: see [`Self::is_quiet`].
+    pub(super) fn of_open(file: &File) -> Option<Self> {
+        Self::from(&file.metadata().ok()?)
+    }
+
+    /// Whether the file had been left alone for a while, so that a later change gives another stamp.
+    pub(super) fn is_quiet(&self) -> bool {
         use std::time::{SystemTime, UNIX_EPOCH};
 
-        let metadata = std::fs::metadata(path).ok()?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
-        let is_quiet = i64::try_from(now).ok()? - metadata.ctime() >= QUIET;
-        is_quiet.then(|| Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        i64::try_from(now).is_ok_and(|now| now - self.changed.0 >= QUIET)
+    }
+
+    #[cfg(unix)]
+    #[expect(clippy::unnecessary_wraps, reason = "other systems say too little about files")]
+    fn from(metadata: &Metadata) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        Some(Self {
             bytes: metadata.len(),
             inode: metadata.ino(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
@@ -44,7 +59,7 @@ impl FileStamp {
 
     /// None: the time of the last change is not available here.
     #[cfg(not(unix))]
-    pub fn of(_path: &Path) -> Option<Self> {
+    fn from(_metadata: &Metadata) -> Option<Self> {
         None
     }
 }

@@ -7,7 +7,7 @@ use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
 use super::TableError;
 use super::cell::{Cell, Unfit};
 use super::column::Table;
-use super::reader::open;
+use super::guard::guarded;
 use super::source::Source;
 use super::writer::PartAddress;
 use crate::store::Store;
@@ -27,16 +27,17 @@ impl Frame {
         part: u32,
         columns: &[&str],
     ) -> Result<Self, TableError> {
-        let path = store.path(&PartAddress::new(table, part).file());
+        let name = PartAddress::new(table, part).file();
+        let path = store.path(&name);
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-        let frame = ParquetReader::new(open(&path)?)
-            .with_columns(Some(columns))
-            .set_rechunk(true)
-            .finish()
-            .map_err(|e| {
+        let file = store.open_sound(&name)?;
+        let frame = guarded(&path, || {
+            let reader = ParquetReader::new(file).with_columns(Some(columns)).set_rechunk(true);
+            reader.finish().map_err(|e| {
                 let problem = format!("cannot be read: {e}");
                 TableError::Content { path: path.clone(), problem }
-            })?;
+            })
+        })?;
         Ok(Self { frame, path })
     }
 }

@@ -9,9 +9,10 @@ use parquet::errors::ParquetError;
 
 use super::TableError;
 use super::column::{LAYER, Table};
+use super::guard::guarded;
 use crate::prompt::visible;
 use crate::run_dir::layout::{is_older, layer_of, part_of};
-use crate::store::{Store, StoreError, open_file};
+use crate::store::{Store, StoreError};
 
 /// Longest text of a cell, in characters: vectors and prompts are cut.
 const WIDEST: usize = 48;
@@ -39,7 +40,7 @@ pub fn preview(store: &Store, table: &Table, limit: usize) -> Result<Preview, Ta
     let columns = table.columns.iter().map(|column| column.name).collect();
     let mut found = Preview { columns, rows: Vec::new(), has_more: false };
     for file in files(store, table)? {
-        read(store, &file, limit, &mut found)?;
+        guarded(&store.path(&file), || read(store, &file, limit, &mut found))?;
         if found.has_more {
             break;
         }
@@ -75,7 +76,7 @@ fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<
     let path = store.path(name);
     let error =
         |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
-    let file = open_file(&path).map_err(|e| StoreError::io("read", &path, e))?;
+    let file = store.open_sound(name)?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), found.columns.iter().copied());
     let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;

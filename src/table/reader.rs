@@ -17,17 +17,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::TableError;
 use super::cell::{Cell, Unfit};
 use super::column::{Column, Kind, LAYER};
+use super::guard::guarded;
 use super::raw::layers;
 use super::source::Source;
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
-use crate::store::{Store, StoreError, open_file};
+use crate::store::{Store, StoreError};
 
 /// Rows of one part, as one Arrow batch.
 #[derive(Debug)]
@@ -47,11 +47,20 @@ pub fn read_part(
     address: PartAddress,
     columns: &[&str],
 ) -> Result<Part, TableError> {
-    let path = store.path(&address.file_there(store));
-    let error =
-        |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
-    let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
-    let file = open(&path)?;
+    let name = address.file_there(store);
+    let path = store.path(&name);
+    let file = store.open_sound(&name)?;
+    guarded(&path, || decode(&file, &path, address, columns))
+}
+
+fn decode(
+    file: &File,
+    path: &Path,
+    address: PartAddress,
+    columns: &[&str],
+) -> Result<Part, TableError> {
+    let error = |source| TableError::Parquet { action: "read", path: path.to_owned(), source };
+    let arrow_error = |source| TableError::Arrow { action: "read", path: path.to_owned(), source };
     let is_vector = |column: &Column| {
         matches!(column.kind, Kind::ModelVector | Kind::VocabVector)
             && columns.contains(&column.name)
@@ -60,16 +69,16 @@ pub fn read_part(
     if address.table.columns.iter().any(is_vector) {
         options = options.with_offset_index_policy(PageIndexPolicy::Optional);
     }
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(error)?;
+    let metadata = ArrowReaderMetadata::load(file, options).map_err(error)?;
     let known = Arc::clone(metadata.metadata());
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-        file.try_clone().map_err(|e| StoreError::io("read", &path, e))?,
+        file.try_clone().map_err(|e| StoreError::io("read", path, e))?,
         metadata,
     );
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
     let schema = builder.schema().project(&projected(builder.schema(), columns));
     let schema = Arc::new(schema.map_err(arrow_error)?);
-    let (vectors, finite) = vectors(&path, &file, &known, &schema)?;
+    let (vectors, finite) = vectors(path, file, &known, &schema)?;
     let others = columns.iter().copied().filter(|name| !vectors.contains_key(*name));
     let mask = ProjectionMask::columns(builder.parquet_schema(), others);
     // One batch for the whole part, so that all rows are in one piece.
@@ -83,7 +92,7 @@ pub fn read_part(
     });
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(arrow_error)?;
     let batch = with_layer(batch, address, columns).map_err(arrow_error)?;
-    let part = Part { batch, path, finite };
+    let part = Part { batch, path: path.to_owned(), finite };
     for name in columns {
         part.column(name)?;
     }
@@ -141,11 +150,6 @@ fn vectors(
         }
     }
     Ok((vectors, finite))
-}
-
-/// Opens a table's file.
-pub(super) fn open(path: &Path) -> Result<File, TableError> {
-    open_file(path).map_err(|e| StoreError::io("read", path, e).into())
 }
 
 fn projected(schema: &Schema, columns: &[&str]) -> Vec<usize> {

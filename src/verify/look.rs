@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rayon::prelude::*;
 
+use super::doubt::doubts;
 use super::inspect::{inspect, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
+use crate::ledger::descent::{Key, key_of, keys_of, writer_of};
 use crate::ledger::fingerprint::{Fractions, Ground, fractions};
 use crate::ledger::{Ledger, claims, is_released, made_files, maker};
 use crate::model::Tokenizer;
@@ -18,16 +20,12 @@ use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{RunRecord, State};
 use crate::run_dir::{RunDir, layout};
 use crate::stage::{Scope, Stage};
-use crate::stages::{DESCRIPTIONS, KINDS};
 use crate::store::{FileStats, Store, StoreError, hex_sha256};
 use crate::table::Table;
 use crate::table::writer::ENCODING;
 
 /// What is said of a symbolic link.
 const LINK: &str = "it is a symbolic link, which aqlens does not follow";
-
-/// A stage and the shard it worked on.
-type Key = (&'static str, u32);
 
 /// One look at a run directory.
 pub(super) struct Look<'a> {
@@ -92,6 +90,7 @@ impl<'a> Look<'a> {
         let receipts = std::mem::take(&mut self.receipts);
         self.hash_files(&receipts.values().collect::<Vec<_>>(), monitor)?;
         self.receipts = receipts;
+        self.find_doubtful()?;
         self.find_foreign()?;
         self.find_links();
         if !self.store.is_link(layout::PENDING) {
@@ -177,10 +176,7 @@ impl<'a> Look<'a> {
 
     fn read_receipts(&mut self, steps: Option<&Steps<'_>>) -> Result<(), StoreError> {
         for file in self.run.receipts()? {
-            let key = KINDS.iter().find_map(|kind| {
-                let part = layout::part_of(&file)?;
-                (Receipt::file(kind, part) == file).then_some((*kind, part))
-            });
+            let key = key_of(&file);
             let planned = key.filter(|key| steps.is_none_or(|steps| steps.keys.contains(key)));
             let read = read_whole::<Receipt>(self.store, &file);
             let fault = |receipt: &Receipt| {
@@ -307,21 +303,37 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
+    /// Finds what was made from the files that are not what was written.
+    fn find_doubtful(&mut self) -> Result<(), StoreError> {
+        let of_stages = self.found.findings.iter().filter(|finding| finding.receipt.is_some());
+        let damaged: BTreeSet<String> = of_stages.map(|finding| finding.file.clone()).collect();
+        self.found.doubts = doubts(&damaged, &keys_of(self.store)?, &self.receipts);
+        // What nobody can vouch for was counted as sound when its hash was found to be right.
+        let unchecked = self.found.doubts.iter().filter(|doubt| !doubt.was_checked);
+        for (stage, shards) in unchecked.map(|doubt| (doubt.stage, &doubt.shards)) {
+            let receipts = self.receipts.iter().filter(|((kind, part), receipt)| {
+                *kind == stage
+                    && (shards.is_empty() || shards.binary_search(part).is_ok())
+                    && !receipt.checked_what_it_read()
+            });
+            for file in receipts.flat_map(|(_, receipt)| &receipt.parts).map(|part| &part.file) {
+                if !damaged.contains(&file.path) && self.store.exists(&file.path) {
+                    self.found.sound_files -= 1;
+                    self.found.sound_bytes -= file.bytes;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Finds files in the run's folders that no receipt names.
     fn find_foreign(&mut self) -> Result<(), StoreError> {
         let parts = self.receipts.values().flat_map(|receipt| &receipt.parts);
         let named: BTreeSet<&str> = parts.map(|part| part.file.path.as_str()).collect();
-        let writers = writers();
-        let is_unproved = |file: &str| {
-            let (kind, scope) = *writers.get(maker(file)?)?;
-            let part = if scope == Scope::Shard { layout::part_of(file)? } else { 0 };
-            Some(self.unproved.contains(&(kind, part)))
-        };
+        let is_unproved = |file: &str| writer_of(file).is_some_and(|k| self.unproved.contains(&k));
         let files = made_files(self.store)?;
         let foreign = files.into_iter().filter(|file| {
-            !layout::is_receipt(file)
-                && !named.contains(file.as_str())
-                && !is_unproved(file).unwrap_or(false)
+            !layout::is_receipt(file) && !named.contains(file.as_str()) && !is_unproved(file)
         });
         for file in foreign.collect::<Vec<_>>() {
             let why =
@@ -383,18 +395,4 @@ impl<'a> Steps<'a> {
         stages(Scope::Run).for_each(|stage| take(stage, 0, &[]));
         Ok(())
     }
-}
-
-/// Which stage writes a file of that [`maker`].
-fn writers() -> BTreeMap<&'static str, (&'static str, Scope)> {
-    let mut writers = BTreeMap::new();
-    for description in DESCRIPTIONS {
-        let writer = (description.kind, description.scope);
-        // Not every stage's name: a table of another stage may have the same.
-        if description.file.is_some() {
-            writers.insert(description.kind, writer);
-        }
-        writers.extend(description.writes.iter().map(|table| (table.name, writer)));
-    }
-    writers
 }

@@ -5,14 +5,20 @@
 //! which receipts there must be and what fingerprint each must have, so that a sound receipt of some
 //! other run is found too. It writes nothing.
 
+mod doubt;
 mod inspect;
 mod look;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+pub use self::doubt::Doubt;
+
 use self::look::Look;
+use crate::ledger::descent::{Key, keys_of, made_from, writer_of};
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::PlanError;
+use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::State;
 use crate::run_dir::{OpenError, RunDir};
 use crate::store::{Store, StoreError};
@@ -67,6 +73,8 @@ pub struct Verification {
     pub state: Option<State>,
     /// Every file that is not as it should be, by name.
     pub findings: Vec<Finding>,
+    /// What was made from those of them that a stage wrote, by stage.
+    pub doubts: Vec<Doubt>,
     /// Files that a killed process left without a final name; the next run deletes them.
     pub leftovers: Vec<String>,
     /// What could not be looked at, and why.
@@ -131,21 +139,74 @@ pub(crate) fn damage(store: &Store, monitor: &dyn Monitor) -> Result<Vec<Finding
     Ok(Look::new(&run).by_every_receipt(monitor)?.findings)
 }
 
-/// Reports what was found and removes the receipts of these files, so that the run that holds the
-/// lock makes just these again.
+/// Reports what was found and removes the receipts of these files and of everything that was made
+/// from them, so that the run that holds the lock makes just these again.
 ///
 /// # Errors
-/// When a receipt cannot be removed.
+/// When the receipts cannot be listed, or one cannot be removed.
 pub(crate) fn withdraw(
     store: &Store,
     damage: &[Finding],
     monitor: &dyn Monitor,
 ) -> Result<(), StoreError> {
-    for Finding { file, wrong, why, receipt, .. } in damage {
+    for Finding { file, wrong, why, .. } in damage {
         monitor.event(&Event::Note(&format!("{} {file}: {why}", wrong.word())));
-        if let Some(receipt) = receipt {
-            store.remove(receipt)?;
-        }
     }
-    Ok(())
+    let of_stages = || damage.iter().filter(|finding| finding.receipt.is_some());
+    let files = of_stages().map(|finding| finding.file.as_str());
+    let made = made_from(files, &keys_of(store)?);
+    if !made.is_empty() {
+        let words = words(made.keys());
+        monitor.event(&Event::Note(&format!("made again too, because made from these: {words}")));
+    }
+    // Those of the damaged files last: without them nothing would say that the others must go, should
+    // this process be killed in between.
+    let receipts: Vec<String> =
+        made.keys().map(|(kind, part)| Receipt::file(kind, *part)).collect();
+    store.remove_all(receipts.iter().map(String::as_str))?;
+    store.remove_all(of_stages().filter_map(|finding| finding.receipt.as_deref()))
+}
+
+/// [`withdraw`] for files that a stage was about to read when they were found to have changed.
+///
+/// # Errors
+/// As [`withdraw`].
+pub(crate) fn withdraw_changed(
+    store: &Store,
+    files: &BTreeSet<String>,
+    monitor: &dyn Monitor,
+) -> Result<(), StoreError> {
+    let finding = |file: &String| Finding {
+        file: file.clone(),
+        wrong: Wrong::Altered,
+        why: "its content is not what was written".to_owned(),
+        receipt: writer_of(file).map(|(kind, part)| Receipt::file(kind, part)),
+        run_repairs: true,
+    };
+    withdraw(store, &files.iter().map(finding).collect::<Vec<_>>(), monitor)
+}
+
+/// `similarity (shards 1, 2), divergence`
+fn words<'k>(keys: impl Iterator<Item = &'k Key>) -> String {
+    let mut shards = BTreeMap::<&str, Vec<u32>>::new();
+    for (kind, part) in keys {
+        shards.entry(kind).or_default().push(*part);
+    }
+    let words = shards.into_iter().map(|(kind, shards)| place(kind, &shards));
+    words.collect::<Vec<_>>().join(", ")
+}
+
+/// Most shards that are named one by one.
+const NAMED: usize = 5;
+
+/// A stage and the shards that it worked on; none for one that runs once.
+pub(crate) fn place(kind: &str, shards: &[u32]) -> String {
+    let numbers: Vec<String> = shards.iter().take(NAMED).map(u32::to_string).collect();
+    let numbers = numbers.join(", ");
+    match shards.len() {
+        0 => kind.to_owned(),
+        1 => format!("{kind} (shard {numbers})"),
+        n if n > NAMED => format!("{kind} (shards {numbers} and {} more)", n - NAMED),
+        _ => format!("{kind} (shards {numbers})"),
+    }
 }

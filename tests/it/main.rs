@@ -15,6 +15,7 @@ mod inputs;
 mod invariance;
 mod kill;
 mod kinds;
+mod laundered;
 mod layers;
 mod model;
 mod overlap;

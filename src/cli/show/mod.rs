@@ -15,6 +15,7 @@ use super::args::ShowArgs;
 use super::error::CliError;
 use super::exit::Exit;
 use super::{grid, schema};
+use crate::ledger::descent::believe_receipts;
 use crate::prompt::visible;
 use crate::run_dir::RunDir;
 use crate::run_dir::layout;
@@ -42,6 +43,7 @@ pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
 /// The run in a folder and what it says of itself.
 fn open(path: &Path) -> Result<(RunDir, RunRecord), CliError> {
     let run = RunDir::open(path)?;
+    believe_receipts(run.store());
     let record = run.record().ok_or_else(|| {
         let path = path.display();
         CliError::Wrong(format!("error: {path} holds no run: it has no readable run.json"))

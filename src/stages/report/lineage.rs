@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use crate::render::page::Scenario;
-use crate::run_dir::RunDir;
 use crate::run_dir::record::Lineage;
+use crate::run_dir::{OpenError, RunDir};
+use crate::stage::StageError;
 
 /// Longest value shown, in characters.
 const LONGEST: usize = 200;
@@ -23,9 +24,16 @@ pub(super) fn read(run: &RunDir) -> (String, Vec<(String, String)>) {
 }
 
 /// Fills each scenario's findings, and why its verdicts disagree, when stage `summary` wrote some;
-/// a document that is damaged says nothing.
-pub(super) fn add_findings(run: &RunDir, scenarios: &mut [Scenario]) {
-    let Ok(Some(summaries)) = run.summary() else { return };
+/// a document that says nothing that can be understood adds nothing.
+///
+/// # Errors
+/// When the document is not the one that was written.
+pub(super) fn add_findings(run: &RunDir, scenarios: &mut [Scenario]) -> Result<(), StageError> {
+    let summaries = match run.summary() {
+        Ok(Some(summaries)) => summaries,
+        Err(OpenError::Store(error)) => return Err(error.into()),
+        _ => return Ok(()),
+    };
     for summary in summaries.scenarios {
         let Some(scenario) = scenarios.iter_mut().find(|s| s.name == summary.scenario) else {
             continue;
@@ -38,6 +46,7 @@ pub(super) fn add_findings(run: &RunDir, scenarios: &mut [Scenario]) {
             }
         }
     }
+    Ok(())
 }
 
 /// Names all versions of aqlens that made what the report shows; without any, the rows stay as they
@@ -116,6 +125,7 @@ mod tests {
             made_by: MadeBy::default(),
             judged_by: None,
             unnamed_by: None,
+            model_shape: None,
             retain: BTreeSet::new(),
             shares: None,
             marks: None,
@@ -184,7 +194,7 @@ mod tests {
         let store = store(&folder);
         let mut scenarios = [Scenario { name: "s".to_owned(), ..Scenario::default() }];
         store.write(layout::SUMMARY, b"{ half").unwrap();
-        add_findings(&RunDir::of(&store), &mut scenarios);
+        add_findings(&RunDir::of(&store), &mut scenarios).unwrap();
         assert_eq!(scenarios[0].findings, Vec::<String>::new());
     }
 }

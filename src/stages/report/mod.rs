@@ -206,7 +206,7 @@ impl Report {
         reduced::add_effects(&sources, &mut scenarios)?;
         reduced::add_partitions(&sources, &mut scenarios)?;
         let run = RunDir::of(store);
-        lineage::add_findings(&run, &mut scenarios);
+        lineage::add_findings(&run, &mut scenarios)?;
         let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
         Ok(page::Page { name, scenarios, lineage, tables })

@@ -34,6 +34,7 @@ pub(crate) fn record() -> RunRecord {
         made_by: MadeBy::default(),
         judged_by: None,
         unnamed_by: None,
+        model_shape: None,
         retain: BTreeSet::new(),
         shares: None,
         marks: None,
