@@ -271,9 +271,10 @@ impl Run<'_> {
     fn refuse_unfinished(&mut self) -> Result<(), RunError> {
         let missing = self.executor.missing(self.plan, usize::MAX)?;
         if !missing.is_empty() {
-            let n = RunRecord::read(self.executor.work.store).and_then(|before| before.shares);
+            let before = RunRecord::read(self.executor.work.store);
+            let n = before.and_then(|before| before.shares).unwrap_or(1).max(1);
             let mut redo: Vec<String> = Vec::new();
-            for share in missing.iter().map(|part| Share::of(*part, n.unwrap_or(1)).to_string()) {
+            for share in missing.iter().map(|part| Share::of(*part, n).to_string()) {
                 if !redo.contains(&share) {
                     redo.push(share);
                 }

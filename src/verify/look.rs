@@ -186,7 +186,9 @@ impl<'a> Look<'a> {
                 )
             };
             let Some(key) = planned else {
-                self.add(&file, Wrong::Foreign, "this run has no such stage and shard");
+                let is_link = self.store.is_link(&file);
+                let why = if is_link { LINK } else { "this run has no such stage and shard" };
+                self.add(&file, Wrong::Foreign, why);
                 let receipt = read.ok().map(|(receipt, _)| receipt);
                 self.set_aside.extend(receipt.filter(|receipt| fault(receipt).is_none()));
                 continue;
@@ -345,8 +347,8 @@ impl<'a> Look<'a> {
 
     /// Finds links where aqlens has a folder or a lock.
     fn find_links(&mut self) {
-        for name in [layout::PENDING, layout::LOCKS, layout::LOCK, layout::RECEIPTS] {
-            if self.store.is_link(name) && !self.found.findings.iter().any(|f| f.file == name) {
+        for name in [layout::PENDING, layout::LOCKS, layout::LOCK] {
+            if self.store.is_link(name) {
                 self.add(name, Wrong::Foreign, LINK);
             }
         }

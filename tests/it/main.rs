@@ -11,6 +11,7 @@ mod finished;
 mod frozen;
 mod full_disk;
 mod head;
+mod hostile_records;
 mod inputs;
 mod invariance;
 mod kill;
