@@ -8,7 +8,7 @@ use super::inspect::{inspect, read_whole, unread};
 use super::{Finding, Verification, VerifyError, Wrong};
 use crate::ledger::fingerprint::{Fractions, Ground, fractions};
 use crate::ledger::{Ledger, is_released, made_files, maker};
-use crate::model::Tokenizer;
+use crate::model::Specials;
 use crate::monitor::Monitor;
 use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::{Pipeline, config};
@@ -197,7 +197,8 @@ impl<'a> Look<'a> {
     /// Compares the receipts with the plan: which there must be, and with what fingerprint.
     fn check_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
-        let ground = Ground::new(&record.lineage, steps.pipeline, steps.fractions.clone());
+        let fractions = steps.fractions.clone();
+        let ground = Ground::new(&record.lineage, steps.pipeline, &steps.specials, fractions);
         let mut ledger = Ledger::new(self.store, ground, &record.retain);
         steps.each(|stage, part, prompts| {
             let key = (stage.kind(), part);
@@ -314,6 +315,7 @@ impl<'a> Look<'a> {
 struct Steps<'a> {
     pipeline: &'a Pipeline,
     plan: Plan<'a>,
+    specials: Specials,
     fractions: Fractions,
     keys: BTreeSet<Key>,
     /// The stages by kind.
@@ -322,7 +324,7 @@ struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
-        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let tokenizer = pipeline.tokenizer()?;
         let plan = Plan::new(pipeline, &tokenizer)?;
         let parts = |stage: &dyn Stage| match stage.scope() {
             Scope::Shard => plan.n_shards(),
@@ -334,6 +336,7 @@ impl<'a> Steps<'a> {
             keys: keys.collect(),
             stages: stages().map(|stage| (stage.kind(), stage)).collect(),
             fractions: fractions(pipeline, &plan),
+            specials: tokenizer.specials().clone(),
             pipeline,
             plan,
         })
