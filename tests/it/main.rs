@@ -17,6 +17,7 @@ mod kill;
 mod kinds;
 mod layers;
 mod model;
+mod model_strangers;
 mod overlap;
 #[cfg(target_os = "linux")]
 mod page_cache;
@@ -36,5 +37,6 @@ mod self_proof;
 mod shards;
 mod show;
 mod skipped;
+mod special_tokens;
 mod stage;
 mod support;
