@@ -9,7 +9,7 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
-use super::setup;
+use super::{setup, specials};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
@@ -82,6 +82,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         onnxruntime: facts.runtime_version.clone(),
         provider: facts.provider.to_string(),
         threads: facts.threads,
+        special_tokens: specials::sentences(&tokenizer),
         prompts: lengths.prompts,
         tokens: lengths.tokens,
         longest: lengths.longest,

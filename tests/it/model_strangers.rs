@@ -98,11 +98,11 @@ fn a_file_that_changes_after_it_was_hashed_is_noticed_when_the_graph_is_loaded()
     let card = ModelCard::load(copy.path()).unwrap();
     card.verify_files().unwrap();
     let mut weights = copy.read("model.onnx.data");
-    // Numbers of the padding of the vocabulary: the probe does not see them.
-    *weights.last_mut().unwrap() ^= 1;
+    // The last bit of one number: the probe does not see it.
+    weights[0] ^= 1;
     copy.write("model.onnx.data", &weights);
     let message = tiny::engine_of(card).open().unwrap_err().to_string();
-    assert!(message.contains("found sha256") || message.contains("fails its probe"), "{message}");
+    assert_says(&message, &["model.onnx.data", "found sha256"]);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn nothing_is_left_to_chance() {
         assert_eq!(tokens(&copy.tokenizer().unwrap(), &text).unwrap(), expected);
     }
     copy.edit_tokenizer(|file| file["model"]["dropout"] = 7.into());
-    assert_says(&copy.tokenizer().unwrap_err(), &["tokenizer.json cannot be read", "dropout"]);
+    assert_says(&copy.tokenizer().unwrap_err(), &["tokenizer.json cannot be read", "Dropout"]);
 }
 
 #[test]

@@ -147,6 +147,15 @@ fn a_run_with_a_first_token_gives_what_typing_it_gives_and_is_done_again_without
         (numbers(&folder.path().join(name)), n_tokens.int32s("n_tokens").unwrap().value(0))
     };
     let own = GOOD.replace("MODEL", "model");
+    let check = |extra: &[&str]| {
+        folder.write(&own);
+        let ended = aqlens(folder.path(), &[&["check", "pipeline.yml"], extra].concat());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stdout
+    };
+    assert!(check(&[]).contains("every prompt has <|endoftext|> before it"), "{}", check(&[]));
+    let none = check(&["--set", "special_tokens=none"]);
+    assert!(none.contains("none, though the model's tokenizer adds <|endoftext|>"), "{none}");
     let added = run("added", &own, &[]);
     let typed = run("typed", &GOOD.replace("{task}\\n", "<|endoftext|>{task}\\n"), &[]);
     let plain = run("plain", GOOD, &[]);
