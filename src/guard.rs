@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_does_not_end_is_given_up() {
-        let long = Duration::from_secs(3600);
+        let long = Duration::from_hours(1);
         let sleeps = move || thread::sleep(long);
         let short = Duration::from_millis(60);
         assert_eq!(watched(short, &|| false, sleeps), Err(GivenUp::TooSlow(short)));

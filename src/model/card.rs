@@ -69,9 +69,16 @@ pub struct ModelCard {
     pub exporter: BTreeMap<String, serde_json::Value>,
     /// What the graph must compute.
     pub probe: Probe,
-    /// `None` until the files were found to be the exported ones, then their stamps from before they
-    /// were hashed; locked while they are hashed, shared by clones.
-    pub(super) verified: Arc<Mutex<Option<Option<Vec<FileStamp>>>>>,
+    /// `None` until the files were found to be the exported ones; locked while they are hashed, shared
+    /// by clones.
+    pub(super) verified: Arc<Mutex<Option<Verified>>>,
+}
+
+/// Files that were found to be the exported ones.
+#[derive(Debug, Clone)]
+pub(super) struct Verified {
+    /// Their stamps from before they were hashed; `None` where the system says too little.
+    pub(super) stamps: Option<Vec<FileStamp>>,
 }
 
 /// Where a model's weights came from.

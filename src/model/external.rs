@@ -177,7 +177,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
         let number = |value: &str| {
             let problem = || format!("has a tensor in another file with {key} '{value}'");
-            value.parse::<u64>().map_err(|_| problem())
+            value.parse::<u64>().ok().ok_or_else(problem)
         };
         match key.as_str() {
             "location" if place.location.as_ref().is_some_and(|other| *other != value) => {

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use super::card::{FileFacts, GRAPH, HEAD, ModelCard, PAST, TOKENIZER};
+use super::card::{FileFacts, GRAPH, HEAD, ModelCard, PAST, TOKENIZER, Verified};
 use super::external::{self, External};
 use super::{ModelError, end_of};
 use crate::store::{FileStamp, hex_sha256, sha256_of_file};
@@ -31,7 +31,7 @@ impl ModelCard {
         if verified.is_none() {
             let stamps = self.stamps();
             self.hash_files()?;
-            *verified = Some(stamps);
+            *verified = Some(Verified { stamps });
         }
         Ok(())
     }
@@ -44,7 +44,7 @@ impl ModelCard {
     pub(super) fn verify_loaded(&self) -> Result<(), ModelError> {
         self.verify_files()?;
         let verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (verified.flatten(), self.stamps()) {
+        match (verified.and_then(|verified| verified.stamps), self.stamps()) {
             (Some(before), Some(now)) if before == now => Ok(()),
             _ => self.hash_files(),
         }

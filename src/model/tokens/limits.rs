@@ -180,7 +180,7 @@ fn growth(normalizer: &Value) -> u64 {
     parts.map(of).fold(1, u64::saturating_mul)
 }
 
-/// Bytes of the longest text in a SentencePiece map of characters, base64: what it puts in for one.
+/// Bytes of the longest text in a `SentencePiece` map of characters, base64: what it puts in for one.
 fn longest_entry(map: &str) -> u64 {
     let digit = |byte: u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

@@ -29,7 +29,7 @@ pub use special::{SpecialTokens, Specials};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How long reading the file may take: tens of megabytes take seconds.
-const LOADING: Duration = Duration::from_secs(120);
+const LOADING: Duration = Duration::from_mins(2);
 
 /// Characters of a text that an error quotes.
 const QUOTED: usize = 60;

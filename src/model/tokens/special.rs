@@ -64,7 +64,8 @@ impl Specials {
 
 fn signed(ids: &[u32]) -> Result<Vec<i32>, String> {
     let signed = |id: &u32| {
-        i32::try_from(*id).map_err(|_| format!("adds special token {id}, which no model has"))
+        let problem = || format!("adds special token {id}, which no model has");
+        i32::try_from(*id).ok().ok_or_else(problem)
     };
     ids.iter().map(signed).collect()
 }

@@ -44,15 +44,14 @@ impl Extract {
         let limit = context.card.n_positions;
         let row = |prompt: &Prompt| -> Result<(Row, Option<String>), StageError> {
             context.go_on()?;
-            let (encoded, too_long) = match context.tokenizer.too_long(&prompt.text) {
-                // Left without tokens: counting them takes minutes for a text of some megabytes.
-                Some(reason) => (Encoded::default(), Some(reason)),
-                None => {
-                    let encoded = encode(context, prompt)?;
-                    let tokens = encoded.ids.len();
-                    (encoded, (tokens > limit).then(|| too_long(tokens, limit)))
-                }
-            };
+            let mut too_long = context.tokenizer.too_long(&prompt.text);
+            let mut encoded = Encoded::default();
+            // Else left without tokens: counting them takes minutes for a text of some megabytes.
+            if too_long.is_none() {
+                encoded = encode(context, prompt)?;
+                let tokens = encoded.ids.len();
+                too_long = (tokens > limit).then(|| self::too_long(tokens, limit));
+            }
             self.check_length(prompt, encoded.ids.len(), too_long.as_deref())?;
             Ok((Row { prompt: prompt.clone(), encoded, refusal: None }, too_long))
         };
