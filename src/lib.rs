@@ -16,7 +16,7 @@
 //!
 //! | layer | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`prompt`], [`monitor`], [`math`] | prompts and their keys, progress events, pure numerics |
+//! | 0 | [`prompt`], [`monitor`], [`guard`], [`math`] | prompts and their keys, progress events, foreign code that may panic, pure numerics |
 //! | 1 | [`store`], [`yaml`] | files that appear whole; YAML text, spans and problems |
 //! | 2 | [`model`] | model folder, tokenizer, ONNX Runtime |
 //! | 3 | [`run_dir`] | a run directory: its names, record, receipts, summary |
@@ -33,6 +33,8 @@
 pub mod prompt;
 
 pub mod monitor;
+
+pub mod guard;
 
 pub mod math;
 

@@ -9,7 +9,7 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
-use super::setup;
+use super::{setup, specials};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
@@ -60,7 +60,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     setup::use_threads(threads)?;
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
-    let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
+    let tokenizer = pipeline.tokenizer().map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
     let plan = Plan::new(pipeline, &tokenizer).map_err(wrong)?;
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
@@ -82,6 +82,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         onnxruntime: facts.runtime_version.clone(),
         provider: facts.provider.to_string(),
         threads: facts.threads,
+        special_tokens: specials::sentences(&tokenizer),
         prompts: lengths.prompts,
         tokens: lengths.tokens,
         longest: lengths.longest,
@@ -104,8 +105,8 @@ struct Lengths {
     tokens: u64,
     longest: usize,
     too_long: u64,
-    /// The first that is too long: its shard and name, and its tokens.
-    first_too_long: Option<((u32, usize), String, usize)>,
+    /// The first that is too long: its shard and name, and how that is known.
+    first_too_long: Option<((u32, usize), String, String)>,
     /// The shard that `typical` is of, by its distance from the middle one.
     from_middle: Option<(u32, u32)>,
     /// Tokens of the prompts that fit, of one shard.
@@ -132,11 +133,16 @@ impl Lengths {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
-            let ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
-            lengths.longest = lengths.longest.max(ids.len());
-            if ids.len() > limit {
+            let mut ids = Vec::new();
+            let mut too_long = tokenizer.too_long(&prompt.text);
+            if too_long.is_none() {
+                ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
+                lengths.longest = lengths.longest.max(ids.len());
+                too_long = (ids.len() > limit).then(|| format!("has {} tokens", ids.len()));
+            }
+            if let Some(reason) = too_long {
                 lengths.too_long += 1;
-                let first = || ((shard.part, i), prompt.key.to_string(), ids.len());
+                let first = || ((shard.part, i), prompt.key.to_string(), reason);
                 lengths.first_too_long.get_or_insert_with(first);
             } else {
                 lengths.fit += 1;
@@ -173,13 +179,13 @@ impl Lengths {
 
 /// Prompts that the run would stop at: one that is too long, or too many of them to be left out.
 fn refuse_too_long(pipeline: &Pipeline, lengths: &Lengths) -> Result<(), CliError> {
-    let Some((_, prompt, tokens)) = &lengths.first_too_long else { return Ok(()) };
+    let Some((_, prompt, reason)) = &lengths.first_too_long else { return Ok(()) };
     let (n, all, most) = (lengths.too_long, lengths.prompts, pipeline.max_skipped);
     let is_too_many = skips::are_too_many(n, all, most);
     let share = 100.0 * n as f64 / all as f64;
     let are = format!(
         "error: {n} of {all} prompts ({share:.2} %) are longer than the model's {} positions, the \
-         first one {prompt} with {tokens} tokens",
+         first one {prompt}, which {reason}",
         pipeline.card.n_positions
     );
     let raise = format!("raise `max_skipped` to at least {}", round_up(n as f64 / all as f64));

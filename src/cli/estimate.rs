@@ -22,6 +22,8 @@ pub(super) struct Estimate {
     pub(super) onnxruntime: String,
     pub(super) provider: String,
     pub(super) threads: usize,
+    /// What to know of the special tokens around every prompt, in sentences.
+    pub(super) special_tokens: Vec<String>,
     pub(super) prompts: u64,
     /// Of the prompts that fit the model.
     pub(super) tokens: u64,
@@ -83,6 +85,9 @@ impl Estimate {
         )?;
         let Self { onnxruntime, provider, threads, .. } = self;
         writeln!(out, "runtime   ONNX Runtime {onnxruntime}, {provider}, {threads} threads")?;
+        for sentence in &self.special_tokens {
+            writeln!(out, "special   {sentence}")?;
+        }
         writeln!(out, "prompts   {}", self.prompts)?;
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {

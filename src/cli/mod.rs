@@ -13,6 +13,7 @@ mod run;
 mod schema;
 mod setup;
 mod show;
+mod specials;
 mod term;
 mod verify;
 

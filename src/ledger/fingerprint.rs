@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::model::Specials;
 use crate::pipeline::Pipeline;
 use crate::pipeline::plan::Plan;
 use crate::prompt::Prompt;
@@ -40,22 +41,32 @@ pub(crate) fn fractions(pipeline: &Pipeline, plan: &Plan<'_>) -> Fractions {
 }
 
 impl Ground {
-    pub(crate) fn new(lineage: &Lineage, pipeline: &Pipeline, fractions: Fractions) -> Self {
+    pub(crate) fn new(
+        lineage: &Lineage,
+        pipeline: &Pipeline,
+        specials: &Specials,
+        fractions: Fractions,
+    ) -> Self {
         let card = &pipeline.card;
         // The thread count is left out: it is recorded in run.json, and asking for another one must
         // not redo a finished run.
+        let mut value = json!({
+            "model": lineage.model_sha256,
+            "tokenizer": lineage.tokenizer_sha256,
+            "onnxruntime": lineage.onnxruntime,
+            "provider": lineage.provider,
+            "tf32": lineage.tf32,
+            // The rows would be the same, but not the files: no file of an older encoding stays.
+            "table_encoding": lineage.table_encoding,
+            "shape": [card.n_layer, card.n_head],
+            "widths": [card.d_model, card.vocab_size, card.n_positions],
+        });
+        // Without any, results are what they were before there could be some.
+        if !specials.is_empty() {
+            value["special_tokens"] = json!(specials);
+        }
         Self {
-            value: json!({
-                "model": lineage.model_sha256,
-                "tokenizer": lineage.tokenizer_sha256,
-                "onnxruntime": lineage.onnxruntime,
-                "provider": lineage.provider,
-                "tf32": lineage.tf32,
-                // The rows would be the same, but not the files: no file of an older encoding stays.
-                "table_encoding": lineage.table_encoding,
-                "shape": [card.n_layer, card.n_head],
-                "widths": [card.d_model, card.vocab_size, card.n_positions],
-            }),
+            value,
             layers: pipeline.layers.clone(),
             seed: pipeline.seed,
             head: card.head_sha256(),

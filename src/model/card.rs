@@ -4,26 +4,47 @@
 //! reference values from PyTorch that the graph must reproduce before it is used.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::ModelError;
 use super::reference::{Probe, Shape};
-use super::{ModelError, end_of};
-use crate::store::{hex_sha256, sha256_of_file};
+use crate::store::{FileStamp, hex_sha256};
 
 /// Name of the file in a model folder that says what the model is.
 pub const CARD: &str = "model.json";
-const GRAPH: &str = "model.onnx";
-const PAST: &str = "past.onnx";
-const HEAD: &str = "head.onnx";
-const TOKENIZER: &str = "tokenizer.json";
+pub(super) const GRAPH: &str = "model.onnx";
+pub(super) const PAST: &str = "past.onnx";
+pub(super) const HEAD: &str = "head.onnx";
+pub(super) const TOKENIZER: &str = "tokenizer.json";
 const FORMAT: u32 = 1;
 const FAMILY: &str = "gpt2";
+
+/// Bytes of the largest `model.json` that is read: hundreds of layers take a few.
+const LARGEST: u64 = 64 << 20;
+
+/// Files of the largest folder.
+const MOST_FILES: usize = 1000;
+
+/// What a size may be at most: more than any model has, and little enough that no product of some of
+/// them is too large for 64 bits.
+const MOST: [(&str, i64); 5] = [
+    ("n_layer", 1000),
+    ("n_head", 10_000),
+    ("d_model", 1 << 17),
+    ("vocab_size", 1 << 24),
+    ("n_positions", 1 << 24),
+];
+
+/// Bytes of what the folder says about its origin, which a run records: a page of text.
+const LONGEST_ORIGIN: usize = 4096;
 
 /// The parsed and validated `model.json` of a model folder.
 #[derive(Debug, Clone)]
@@ -48,9 +69,16 @@ pub struct ModelCard {
     pub exporter: BTreeMap<String, serde_json::Value>,
     /// What the graph must compute.
     pub probe: Probe,
-    /// Whether the files were found to be the exported ones; locked while they are hashed, shared by
-    /// clones.
-    verified: Arc<Mutex<bool>>,
+    /// `None` until the files were found to be the exported ones; locked while they are hashed, shared
+    /// by clones.
+    pub(super) verified: Arc<Mutex<Option<Verified>>>,
+}
+
+/// Files that were found to be the exported ones.
+#[derive(Debug, Clone)]
+pub(super) struct Verified {
+    /// Their stamps from before they were hashed; `None` where the system says too little.
+    pub(super) stamps: Option<Vec<FileStamp>>,
 }
 
 /// Where a model's weights came from.
@@ -89,9 +117,40 @@ struct WireCard {
     vocab_size: usize,
     n_positions: usize,
     source: Source,
+    #[serde(deserialize_with = "each_once")]
     files: BTreeMap<String, FileFacts>,
+    #[serde(deserialize_with = "each_once")]
     exporter: BTreeMap<String, serde_json::Value>,
     probe: Probe,
+}
+
+/// A map that names nothing twice: readers differ in which one counts.
+fn each_once<'d, D: Deserializer<'d>, T: Deserialize<'d>>(
+    from: D,
+) -> Result<BTreeMap<String, T>, D::Error> {
+    struct Once<T>(PhantomData<T>);
+    impl<'d, T: Deserialize<'d>> Visitor<'d> for Once<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map")
+        }
+
+        fn visit_map<A: MapAccess<'d>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = from.next_entry::<String, T>()? {
+                if map.contains_key(&key) {
+                    return Err(A::Error::custom(format!(
+                        "'{}' is there twice",
+                        key.escape_debug()
+                    )));
+                }
+                map.insert(key, value);
+            }
+            Ok(map)
+        }
+    }
+    from.deserialize_map(Once(PhantomData))
 }
 
 /// The two fields that say whether the rest can be understood.
@@ -111,12 +170,18 @@ impl ModelCard {
             return Err(ModelError::NoFolder { path: folder.to_owned() });
         }
         let path = folder.join(CARD);
-        let text = match fs::read(&path) {
+        let read = |source| ModelError::Read { path: path.clone(), source };
+        let metadata = match fs::metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(ModelError::NoCard { path: folder.to_owned() });
             }
-            other => other.map_err(|source| ModelError::Read { path: path.clone(), source })?,
+            other => other.map_err(read)?,
         };
+        if !metadata.is_file() || metadata.len() > LARGEST {
+            let problem = format!("is no plain file of at most {} MiB", LARGEST >> 20);
+            return Err(ModelError::Card { path, problem });
+        }
+        let text = fs::read(&path).map_err(read)?;
         let wire = parse(&text).map_err(|problem| ModelError::Card { path, problem })?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -131,59 +196,6 @@ impl ModelCard {
             probe: wire.probe,
             verified: Arc::default(),
         })
-    }
-
-    /// Reads every file of the folder and compares size and SHA-256 with the card's; having
-    /// succeeded once, it does not read them again.
-    ///
-    /// # Errors
-    /// Names the first file, in the order of names, that is missing or different.
-    pub fn verify_files(&self) -> Result<(), ModelError> {
-        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
-        if *verified {
-            return Ok(());
-        }
-        // Not by rayon's threads: those may be waiting for a model that is being opened.
-        let checks: Vec<Result<(), ModelError>> = thread::scope(|scope| {
-            let files = self.files.iter();
-            let begun: Vec<_> =
-                files.map(|(name, facts)| scope.spawn(|| self.verify(name, facts))).collect();
-            begun.into_iter().map(end_of).collect()
-        });
-        checks.into_iter().collect::<Result<(), _>>()?;
-        *verified = true;
-        Ok(())
-    }
-
-    /// [`Self::verify_files`] without their content: enough to read them without a crash.
-    pub(super) fn verify_sizes(&self) -> Result<(), ModelError> {
-        self.files.iter().try_for_each(|(name, facts)| self.verify_size(name, facts).map(drop))
-    }
-
-    fn verify_size(&self, name: &str, facts: &FileFacts) -> Result<PathBuf, ModelError> {
-        let path = self.folder.join(name);
-        let bytes = match fs::metadata(&path) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(ModelError::MissingFile { path });
-            }
-            other => other.map_err(|source| ModelError::Read { path: path.clone(), source })?.len(),
-        };
-        if bytes != facts.bytes {
-            let (expected, found) = (format!("{} bytes", facts.bytes), format!("{bytes} bytes"));
-            return Err(ModelError::Changed { path, expected, found });
-        }
-        Ok(path)
-    }
-
-    fn verify(&self, name: &str, facts: &FileFacts) -> Result<(), ModelError> {
-        let path = self.verify_size(name, facts)?;
-        let found = sha256_of_file(&path)
-            .map_err(|source| ModelError::Read { path: path.clone(), source })?;
-        if found != facts.sha256 {
-            let (expected, found) = (format!("sha256 {}", facts.sha256), format!("sha256 {found}"));
-            return Err(ModelError::Changed { path, expected, found });
-        }
-        Ok(())
     }
 
     /// The graph's file.
@@ -253,11 +265,12 @@ fn parse(text: &[u8]) -> Result<WireCard, String> {
     if kind.family != FAMILY {
         return Err(format!(
             "is of family '{}', and this aqlens reads family '{FAMILY}' only",
-            kind.family
+            kind.family.escape_debug()
         ));
     }
     let wire: WireCard = serde_json::from_slice(text).map_err(|e| format!("is not valid: {e}"))?;
     check_shape(&wire)?;
+    check_origin(&wire)?;
     check_files(&wire.files)?;
     let shape = Shape {
         n_layer: wire.n_layer,
@@ -273,17 +286,37 @@ fn parse(text: &[u8]) -> Result<WireCard, String> {
 
 fn check_shape(wire: &WireCard) -> Result<(), String> {
     let sizes = [
-        ("n_layer", i64::from(wire.n_layer)),
-        ("n_head", i64::from(wire.n_head)),
-        ("d_model", wire.d_model as i64),
-        ("vocab_size", wire.vocab_size as i64),
-        ("n_positions", wire.n_positions as i64),
+        i64::from(wire.n_layer),
+        i64::from(wire.n_head),
+        wire.d_model as i64,
+        wire.vocab_size as i64,
+        wire.n_positions as i64,
     ];
-    for (name, size) in sizes {
-        // Arrow counts the numbers of a vector in 32 bits.
-        if !(1..=i64::from(i32::MAX)).contains(&size) {
-            return Err(format!("says {name} = {size}, which must be 1 or more"));
+    for ((name, most), size) in MOST.into_iter().zip(sizes) {
+        if !(1..=most).contains(&size) {
+            return Err(format!("says {name} = {size}, which must be 1 to {most}"));
         }
+    }
+    if !wire.d_model.is_multiple_of(wire.n_head as usize) {
+        let (width, heads) = (wire.d_model, wire.n_head);
+        return Err(format!("says d_model = {width}, which n_head = {heads} does not divide"));
+    }
+    Ok(())
+}
+
+/// What the folder says about its origin is recorded and shown: it must be short and plain.
+fn check_origin(wire: &WireCard) -> Result<(), String> {
+    let Source { name, revision, .. } = &wire.source;
+    let exporter = serde_json::to_string(&wire.exporter).expect("it came from JSON");
+    let revision = revision.as_deref().unwrap_or_default();
+    // JSON writes control characters as escapes.
+    for (what, text) in [("source.name", name.as_str()), ("source.revision", revision)] {
+        if text.chars().any(char::is_control) {
+            return Err(format!("has control characters in {what}"));
+        }
+    }
+    if name.len() + revision.len() + exporter.len() > LONGEST_ORIGIN {
+        return Err(format!("says more than {LONGEST_ORIGIN} bytes about source and exporter"));
     }
     Ok(())
 }
@@ -294,16 +327,20 @@ fn check_files(files: &BTreeMap<String, FileFacts>) -> Result<(), String> {
             return Err(format!("does not list '{name}' under files"));
         }
     }
+    if files.len() > MOST_FILES {
+        return Err(format!("lists {} files, and a folder has {MOST_FILES} at most", files.len()));
+    }
     for (name, facts) in files {
         let plain = !name.is_empty() && name != "." && name != ".." && name != CARD;
-        if !plain || name.contains(['/', '\\', '\0']) {
+        if !plain || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
+            let name = name.escape_debug();
             return Err(format!("lists file '{name}', which must be a plain name in its folder"));
         }
         let hex = facts.sha256.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if facts.sha256.len() != 64 || !hex {
             return Err(format!(
                 "gives '{}' as sha256 of '{name}', which must be 64 lower-case hex digits",
-                facts.sha256
+                facts.sha256.escape_debug()
             ));
         }
     }

@@ -181,7 +181,9 @@ impl Engine {
             (verified, opening.into_iter().map(end_of).collect::<Vec<_>>())
         });
         verified?;
-        Ok(Sessions::new(opened.into_iter().collect::<Result<_, _>>()?))
+        let opened = opened.into_iter().collect::<Result<_, _>>()?;
+        card.verify_loaded()?;
+        Ok(Sessions::new(opened))
     }
 
     /// The graph that takes a past where the folder has one, as it computes whole prompts too.
@@ -251,6 +253,7 @@ impl Engine {
         let facts = self.facts()?;
         self.model.card.verify_files()?;
         let mut head = onnx::HeadSession::open(&self.model.card, facts)?;
+        self.model.card.verify_loaded()?;
         self.sessions()?
             .with(|graph| probe::check_head(&self.model.card, facts, graph, &mut head))?;
         Ok(Box::new(head))

@@ -81,6 +81,14 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A text is too long for the model by its bytes alone, and was not tokenised.
+    #[error("{text} {reason}; shorten it")]
+    TextTooLong {
+        /// Its beginning.
+        text: String,
+        /// How that is known.
+        reason: String,
+    },
     /// No ONNX Runtime was found.
     #[error(
         "no ONNX Runtime library was found; install it with\n  python3 -m venv .venv && \

@@ -8,11 +8,14 @@ pub mod card;
 mod cuda;
 mod engine;
 mod error;
+mod external;
+mod files;
 pub mod locate;
 pub mod onnx;
 mod options;
 pub mod prefix;
 mod probe;
+mod protobuf;
 mod reference;
 mod sessions;
 pub mod tokens;
@@ -29,7 +32,7 @@ pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 pub use prefix::{PrefixPlan, PrefixSet, plan_prefixes};
 pub use probe::Tolerance;
 pub use reference::Probe;
-pub use tokens::{Encoded, Tokenizer};
+pub use tokens::{Encoded, SpecialTokens, Specials, Tokenizer};
 
 /// What a thread gave; a panic in it continues in the caller.
 pub(crate) fn end_of<T>(thread: ScopedJoinHandle<'_, T>) -> T {

@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
+/// Tokens of the largest probe, padding counted: it runs as one batch.
+const MOST_TOKENS: usize = 1 << 16;
+
 /// Prompts and what PyTorch computed on them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,6 +117,14 @@ impl Probe {
                     "has a probe tolerance of {tolerance}, which must be in 0..0.1"
                 ));
             }
+        }
+        let longest = self.prompts.iter().map(Vec::len).max().unwrap_or(0);
+        if self.prompts.len().saturating_mul(longest) > MOST_TOKENS {
+            return Err(format!(
+                "has a probe of {} prompts of up to {longest} tokens, which is more than \
+                 {MOST_TOKENS} tokens",
+                self.prompts.len()
+            ));
         }
         for (i, prompt) in self.prompts.iter().enumerate() {
             let known = |id: &i32| usize::try_from(*id).is_ok_and(|id| id < shape.vocab_size);

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
 
-use crate::model::{ModelCard, ProviderChoice};
+use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
 use crate::stage::{Scope, Stage};
 use crate::stages::{StageConfig, extract};
 
@@ -29,6 +29,8 @@ pub struct Pipeline {
     pub card: ModelCard,
     /// The prompt template with `{task}` and `{input}`.
     pub prompt: String,
+    /// Special tokens around every prompt.
+    pub special_tokens: SpecialTokens,
     /// What to run on.
     pub provider: ProviderChoice,
     /// Whether CUDA may round matrix products to TF32.
@@ -55,6 +57,14 @@ impl Pipeline {
     /// The stages of `scope`, in the file's order.
     pub fn stages_of(&self, scope: Scope) -> Vec<&dyn Stage> {
         self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+    }
+
+    /// The model's tokenizer, with the special tokens that the pipeline wants.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn tokenizer(&self) -> Result<Tokenizer, ModelError> {
+        Ok(Tokenizer::load(&self.card)?.with_special_tokens(self.special_tokens))
     }
 
     /// The settings of the extract stage; the defaults when the pipeline has no such stage.

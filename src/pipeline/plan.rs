@@ -262,7 +262,8 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
         // A longer one cannot be run.
         tokens.min(card.n_positions as u64) * of_token + card.vocab_size as u64
     };
-    let bytes = framings.iter().map(numbers).sum::<u64>() * size_of::<f32>() as u64;
+    let numbers = framings.iter().map(numbers).fold(0, u64::saturating_add);
+    let bytes = numbers.saturating_mul(size_of::<f32>() as u64);
     let by_size = bytes.saturating_mul(SHARD_WEIGHT / SHARD_BYTES);
     (framings.len() as u64 * (SHARD_WEIGHT / SHARD_PROMPTS)).max(by_size).max(1)
 }
@@ -297,7 +298,7 @@ mod tests {
     fn a_shard_is_bounded_by_its_bytes_as_well_as_by_its_prompts() {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny.yml");
         let mut pipeline = config::load(&file, &[]).unwrap();
-        let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
+        let tokenizer = pipeline.tokenizer().unwrap();
         let inputs: u64 = pipeline.scenarios.iter().map(|s| s.inputs.len()).sum();
         let shards = |pipeline: &Pipeline| {
             let plan = Plan::new(pipeline, &tokenizer).unwrap();

@@ -30,7 +30,7 @@ use self::work::Work;
 use crate::ledger::Ledger;
 use crate::ledger::fingerprint::{Ground, fractions};
 use crate::ledger::lineage::lineage_of;
-use crate::model::{Engine, EngineFacts, EngineOptions, Tokenizer};
+use crate::model::{Engine, EngineFacts, EngineOptions};
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::share::Share;
@@ -145,11 +145,12 @@ impl Setting<'_> {
     ) -> Result<RunSummary, RunError> {
         let Self { pipeline, options, monitor, resolved, store, engine } = self;
         pipeline.card.verify_files()?;
-        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let tokenizer = pipeline.tokenizer()?;
         let plan = Plan::new(pipeline, &tokenizer)?;
         let facts = engine.facts()?;
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
-        let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
+        let fractions = fractions(pipeline, &plan);
+        let ground = Ground::new(&lineage, pipeline, tokenizer.specials(), fractions);
         let unnamed_by = before.map_or(UNKNOWN, RunRecord::maker_of_unnamed);
         let work = Work {
             pipeline,

@@ -107,6 +107,9 @@ impl Stage for Reference {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let mut ids = Vec::with_capacity(context.prompts.len());
         for prompt in context.prompts {
+            if context.tokenizer.too_long(&prompt.text).is_some() {
+                continue;
+            }
             let encoded = context.tokenizer.encode_prompt(prompt)?;
             if (1..=context.card.n_positions).contains(&encoded.ids.len()) {
                 ids.push(encoded.ids);

@@ -10,7 +10,7 @@ use super::{Finding, Verification, VerifyError, Wrong};
 use crate::ledger::descent::{Key, key_of, keys_of, writer_of};
 use crate::ledger::fingerprint::{Fractions, Ground, fractions};
 use crate::ledger::{Ledger, claims, is_released, made_files, maker};
-use crate::model::Tokenizer;
+use crate::model::Specials;
 use crate::monitor::Monitor;
 use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::{Pipeline, config};
@@ -214,7 +214,8 @@ impl<'a> Look<'a> {
     /// Compares the receipts with the plan: which there must be, and with what fingerprint.
     fn check_receipts(&mut self, steps: &Steps<'_>, record: &RunRecord) -> Result<(), PlanError> {
         let is_finished = record.state == State::Finished;
-        let ground = Ground::new(&record.lineage, steps.pipeline, steps.fractions.clone());
+        let fractions = steps.fractions.clone();
+        let ground = Ground::new(&record.lineage, steps.pipeline, &steps.specials, fractions);
         let mut ledger = Ledger::new(self.store, ground, &record.retain)
             .with_unnamed_by(record.maker_of_unnamed());
         steps.each(|stage, part, prompts| {
@@ -359,6 +360,7 @@ impl<'a> Look<'a> {
 struct Steps<'a> {
     pipeline: &'a Pipeline,
     plan: Plan<'a>,
+    specials: Specials,
     fractions: Fractions,
     keys: BTreeSet<Key>,
     /// The stages by kind.
@@ -367,7 +369,7 @@ struct Steps<'a> {
 
 impl<'a> Steps<'a> {
     fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
-        let tokenizer = Tokenizer::load(&pipeline.card)?;
+        let tokenizer = pipeline.tokenizer()?;
         let plan = Plan::new(pipeline, &tokenizer)?;
         let parts = |stage: &dyn Stage| match stage.scope() {
             Scope::Shard => plan.n_shards(),
@@ -379,6 +381,7 @@ impl<'a> Steps<'a> {
             keys: keys.collect(),
             stages: stages().map(|stage| (stage.kind(), stage)).collect(),
             fractions: fractions(pipeline, &plan),
+            specials: tokenizer.specials().clone(),
             pipeline,
             plan,
         })

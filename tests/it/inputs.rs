@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use aqlens::model::Tokenizer;
 use aqlens::pipeline::Pipeline;
 use aqlens::pipeline::config::load;
 use aqlens::pipeline::plan::{Plan, PlanError, ShardPlan};
@@ -17,7 +16,7 @@ fn put(path: &Path, text: &str) {
 }
 
 fn shards(pipeline: &Pipeline) -> Vec<Result<ShardPlan, PlanError>> {
-    let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
+    let tokenizer = pipeline.tokenizer().unwrap();
     let plan = Plan::new(pipeline, &tokenizer).unwrap();
     let shards: Vec<_> = plan.shards().collect();
     if shards.iter().all(Result::is_ok) {

@@ -19,6 +19,7 @@ mod kinds;
 mod laundered;
 mod layers;
 mod model;
+mod model_strangers;
 mod overlap;
 #[cfg(target_os = "linux")]
 mod page_cache;
@@ -39,6 +40,7 @@ mod shards;
 mod show;
 mod skipped;
 mod slow_unlink;
+mod special_tokens;
 mod stage;
 mod strangers;
 mod support;

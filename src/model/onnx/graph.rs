@@ -89,15 +89,24 @@ fn check_graph(
             known.push(past);
         }
     }
-    if let Some(other) = inputs.iter().find(|i| !known.iter().any(|name| name == i.name())) {
-        return Err(format!("has input '{}', which aqlens does not know", other.name()));
-    }
+    check_no_other(inputs, &known)?;
     check_outlet("output", outputs, "logits", float, &[-1, card.vocab_size as i64])?;
     for layer in 0..card.n_layer {
         check_outlet("output", outputs, &hidden_name(layer), float, &[-1, -1, width])?;
         check_outlet("output", outputs, &attention_name(layer), float, &[-1, heads, -1, -1])?;
     }
     Ok(())
+}
+
+/// Checks that a graph has no inputs but these: it would not run without them.
+pub(super) fn check_no_other(inputs: &[Outlet], known: &[String]) -> Result<(), String> {
+    match inputs.iter().find(|input| !known.iter().any(|name| name == input.name())) {
+        None => Ok(()),
+        Some(other) => {
+            let names = known.join("', '");
+            Err(format!("has input '{}', and aqlens gives '{names}' only", other.name()))
+        }
+    }
 }
 
 fn hidden_name(layer: i16) -> String {
@@ -212,8 +221,10 @@ pub(super) fn check_outlet(
     kind: TensorElementType,
     shape: &[i64],
 ) -> Result<(), String> {
+    let sizes = shape.iter().map(|n| if *n < 0 { "any".to_owned() } else { n.to_string() });
+    let expected = format!("{kind} [{}]", sizes.collect::<Vec<_>>().join(", "));
     let Some(outlet) = outlets.iter().find(|outlet| outlet.name() == name) else {
-        return Err(format!("lacks {what} '{name}'"));
+        return Err(format!("lacks {what} '{name}', {expected}"));
     };
     let fits = match outlet.dtype() {
         ValueType::Tensor { ty, shape: found, .. } => {
@@ -225,7 +236,7 @@ pub(super) fn check_outlet(
     if fits {
         return Ok(());
     }
-    Err(format!("has {what} '{name}' of type {:?}, expected {kind:?} {shape:?}", outlet.dtype()))
+    Err(format!("has {what} '{name}' of type {}, expected {expected}", outlet.dtype()))
 }
 
 /// Borrows one output's numbers from ONNX Runtime's buffer, after checking its shape.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use ort::session::Session;
 use ort::value::{TensorElementType, TensorRef};
 
-use super::graph::{borrow, check_outlet};
+use super::graph::{borrow, check_no_other, check_outlet};
 use super::{cause, open};
 use crate::model::backend::HeadBackend;
 use crate::model::options::EngineFacts;
@@ -31,6 +31,7 @@ impl HeadSession {
         let (d_model, vocab_size) = (card.d_model, card.vocab_size);
         let float = TensorElementType::Float32;
         check_outlet("input", session.inputs(), "hidden", float, &[-1, d_model as i64])
+            .and_then(|()| check_no_other(session.inputs(), &["hidden".to_owned()]))
             .and_then(|()| {
                 let shape = [-1, vocab_size as i64];
                 check_outlet("output", session.outputs(), "logits", float, &shape)

@@ -16,6 +16,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use super::locate::{self, Found, Surroundings};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::{Cause, ModelError, cuda};
+use crate::guard;
 
 pub(super) use graph::OnnxSession;
 pub(super) use head::HeadSession;
@@ -161,7 +162,9 @@ fn cause(error: &dyn std::fmt::Display) -> Cause {
 fn open(facts: &EngineFacts, threads: usize, path: &Path) -> Result<Session, ModelError> {
     let runtime = LOADED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let runtime = runtime.expect("facts are known, so the library is loaded");
-    commit(&runtime.environment, facts, threads, path)
+    // The crate expects names that are UTF-8, and whatever else a graph of its own kind has.
+    guard::caught(|| commit(&runtime.environment, facts, threads, path))
+        .unwrap_or_else(|words| Err(cause(&words)))
         .map_err(|source| ModelError::Open { path: path.to_owned(), source })
 }
 

@@ -134,6 +134,7 @@ impl Loader<'_> {
             model,
             card,
             prompt,
+            special_tokens: config.special_tokens,
             provider: config.provider,
             tf32: config.tf32,
             retain,

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::wire::{ControlsConfig, FileConfig};
-use crate::model::ProviderChoice;
+use crate::model::{ProviderChoice, SpecialTokens};
 use crate::pipeline::inputs::absolute;
 use crate::pipeline::{Controls, FileSource, Inputs, Neutral, Pipeline, Task};
 use crate::stages::StageConfig;
@@ -15,6 +15,7 @@ struct Resolved<'a> {
     name: &'a str,
     model: String,
     prompt: &'a str,
+    special_tokens: SpecialTokens,
     provider: ProviderChoice,
     tf32: bool,
     seed: u64,
@@ -70,6 +71,7 @@ pub fn resolved_yaml(pipeline: &Pipeline) -> String {
         name: &pipeline.name,
         model: absolute(pipeline.model.clone()).to_string_lossy().into_owned(),
         prompt: &pipeline.prompt,
+        special_tokens: pipeline.special_tokens,
         provider: pipeline.provider,
         tf32: pipeline.tf32,
         seed: pipeline.seed,

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use crate::model::ProviderChoice;
+use crate::model::{ProviderChoice, SpecialTokens};
 use crate::stages::StageConfig;
 use crate::table::schema::RAW;
 
@@ -27,6 +27,9 @@ pub struct PipelineConfig {
     pub model: Option<String>,
     /// The prompt: a text with `{task}` and, once, `{input}` in it. The notebook's when left out.
     pub prompt: Option<String>,
+    /// Special tokens around every prompt: those that the model's tokenizer adds, or none.
+    #[serde(default)]
+    pub special_tokens: SpecialTokens,
     /// Groups of inputs and the tasks that all of them are put under.
     #[schemars(with = "Vec<ScenarioConfig>")]
     pub scenarios: Option<IgnoredAny>,

@@ -41,38 +41,58 @@ impl Extract {
     /// Tokenises the shard's prompts; those that are too long are left out, or are an error, as the
     /// pipeline says.
     pub(super) fn tokenise(&self, context: &Context<'_>) -> Result<Vec<Row>, StageError> {
-        let row = |prompt: &Prompt| -> Result<Row, StageError> {
-            let encoded = context.tokenizer.encode_prompt(prompt)?;
-            self.check_length(prompt, encoded.ids.len(), context.card.n_positions)?;
-            Ok(Row { prompt: prompt.clone(), encoded, refusal: None })
+        let limit = context.card.n_positions;
+        let row = |prompt: &Prompt| -> Result<(Row, Option<String>), StageError> {
+            context.go_on()?;
+            let mut too_long = context.tokenizer.too_long(&prompt.text);
+            let mut encoded = Encoded::default();
+            // Else left without tokens: counting them takes minutes for a text of some megabytes.
+            if too_long.is_none() {
+                encoded = encode(context, prompt)?;
+                let tokens = encoded.ids.len();
+                too_long = (tokens > limit).then(|| self::too_long(tokens, limit));
+            }
+            self.check_length(prompt, encoded.ids.len(), too_long.as_deref())?;
+            Ok((Row { prompt: prompt.clone(), encoded, refusal: None }, too_long))
         };
         // Collected before the first error is taken, so that it is always the plan's first one.
-        let rows: Vec<Result<Row, StageError>> = context.prompts.par_iter().map(row).collect();
-        let mut rows: Vec<Row> = rows.into_iter().collect::<Result<_, _>>()?;
-        let limit = context.card.n_positions;
-        for row in &mut rows {
-            let tokens = row.encoded.ids.len();
-            if tokens > limit {
-                row.refuse(context.monitor, status::TOO_LONG, too_long(tokens, limit));
+        let rows: Vec<Result<_, StageError>> = context.prompts.par_iter().map(row).collect();
+        let rows: Vec<(Row, Option<String>)> = rows.into_iter().collect::<Result<_, _>>()?;
+        let refused = |(mut row, too_long): (Row, Option<String>)| {
+            if let Some(reason) = too_long {
+                row.refuse(context.monitor, status::TOO_LONG, reason);
             }
-        }
-        Ok(rows)
+            row
+        };
+        Ok(rows.into_iter().map(refused).collect())
     }
 
-    fn check_length(&self, prompt: &Prompt, tokens: usize, limit: usize) -> Result<(), StageError> {
+    /// `too_long` says that the prompt is.
+    fn check_length(
+        &self,
+        prompt: &Prompt,
+        tokens: usize,
+        too_long: Option<&str>,
+    ) -> Result<(), StageError> {
         let error = |problem| Err(StageError::Prompt { key: prompt.key.clone(), problem });
-        if tokens == 0 {
-            return error("has no tokens: its text is empty; give it a text".to_owned());
+        match too_long {
+            None if tokens == 0 => {
+                error("has no tokens: its text is empty; give it a text".to_owned())
+            }
+            Some(reason) if self.too_long == TooLong::Error => error(format!(
+                "{reason}; shorten it, or set `too_long: skip` in the extract stage to leave such \
+                 prompts out (up to the pipeline's `max_skipped`)"
+            )),
+            _ => Ok(()),
         }
-        if tokens > limit && self.too_long == TooLong::Error {
-            return error(format!(
-                "{}; shorten it, or set `too_long: skip` in the extract stage to leave such \
-                 prompts out (up to the pipeline's `max_skipped`)",
-                too_long(tokens, limit)
-            ));
-        }
-        Ok(())
     }
+}
+
+/// The prompt's tokens; a person who stops the run does not wait for a slow tokenizer.
+fn encode(context: &Context<'_>, prompt: &Prompt) -> Result<Encoded, StageError> {
+    let stop = || context.monitor.is_interrupted();
+    let encoded = context.tokenizer.encode_prompt_unless(prompt, &stop);
+    encoded.map_err(|error| if stop() { StageError::Interrupted } else { error.into() })
 }
 
 fn too_long(tokens: usize, limit: usize) -> String {

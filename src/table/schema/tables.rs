@@ -24,8 +24,8 @@ table! {
             "id of the input whose text the prompt holds; differs from input in role other_input",
         ),
         text: &'a str = says("", "the full prompt as it was tokenised"),
-        n_tokens: i32 = says("tokens", "length of the prompt"),
-        token_ids: &'a [i32] = says("id", "the prompt's tokens, no BOS added"),
+        n_tokens: i32 = says("tokens", "length of the prompt; 0 where its bytes alone tell that it is too long"),
+        token_ids: &'a [i32] = says("id", "the prompt's tokens, the tokenizer's special ones among them"),
         input_start: Option<i32> = says(
             "position",
             "first token that holds a character of the input; null when no token does",

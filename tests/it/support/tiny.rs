@@ -95,6 +95,25 @@ impl Copy {
         self.write("model.json", card.to_string().as_bytes());
     }
 
+    /// Writes a file and makes the card agree.
+    pub(crate) fn relist(&self, name: &str, bytes: &[u8]) {
+        self.write(name, bytes);
+        let facts = serde_json::json!({"sha256": hex_sha256(bytes), "bytes": bytes.len()});
+        self.edit_card(|card| card["files"][name] = facts);
+    }
+
+    /// Changes `tokenizer.json`, and makes the card agree.
+    pub(crate) fn edit_tokenizer(&self, edit: impl FnOnce(&mut serde_json::Value)) {
+        let mut tokenizer = serde_json::from_slice(&self.read("tokenizer.json")).unwrap();
+        edit(&mut tokenizer);
+        self.relist("tokenizer.json", tokenizer.to_string().as_bytes());
+    }
+
+    /// Its tokenizer, or why it has none.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer, String> {
+        Tokenizer::load(&ModelCard::load(self.path()).unwrap()).map_err(|e| e.to_string())
+    }
+
     /// Replaces text in the graph by text of the same length, and makes the card agree.
     pub(crate) fn patch_graph(&self, from: &str, to: &str) {
         assert_eq!(from.len(), to.len());
