@@ -9,7 +9,7 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
-use super::setup;
+use super::{interrupt, setup, term};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
@@ -19,6 +19,7 @@ use crate::run::skips;
 use crate::stages::extract::TooLong;
 
 pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
+    interrupt::listen(|| term::say("interrupted"));
     let mut out = io::stdout().lock();
     let estimated = match setup::load(&args.pipeline) {
         Ok(pipeline) => {
@@ -80,6 +81,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         d_model: card.d_model,
         n_positions: card.n_positions,
         onnxruntime: facts.runtime_version.clone(),
+        library: facts.library.display().to_string(),
         provider: facts.provider.to_string(),
         threads: facts.threads,
         prompts: lengths.prompts,

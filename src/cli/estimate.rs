@@ -20,6 +20,8 @@ pub(super) struct Estimate {
     pub(super) d_model: usize,
     pub(super) n_positions: usize,
     pub(super) onnxruntime: String,
+    /// Where that was loaded from.
+    pub(super) library: String,
     pub(super) provider: String,
     pub(super) threads: usize,
     pub(super) prompts: u64,
@@ -81,8 +83,12 @@ impl Estimate {
             self.d_model,
             self.n_positions
         )?;
-        let Self { onnxruntime, provider, threads, .. } = self;
-        writeln!(out, "runtime   ONNX Runtime {onnxruntime}, {provider}, {threads} threads")?;
+        let Self { onnxruntime, library, provider, threads, .. } = self;
+        writeln!(
+            out,
+            "runtime   ONNX Runtime {onnxruntime}, {}, {provider}, {threads} threads",
+            visible(library)
+        )?;
         writeln!(out, "prompts   {}", self.prompts)?;
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {

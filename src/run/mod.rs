@@ -10,6 +10,7 @@ mod folder;
 mod follow;
 mod recognise;
 mod relay;
+mod runtime;
 pub mod skips;
 mod work;
 
@@ -23,6 +24,7 @@ pub use skips::TooManySkipped;
 
 use self::executor::Executor;
 use self::folder::{announce, differs, is_written, refuse_foreign};
+use self::runtime::{library, say_runtime};
 use self::work::Work;
 use crate::ledger::Ledger;
 use crate::ledger::fingerprint::{Ground, fractions};
@@ -102,6 +104,7 @@ pub fn run(
     if !options.recheck
         && let Some(counts) = recognise::counts(&store, pipeline, &resolved, &engine)?
     {
+        say_runtime(engine.facts()?, monitor);
         return Ok(nothing_to_do(counts, started, monitor));
     }
     let begins = RunRecord::read(&store).is_none() && options.portion != Portion::Finish;
@@ -142,6 +145,7 @@ impl Setting<'_> {
         let tokenizer = Tokenizer::load(&pipeline.card)?;
         let plan = Plan::new(pipeline, &tokenizer)?;
         let facts = engine.facts()?;
+        say_runtime(facts, monitor);
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
         let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
         let work = Work {
@@ -160,7 +164,7 @@ impl Setting<'_> {
                 closing: None,
             },
             plan: &plan,
-            record: record(pipeline, lineage, work),
+            record: record(pipeline, lineage, library(facts)?, work),
             resolved,
             stamps,
             facts,
@@ -191,7 +195,12 @@ fn nothing_to_do(counts: Counts, started: Instant, monitor: &dyn Monitor) -> Run
 }
 
 /// What `run.json` says while the run is under way.
-fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
+fn record(
+    pipeline: &Pipeline,
+    lineage: Lineage,
+    library: (String, String),
+    work: Work<'_>,
+) -> RunRecord {
     let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
     RunRecord {
         format: 1,
@@ -200,6 +209,7 @@ fn record(pipeline: &Pipeline, lineage: Lineage, work: Work<'_>) -> RunRecord {
         retain: pipeline.retain.clone(),
         shares: None,
         marks: None,
+        libraries: BTreeMap::from([library]),
         counts,
         self_proof: None,
     }
@@ -270,6 +280,7 @@ impl Run<'_> {
         }
         self.announce();
         self.record.shares = Some(share.n());
+        self.record.keep_libraries(store);
         if !is_same || before.is_none_or(|before| before != self.record) {
             self.begin()?;
         }
@@ -318,8 +329,9 @@ impl Run<'_> {
         announce(&self.record, RunRecord::read(store).as_ref(), self.facts, monitor);
     }
 
-    fn begin(&self) -> Result<(), RunError> {
+    fn begin(&mut self) -> Result<(), RunError> {
         let store = self.executor.work.store;
+        self.record.keep_libraries(store);
         store.write(layout::PIPELINE, self.resolved.as_bytes())?;
         self.record.write(store)?;
         Ok(())
