@@ -21,7 +21,9 @@ pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
         let word = if Some(i) == taken { "takes" } else { "looked at" };
         writeln!(out, "{word:<13} {place}")?;
         let beside = place.libraries.iter().skip(1);
-        beside.map(|other| writeln!(out, "{:<13} {}", "not", other.display())).collect::<Result<(), _>>()?;
+        beside
+            .map(|other| writeln!(out, "{:<13} {}", "not", other.display()))
+            .collect::<Result<(), _>>()?;
     }
     let options = |provider| EngineOptions {
         provider,

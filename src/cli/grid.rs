@@ -169,7 +169,8 @@ impl<'a, W: Write> Long<'a, W> {
         let mut ruler = empty(columns);
         ruler.add_row(&widest.0);
         let top = ruler.lines().next().unwrap_or_default();
-        let widths = top.trim_matches(['┌', '┐']).split('┬').map(|edge| edge.chars().count() as u16);
+        let widths =
+            top.trim_matches(['┌', '┐']).split('┬').map(|edge| edge.chars().count() as u16);
         let widths = widths.map(|width| ColumnConstraint::Absolute(Width::Fixed(width)));
         Self { out, columns, widths: widths.collect(), rows: Vec::new(), bottom: None }
     }

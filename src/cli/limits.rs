@@ -13,7 +13,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-
 use super::exit::Exit;
 
 /// Panics that are remembered, the last ones: libraries' panics that are caught and told otherwise are

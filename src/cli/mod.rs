@@ -9,6 +9,7 @@ mod exit;
 mod grid;
 mod interrupt;
 mod limits;
+mod memory;
 mod progress;
 mod run;
 mod schema;

@@ -10,7 +10,8 @@ const NONE: &str = "–";
 /// Their table.
 pub(super) fn grid(page: &Page) -> Grid {
     let head = ["scenario", "answer", "by evidence", "tasks", "inputs", "notebook's cosine"];
-    let source = if page.tables.iter().any(|table| table == "verdict") { "verdict" } else { "divergence" };
+    let source =
+        if page.tables.iter().any(|table| table == "verdict") { "verdict" } else { "divergence" };
     let mut grid = Grid::new(String::new(), &head, source);
     grid.rows = page.others.iter().map(row).collect();
     grid.cut()
@@ -31,7 +32,8 @@ fn row(scenario: &Scenario) -> Row {
 /// `2 supported, 1 undecided`: how many measures say what.
 fn evidence(scenario: &Scenario) -> String {
     let count = |verdict: &&str| {
-        let n = scenario.judgements.iter().filter(|judgement| judgement.verdict == **verdict).count();
+        let n =
+            scenario.judgements.iter().filter(|judgement| judgement.verdict == **verdict).count();
         (n > 0).then(|| format!("{n} {}", verdict.replace('_', " ")))
     };
     let counts: Vec<String> = VERDICTS.iter().filter_map(count).collect();

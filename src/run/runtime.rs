@@ -14,7 +14,7 @@ pub(super) fn say_runtime(facts: &EngineFacts, monitor: &dyn Monitor) {
 /// SHA-256 and place of the library that was loaded.
 pub(super) fn library(facts: &EngineFacts) -> Result<(String, String), ModelError> {
     let path = &facts.library;
-    let sha256 = sha256_of_file(path)
-        .map_err(|source| ModelError::Read { path: path.clone(), source })?;
+    let sha256 =
+        sha256_of_file(path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
     Ok((sha256, path.display().to_string()))
 }

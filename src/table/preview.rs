@@ -100,8 +100,7 @@ impl Blocks {
 
     /// The cells of the next rows, column by column.
     fn next(&mut self, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>, TableError> {
-        let error =
-            |source| TableError::Arrow { action: "read", path: self.path.clone(), source };
+        let error = |source| TableError::Arrow { action: "read", path: self.path.clone(), source };
         let Some(batch) = self.reader.next() else { return Ok(None) };
         batch.and_then(|batch| cells(&batch, columns)).map(Some).map_err(error)
     }

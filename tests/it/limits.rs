@@ -42,7 +42,11 @@ fn threads_that_are_not_to_be_had_are_an_error_with_words() {
     let folder = Folder::new();
     folder.write(GOOD);
     for command in ["run", "check"] {
-        let mut command = { let mut c = aqlens_in(folder.path()); c.arg(command); c };
+        let mut command = {
+            let mut c = aqlens_in(folder.path());
+            c.arg(command);
+            c
+        };
         // No thread has room for its stack: the system's answer is that of a limit on processes.
         command.arg("pipeline.yml").env("RUST_MIN_STACK", (1_u64 << 46).to_string());
         refuses(&command.output().unwrap().into(), 1, &["threads", "`ulimit -u`", "--threads N"]);

@@ -6,9 +6,9 @@ use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, 
 use aqlens::stages::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
-use crate::support::{assert_says, engine_options};
 use crate::support::fake_model::{Flawed, on};
 use crate::support::tiny::{self, Copy, Extraction, prompts};
+use crate::support::{assert_says, engine_options};
 
 #[test]
 fn the_tiny_model_passes_its_probe_and_its_hashes() {

@@ -66,7 +66,8 @@ fn a_signal_stops_a_run_unless_it_was_ignored_from_the_start(#[case] name: &str)
 fn many(folder: &Folder) {
     let mut lines = String::new();
     for i in 0..200_000 {
-        writeln!(lines, "{{\"id\": \"i{i}\", \"text\": \"the red ball {i} lies on the table\"}}").unwrap();
+        writeln!(lines, "{{\"id\": \"i{i}\", \"text\": \"the red ball {i} lies on the table\"}}")
+            .unwrap();
     }
     put(&folder.path().join("many.jsonl"), lines.as_bytes());
     let file = "inputs: { file: many.jsonl, id: id, text: text }";

@@ -83,7 +83,8 @@ impl Surroundings {
     pub fn of_process() -> Self {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty());
         let of_loader = set(LIBRARY_PATH);
-        let of_loader = of_loader.iter().flat_map(env::split_paths).map(|path| (LIBRARY_PATH, path));
+        let of_loader =
+            of_loader.iter().flat_map(env::split_paths).map(|path| (LIBRARY_PATH, path));
         let system = system_folders().into_iter().map(|path| ("the system's libraries", path));
         Self {
             dylib: set(NAMED),
@@ -161,9 +162,9 @@ fn prefixes(around: &Surroundings) -> Vec<(&'static str, PathBuf)> {
     let mut list = Vec::new();
     let executable = around.executable.as_deref();
     // In another folder it need not be an environment's: above `/tmp/aqlens` everybody writes.
-    let programs = executable.and_then(Path::parent).filter(|folder| {
-        folder.file_name().is_some_and(|name| name == "bin" || name == "Scripts")
-    });
+    let programs = executable
+        .and_then(Path::parent)
+        .filter(|folder| folder.file_name().is_some_and(|name| name == "bin" || name == "Scripts"));
     if let Some(prefix) = programs.and_then(Path::parent) {
         list.push(("the environment of aqlens", prefix.to_owned()));
     }
@@ -204,12 +205,14 @@ fn in_folder(folder: &Path) -> Vec<PathBuf> {
     };
     let mut found = entries(folder, library);
     if found.len() > 1 {
-        let has_cuda = !entries(folder, |name| name.contains("onnxruntime_providers_cuda.")).is_empty();
+        let has_cuda =
+            !entries(folder, |name| name.contains("onnxruntime_providers_cuda.")).is_empty();
         let gpu = if has_cuda { installed(folder, "onnxruntime_gpu-") } else { Vec::new() };
         let plain = installed(folder, "onnxruntime-");
         found.sort_by_cached_key(|path| {
             let version = version_in_name(path);
-            let is_of = |versions: &[Vec<u64>]| version.as_ref().is_some_and(|v| versions.contains(v));
+            let is_of =
+                |versions: &[Vec<u64>]| version.as_ref().is_some_and(|v| versions.contains(v));
             Reverse((is_of(&gpu), is_of(&plain), version.clone()))
         });
     }

@@ -153,7 +153,9 @@ pub(super) fn add_verdicts(
     let places = scenarios.iter().enumerate().map(|(place, of)| (of.name.clone(), place));
     let places: BTreeMap<String, usize> = places.collect();
     for row in Judged::rows(&part)? {
-        let Some(of) = places.get(row.scenario).map(|place| &mut scenarios[*place]) else { continue };
+        let Some(of) = places.get(row.scenario).map(|place| &mut scenarios[*place]) else {
+            continue;
+        };
         if row.measure == FLAT {
             of.verdict = Some(Verdict {
                 measure: row.measure.to_owned(),

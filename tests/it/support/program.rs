@@ -23,8 +23,10 @@ pub(crate) fn file(name: &str) -> PathBuf {
 /// A test without it fails: a skipped test would count as passed.
 pub(crate) fn onnxruntime() -> PathBuf {
     let named = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
-    let found = locate(Some(&named.unwrap_or_else(|| root().join(".venv"))), &Surroundings::default());
-    let found = found.expect("the tests need ONNX Runtime: run `make venv` (or `make test`, which does)");
+    let found =
+        locate(Some(&named.unwrap_or_else(|| root().join(".venv"))), &Surroundings::default());
+    let found =
+        found.expect("the tests need ONNX Runtime: run `make venv` (or `make test`, which does)");
     found.path
 }
 
