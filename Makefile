@@ -20,6 +20,10 @@ ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.1
 # export/ see to that alone.
 export ORT_DISABLE_TELEMETRY ?= 1
 
+# Which ONNX Runtime is loaded: aqlens looks into no folder that nobody named, and finds the checkout's own
+# only while it lies in the checkout's target.
+export ORT_DYLIB_PATH ?= $(abspath $(VENV))
+
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
 .PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny bench fixtures schema clean

@@ -11,7 +11,7 @@ use crate::pipeline::share::Share;
 #[derive(Debug, Parser)]
 #[command(name = "aqlens", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
-    3 done with skipped prompts, 130 interrupted (run the same command again to continue).")]
+    3 done with skipped prompts, 101 a mistake in aqlens, 130 interrupted (run the same command again to continue).")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -30,7 +30,7 @@ pub(super) enum Command {
     Verify(VerifyArgs),
     /// Print what each table's columns mean, or the JSON Schema of a pipeline file
     Schema(SchemaArgs),
-    /// Print which ONNX Runtime was found and where, its providers, and the machine's cores
+    /// Print where ONNX Runtime was looked for, which one is taken, its providers, and the machine's cores
     Doctor(RuntimeArgs),
 }
 
@@ -50,8 +50,9 @@ pub(super) struct PipelineArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RuntimeArgs {
-    /// The ONNX Runtime library to use, instead of the one found (or set `ORT_DYLIB_PATH`)
-    #[arg(long, value_name = "FILE")]
+    /// The ONNX Runtime library to use, its folder or a Python environment that has it, instead of the
+    /// one found (or set `ORT_DYLIB_PATH`)
+    #[arg(long, value_name = "PATH")]
     pub(super) onnxruntime: Option<PathBuf>,
 
     /// Threads for the model and for the analyses (default: one a core)

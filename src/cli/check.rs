@@ -9,16 +9,19 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
-use super::{setup, specials};
+use super::{interrupt, memory, setup, specials, term};
+use crate::math::pairs;
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::prompt::PromptKey;
+use crate::prompt::{Prompt, PromptKey};
 use crate::run::skips;
+use crate::stage::names::FIRST_WORDING;
 use crate::stages::extract::TooLong;
 
 pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
+    interrupt::listen(|| term::say("interrupted"));
     let mut out = io::stdout().lock();
     let estimated = match setup::load(&args.pipeline) {
         Ok(pipeline) => {
@@ -70,6 +73,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
+    let copies = engine.at_once().map_err(failed)?;
     let facts = engine.facts().map_err(failed)?;
     let card = &pipeline.card;
     Ok(Estimate {
@@ -80,6 +84,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         d_model: card.d_model,
         n_positions: card.n_positions,
         onnxruntime: facts.runtime_version.clone(),
+        library: facts.library.display().to_string(),
         provider: facts.provider.to_string(),
         threads: facts.threads,
         special_tokens: specials::sentences(&tokenizer),
@@ -90,6 +95,8 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         shards: plan.n_shards(),
         raw_bytes: cost.raw_bytes,
         kept_bytes: cost.kept_bytes,
+        memory_bytes: memory::of_run(pipeline, &lengths, copies),
+        free_bytes: memory::of_machine(),
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.tokens as f64 / speed),
     })
@@ -97,12 +104,16 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
 
 /// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
 #[derive(Default)]
-struct Lengths {
+pub(super) struct Lengths {
     prompts: u64,
     /// Prompts that fit the model.
-    fit: u64,
+    pub(super) fit: u64,
     /// Tokens of those.
-    tokens: u64,
+    pub(super) tokens: u64,
+    /// Such prompts, their tokens, and pairs of tasks on one input, of the shard that has most of each.
+    pub(super) most_fit: u64,
+    pub(super) most_tokens: u64,
+    pub(super) most_pairs: u64,
     longest: usize,
     too_long: u64,
     /// The first that is too long: its shard and name, and how that is known.
@@ -151,6 +162,12 @@ impl Lengths {
                 lengths.tasks.push(tasks[i]);
             }
         }
+        (lengths.most_fit, lengths.most_tokens) = (lengths.fit, lengths.tokens);
+        let is_first = |prompt: &&Prompt| prompt.key.wording == FIRST_WORDING;
+        let firsts: Vec<_> = shard.prompts.iter().filter(is_first).collect();
+        let of_input = firsts
+            .chunk_by(|a, b| (&a.key.scenario, &a.key.input) == (&b.key.scenario, &b.key.input));
+        lengths.most_pairs = of_input.map(|tasks| pairs(tasks.len()).count() as u64).sum();
         let distance = (middle.abs_diff(shard.part), shard.part);
         lengths.from_middle = (lengths.fit > 0).then_some(distance);
         Ok(lengths)
@@ -167,6 +184,9 @@ impl Lengths {
             prompts: typical.prompts + rest.prompts,
             fit: typical.fit + rest.fit,
             tokens: typical.tokens + rest.tokens,
+            most_fit: typical.most_fit.max(rest.most_fit),
+            most_tokens: typical.most_tokens.max(rest.most_tokens),
+            most_pairs: typical.most_pairs.max(rest.most_pairs),
             longest: typical.longest.max(rest.longest),
             too_long: typical.too_long + rest.too_long,
             first_too_long: first,

@@ -6,7 +6,7 @@ use super::args::RuntimeArgs;
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use crate::model::EngineOptions;
-use crate::model::locate::{Surroundings, locate};
+use crate::model::locate::{Surroundings, places};
 use crate::model::{ProviderChoice, onnx};
 
 pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
@@ -15,10 +15,15 @@ pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
     writeln!(out, "aqlens        {}", env!("CARGO_PKG_VERSION"))?;
     writeln!(out, "cores         {cores}")?;
     let around = Surroundings::of_process();
-    let found =
-        locate(args.onnxruntime.as_deref(), &around).map_err(|error| CliError::failed(&error))?;
-    for tried in &found.tried {
-        writeln!(out, "looked at     {tried}")?;
+    let places = places(args.onnxruntime.as_deref(), &around);
+    let taken = places.iter().position(|place| !place.libraries.is_empty());
+    for (i, place) in places.iter().enumerate() {
+        let word = if Some(i) == taken { "takes" } else { "looked at" };
+        writeln!(out, "{word:<13} {place}")?;
+        let beside = place.libraries.iter().skip(1);
+        beside
+            .map(|other| writeln!(out, "{:<13} {}", "not", other.display()))
+            .collect::<Result<(), _>>()?;
     }
     let options = |provider| EngineOptions {
         provider,

@@ -88,10 +88,30 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     // Causes quote names and files, whatever characters they hold.
     text = visible_lines(&text);
-    if text.contains("os error 28") {
-        text.push_str(
-            "\n  free some space, then run the same command again: it continues from here",
-        );
-    }
-    text
+    let help: Vec<&str> =
+        HELP.iter().filter(|(code, _)| text.contains(code)).map(|(_, help)| *help).collect();
+    text + &help.concat()
 }
+
+/// What to do about errors of the system, whatever file they came with.
+const HELP: [(&str, &str); 4] = [
+    (
+        "os error 28)",
+        "\n  free some space, then run the same command again: it continues from here",
+    ),
+    (
+        "os error 27)",
+        "\n  files may not grow that large here: raise the limit (`ulimit -f`), then run the same \
+         command again",
+    ),
+    (
+        "os error 24)",
+        "\n  no more files may be open here: raise the limit (`ulimit -n`), then run the same command \
+         again",
+    ),
+    (
+        "os error 12)",
+        "\n  there is not enough memory: see `ulimit -v` and the container's limit, then run the same \
+         command again",
+    ),
+];

@@ -20,6 +20,8 @@ pub(super) struct Estimate {
     pub(super) d_model: usize,
     pub(super) n_positions: usize,
     pub(super) onnxruntime: String,
+    /// Where that was loaded from.
+    pub(super) library: String,
     pub(super) provider: String,
     pub(super) threads: usize,
     /// What to know of the special tokens around every prompt, in sentences.
@@ -36,6 +38,10 @@ pub(super) struct Estimate {
     pub(super) raw_bytes: u64,
     /// Those of them that the pipeline retains.
     pub(super) kept_bytes: u64,
+    /// About what a process takes at most.
+    pub(super) memory_bytes: u64,
+    /// What this machine, or the process's limit, has of it now; `None` where the system does not say.
+    pub(super) free_bytes: Option<u64>,
     /// Measured on one batch; `None` when no prompt fits the model.
     pub(super) tokens_per_second: Option<f64>,
     /// Of the model alone, for the whole run by one process.
@@ -83,8 +89,12 @@ impl Estimate {
             self.d_model,
             self.n_positions
         )?;
-        let Self { onnxruntime, provider, threads, .. } = self;
-        writeln!(out, "runtime   ONNX Runtime {onnxruntime}, {provider}, {threads} threads")?;
+        let Self { onnxruntime, library, provider, threads, .. } = self;
+        writeln!(
+            out,
+            "runtime   ONNX Runtime {onnxruntime}, {}, {provider}, {threads} threads",
+            visible(library)
+        )?;
         for sentence in &self.special_tokens {
             writeln!(out, "special   {sentence}")?;
         }
@@ -100,6 +110,7 @@ impl Estimate {
             BinaryBytes(self.raw_bytes),
             BinaryBytes(self.kept_bytes)
         )?;
+        self.write_memory(out)?;
         match (self.seconds, self.tokens_per_second) {
             (Some(seconds), Some(speed)) => writeln!(
                 out,
@@ -107,6 +118,23 @@ impl Estimate {
                  writing tables adds to it"
             ),
             _ => writeln!(out, "time      none: no prompt fits the model"),
+        }
+    }
+
+    fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {
+        let memory = BinaryBytes(self.memory_bytes);
+        match self.free_bytes {
+            Some(free) if free < self.memory_bytes => writeln!(
+                out,
+                "memory    warning: about {memory} a process, and there are {} here: the rows of all \
+                 pairs of a scenario's tasks are in memory at once, input by input; name fewer tasks \
+                 or measures, set a smaller `shard_inputs`, or use a larger machine",
+                BinaryBytes(free)
+            ),
+            Some(free) => {
+                writeln!(out, "memory    about {memory} a process, of {} here", BinaryBytes(free))
+            }
+            None => writeln!(out, "memory    about {memory} a process"),
         }
     }
 

@@ -4,14 +4,16 @@
 use std::io::{self, Write};
 
 use comfy_table::presets::{NOTHING, UTF8_FULL_CONDENSED};
-use comfy_table::{ContentArrangement, Table as Grid};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table as Grid, Width};
 use textwrap::{Options, WordSeparator, WordSplitter};
 
 use crate::prompt::visible;
-use crate::table::preview::Preview;
 
 /// Columns of the widest sentence or small table.
 const WIDEST: usize = 100;
+
+/// Rows of a table that are laid out at once.
+pub(super) const AT_ONCE: usize = 1024;
 
 /// Blanks between two columns of a small table.
 const GAP: u16 = 2;
@@ -104,18 +106,118 @@ impl Small {
 }
 
 /// Prints rows of a table as a grid, as wide as the terminal or, in a file, as the rows need.
-pub(super) fn print(out: &mut impl Write, found: &Preview, table: &str) -> io::Result<()> {
+pub(super) fn print(
+    out: &mut impl Write,
+    columns: &[&str],
+    rows: &[Vec<String>],
+) -> io::Result<()> {
+    let mut grid = empty(columns);
+    grid.add_rows(rows);
+    writeln!(out, "{grid}")
+}
+
+/// Says that a table has more rows than the first `n`.
+pub(super) fn write_more(out: &mut impl Write, n: usize, table: &str) -> io::Result<()> {
+    writeln!(out, "the first {n} rows; more with: aqlens show RUN --table {table} --rows 0")
+}
+
+/// A grid with nothing but its header.
+fn empty(columns: &[&str]) -> Grid {
     let mut grid = Grid::new();
     grid.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some(width) = named_width() {
         grid.set_width(width);
     }
-    grid.set_header(&found.columns);
-    grid.add_rows(&found.rows);
-    writeln!(out, "{grid}")?;
-    if found.has_more {
-        let n = found.rows.len();
-        writeln!(out, "the first {n} rows; more with: aqlens show RUN --table {table} --rows 0")?;
+    grid.set_header(columns);
+    grid
+}
+
+/// Makes a row of the widest cells of many.
+#[derive(Debug)]
+pub(super) struct Widest(Vec<String>);
+
+impl Widest {
+    /// No cells yet.
+    pub(super) fn new(columns: &[&str]) -> Self {
+        Self(vec![String::new(); columns.len()])
     }
-    Ok(())
+
+    /// Takes a row in.
+    pub(super) fn add(&mut self, row: &[String]) {
+        for (widest, cell) in self.0.iter_mut().zip(row) {
+            if textwrap::core::display_width(cell) > textwrap::core::display_width(widest) {
+                cell.clone_into(widest);
+            }
+        }
+    }
+}
+
+/// A grid of any number of rows, which are printed as they come, some at a time.
+#[derive(Debug)]
+pub(super) struct Long<'a, W> {
+    out: W,
+    columns: &'a [&'a str],
+    widths: Vec<ColumnConstraint>,
+    rows: Vec<Vec<String>>,
+    /// The grid's last line, once its first ones are printed.
+    bottom: Option<String>,
+}
+
+impl<'a, W: Write> Long<'a, W> {
+    /// A grid on `out` whose widest cells are known.
+    pub(super) fn new(out: W, columns: &'a [&'a str], widest: &Widest) -> Self {
+        let mut ruler = empty(columns);
+        ruler.add_row(&widest.0);
+        let top = ruler.lines().next().unwrap_or_default();
+        let widths =
+            top.trim_matches(['┌', '┐']).split('┬').map(|edge| edge.chars().count() as u16);
+        let widths = widths.map(|width| ColumnConstraint::Absolute(Width::Fixed(width)));
+        Self { out, columns, widths: widths.collect(), rows: Vec::new(), bottom: None }
+    }
+
+    /// Adds a row.
+    pub(super) fn push(&mut self, row: Vec<String>) -> io::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() < AT_ONCE { Ok(()) } else { self.flush() }
+    }
+
+    /// Prints the last rows and the end.
+    pub(super) fn end(mut self) -> io::Result<()> {
+        self.flush()?;
+        writeln!(self.out, "{}", self.bottom.unwrap_or_default())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut grid = empty(self.columns);
+        grid.add_rows(self.rows.drain(..));
+        grid.set_constraints(self.widths.iter().copied());
+        // Behind the first rows without the edge, the header and the line below it.
+        let skipped = if self.bottom.is_some() { 3 } else { 0 };
+        let mut lines: Vec<String> = grid.lines().collect();
+        self.bottom = lines.pop();
+        for line in lines.iter().skip(skipped) {
+            writeln!(self.out, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_grid_is_the_grid_of_all_its_rows() {
+        let columns = ["id", "what it says"];
+        let row = |i: usize| vec![i.to_string(), "é".repeat(i % 37)];
+        let rows: Vec<_> = (0..3 * AT_ONCE + 7).map(row).collect();
+        let (mut whole, mut printed) = (Vec::new(), Vec::new());
+        print(&mut whole, &columns, &rows).unwrap();
+        let mut widest = Widest::new(&columns);
+        rows.iter().for_each(|row| widest.add(row));
+        let mut long = Long::new(&mut printed, &columns, &widest);
+        rows.into_iter().for_each(|row| long.push(row).unwrap());
+        long.end().unwrap();
+        assert_eq!(String::from_utf8(printed).unwrap(), String::from_utf8(whole).unwrap());
+    }
 }

@@ -8,6 +8,8 @@ mod estimate;
 mod exit;
 mod grid;
 mod interrupt;
+mod limits;
+mod memory;
 mod progress;
 mod run;
 mod schema;
@@ -18,6 +20,7 @@ mod term;
 mod verify;
 
 pub use exit::Exit;
+pub use limits::out_of_memory;
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -26,6 +29,8 @@ use clap::Parser as _;
 
 use args::{Cli, Command, LogArg};
 use error::CliError;
+
+use crate::run::RunSummary;
 
 /// Runs the command line `args` (the program's name first) and returns how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -37,21 +42,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
             return if wrong { Exit::Wrong } else { Exit::Done };
         }
     };
+    let is_json = matches!(&cli.command, Command::Run(args) if args.log == LogArg::Json);
+    if is_json {
+        limits::speak_json();
+    }
+    limits::survive_large_files();
     let mut summary = None;
-    let result = match &cli.command {
-        Command::Run(args) => run::main(args, &mut summary),
-        Command::Check(args) => check::main(args),
-        Command::Show(args) => show::main(args),
-        Command::Verify(args) => verify::main(args),
-        Command::Schema(args) => schema::main(args),
-        Command::Doctor(args) => doctor::main(args),
+    let (exit, text) = match limits::guard(|| carry_out(&cli.command, &mut summary)) {
+        Ok(Ok(exit)) => (exit, None),
+        Ok(Err(CliError::OutputClosed)) => (Exit::Done, None),
+        Ok(Err(error)) => (error.exit(), Some(error.to_string())),
+        Err((exit, text)) => (exit, Some(text)),
     };
-    let (exit, text) = match result {
-        Ok(exit) => (exit, None),
-        Err(CliError::OutputClosed) => (Exit::Done, None),
-        Err(error) => (error.exit(), Some(error.to_string())),
-    };
-    if matches!(&cli.command, Command::Run(args) if args.log == LogArg::Json) {
+    if is_json {
         term::say_end(exit, text.as_deref(), summary.as_ref());
     } else if let Some(text) = text {
         // Standard error is the last place to complain: when it is closed too, the exit code
@@ -59,4 +62,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         let _closed = writeln!(io::stderr(), "{text}");
     }
     exit
+}
+
+fn carry_out(command: &Command, summary: &mut Option<RunSummary>) -> Result<Exit, CliError> {
+    match command {
+        Command::Run(args) => run::main(args, summary),
+        Command::Check(args) => check::main(args),
+        Command::Show(args) => show::main(args),
+        Command::Verify(args) => verify::main(args),
+        Command::Schema(args) => schema::main(args),
+        Command::Doctor(args) => doctor::main(args),
+    }
 }

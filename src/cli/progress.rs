@@ -21,6 +21,8 @@ pub(super) struct Progress {
     shard_total: u64,
     /// Tokens that went through the model.
     tokens: u64,
+    /// Prompts that were skipped.
+    skipped: u64,
     /// The furthest that was reported: a bar does not go back.
     furthest: f64,
     started: Instant,
@@ -42,6 +44,7 @@ impl Progress {
             shard_tokens: 0,
             shard_total: 0,
             tokens: 0,
+            skipped: 0,
             furthest: 0.0,
             started: Instant::now(),
             waiting: None,
@@ -76,6 +79,7 @@ impl Progress {
                 self.shard_tokens += amount;
                 self.tokens += amount;
             }
+            Event::Skipped { .. } => self.skipped += 1,
             Event::StageFinished { shard: Some(_), .. } => self.has_worked = true,
             Event::ShardFinished { prompts, .. } => {
                 self.done += prompts;
@@ -95,6 +99,16 @@ impl Progress {
     /// Whether there is more than one shard, so that lines about each would be many.
     pub(super) fn is_long(&self) -> bool {
         self.todo > 1
+    }
+
+    /// Shards to go through.
+    pub(super) fn todo(&self) -> u32 {
+        self.todo
+    }
+
+    /// Prompts that were skipped so far.
+    pub(super) fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Prompts to go through.

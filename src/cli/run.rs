@@ -1,6 +1,6 @@
 //! `aqlens run`
 
-use super::args::RunArgs;
+use super::args::{LogArg, RunArgs};
 use super::error::CliError;
 use super::exit::Exit;
 use super::{interrupt, setup, show, term};
@@ -9,8 +9,8 @@ use crate::run::{Portion, RunError, RunOptions, RunSummary};
 
 /// Runs the pipeline; leaves what was done in `done`, when all went well.
 pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit, CliError> {
+    interrupt::listen(say_interrupted(args.log));
     let pipeline = setup::load(&args.pipeline).map_err(|error| setup::wrong(&error))?;
-    interrupt::listen();
     let threads = args.runtime.threads.map(usize::from);
     setup::use_threads(threads)?;
     let options = RunOptions {
@@ -35,4 +35,16 @@ pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit
         show::overview(&options.run_dir)?;
     }
     Ok(if summary.counts.skipped > 0 { Exit::Skipped } else { Exit::Done })
+}
+
+/// Says that the run ends before it has begun.
+fn say_interrupted(log: LogArg) -> impl Fn() {
+    move || {
+        let text = RunError::Interrupted.to_string();
+        if log == LogArg::Json {
+            term::say_end(Exit::Interrupted, Some(&text), None);
+        } else {
+            term::say(&text);
+        }
+    }
 }

@@ -43,11 +43,14 @@ pub(super) fn engine_options(
     }
 }
 
-/// Gives rayon the number of threads asked for; results do not depend on it.
+/// Starts rayon's threads, as many as asked for, else one a core; results do not depend on it.
 pub(super) fn use_threads(threads: Option<usize>) -> Result<(), CliError> {
-    let Some(threads) = threads else { return Ok(()) };
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|error| CliError::Failed(format!("cannot start {threads} threads: {error}")))
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0));
+    pool.build_global().map_err(|error| {
+        let n = threads.map_or_else(|| "one thread a core".to_owned(), |n| format!("{n} threads"));
+        CliError::Failed(format!(
+            "cannot start {n}: {error}; use fewer with --threads N, end other programs, or raise the \
+             limit on processes (`ulimit -u`, or the container's)"
+        ))
+    })
 }

@@ -18,6 +18,13 @@ use crate::run::RunSummary;
 /// How long a plain log waits before it says again how far a run is.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
+/// Up to so many shards a plain log has a line for each stage of each; with more, only now and then one
+/// about the whole run.
+const MOST_SHARDS: u32 = 100;
+
+/// Most prompts that a log names as skipped.
+const MOST_SKIPPED: u64 = 20;
+
 /// The listener for `--log`.
 pub(super) fn monitor(log: LogArg) -> Box<dyn Monitor> {
     match log {
@@ -42,7 +49,8 @@ pub(super) fn say_end(exit: Exit, error: Option<&str>, summary: Option<&RunSumma
     say(&end.to_string());
 }
 
-fn say(line: &str) {
+/// Writes a line to standard error; nobody is left to be told when that is closed.
+pub(super) fn say(line: &str) {
     let _closed = writeln!(std::io::stderr(), "{line}");
 }
 
@@ -67,10 +75,14 @@ fn line(event: &Event<'_>, progress: &Progress, each_shard: bool) -> Option<Stri
         Event::StageReused { stage, shard } => {
             Some(format!("{stage}{}: done before", progress.place(*shard)))
         }
-        Event::Skipped { key, reason } => Some(format!("skipped {key}: {reason}")),
         Event::Waiting { shard, holder, held, waited } => {
             Some(waiting(*shard, holder, *held, *waited))
         }
+        Event::Skipped { key, reason } => match progress.skipped().checked_sub(MOST_SKIPPED) {
+            None | Some(0) => Some(format!("skipped {key}: {reason}")),
+            Some(1) => Some("more prompts are skipped: table skipped names every one".to_owned()),
+            Some(_) => None,
+        },
         Event::RunStarted { .. }
         | Event::ShardFinished { .. }
         | Event::StageStarted { .. }
@@ -110,7 +122,7 @@ impl Monitor for PlainMonitor {
         let mut state = self.state.lock().expect("no thread panics while it holds this");
         let (progress, said) = &mut *state;
         progress.hear(event);
-        if let Some(line) = line(event, progress, true) {
+        if let Some(line) = line(event, progress, progress.todo() <= MOST_SHARDS) {
             say(&line);
         }
         let (position, total) = (progress.position(), progress.total());

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::args::VerifyArgs;
 use super::error::CliError;
 use super::exit::Exit;
+use super::{interrupt, term};
 use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
 use crate::run_dir::record::State;
@@ -13,6 +14,7 @@ use crate::run_dir::{OpenError, layout};
 use crate::verify::{Doubt, Finding, Verification, VerifyError, Wrong, place, verify};
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
+    interrupt::listen(|| term::say("interrupted"));
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
         VerifyError::Open(OpenError::NoRun { .. }) => CliError::Wrong(format!("error: {error}")),
         _ => CliError::failed(&error),

@@ -28,8 +28,9 @@ pub(super) fn libraries(library: &Path) -> Vec<PathBuf> {
         "libcufft.so",
         "libcudnn.so",
     ];
-    // site-packages/onnxruntime/capi/libonnxruntime.so.1.x
-    let Some(site) = library.ancestors().nth(3) else { return Vec::new() };
+    // site-packages/onnxruntime/capi/libonnxruntime.so.1.x; above another folder anything may lie.
+    let is_package = library.parent().is_some_and(|folder| folder.ends_with("onnxruntime/capi"));
+    let Some(site) = library.ancestors().nth(3).filter(|_| is_package) else { return Vec::new() };
     let folders: Vec<PathBuf> =
         entries(&site.join("nvidia"), |_| true).iter().map(|package| package.join("lib")).collect();
     let named = |stem: &str| {

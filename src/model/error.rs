@@ -92,7 +92,8 @@ pub enum ModelError {
     /// No ONNX Runtime was found.
     #[error(
         "no ONNX Runtime library was found; install it with\n  python3 -m venv .venv && \
-         .venv/bin/pip install onnxruntime\nor name one with --onnxruntime PATH; looked at:\n  {}",
+         .venv/bin/pip install onnxruntime\nand activate that environment (`. .venv/bin/activate`), or \
+         name it with --onnxruntime .venv; looked at:\n  {}",
         tried.join("\n  ")
     )]
     NoRuntime {
@@ -101,8 +102,8 @@ pub enum ModelError {
     },
     /// A library was found, but cannot be used.
     #[error(
-        "{} cannot be used as ONNX Runtime: {problem}; install it afresh with `python3 -m venv \
-         .venv && .venv/bin/pip install --upgrade onnxruntime`, or name another with \
+        "{} cannot be used as ONNX Runtime: {problem}; install it afresh with `pip install --upgrade \
+         --force-reinstall onnxruntime` in its Python environment, or name another with \
          --onnxruntime PATH",
         path.display()
     )]

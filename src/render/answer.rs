@@ -14,7 +14,7 @@ pub(super) const NO_MEASURE: &str = "effect";
 pub(super) const NOT_TESTABLE: &str = "not_testable";
 
 /// The verdicts that rest on evidence, the one that says most first.
-const VERDICTS: [&str; 4] = ["supported", "equivalent", "undecided", NOT_TESTABLE];
+pub(super) const VERDICTS: [&str; 4] = ["supported", "equivalent", "undecided", NOT_TESTABLE];
 
 /// The sentence: its first word, and the rest.
 #[derive(Debug, Default, PartialEq, Serialize)]

@@ -13,7 +13,7 @@ use super::svg::number;
 use super::tables;
 use super::tables::Grid;
 use super::token::{ends_line, visible};
-use super::{bars, curve, heatmap, verdict};
+use super::{bars, curve, heatmap, others, verdict};
 use crate::prompt::visible_lines;
 
 /// Up to this many scenarios, the page begins with the panels of their verdicts; with more, it
@@ -36,6 +36,9 @@ struct View<'a> {
     /// The verdicts' panels that stand at the top.
     panels: Vec<Value>,
     scenarios: Vec<ScenarioView<'a>>,
+    /// How many scenarios have no section, and the table of them.
+    n_others: usize,
+    others: Value,
     lineage: &'a [(String, String)],
     tables: &'a [String],
     colour_bar: String,
@@ -138,6 +141,8 @@ pub fn report(page: &Page) -> String {
         has_notebook: page.scenarios.iter().any(|scenario| scenario.verdict.is_some()),
         panels,
         scenarios,
+        n_others: page.others.len(),
+        others: pages.table(&others::grid(page)),
         lineage: &page.lineage,
         tables: &page.tables,
         colour_bar: heatmap::colour_bar(),

@@ -20,6 +20,7 @@ mod heatmap;
 pub mod html;
 pub mod names;
 mod numbers;
+mod others;
 pub mod page;
 mod panel;
 mod sections;

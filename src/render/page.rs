@@ -13,6 +13,9 @@ pub struct Page {
     pub name: String,
     /// One section each, in the pipeline's order.
     pub scenarios: Vec<Scenario>,
+    /// The scenarios after those, which are rows of one table; of these only name, tasks, inputs and
+    /// verdicts are known.
+    pub others: Vec<Scenario>,
     /// What the run was made from: names and values, in order.
     pub lineage: Vec<(String, String)>,
     /// Tables of the run directory, for the hints on opening them.

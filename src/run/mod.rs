@@ -11,6 +11,7 @@ mod folder;
 mod follow;
 mod recognise;
 mod relay;
+mod runtime;
 pub mod skips;
 mod wait;
 mod work;
@@ -26,6 +27,7 @@ pub use skips::TooManySkipped;
 use self::again::withdraw_changed;
 use self::executor::Executor;
 use self::folder::{announce, differs, is_written, refuse_foreign, refuse_other_shape};
+use self::runtime::{library, say_runtime};
 use self::work::Work;
 use crate::ledger::Ledger;
 use crate::ledger::fingerprint::{Ground, fractions};
@@ -106,6 +108,7 @@ pub fn run(
     if !options.recheck
         && let Some(before) = recognise::record(&store, pipeline, &resolved, &engine)?
     {
+        say_runtime(engine.facts()?, monitor);
         return Ok(nothing_to_do(before, started, monitor));
     }
     let before = RunRecord::read(&store);
@@ -148,6 +151,7 @@ impl Setting<'_> {
         let tokenizer = pipeline.tokenizer()?;
         let plan = Plan::new(pipeline, &tokenizer)?;
         let facts = engine.facts()?;
+        say_runtime(facts, monitor);
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
         let fractions = fractions(pipeline, &plan);
         let ground = Ground::new(&lineage, pipeline, tokenizer.specials(), fractions);
@@ -169,7 +173,7 @@ impl Setting<'_> {
                 closing: None,
             },
             plan: &plan,
-            record: record(pipeline, lineage, unnamed_by, work),
+            record: record(pipeline, lineage, unnamed_by, library(facts)?, work),
             resolved,
             stamps,
             facts,
@@ -207,7 +211,13 @@ fn nothing_to_do(before: RunRecord, started: Instant, monitor: &dyn Monitor) -> 
 }
 
 /// What `run.json` says while the run is under way.
-fn record(pipeline: &Pipeline, lineage: Lineage, unnamed_by: &str, work: Work<'_>) -> RunRecord {
+fn record(
+    pipeline: &Pipeline,
+    lineage: Lineage,
+    unnamed_by: &str,
+    library: (String, String),
+    work: Work<'_>,
+) -> RunRecord {
     let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
     RunRecord {
         format: 1,
@@ -220,6 +230,7 @@ fn record(pipeline: &Pipeline, lineage: Lineage, unnamed_by: &str, work: Work<'_
         retain: pipeline.retain.clone(),
         shares: None,
         marks: None,
+        libraries: BTreeMap::from([library]),
         counts,
         self_proof: None,
     }
@@ -304,6 +315,7 @@ impl Run<'_> {
         }
         self.announce();
         self.record.shares = Some(share.n());
+        self.record.keep_libraries(store);
         if !is_same || before.is_none_or(|before| before != self.record) {
             self.begin()?;
         }
@@ -354,8 +366,9 @@ impl Run<'_> {
         announce(&self.record, RunRecord::read(store).as_ref(), self.facts, monitor);
     }
 
-    fn begin(&self) -> Result<(), RunError> {
+    fn begin(&mut self) -> Result<(), RunError> {
         let store = self.executor.work.store;
+        self.record.keep_libraries(store);
         // The record first: a folder with a pipeline file and no record is somebody's own.
         self.record.write(store)?;
         store.write(layout::PIPELINE, self.resolved.as_bytes())?;

@@ -43,6 +43,10 @@ pub struct RunRecord {
     /// was too new to be recognised later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub marks: Option<Marks>,
+    /// The libraries of ONNX Runtime that processes of this lineage loaded: SHA-256 of each, and where
+    /// it was loaded from last. No part of the lineage: the same library may lie elsewhere.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub libraries: BTreeMap<String, String>,
     /// What was done; zero while running.
     pub counts: Counts,
     /// How far prompts that ran a second time, alone, were from what the batches gave.
@@ -199,6 +203,14 @@ impl RunRecord {
     /// Reads the record of a run directory; `None` when there is none or it is damaged.
     pub fn read(store: &Store) -> Option<Self> {
         read_sealed(&store.read(RECORD).ok()?).ok()
+    }
+
+    /// Takes over the libraries that other processes of this lineage loaded.
+    pub(crate) fn keep_libraries(&mut self, store: &Store) {
+        let before = Self::read(store).filter(|before| before.lineage == self.lineage);
+        for (sha256, path) in before.into_iter().flat_map(|before| before.libraries) {
+            self.libraries.entry(sha256).or_insert(path);
+        }
     }
 
     pub(crate) fn write(&self, store: &Store) -> Result<(), StoreError> {

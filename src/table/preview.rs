@@ -1,10 +1,13 @@
-//! The first rows of a table as text, for a terminal.
+//! Rows of a table as text, for a terminal.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::DataType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 
 use super::TableError;
@@ -20,32 +23,38 @@ const WIDEST: usize = 48;
 /// Rows read at a time.
 const BLOCK: usize = 256;
 
-/// Some rows of a table.
-#[derive(Debug)]
-pub struct Preview {
-    /// Names of the columns.
-    pub columns: Vec<&'static str>,
-    /// A cell for each column, row by row.
-    pub rows: Vec<Vec<String>>,
-    /// Whether the table has more rows than were asked for.
-    pub has_more: bool,
+/// Names of a table's columns.
+pub fn columns(table: &Table) -> Vec<&'static str> {
+    table.columns.iter().map(|column| column.name).collect()
 }
 
-/// Reads at most `limit` rows of a table, part after part. Measures have four digits, nulls are
-/// empty.
+/// Hands the rows of a table to `take`, part after part: a cell for each column. Measures have four
+/// digits, nulls are empty. Ends early when `take` says `Break`. Only a few hundred rows are in memory
+/// at once.
 ///
 /// # Errors
-/// When a part cannot be listed or read.
-pub fn preview(store: &Store, table: &Table, limit: usize) -> Result<Preview, TableError> {
-    let columns = table.columns.iter().map(|column| column.name).collect();
-    let mut found = Preview { columns, rows: Vec::new(), has_more: false };
-    for file in files(store, table)? {
-        guarded(&store.path(&file), || read(store, &file, limit, &mut found))?;
-        if found.has_more {
-            break;
+/// When a part cannot be listed or read, or `take` fails.
+pub fn rows<E: From<TableError>>(
+    store: &Store,
+    table: &Table,
+    mut take: impl FnMut(Vec<String>) -> Result<ControlFlow<()>, E>,
+) -> Result<(), E> {
+    let columns = columns(table);
+    for file in files(store, table).map_err(TableError::from)? {
+        let path = store.path(&file);
+        let mut blocks = guarded(&path, || Blocks::open(store, &file, &columns))?;
+        while let Some(block) = guarded(&path, || blocks.next(&columns))? {
+            let n = block.first().map_or(0, Vec::len);
+            let mut block: Vec<_> = block.into_iter().map(Vec::into_iter).collect();
+            for _ in 0..n {
+                let row = block.iter_mut().map(|column| column.next().unwrap_or_default());
+                if take(row.collect())?.is_break() {
+                    return Ok(());
+                }
+            }
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// The files of a table, part after part; of one that is split by layer, each part layer by layer.
@@ -71,28 +80,35 @@ pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
     Ok(older)
 }
 
-/// Adds the rows of one file, until there are `limit`.
-fn read(store: &Store, name: &str, limit: usize, found: &mut Preview) -> Result<(), TableError> {
-    let path = store.path(name);
-    let error =
-        |source: ParquetError| TableError::Parquet { action: "read", path: path.clone(), source };
-    let file = store.open_sound(name)?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), found.columns.iter().copied());
-    let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;
-    for batch in reader {
-        let arrow_error = |source| TableError::Arrow { action: "read", path: path.clone(), source };
-        let batch = batch.map_err(arrow_error)?;
-        let cells = cells(&batch, &found.columns, layer_of(name)).map_err(arrow_error)?;
-        for row in 0..batch.num_rows() {
-            if found.rows.len() == limit {
-                found.has_more = true;
-                return Ok(());
-            }
-            found.rows.push(cells.iter().map(|column| column[row].clone()).collect());
-        }
+/// One file, read some rows at a time.
+struct Blocks {
+    path: PathBuf,
+    reader: ParquetRecordBatchReader,
+    /// The one in the file's name, for a file without such a column.
+    layer: Option<i16>,
+}
+
+impl Blocks {
+    fn open(store: &Store, name: &str, columns: &[&str]) -> Result<Self, TableError> {
+        let path = store.path(name);
+        let error = |source: ParquetError| TableError::Parquet {
+            action: "read",
+            path: path.clone(),
+            source,
+        };
+        let file = store.open_sound(name)?;
+        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
+        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
+        let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;
+        Ok(Self { path, reader, layer: layer_of(name) })
     }
-    Ok(())
+
+    /// The cells of the next rows, column by column.
+    fn next(&mut self, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>, TableError> {
+        let error = |source| TableError::Arrow { action: "read", path: self.path.clone(), source };
+        let Some(batch) = self.reader.next() else { return Ok(None) };
+        batch.and_then(|batch| cells(&batch, columns, self.layer)).map(Some).map_err(error)
+    }
 }
 
 /// The cells of each column; `layer` is the one in the file's name, for a file without such a column.

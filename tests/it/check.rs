@@ -69,6 +69,8 @@ fn check_prints_the_plan_as_one_object_for_a_scheduler() {
     let raw = number("tokens") * 4.0 * (2.0 * 27.0 + 2.0 * 3.0) + 2.0 * 320.0 * 4.0;
     assert_eq!((number("raw_bytes"), number("kept_bytes")), (raw, raw), "{plan}");
     assert_eq!(check(&["--set", "retain=[]"])["kept_bytes"], 0);
+    assert!(number("memory_bytes") > number("raw_bytes"), "{plan}");
+    assert!(number("free_bytes") > 0.0 || !cfg!(target_os = "linux"), "{plan}");
 
     let wrong = check(&["--set", "stages.extract.layers=[9]", "--set", "max_skipped=2"]);
     let problems = wrong["problems"].as_array().unwrap();
@@ -80,6 +82,38 @@ fn check_prints_the_plan_as_one_object_for_a_scheduler() {
         wrong["problems"][0]["message"].as_str().unwrap().contains("too_long: skip"),
         "{wrong}"
     );
+}
+
+/// The rows of all pairs of tasks grow with the square of the tasks, and are in memory at once.
+#[test]
+fn check_warns_of_more_memory_than_there_is() {
+    let folder = Folder::new();
+    let tasks = |n: usize| -> String {
+        (0..n).map(|i| format!("      task-{i}: \"what of thing {i}?\"\n")).collect()
+    };
+    let check = |n: usize, limit: &str| {
+        let (head, tail) = GOOD.split_once("      color:").unwrap();
+        let (_, tail) = tail.split_once("stages:").unwrap();
+        let text = format!("{head}{}stages:{tail}", tasks(n));
+        folder
+            .write(&text.replace("- kind: similarity", "- kind: similarity\n    measures: [all]"));
+        let plain = aqlens_in(folder.path());
+        let program = plain.get_program().to_str().unwrap();
+        let script = format!("{limit} exec {program} check pipeline.yml --threads 1");
+        let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut command = std::process::Command::new("sh");
+        command.env_clear().envs(variables).current_dir(folder.path());
+        let ended = Ended::from(command.args(["-c", &script]).output().unwrap());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stdout
+    };
+    // 44,850 pairs, two layers, 19 measures: 730 MiB, in a process that may have 700.
+    let limit = "ulimit -v 716800;";
+    let warned = check(300, limit);
+    let memory = warned.lines().find(|line| line.starts_with("memory")).unwrap();
+    assert!(memory.contains("warning: about") && memory.contains("MiB"), "{warned}");
+    let few = check(10, limit);
+    assert!(!few.contains("warning"), "{few}");
 }
 
 /// A pipe can be read once: a second look would find nothing.

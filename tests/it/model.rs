@@ -6,9 +6,9 @@ use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, 
 use aqlens::stages::extract::{Config, TooLong};
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
-use crate::support::assert_says;
 use crate::support::fake_model::{Flawed, on};
 use crate::support::tiny::{self, Copy, Extraction, prompts};
+use crate::support::{assert_says, engine_options};
 
 #[test]
 fn the_tiny_model_passes_its_probe_and_its_hashes() {
@@ -152,7 +152,7 @@ fn a_library_that_is_missing_or_none_is_refused() {
 
 #[test]
 fn cuda_that_cannot_be_had_is_an_error_that_says_what_is_missing() {
-    let options = EngineOptions { provider: ProviderChoice::Cuda, ..Default::default() };
+    let options = EngineOptions { provider: ProviderChoice::Cuda, ..engine_options() };
     match Engine::new(tiny::card(), options).facts() {
         Ok(facts) => assert_eq!(facts.provider, Provider::Cuda, "a machine with a GPU"),
         Err(error) => assert_says(
@@ -164,7 +164,7 @@ fn cuda_that_cannot_be_had_is_an_error_that_says_what_is_missing() {
 
 #[test]
 fn auto_says_what_it_took_and_why() {
-    let facts = Engine::new(tiny::card(), EngineOptions::default()).facts().unwrap().clone();
+    let facts = Engine::new(tiny::card(), engine_options()).facts().unwrap().clone();
     assert_eq!(facts.provider == Provider::Cpu, facts.fallback.is_some(), "{facts:?}");
     assert!(facts.runtime_version.starts_with("1."), "{facts:?}");
     assert!(facts.threads > 0 && !facts.tf32, "{facts:?}");

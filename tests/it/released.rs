@@ -3,13 +3,12 @@
 use std::fs;
 use std::sync::Mutex;
 
-use aqlens::model::EngineOptions;
 use aqlens::monitor::{Event, Monitor};
 use aqlens::pipeline::config::load;
 use aqlens::run::{Portion, RunOptions, run};
 use aqlens::store::Store;
 
-use crate::support::{file, onnxruntime};
+use crate::support::{engine_options, file};
 
 /// Raw tables, and how the names of their files end.
 const RAW: [(&str, &str); 3] =
@@ -50,7 +49,7 @@ fn watched(retain: &str) -> (u32, Vec<Seen>) {
     let pipeline = load(&file("tests/fixtures/tiny.yml"), &overrides).unwrap();
     let run_dir = folder.path().join("run");
     let watch = Watch { store: Store::open(&run_dir), seen: Mutex::default() };
-    let engine = EngineOptions { library: Some(onnxruntime()), ..EngineOptions::default() };
+    let engine = engine_options();
     let options =
         RunOptions { run_dir: run_dir.clone(), engine, recheck: false, portion: Portion::Whole };
     let shards = run(&pipeline, &options, &watch).unwrap().counts.shards;

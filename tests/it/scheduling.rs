@@ -2,7 +2,7 @@
 //! service, run.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -10,7 +10,7 @@ use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::Store;
 
 use crate::support::pipeline::GOOD;
-use crate::support::{Ended, aqlens_in, file, put};
+use crate::support::{Ended, aqlens_in, file, onnxruntime, put};
 
 /// The fenced blocks of that language, in order.
 fn snippets(language: &str) -> Vec<String> {
@@ -20,17 +20,17 @@ fn snippets(language: &str) -> Vec<String> {
     blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
 }
 
-/// A folder like `/srv/aqlens` of the page, with a pipeline of three shards.
+/// A folder like `/srv/aqlens` of the page, with a pipeline of three shards, an environment with ONNX Runtime
+/// and nothing else; the program is in another folder.
 struct Site {
     dir: tempfile::TempDir,
+    bin: tempfile::TempDir,
 }
 
 impl Site {
     fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let (dir, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir_all(dir.path().join("pipelines")).unwrap();
-        fs::create_dir_all(dir.path().join("runs")).unwrap();
-        fs::create_dir_all(dir.path().join("bin")).unwrap();
         let model = file("tests/fixtures/tiny");
         let three =
             "ball: \"the red ball\"\n      cup: \"the cup\"\n      long: \"the blue table\"";
@@ -38,9 +38,18 @@ impl Site {
             GOOD.replace("ball: \"the red ball\"", three).replace("MODEL", model.to_str().unwrap());
         let text = format!("shard_inputs: 1\n{text}");
         put(&dir.path().join("pipelines/nightly.yml"), text.as_bytes());
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_aqlens"), dir.path().join("bin/aqlens"))
-            .unwrap();
-        Self { dir }
+        let capi = dir.path().join(".venv/lib/python3.11/site-packages/onnxruntime/capi");
+        fs::create_dir_all(&capi).unwrap();
+        let library = onnxruntime();
+        symlink(&library, capi.join(library.file_name().unwrap())).unwrap();
+        symlink(env!("CARGO_BIN_EXE_aqlens"), bin.path().join("aqlens")).unwrap();
+        Self { dir, bin }
+    }
+
+    /// The paths of the page, here.
+    fn here(&self, text: &str) -> String {
+        let text = text.replace("/usr/local/bin", self.bin.path().to_str().unwrap());
+        text.replace("/srv/aqlens", self.dir.path().to_str().unwrap())
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -49,22 +58,27 @@ impl Site {
 
     /// A program of the cluster that writes down what it is asked.
     fn stand_in(&self, name: &str, prints: &str) {
-        let path = self.path("bin").join(name);
+        let path = self.bin.path().join(name);
         let text = format!("#!/bin/sh\necho \"{name} $*\" >> calls\necho {prints}\n");
         put(&path, text.as_bytes());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Has `shell` run `script` here, with the program on the path and these variables.
+    /// Has `shell` run `script` as cron would: from another folder, with a short path that does not have
+    /// the program, and these variables.
     fn command(&self, shell: &str, script: &str, variables: &[(&str, &str)]) -> Command {
-        let mut command = aqlens_in(self.dir.path());
-        let with_runtime: Vec<_> =
-            command.get_envs().map(|(k, v)| (k.to_owned(), v.unwrap().to_owned())).collect();
-        command = Command::new(shell);
-        command.env_clear().envs(with_runtime).current_dir(self.dir.path());
-        let bin = self.path("bin");
-        command.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
-        command.envs(variables.iter().copied()).args(["-c", script]);
+        let mut command = Command::new(shell);
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/").current_dir("/");
+        let variables = variables.iter().map(|(name, value)| (name, self.here(value)));
+        command.envs(variables).args(["-c", &self.here(script)]);
+        command
+    }
+
+    /// The same where the cluster's own programs are on the path.
+    fn on_cluster(&self, script: &str, variables: &[(&str, &str)]) -> Command {
+        let mut command = self.command("bash", script, variables);
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.bin.path().display()));
+        command.current_dir(self.dir.path());
         command
     }
 
@@ -75,7 +89,12 @@ impl Site {
     }
 
     /// Runs a script once for each share, all at once.
-    fn run_shares(&self, shell: &str, script: &str, variables: impl Fn(&str) -> Vec<(&str, &str)>) {
+    fn run_shares<'v>(
+        &self,
+        shell: &str,
+        script: &str,
+        variables: impl Fn(&'v str) -> Vec<(&'v str, &'v str)>,
+    ) {
         let children: Vec<_> = ["0", "1", "2"]
             .iter()
             .map(|k| {
@@ -108,15 +127,16 @@ fn has_good_syntax(shell: &str, script: &str) {
 #[test]
 fn the_cron_line_runs_the_pipeline() {
     let [table] = snippets("cron").try_into().unwrap();
-    let line = table.lines().find(|line| !line.starts_with('#')).unwrap();
+    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    let [variables @ .., line] = &lines[..] else { panic!("{table}") };
     let fields: Vec<&str> = line.splitn(6, ' ').collect();
     for (field, most) in fields[..5].iter().zip([59, 23, 31, 12, 7]) {
         assert!(*field == "*" || field.parse::<u32>().unwrap() <= most, "{field}");
     }
     assert!(!fields[5].contains('%'), "cron ends a command at `%`");
+    let variables: Vec<(&str, &str)> = variables.iter().filter_map(|l| l.split_once('=')).collect();
     let site = Site::new();
-    let script = fields[5].replace("/srv/aqlens", site.dir.path().to_str().unwrap());
-    site.run("sh", &script, &[]);
+    site.run("sh", fields[5], &variables);
     site.is_finished();
     let log = fs::read_to_string(site.path("runs/nightly.log")).unwrap();
     assert!(log.lines().last().unwrap().contains("\"exit_code\":0"), "{log}");
@@ -139,7 +159,11 @@ fn the_systemd_units_hold_together_and_start_the_pipeline() {
     let site = Site::new();
     // systemd takes no shell, so no argument may need one.
     assert!(!arguments.contains(['$', '"', '\'', '|', '&', ';', '<', '>', '*']), "{arguments}");
-    let mut command = aqlens_in(site.dir.path());
+    let is_set = |line: &&str| line.starts_with("Environment=");
+    let set = service.lines().find(is_set).unwrap().strip_prefix("Environment=").unwrap();
+    let (name, value) = set.split_once('=').unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aqlens"));
+    command.env_clear().env(name, site.here(value)).current_dir(site.dir.path());
     let ended = Ended::from(command.args(arguments.split(' ')).output().unwrap());
     assert_eq!((ended.code, ended.stdout.as_str()), (0, ""), "{}", ended.stderr);
     site.is_finished();
@@ -153,6 +177,9 @@ fn the_slurm_scripts_share_the_run_and_finish_it() {
     }
     assert!(shards.contains("#SBATCH --array=0-2\n"));
     let site = Site::new();
+    // The last one alone, as `sbatch --array=2` does it again.
+    let alone = [("SLURM_ARRAY_TASK_ID", "2"), ("SLURM_ARRAY_TASK_COUNT", "1")];
+    site.run("bash", &shards, &alone);
     site.run_shares("bash", &shards, |k| {
         vec![("SLURM_ARRAY_TASK_ID", k), ("SLURM_ARRAY_TASK_COUNT", "3")]
     });
@@ -161,9 +188,11 @@ fn the_slurm_scripts_share_the_run_and_finish_it() {
     site.is_finished();
 
     site.stand_in("sbatch", "4711");
-    site.run("bash", &submit, &[]);
+    let submitted = Ended::from(site.on_cluster(&submit, &[]).output().unwrap());
+    assert_eq!(submitted.code, 0, "{}", submitted.stderr);
     let calls = fs::read_to_string(site.path("calls")).unwrap();
-    let expected = "sbatch --parsable shards.sh\nsbatch --dependency=afterok:4711 finish.sh\n";
+    let expected = "sbatch --parsable shards.sh\n\
+                    sbatch --dependency=afterok:4711 --kill-on-invalid-dep=yes finish.sh\n";
     assert_eq!(calls, expected);
 }
 
@@ -172,10 +201,13 @@ fn a_slurm_share_that_runs_out_of_time_is_queued_again() {
     let [shards, ..] = <[String; 3]>::try_from(snippets("bash")).unwrap();
     let site = Site::new();
     site.stand_in("scontrol", "");
+    // All shards in one share, so that it is still at work when it is stopped.
+    let one_share = shards.replace("/3\"", "/1\"");
+    assert_ne!(one_share, shards);
     let variables =
-        [("SLURM_ARRAY_TASK_ID", "0"), ("SLURM_ARRAY_TASK_COUNT", "1"), ("SLURM_JOB_ID", "4711")];
+        [("SLURM_ARRAY_TASK_ID", "0"), ("SLURM_ARRAY_TASK_COUNT", "3"), ("SLURM_JOB_ID", "4711")];
     let mut child = site
-        .command("bash", &shards, &variables)
+        .on_cluster(&one_share, &variables)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -203,6 +235,13 @@ fn job(yaml: &str) -> (serde_yaml::Value, String) {
     (job, script)
 }
 
+/// The variable that a Job's container has.
+fn variable(job: &serde_yaml::Value) -> (String, String) {
+    let set = &job["spec"]["template"]["spec"]["containers"][0]["env"][0];
+    let text = |key: &str| set[key].as_str().unwrap().to_owned();
+    (text("name"), text("value"))
+}
+
 #[test]
 fn the_kubernetes_jobs_share_the_run_and_finish_it() {
     let [shares, finish] = snippets("yaml").try_into().unwrap();
@@ -215,10 +254,12 @@ fn the_kubernetes_jobs_share_the_run_and_finish_it() {
     assert_eq!(rules[0]["onExitCodes"]["values"][0], 2);
     has_good_syntax("sh", &script);
     let site = Site::new();
-    site.run_shares("sh", &script, |k| vec![("JOB_COMPLETION_INDEX", k)]);
+    let set = variable(&job_of_shares);
+    site.run_shares("sh", &script, |k| vec![("JOB_COMPLETION_INDEX", k), (&set.0, &set.1)]);
     assert_eq!(site.record().state, State::Running);
-    let (_, script) = job(&finish);
-    site.run("sh", &script, &[]);
+    let (job, script) = job(&finish);
+    let set = variable(&job);
+    site.run("sh", &script, &[(&set.0, &set.1)]);
     site.is_finished();
 }
 
@@ -238,7 +279,7 @@ fn the_end_of_a_log_is_as_the_page_shows_it() {
 #[test]
 fn the_page_names_every_exit_code() {
     let page = fs::read_to_string(file("docs/scheduling.md")).unwrap();
-    for code in ["0", "1", "2", "3", "130"] {
+    for code in ["0", "1", "2", "3", "101", "130"] {
         assert!(page.contains(&format!("\n| {code} | ")), "{code}");
     }
 }

@@ -24,6 +24,9 @@ use crate::run_dir::record::{RunRecord, State};
 /// More scenarios than this are shown as verdicts alone.
 const MANY: usize = 5;
 
+/// Most scenarios that are shown at all; the others are counted.
+const MOST: usize = 20;
+
 pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
     let Some(name) = &args.table else {
         overview(&args.run)?;
@@ -72,7 +75,9 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
     let scenarios = run.summary()?.map_or_else(Vec::new, |summaries| summaries.scenarios);
     writeln!(out)?;
     let has_many = scenarios.len() > MANY;
-    verdicts::write(&mut out, &scenarios, has_many)?;
+    let (first, others) = scenarios.split_at(scenarios.len().min(MOST));
+    verdicts::write(&mut out, first, has_many)?;
+    verdicts::write_others(&mut out, others, &visible(&run.store().root().display().to_string()))?;
     let mut is_whole = !has_many;
     if is_whole {
         let tally = Tally::of(run.store(), record.counts.shards, MANY)?;

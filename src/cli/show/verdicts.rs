@@ -24,6 +24,30 @@ pub(super) fn write(
     Ok(())
 }
 
+/// Writes how many more scenarios there are, with the notebook's verdict on them.
+pub(super) fn write_others(
+    out: &mut impl Write,
+    others: &[ScenarioSummary],
+    root: &str,
+) -> io::Result<()> {
+    if others.is_empty() {
+        return Ok(());
+    }
+    let mut counts: IndexMap<&str, usize> = IndexMap::new();
+    for scenario in others {
+        *counts.entry(scenario.verdict.word()).or_default() += 1;
+    }
+    let counts: Vec<String> =
+        counts.iter().map(|(word, n)| format!("{n} {}", capitals(word))).collect();
+    let sentence = format!(
+        "and {} more: {} by the notebook's test; `aqlens show {root} --table verdict --rows 0` lists \
+         every one",
+        others.len(),
+        counts.join(", ")
+    );
+    write_sentence(out, 0, &sentence)
+}
+
 /// All sentences and how far each is indented. No long reason and no disagreement is given twice.
 fn sentences(scenarios: &[ScenarioSummary], is_short: bool) -> Vec<(usize, String)> {
     let mut sentences = Vec::new();

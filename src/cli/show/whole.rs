@@ -1,6 +1,7 @@
 //! `aqlens show RUN --table NAME`: the rows of one table, its codes in words.
 
 use std::io;
+use std::ops::ControlFlow;
 
 use crate::cli::error::CliError;
 use crate::cli::grid;
@@ -9,10 +10,11 @@ use crate::run_dir::RunDir;
 use crate::run_dir::record::RunRecord;
 use crate::stage::names::{MEAN_HEAD, OUTPUT_LAYER};
 use crate::table::Table;
-use crate::table::preview::preview;
+use crate::table::preview::{columns, rows};
 use crate::table::schema::{EFFECT, RAW, VERDICT};
 
-/// Prints at most `limit` rows.
+/// Prints at most `limit` rows. Of a long table only some rows are in memory at once: it is read once to
+/// see how wide its columns are, and again to be printed.
 ///
 /// # Errors
 /// When the run has no such table, or it cannot be read.
@@ -22,27 +24,71 @@ pub(super) fn print(
     table: &'static Table,
     limit: usize,
 ) -> Result<(), CliError> {
-    let mut found = preview(run.store(), table, limit)?;
-    if found.rows.is_empty() {
-        let root = run.store().root().display();
-        let is_raw = RAW.iter().any(|raw| raw.name == table.name);
-        if is_raw && !record.retain.contains(table.name) {
-            return Err(CliError::Wrong(format!(
-                "error: {root} did not keep table '{}': its pipeline's `retain` leaves it out",
-                table.name
-            )));
+    let columns = columns(table);
+    let mut out = io::stdout().lock();
+    let mut widest = grid::Widest::new(&columns);
+    let mut first = Vec::new();
+    let (n, has_more) = each(run, table, limit, &columns, |row| {
+        widest.add(&row);
+        if first.len() < grid::AT_ONCE {
+            first.push(row);
         }
-        if !run.store().exists(&table.folder()) {
-            return Err(CliError::Wrong(format!(
-                "error: {root} has no table '{}': no stage of its pipeline writes it",
-                table.name
-            )));
+        Ok(())
+    })?;
+    if n == 0 {
+        is_there(run, record, table)?;
+    }
+    if n <= first.len() {
+        grid::print(&mut out, &columns, &first)?;
+    } else {
+        let mut grid = grid::Long::new(&mut out, &columns, &widest);
+        each(run, table, n, &columns, |row| grid.push(row))?;
+        grid.end()?;
+    }
+    if has_more {
+        grid::write_more(&mut out, n, table.name)?;
+    }
+    Ok(())
+}
+
+/// Hands at most `limit` rows to `take`; gives how many there were, and whether there are more.
+fn each(
+    run: &RunDir,
+    table: &Table,
+    limit: usize,
+    columns: &[&str],
+    mut take: impl FnMut(Vec<String>) -> io::Result<()>,
+) -> Result<(usize, bool), CliError> {
+    let (mut n, mut has_more) = (0, false);
+    rows(run.store(), table, |mut row| {
+        if n == limit {
+            has_more = true;
+            return Ok(ControlFlow::Break(()));
         }
+        n += 1;
+        put_words(table, columns, &mut row);
+        take(row)?;
+        Ok::<_, CliError>(ControlFlow::Continue(()))
+    })?;
+    Ok((n, has_more))
+}
+
+/// Why a table without rows is not there, if it is not.
+fn is_there(run: &RunDir, record: &RunRecord, table: &Table) -> Result<(), CliError> {
+    let root = run.store().root().display();
+    let is_raw = RAW.iter().any(|raw| raw.name == table.name);
+    if is_raw && !record.retain.contains(table.name) {
+        return Err(CliError::Wrong(format!(
+            "error: {root} did not keep table '{}': its pipeline's `retain` leaves it out",
+            table.name
+        )));
     }
-    for row in &mut found.rows {
-        put_words(table, &found.columns, row);
+    if !run.store().exists(&table.folder()) {
+        return Err(CliError::Wrong(format!(
+            "error: {root} has no table '{}': no stage of its pipeline writes it",
+            table.name
+        )));
     }
-    grid::print(&mut io::stdout().lock(), &found, table.name)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 
 mod graph;
 mod head;
+mod version;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::locate::{self, Found, Surroundings};
+use super::locate::{Found, Surroundings, locate};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::{Cause, ModelError, cuda};
 use crate::guard;
@@ -39,7 +40,7 @@ static COMPLAINT: Mutex<String> = Mutex::new(String::new());
 /// # Errors
 /// When there is no usable ONNX Runtime, or the GPU that was asked for is not available.
 pub fn facts(options: &EngineOptions) -> Result<EngineFacts, ModelError> {
-    let found = locate::locate(options.library.as_deref(), &Surroundings::of_process())?;
+    let found = locate(options.library.as_deref(), &Surroundings::of_process())?;
     let runtime = load(&found)?;
     let (provider, fallback) = match options.provider {
         ProviderChoice::Cpu => (Provider::Cpu, None),
@@ -79,10 +80,8 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
             )),
         });
     }
-    let builder = ort::init_from(&found.path).map_err(|e| match e {
-        ort::LoadDynamicError::Dlopen { .. } if found.by_loader => {
-            ModelError::NoRuntime { tried: found.tried.clone() }
-        }
+    let (builder, version) = version::listen(|| ort::init_from(&found.path));
+    let builder = builder.map_err(|e| match e {
         ort::LoadDynamicError::Dlopen { error, .. } => {
             // What the loader says, such as a wrong file header, is the source.
             bad(std::error::Error::source(&error).map_or(error.to_string(), ToString::to_string))
@@ -107,21 +106,12 @@ fn load(found: &Found) -> Result<Runtime, ModelError> {
         .build()
         .map_err(|e| bad(e.to_string()))?;
     environment.set_log_level(LogLevel::Error);
-    let runtime = Runtime { path: found.path.clone(), version: version(&found.path), environment };
+    // The crate gives the minor version in any case.
+    let minor = || ort::util::probe(&found.path).map(|minor| format!("1.{minor}"));
+    let version = version.or_else(minor).unwrap_or_else(|| "unknown".to_owned());
+    let runtime = Runtime { path: found.path.clone(), version, environment };
     *loaded = Some(runtime.clone());
     Ok(runtime)
-}
-
-/// The version: whole from the file's name, else as far as the library gives it.
-fn version(path: &Path) -> String {
-    let minor = ort::util::probe(path);
-    let named = locate::version_in_name(path);
-    match (named, minor) {
-        (Some(named), Some(minor)) if named.starts_with(&format!("1.{minor}.")) => named,
-        (Some(named), None) => named,
-        (_, Some(minor)) => format!("1.{minor}"),
-        (None, None) => "unknown".to_owned(),
-    }
 }
 
 /// Whether sessions can be made for the GPU; loads the provider and asks it for its device.

@@ -87,7 +87,7 @@ fn shorten(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
     use crate::model::Provider;
@@ -129,6 +129,7 @@ mod tests {
             retain: BTreeSet::new(),
             shares: None,
             marks: None,
+            libraries: BTreeMap::new(),
             counts: Counts::default(),
             self_proof: None,
         }

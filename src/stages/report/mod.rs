@@ -12,7 +12,8 @@
 //!
 //! Tables are read part after part and reduced at once. What grows with the run (inputs) is counted
 //! and averaged; the first few inputs of a scenario are shown in full. Memory is that of the
-//! largest part, and of one matrix of tasks for each scenario and layer. Equal tables give equal
+//! largest part, and of one matrix of tasks for each shown scenario and layer. Of scenarios the first
+//! few, in the pipeline's order, have a section each; the others are rows of one table. Equal tables give equal
 //! bytes: sums go in the order of the plan and the page holds no time.
 
 mod details;
@@ -36,7 +37,7 @@ use self::details::Details;
 use self::heads::HeadMeans;
 use self::lens::LensMeans;
 use self::outputs::OutputMeans;
-use self::roster::Roster;
+use self::roster::{Most, Roster};
 use self::sources::Sources;
 use self::surprisal::Surprisals;
 use crate::monitor::{Event, Monitor};
@@ -58,7 +59,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 3,
+    version: 4,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -85,43 +86,53 @@ pub(super) const DESCRIPTION: Description = Description {
     depends_on: DependsOn { layers: false, seed: false, head: false, lineage: true },
 };
 
-/// Most inputs of a scenario that the page shows in full.
-const MOST_INPUTS: usize = 100;
+/// Most scenarios, and most inputs of each, that the page shows in full.
+const MOST: usize = 100;
 
 /// Draws the run's tables on one page, `report.html`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many inputs of each scenario get a section of their own; all inputs are in the means.
+    /// How many scenarios, the first of the pipeline, get a section; the others are rows of one table.
+    pub scenarios: usize,
+    /// How many inputs of each such scenario get a section of their own; all inputs are in the means.
     pub inputs: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { inputs: 3 }
+        Self { scenarios: 20, inputs: 3 }
     }
 }
 
 impl Config {
     /// Valid when the page stays small enough for a browser to open at once.
     pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Report> {
-        let inputs = self.inputs;
-        if inputs <= MOST_INPUTS {
-            return Some(Report { inputs });
+        let Self { scenarios, inputs } = *self;
+        if scenarios > MOST {
+            problems.push(
+                &at.key("scenarios"),
+                format!("scenarios {scenarios} is not between 0 and {MOST}"),
+                "it is how many scenarios have a section on the page; the others are in one table of \
+                 it, and all are in the run's tables",
+            );
         }
-        problems.push(
-            &at.key("inputs"),
-            format!("inputs {inputs} is not between 0 and {MOST_INPUTS}"),
-            "it is how many inputs of each scenario the page shows one by one; all inputs are in \
-             its means and in the tables",
-        );
-        None
+        if inputs > MOST {
+            problems.push(
+                &at.key("inputs"),
+                format!("inputs {inputs} is not between 0 and {MOST}"),
+                "it is how many inputs of each scenario the page shows one by one; all inputs are in \
+                 its means and in the tables",
+            );
+        }
+        (scenarios.max(inputs) <= MOST).then_some(Report { scenarios, inputs })
     }
 }
 
 /// The stage, configured.
 #[derive(Debug, Clone)]
 pub struct Report {
+    scenarios: usize,
     inputs: usize,
 }
 
@@ -131,7 +142,7 @@ impl Stage for Report {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::json!({ "inputs": self.inputs })
+        serde_json::json!({ "scenarios": self.scenarios, "inputs": self.inputs })
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
@@ -160,7 +171,8 @@ impl Report {
         monitor: &dyn Monitor,
     ) -> Result<page::Page, StageError> {
         let sources = Sources { store, shards, decode, monitor };
-        let roster = Roster::read(&sources, self.inputs)?;
+        let most = Most { scenarios: self.scenarios, inputs: self.inputs };
+        let roster = Roster::read(&sources, most)?;
         let similarity = pairs::similarity(&sources, &roster)?;
         let overlap = pairs::overlap(&sources, &roster)?;
         let lens = LensMeans::read(&sources, &roster)?;
@@ -201,14 +213,22 @@ impl Report {
                 ..page::Scenario::default()
             });
         }
+        let other = |(name, entry): (&String, &roster::Entry)| page::Scenario {
+            name: name.clone(),
+            tasks: entry.tasks.iter().cloned().collect(),
+            n_inputs: entry.n_inputs,
+            ..page::Scenario::default()
+        };
+        let mut others: Vec<page::Scenario> = roster.others.iter().map(other).collect();
         sources::add_curves(&sources, &mut scenarios)?;
         sources::add_verdicts(&sources, &mut scenarios)?;
+        sources::add_verdicts(&sources, &mut others)?;
         reduced::add_effects(&sources, &mut scenarios)?;
         reduced::add_partitions(&sources, &mut scenarios)?;
         let run = RunDir::of(store);
         lineage::add_findings(&run, &mut scenarios)?;
         let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
-        Ok(page::Page { name, scenarios, lineage, tables })
+        Ok(page::Page { name, scenarios, others, lineage, tables })
     }
 }

@@ -51,14 +51,25 @@ pub(super) struct Entry {
 /// The scenarios by name.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    /// The first ones, which have a section each.
     pub(super) scenarios: IndexMap<String, Entry>,
-    most_shown: usize,
+    /// The others, which are only counted: nothing else is read of them.
+    pub(super) others: IndexMap<String, Entry>,
+    most: Most,
+}
+
+/// How much the page shows in full, of the beginning of the plan.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) scenarios: usize,
+    /// Of each scenario.
+    pub(super) inputs: usize,
 }
 
 impl Roster {
-    /// Reads the keys of all shards; the first `most_shown` inputs of each scenario are shown.
-    pub(super) fn read(sources: &Sources<'_>, most_shown: usize) -> Result<Self, StageError> {
-        let mut roster = Self { scenarios: IndexMap::new(), most_shown };
+    /// Reads the keys of all shards; the first of the scenarios, and of the inputs of each, are shown.
+    pub(super) fn read(sources: &Sources<'_>, most: Most) -> Result<Self, StageError> {
+        let mut roster = Self { most, ..Self::default() };
         for part in 0..sources.shards {
             if !roster.add_prompts(sources, part)? {
                 roster.add_pairs(sources, part)?;
@@ -107,7 +118,8 @@ impl Roster {
     }
 
     fn add(&mut self, scenario: &str, new_input: Option<(&str, u32)>, tasks: &[&str]) {
-        let most_shown = self.most_shown;
+        let is_shown = self.scenarios.contains_key(scenario) || self.has_room();
+        let most_shown = if is_shown { self.most.inputs } else { 0 };
         let entry = self.scenario(scenario);
         if let Some((input, part)) = new_input {
             entry.n_inputs += 1;
@@ -122,10 +134,17 @@ impl Roster {
         }
     }
 
+    /// Whether a scenario that comes now has a section.
+    fn has_room(&self) -> bool {
+        self.scenarios.len() < self.most.scenarios
+    }
+
     fn scenario(&mut self, name: &str) -> &mut Entry {
-        if !self.scenarios.contains_key(name) {
-            self.scenarios.insert(name.to_owned(), Entry::default());
+        let is_shown = self.scenarios.contains_key(name) || self.has_room();
+        let among = if is_shown { &mut self.scenarios } else { &mut self.others };
+        if !among.contains_key(name) {
+            among.insert(name.to_owned(), Entry::default());
         }
-        self.scenarios.get_mut(name).expect("it was just put in")
+        among.get_mut(name).expect("it was just put in")
     }
 }

@@ -1,5 +1,7 @@
 //! The run directory as the report reads it, and the small reduced tables.
 
+use std::collections::BTreeMap;
+
 use crate::monitor::Monitor;
 use crate::render::evidence::Judgement;
 use crate::render::page::{CurvePoint, Scenario, Verdict};
@@ -148,8 +150,12 @@ pub(super) fn add_verdicts(
     scenarios: &mut [Scenario],
 ) -> Result<(), StageError> {
     let Some(part) = sources.optional::<Judged<'_>>(&VERDICT, 0)? else { return Ok(()) };
+    let places = scenarios.iter().enumerate().map(|(place, of)| (of.name.clone(), place));
+    let places: BTreeMap<String, usize> = places.collect();
     for row in Judged::rows(&part)? {
-        let Some(of) = scenarios.iter_mut().find(|s| s.name == row.scenario) else { continue };
+        let Some(of) = places.get(row.scenario).map(|place| &mut scenarios[*place]) else {
+            continue;
+        };
         if row.measure == FLAT {
             of.verdict = Some(Verdict {
                 measure: row.measure.to_owned(),

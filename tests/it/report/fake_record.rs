@@ -1,6 +1,6 @@
 //! What a made-up run says of itself: its record and its summary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aqlens::model::Provider;
 use aqlens::run_dir::made_by::MadeBy;
@@ -38,6 +38,7 @@ pub(crate) fn record() -> RunRecord {
         retain: BTreeSet::new(),
         shares: None,
         marks: None,
+        libraries: BTreeMap::new(),
         counts: Counts::default(),
         self_proof: None,
     }

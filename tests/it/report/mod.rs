@@ -59,7 +59,7 @@ fn run(scenarios: Vec<FakeScenario>) -> FakeRun {
 
 fn stage(inputs: usize) -> report::Report {
     let facts = Facts { n_layer: Some(12), n_positions: Some(64), ..Facts::default() };
-    let config = report::Config { inputs };
+    let config = report::Config { inputs, ..report::Config::default() };
     config.validate(&At::default(), &facts, &mut Problems::default()).unwrap()
 }
 
@@ -191,6 +191,24 @@ fn many_scenarios_begin_with_a_table_of_contents() {
     assert!(section.contains("<section class=\"verdict\">"));
     assert_eq!(count(&html, "<h2>scenario 11</h2>"), 1);
     assert_eq!(count(&html, "<h3><a href=\"#scenario-11\">"), 0);
+}
+
+#[test]
+fn scenarios_beyond_the_first_are_rows_of_one_table() {
+    let scenarios =
+        (1..=23).map(|i| FakeScenario { name: format!("scenario {i:02}"), ..fire() }).collect();
+    let (page, html) = page_of(&run(scenarios), 1);
+    leave("more-scenarios.html", &html);
+    let names = |all: &[page::Scenario]| all.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+    assert_eq!((page.scenarios.len(), page.scenarios[19].inputs.len()), (20, 1));
+    assert_eq!(names(&page.others), ["scenario 21", "scenario 22", "scenario 23"]);
+    assert!(html.contains("<a href=\"#more-scenarios\">3 more scenarios</a>"));
+    let table = &html[html.find("<section id=\"more-scenarios\">").unwrap()..];
+    let table = &table[..table.find("</section>").unwrap()];
+    let row = "<tr><th scope=\"row\">scenario 22</th><td>Yes</td><td>–</td><td class=\"n\">4</td>\
+               <td class=\"n\">1</td><td class=\"n\">0.7500</td></tr>";
+    assert!(table.contains(row), "{table}");
+    assert_eq!(count(&html, "scenario 22"), 1);
 }
 
 #[test]
@@ -358,12 +376,13 @@ fn equal_tables_give_equal_bytes() {
 }
 
 #[test]
-fn too_many_inputs_are_refused_with_the_rule() {
+fn too_many_scenarios_and_inputs_are_refused_with_the_rule() {
     let facts = Facts::default();
     let mut problems = Problems::default();
-    let config = report::Config { inputs: 101 };
+    let config = report::Config { inputs: 101, scenarios: 102 };
     assert!(config.validate(&At::default(), &facts, &mut problems).is_none());
     let problems = problems.into_vec();
-    assert_eq!(problems[0].message, "inputs 101 is not between 0 and 100");
-    assert_eq!(problems[0].at.to_string(), "inputs");
+    let told = [0, 1].map(|i| (&*problems[i].message, problems[i].at.to_string()));
+    assert_eq!(told[0], ("scenarios 102 is not between 0 and 100", "scenarios".to_owned()));
+    assert_eq!(told[1], ("inputs 101 is not between 0 and 100", "inputs".to_owned()));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqlens::model::{Engine, EngineOptions, HeadBackend, ModelCard, ModelError, Tokenizer};
+use aqlens::model::{Engine, HeadBackend, ModelCard, ModelError, Tokenizer};
 use aqlens::monitor::VoidMonitor;
 use aqlens::prompt::Role;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
@@ -21,7 +21,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field};
 
-use crate::support::tiny;
+use crate::support::{engine_options, tiny};
 
 /// A made-up prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl FakeRun {
         Self {
             store: Store::create(dir.path()).unwrap(),
             tokenizer: tiny::tokenizer(),
-            engine: Engine::new(card.clone(), EngineOptions::default()),
+            engine: Engine::new(card.clone(), engine_options()),
             _dir: dir,
             card,
             layers: vec![0, 2],
@@ -112,7 +112,7 @@ impl FakeRun {
     /// The same with a head that takes `rows` at a time: a token's odds are 2 to the power of its
     /// place in the activation, and even where the activation ends.
     pub(crate) fn with_head(mut self, rows: usize) -> Self {
-        let engine = Engine::new(self.card.clone(), EngineOptions::default());
+        let engine = Engine::new(self.card.clone(), engine_options());
         let powers = Powers { width: self.card.d_model, vocab: self.card.vocab_size };
         self.engine = engine.with_head(Box::new(powers), rows);
         self

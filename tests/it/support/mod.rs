@@ -10,7 +10,7 @@ pub(crate) mod shards;
 pub(crate) mod tiny;
 
 pub(crate) use program::{
-    Ended, Run, aqlens, aqlens_in, file, onnxruntime, python, root, without_runtime,
+    Ended, Run, aqlens, aqlens_in, engine_options, file, onnxruntime, python, root, without_runtime,
 };
 
 use std::fs;

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use aqlens::model::EngineOptions;
+use aqlens::model::locate::{Surroundings, locate};
 use aqlens::store::Store;
 
 /// The checkout.
@@ -15,26 +17,22 @@ pub(crate) fn file(name: &str) -> PathBuf {
     root().join(name)
 }
 
-/// The ONNX Runtime library that the tests run on.
+/// The ONNX Runtime library that the tests run on: of the environment that `ORT_DYLIB_PATH` names (`make
+/// test` sets it), else of the checkout's `.venv`.
 ///
 /// A test without it fails: a skipped test would count as passed.
 pub(crate) fn onnxruntime() -> PathBuf {
-    if let Some(path) = std::env::var_os("ORT_DYLIB_PATH") {
-        return path.into();
-    }
-    let lib = root().join(".venv/lib");
-    let pythons = lib.read_dir().into_iter().flatten().flatten();
-    pythons
-        .flat_map(|python| {
-            let capi = python.path().join("site-packages/onnxruntime/capi");
-            capi.read_dir().into_iter().flatten().flatten()
-        })
-        .map(|entry| entry.path())
-        .find(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("libonnxruntime.") && !name.contains("providers")
-        })
-        .expect("the tests need ONNX Runtime: run `make venv` (or `make test`, which does)")
+    let named = std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from);
+    let found =
+        locate(Some(&named.unwrap_or_else(|| root().join(".venv"))), &Surroundings::default());
+    let found =
+        found.expect("the tests need ONNX Runtime: run `make venv` (or `make test`, which does)");
+    found.path
+}
+
+/// An engine's options with that library.
+pub(crate) fn engine_options() -> EngineOptions {
+    EngineOptions { library: Some(onnxruntime()), ..EngineOptions::default() }
 }
 
 /// The Python of the tests' environment, which has polars, DuckDB and pyarrow.
@@ -52,8 +50,8 @@ pub(crate) fn aqlens_in(folder: &Path) -> Command {
     command
 }
 
-/// `aqlens` in `folder`, where no ONNX Runtime can be found: a program below a checkout would find
-/// the checkout's own `.venv`, so it runs from this folder.
+/// `aqlens` in `folder`, where no ONNX Runtime is found: a program in a checkout's `target` would find the
+/// checkout's `.venv`, so it runs from this folder.
 pub(crate) fn without_runtime(folder: &Path) -> Command {
     let program = folder.join("aqlens");
     if std::fs::hard_link(env!("CARGO_BIN_EXE_aqlens"), &program).is_err() {

@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use aqlens::model::locate::{Surroundings, locate};
 use aqlens::model::{Engine, EngineOptions, ModelCard, ProviderChoice, Tokenizer};
 use aqlens::monitor::{Event, Monitor};
 use aqlens::prompt::{Prompt, PromptKey};
@@ -16,6 +15,8 @@ use aqlens::table::Table;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::writer::PartAddress;
 use aqlens::yaml::Problems;
+
+use super::engine_options;
 
 /// The committed model folder.
 pub(crate) fn folder() -> PathBuf {
@@ -33,22 +34,20 @@ pub(crate) fn tokenizer() -> Tokenizer {
 /// An engine on the processor. A test without ONNX Runtime fails: a skipped test would count as
 /// passed.
 pub(crate) fn engine_of(card: ModelCard) -> Engine {
-    let found = locate(None, &Surroundings::of_process()).unwrap();
-    assert!(!found.by_loader, "the tests need ONNX Runtime: run `make venv` (or `make test`)");
-    let options = EngineOptions { provider: ProviderChoice::Cpu, ..EngineOptions::default() };
+    let options = EngineOptions { provider: ProviderChoice::Cpu, ..engine_options() };
     Engine::new(card, options)
 }
 
 /// An engine on the graph that takes whole prompts only.
 pub(crate) fn engine_of_whole_prompts() -> Engine {
     let provider = ProviderChoice::Cpu;
-    Engine::new(card(), EngineOptions { provider, whole_prompts: true, ..EngineOptions::default() })
+    Engine::new(card(), EngineOptions { provider, whole_prompts: true, ..engine_options() })
 }
 
 /// An engine that computes with so many threads.
 pub(crate) fn engine_with_threads(threads: usize) -> Engine {
     let (provider, threads) = (ProviderChoice::Cpu, Some(threads));
-    Engine::new(card(), EngineOptions { provider, threads, ..EngineOptions::default() })
+    Engine::new(card(), EngineOptions { provider, threads, ..engine_options() })
 }
 
 pub(crate) fn engine() -> Engine {
