@@ -21,6 +21,7 @@ impl Loader<'_> {
         let config: FileConfig = read(node, at, problems)?;
         let at_file = at.key("file");
         let wanted = self.wanted(&config, &at_file, problems)?;
+        let paths = wanted.paths.clone();
         let (content, source) = match read_files(wanted) {
             Ok(read) => read,
             Err(list) => {
@@ -31,7 +32,7 @@ impl Loader<'_> {
             }
         };
         if let Some(expected) = config.sha256 {
-            compare(&source, &expected, &at.key("sha256"), problems);
+            compare(&source, &paths, &expected, &at.key("sha256"), problems);
         }
         Some((content, source))
     }
@@ -39,10 +40,10 @@ impl Loader<'_> {
     /// The files that a configuration means; `None` when something is wrong with that.
     fn wanted(self, config: &FileConfig, at: &Path, problems: &mut Problems) -> Option<Wanted> {
         let before = problems.len();
-        let mut is_list = matches!(config.file, OneOrMany::Many(_));
+        let mut is_list = config.file.is_many();
         let mut paths: Vec<PathBuf> = Vec::new();
         for (i, name) in config.file.iter().enumerate() {
-            let at_name = if is_list && config.file.is_many() { at.index(i) } else { at.clone() };
+            let at_name = if config.file.is_many() { at.index(i) } else { at.clone() };
             if name.trim().is_empty() {
                 problems.push(&at_name, "the name of the file is empty", "name a file");
                 continue;
@@ -70,7 +71,7 @@ impl Loader<'_> {
         }
         let (id, text) = (config.id.clone(), config.text.clone());
         let wanted = Wanted { paths, is_list, id, text };
-        if let Some([first, second]) = wanted.same_stems() {
+        if let Some([first, second]) = wanted.same_stems().filter(|_| problems.len() == before) {
             let message = format!(
                 "the rows of {} and {} would have the same ids",
                 first.display(),
@@ -84,8 +85,14 @@ impl Loader<'_> {
     }
 }
 
-/// Compares the files' hashes with those that the pipeline gives.
-fn compare(source: &FileSource, expected: &OneOrMany, at: &Path, problems: &mut Problems) {
+/// Compares the files' hashes with those that the pipeline gives; messages name their paths.
+fn compare(
+    source: &FileSource,
+    paths: &[PathBuf],
+    expected: &OneOrMany,
+    at: &Path,
+    problems: &mut Problems,
+) {
     let (n, hashes) = (source.files.len(), expected.iter().count());
     if n != hashes {
         let message = format!("`sha256` has {hashes} hashes for {n} files");
@@ -94,15 +101,16 @@ fn compare(source: &FileSource, expected: &OneOrMany, at: &Path, problems: &mut 
         problems.push(at, message, help);
         return;
     }
+    let expected_is_list = expected.is_many();
     for (i, (file, expected)) in source.files.iter().zip(expected.iter()).enumerate() {
         if file.sha256 != *expected {
             let message = format!(
                 "the file {} has changed: its sha256 is {}, not {}",
-                file.path.display(),
+                paths[i].display(),
                 file.sha256,
                 quote(expected)
             );
-            let at = if source.is_list { at.index(i) } else { at.clone() };
+            let at = if expected_is_list { at.index(i) } else { at.clone() };
             let help = "restore the old file, or remove `sha256` to use the file as it is now";
             problems.push(&at, message, help);
         }

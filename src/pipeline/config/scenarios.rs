@@ -99,7 +99,7 @@ impl Loader<'_> {
             Some((_, Texts::Inline(list))) => list,
             Some((node, Texts::File)) => {
                 let files = self.files(node, at, problems, |wanted| {
-                    let files = InputsFile::check(wanted)?;
+                    let files = InputsFile::check(&wanted)?;
                     let source = files.source().clone();
                     Ok((files, source))
                 });

@@ -9,8 +9,8 @@ use super::absolute;
 use super::duplicates::{FilePlace, Ids};
 use super::input::{FileSource, HashedFile};
 use super::open::open_rows;
-use super::problem::{FileProblem, name};
-use super::rows::{Cell, MOST_ROWS, Place, Row, Wrong, nearest};
+use super::problem::{FileProblem, mib, name};
+use super::rows::{Cell, MOST_ROWS, MOST_TEXT, Place, Row, Wrong, nearest};
 use super::wanted::Wanted;
 use crate::yaml::quote;
 
@@ -156,6 +156,8 @@ struct Pass<'a> {
     /// Its rows without a cell in that column.
     missing: [Found; 2],
     found: Found,
+    /// Bytes of all texts so far.
+    text_bytes: u64,
     /// Whether ids are made of the rows' numbers, in the first file that has rows.
     numbers: Option<bool>,
 }
@@ -169,6 +171,7 @@ impl<'a> Pass<'a> {
             ids: Ids::default(),
             missing: [Found::default(), Found::default()],
             found: Found::default(),
+            text_bytes: 0,
             numbers: None,
         }
     }
@@ -193,9 +196,10 @@ impl<'a> Pass<'a> {
             }
         };
         while let Some(row) = reader.next_row() {
-            if self.ids.rows() == MOST_ROWS {
-                let help = "take a part of them: 8 bytes a row are held, and a model runs them all";
-                let message = format!("there are more than {MOST_ROWS} rows");
+            if self.ids.rows() == MOST_ROWS || self.text_bytes > MOST_TEXT {
+                let most = format!("{MOST_ROWS} rows or {} of text", mib(MOST_TEXT));
+                let message = format!("with it there are more than {most}");
+                let help = "take a part of them: a model would have to run them all";
                 self.found.push(self.here(), FileProblem::new(message, help).in_file(path));
                 break;
             }
@@ -239,6 +243,7 @@ impl<'a> Pass<'a> {
             Ok([id, text]) => {
                 let id = self.good(id, row.place, 0);
                 let text = self.good(text, row.place, 1);
+                self.text_bytes += text.as_ref().map_or(0, |text| text.len() as u64);
                 self.ids.add(id.as_deref());
                 let place = (self.file, row.place);
                 id.zip(text).map(|(id, text)| GoodRow { place, id, text })

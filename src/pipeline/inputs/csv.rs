@@ -84,7 +84,7 @@ impl RowReader for CsvRows {
             }
             Err(Fault::Shape(shape)) => {
                 self.ended = true;
-                let cells = Err(self.misquoted(shape));
+                let cells = Err(self.misquoted(&shape));
                 Some(Ok(Row { place, cells }))
             }
             Err(fault) => {
@@ -123,12 +123,12 @@ impl CsvRows {
         Ok([id, cell(self.places.1)])
     }
 
-    fn misquoted(&self, shape: Shape) -> FileProblem {
+    fn misquoted(&self, shape: &Shape) -> FileProblem {
         let name = |n: usize| match self.names.get(n - 1) {
             Some(name) => format!("column {}", quote(name)),
             None => format!("field {n}"),
         };
-        misquoted(&shape, name)
+        misquoted(shape, name)
     }
 }
 

@@ -8,7 +8,7 @@ use super::input::{FileSource, Input};
 use super::open::open_rows;
 use super::problem::FileProblem;
 use super::rows::{Row, RowReader};
-use super::wanted::Wanted;
+use super::wanted::{Wanted, columns};
 use crate::store::Digest;
 
 /// Rows that share a digest: they are read, compared with it, and only then given.
@@ -18,7 +18,6 @@ const BLOCK: u64 = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputsFile {
     source: FileSource,
-    wanted: Wanted,
     text_bytes: u64,
     first: Input,
     /// Of each file.
@@ -49,12 +48,12 @@ pub struct InputsChanged {
 
 impl InputsFile {
     /// Checks files in one pass.
-    pub(crate) fn check(wanted: Wanted) -> Result<Self, Vec<FileProblem>> {
+    pub(crate) fn check(wanted: &Wanted) -> Result<Self, Vec<FileProblem>> {
         let mut first = None;
         let mut contents = vec![Content::default(); wanted.paths.len()];
         let (mut at, mut block) = (0, Block::default());
         let mut text_bytes = 0;
-        let checked = check_files(&wanted, true, &mut |row| {
+        let checked = check_files(wanted, true, &mut |row| {
             text_bytes += row.text.len() as u64;
             let (file, _) = row.place;
             if file != at || block.rows == BLOCK {
@@ -67,8 +66,7 @@ impl InputsFile {
         contents[at].add(block);
         debug_assert!(contents.iter().zip(&checked).all(|(a, b)| a.rows == b.rows));
         Ok(Self {
-            source: source(&wanted, checked.into_iter().map(|file| file.sha256)),
-            wanted,
+            source: source(wanted, checked.into_iter().map(|file| file.sha256)),
             text_bytes,
             first: first.expect("a file without rows is refused"),
             contents,
@@ -170,15 +168,13 @@ impl Iterator for FileInputs<'_> {
 
 impl FileInputs<'_> {
     fn read_block(&mut self, content: &Content) -> Result<Vec<Input>, String> {
-        let rows = match &mut self.rows {
-            Some(rows) => rows,
-            None => {
-                // The path of the check names the rows as the check did; the absolute one is the same
-                // file from wherever the program is by now.
-                let columns = self.files.wanted.columns(&self.files.wanted.paths[self.file]);
-                let path = &self.files.source.files[self.file].path;
-                self.rows.insert(open_rows(path, columns).map_err(|p| p.message)?)
-            }
+        let rows = if let Some(rows) = &mut self.rows {
+            rows
+        } else {
+            let FileSource { files, is_list, id, text } = &self.files.source;
+            let path = &files[self.file].path;
+            let columns = columns([id, text], *is_list, path);
+            self.rows.insert(open_rows(path, columns).map_err(|problem| problem.message)?)
         };
         let mut block = Block::default();
         let mut inputs = Vec::new();

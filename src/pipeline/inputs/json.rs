@@ -185,10 +185,8 @@ impl<'l> Scan<'l> {
                 }
                 b'{' => open.push(b'}'),
                 b'[' => open.push(b']'),
-                b'}' | b']' => {
-                    if open.pop() != Some(byte) {
-                        return Err(self.wrong(format!("{} closes nothing", char::from(byte))));
-                    }
+                b'}' | b']' if open.pop() != Some(byte) => {
+                    return Err(self.wrong(format!("{} closes nothing", char::from(byte))));
                 }
                 _ => {}
             }

@@ -27,12 +27,13 @@ enum Format {
 
 /// Opens a file to read two of its columns.
 pub(super) fn open_rows(path: &Path, columns: Columns) -> Result<Box<dyn RowReader>, FileProblem> {
-    let format = format(path)?;
-    let metadata = fs::metadata(path).map_err(|error| cannot_read(path, &error))?;
+    let metadata = fs::metadata(path);
     // Before it is opened: opening a pipe waits for who writes to it.
-    if let Some(problem) = no_file(path, &metadata) {
+    if let Some(problem) = metadata.as_ref().ok().and_then(|found| no_file(path, found)) {
         return Err(problem);
     }
+    let format = format(path)?;
+    let metadata = metadata.map_err(|error| cannot_read(path, &error))?;
     let file = File::open(path).map_err(|error| cannot_read(path, &error))?;
     let text = |file, packing| TextSource::new(file, packing);
     let opened = match format {

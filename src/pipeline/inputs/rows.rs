@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::problem::FileProblem;
+use super::problem::{FileProblem, mib};
 use crate::yaml::{did_you_mean, quote};
 
 /// Longest line of JSON, record of CSV and text of Parquet that is read, in bytes: a file that is one
@@ -12,6 +12,10 @@ pub(super) const LONGEST: u64 = 64 << 20;
 /// Most rows of a scenario's inputs or tasks, over all files: each takes 8 bytes while they are
 /// checked, and a few bytes of Parquet can say that there are any number.
 pub(super) const MOST_ROWS: u64 = 100_000_000;
+
+/// Most bytes of all texts of a scenario, over all files, for the same reason: a value of a dictionary is
+/// repeated for a few bits.
+pub(super) const MOST_TEXT: u64 = 64 << 30;
 
 /// Most names that a message lists.
 const LISTED: usize = 20;
@@ -136,14 +140,8 @@ pub(super) fn nearest(names: &[String], column: &str) -> String {
     if let Some(near) = did_you_mean(column, &names) {
         return format!("did you mean `{near}`?");
     }
-    let shown: Vec<String> = names
-        .iter()
-        .take(LISTED)
-        .map(|name| {
-            let short: String = name.chars().take(60).filter(|c| !c.is_control()).collect();
-            short
-        })
-        .collect();
+    let short = |name: &&str| name.chars().take(60).filter(|c| !c.is_control()).collect::<String>();
+    let shown: Vec<String> = names.iter().take(LISTED).map(short).collect();
     let more = names.len().saturating_sub(LISTED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("its columns are {}{more}", shown.join(", "))
@@ -167,11 +165,7 @@ pub(super) fn no_whole(found: &str) -> Wrong {
 /// A text that is too long to be read.
 pub(super) fn too_long(bytes: u64) -> Wrong {
     Wrong::Says(
-        format!(
-            "is {} long, and at most {} are read",
-            super::problem::mib(bytes),
-            super::problem::mib(LONGEST)
-        ),
+        format!("is {} long, and at most {} are read", mib(bytes), mib(LONGEST)),
         Some("cut the text: no model takes so long a prompt".to_owned()),
     )
 }

@@ -28,8 +28,8 @@ pub(super) struct TextSource {
 
 enum Unpacked {
     As(Hashed),
-    Gzip(MultiGzDecoder<Hashed>),
-    // A decoder is large, and the others are small.
+    // Decoders are large.
+    Gzip(Box<MultiGzDecoder<Hashed>>),
     Zstd(Box<Decoder<'static, Hashed>>),
 }
 
@@ -41,7 +41,7 @@ impl TextSource {
         let hashed = BufReader::with_capacity(1 << 16, HashingReader::new(file));
         let mut unpacked = match packing {
             Packing::None => Unpacked::As(hashed),
-            Packing::Gzip => Unpacked::Gzip(MultiGzDecoder::new(hashed)),
+            Packing::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(hashed))),
             Packing::Zstd => Unpacked::Zstd(Box::new(
                 Decoder::with_buffer(hashed).map_err(|error| FileProblem::unreadable(&error))?,
             )),

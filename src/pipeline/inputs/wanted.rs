@@ -34,8 +34,7 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// The columns of one of the files.
     pub(super) fn columns(&self, path: &Path) -> Columns {
-        let prefix = if self.is_list { format!("{}-", stem(path)) } else { String::new() };
-        Columns { id: self.id.clone(), text: self.text.clone(), prefix }
+        columns([&self.id, &self.text], self.is_list, path)
     }
 
     /// Two files whose rows would have the same ids, where these are made of the rows' numbers.
@@ -46,6 +45,12 @@ impl Wanted {
         let mut seen = BTreeMap::new();
         self.paths.iter().find_map(|path| Some([seen.insert(stem(path), path)?.as_path(), path]))
     }
+}
+
+/// The columns of a file that is named as one of a list, or alone.
+pub(super) fn columns([id, text]: [&str; 2], is_list: bool, path: &Path) -> Columns {
+    let prefix = if is_list { format!("{}-", stem(path)) } else { String::new() };
+    Columns { id: id.to_owned(), text: text.to_owned(), prefix }
 }
 
 /// A file's own name, not that of a link to it, up to its first dot: the same however it is reached.

@@ -23,18 +23,14 @@ pub(super) fn check(
     let mut pages = pages.map_err(|error| error.to_string())?;
     let has_nulls = chunk.column_descr().max_def_level() > 0;
     while let Some(page) = pages.get_next_page().map_err(|error| error.to_string())? {
-        let (bytes, encoding, values) = match &page {
+        let (levels, encoding, values) = match &page {
             Page::DataPage { buf, encoding, num_values, .. } => {
                 let levels = if has_nulls { levels(buf).unwrap_or(usize::MAX) } else { 0 };
-                (buf.get(levels..), *encoding, *num_values)
+                (levels, *encoding, *num_values)
             }
-            Page::DataPageV2 { buf, encoding, num_values, .. } => {
-                let Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } = &page
-                else {
-                    continue;
-                };
-                let levels = u64::from(*def_levels_byte_len) + u64::from(*rep_levels_byte_len);
-                (buf.get(levels as usize..), *encoding, *num_values)
+            Page::DataPageV2 { encoding, num_values, def_levels_byte_len: definition, .. } => {
+                // No column of one value a row has levels of repetition.
+                (*definition as usize, *encoding, *num_values)
             }
             Page::DictionaryPage { .. } => continue,
         };
@@ -43,7 +39,7 @@ pub(super) fn check(
             Encoding::DELTA_BYTE_ARRAY => 2,
             _ => continue,
         };
-        let mut left = bytes;
+        let mut left = page.buffer().get(levels..);
         for _ in 0..lists {
             left = left.and_then(|bytes| pass_list(bytes, values.into()));
         }

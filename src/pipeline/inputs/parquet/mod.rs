@@ -215,6 +215,10 @@ fn cell(column: &ArrayRef, at: usize) -> Cell {
     }
     if let Some(numbers) = column.as_primitive_opt::<Float64Type>() {
         let number = numbers.value(at);
+        if number.is_nan() {
+            // So pandas writes a whole number that is missing.
+            return Err(Wrong::says("is NaN, no number"));
+        }
         return whole(number).ok_or_else(|| no_whole(&number.to_string()));
     }
     let text = column.as_string::<i32>().value(at);
@@ -222,7 +226,6 @@ fn cell(column: &ArrayRef, at: usize) -> Cell {
 }
 
 impl ParquetRows {
-    #[expect(clippy::type_complexity, reason = "it is the type of the field")]
     fn read_batch(&mut self) -> Option<Result<(Option<ArrayRef>, ArrayRef), FileProblem>> {
         self.batch = None;
         self.given = 0;

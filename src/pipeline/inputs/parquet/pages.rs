@@ -93,6 +93,13 @@ pub(super) fn look(
 fn too_large(header: &Header, column: &str, row: u64) -> FileProblem {
     let size = mib(header.unpacked);
     match (header.kind, header.values) {
+        (DICTIONARY, 1) => FileProblem::new(
+            format!(
+                "a text of column `{column}` is {size} long, and at most {} are read",
+                mib(LONGEST)
+            ),
+            "cut the text: no model takes so long a prompt",
+        ),
         (DICTIONARY, _) => FileProblem::new(
             format!("the different values of column `{column}` are {size} in one piece"),
             format!("at most {} are read: write it without a dictionary", mib(MOST_PAGE)),

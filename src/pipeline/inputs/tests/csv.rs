@@ -89,7 +89,10 @@ fn text_behind_a_closing_quote_is_refused_where_it_stands() {
     let expected = "FILE, row 2 (line 5): column \"text\" has text behind its closing quote: \" \"";
     assert_eq!(message, expected);
     let (message, _) = problem(".csv", b"\"id\"x,text\na,one\n");
-    assert_eq!(message, "FILE: its first line: name 1 has text behind its closing quote: \"x,text\"");
+    assert_eq!(
+        message,
+        "FILE: its first line: name 1 has text behind its closing quote: \"x,text\""
+    );
     let (message, _) = problem(".csv", b"id,text\na, \"one\"\n");
     assert_eq!(
         message,

@@ -33,7 +33,7 @@ fn wanted(paths: &[&Path], id: &str) -> Wanted {
 
 /// The texts of files, read whole and as a stream, or all that is reported about them.
 fn read_all(wanted: &Wanted) -> Result<Texts, Vec<FileProblem>> {
-    let streamed = InputsFile::check(wanted.clone()).map(|inputs| {
+    let streamed = InputsFile::check(wanted).map(|inputs| {
         for file in &inputs.source().files {
             assert_eq!(file.sha256, crate::store::sha256_of_file(&file.path).unwrap());
         }

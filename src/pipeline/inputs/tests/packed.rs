@@ -186,7 +186,7 @@ fn what_is_no_file_is_refused_at_once_and_named() {
 fn a_missing_file_suggests_the_one_that_is_there() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["inputs.jsonl", "scenes.csv.gz"] {
-        std::fs::File::create(folder.path().join(name)).unwrap();
+        std::fs::create_dir(folder.path().join(name)).unwrap();
     }
     let help = |name: &str| message_of(&folder.path().join(name)).1;
     assert_eq!(help("input.jsonl"), "did you mean `inputs.jsonl`?");

@@ -15,7 +15,7 @@ fn a_file_that_changes_after_its_check_gives_no_row_that_was_not_checked() {
     };
     let as_checked = csv(&|i| Some(format!("x{i}")));
     let mut file = file(".csv", as_checked.as_bytes());
-    let inputs = Inputs::File(InputsFile::check(wanted(&[file.path()], "id")).unwrap());
+    let inputs = Inputs::File(InputsFile::check(&wanted(&[file.path()], "id")).unwrap());
     assert_eq!(inputs.read().flatten().count(), 1_000);
     let changes: [(&str, String, usize); 4] = [
         ("a text", csv(&|i| Some(format!("x{}", if i == 700 { 7 } else { i }))), 512),
@@ -88,7 +88,7 @@ fn many_files_of_many_rows_are_compared_block_by_block() {
     let folder = folder(&[("a.csv", &of("a")), ("b.csv", &of("b"))]);
     assert_eq!(read_in(&folder, &["a.csv", "b.csv"], "id").unwrap().len(), 1_200);
     let paths = [folder.path().join("a.csv"), folder.path().join("b.csv")];
-    let inputs = InputsFile::check(wanted(&[&paths[0], &paths[1]], "id")).unwrap();
+    let inputs = InputsFile::check(&wanted(&[&paths[0], &paths[1]], "id")).unwrap();
     put(folder.path(), "b.csv", &of("b").replace("text 300", "text x"));
     let given: Vec<_> = Inputs::File(inputs).read().collect();
     assert_eq!(given.iter().filter(|input| input.is_ok()).count(), 600 + 256);
