@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-pub use inputs::{FileSource, Input, Inputs, InputsChanged, InputsFile};
+pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
 use crate::stage::{Scope, Stage};
@@ -88,7 +88,7 @@ pub struct Scenario {
     pub tasks: Vec<Task>,
     /// Prompts to compare the tasks' differences with.
     pub controls: Controls,
-    /// The file that the tasks came from, if they did.
+    /// The files that the tasks came from, if they did.
     pub tasks_file: Option<FileSource>,
 }
 

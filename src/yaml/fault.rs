@@ -112,7 +112,7 @@ fn advice(expected: &str, found: &str) -> &'static str {
         "text" if found == "a list" || found == "a mapping" => {
             "write one text here, in quotes if it holds `: ` or begins with a bracket"
         }
-        "text" => "put it in quotes if it should be text",
+        "text" | "text or a list of texts" => "put it in quotes if it should be text",
         "a list" => "write it in brackets, for example [0, 2, 4]",
         "a mapping" => "write `key: value` lines here",
         "true or false" => "write true or false, without quotes",

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use aqlens::pipeline::Pipeline;
-use aqlens::pipeline::config::load;
+use aqlens::pipeline::config::{load, resolved_yaml};
 use aqlens::pipeline::plan::{Plan, PlanError, ShardPlan};
 
 const N: usize = 700;
@@ -64,6 +64,91 @@ fn inputs_of_a_file_make_the_plan_that_inputs_of_the_pipeline_make() {
     let last = streamed.last().unwrap().as_ref().unwrap().prompts.last().unwrap();
     let named = (&*last.key.input, &*last.source_input, last.key.wording);
     assert_eq!(named, ("i699", "i0", -3), "the last input takes the first one's text");
+}
+
+/// A pipeline of one scenario, in its own folder.
+fn of(folder: &Path, inputs: &str, tasks: &str) -> Pipeline {
+    let model = Path::new("tests/fixtures/tiny").canonicalize().unwrap();
+    let text = format!(
+        "name: p\nmodel: {}\nscenarios:\n- name: s\n  inputs: {inputs}\n  tasks: {tasks}\n\
+         stages: [{{ kind: extract }}]\n",
+        model.display()
+    );
+    let path = folder.join("pipeline.yml");
+    put(&path, &text);
+    load(&path, &[]).unwrap_or_else(|error| panic!("{}", error.render(100, false)))
+}
+
+fn prompts(pipeline: &Pipeline) -> Vec<ShardPlan> {
+    shards(pipeline).into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn rows_with_one_task_id_make_the_plan_that_wordings_of_the_pipeline_make() {
+    let folder = tempfile::tempdir().unwrap();
+    put(&folder.path().join("tasks.csv"), "task,question\nb,two\na,one\nb,three\n");
+    let inputs = "{ x: a ball, y: a cup }";
+    let inline = of(folder.path(), inputs, "{ b: { wordings: [two, three] }, a: one }");
+    let file = of(folder.path(), inputs, "{ file: tasks.csv, id: task, text: question }");
+    assert_eq!(inline.scenarios[0].tasks, file.scenarios[0].tasks);
+    assert_eq!(prompts(&inline), prompts(&file));
+    assert_eq!(prompts(&file)[0].prompts.len(), 6);
+}
+
+#[test]
+fn a_pattern_is_written_out_as_the_files_that_it_matched_and_loads_to_the_same_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["b", "a", "c"] {
+        put(&folder.path().join(format!("{name}.csv")), &format!("text\n{name} one\n{name} two\n"));
+    }
+    let pattern = of(folder.path(), "{ file: '*.csv', id: row, text: text }", "{ t: x }");
+    let ids: Vec<String> =
+        prompts(&pattern)[0].prompts.iter().map(|prompt| prompt.key.input.to_string()).collect();
+    assert_eq!(ids, ["a-row-1", "a-row-2", "b-row-1", "b-row-2", "c-row-1", "c-row-2"]);
+    let resolved = resolved_yaml(&pattern);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("pipeline.yml");
+    put(&path, &resolved);
+    put(&folder.path().join("d.csv"), "text\nanother\n");
+    let again = load(&path, &[]).unwrap();
+    assert_eq!((resolved_yaml(&again), prompts(&again)), (resolved.clone(), prompts(&pattern)));
+    // One file of several that changed is named.
+    put(&folder.path().join("b.csv"), "text\nb one\nb 2\n");
+    let error = load(&path, &[]).unwrap_err().render(400, false);
+    assert!(error.contains("b.csv has changed: its sha256 is"), "{error}");
+    assert!(error.contains("scenarios[0].inputs.sha256[1]"), "{error}");
+}
+
+#[test]
+fn files_that_are_named_wrongly_are_told_at_their_place() {
+    let folder = tempfile::tempdir().unwrap();
+    put(&folder.path().join("a.csv"), "id,text\na,one\n");
+    let error = |inputs: &str| {
+        let text = format!(
+            "name: p\nmodel: m\nscenarios: [{{ name: s, inputs: {inputs}, tasks: {{ t: x }} }}]\n\
+             stages: [{{ kind: extract }}]\n"
+        );
+        let path = folder.path().join("pipeline.yml");
+        put(&path, &text);
+        load(&path, &[]).unwrap_err().render(400, false)
+    };
+    for (file, words) in [
+        ("[]", "no file is named"),
+        ("[a.csv, a.csv]", "a.csv is named twice"),
+        ("[a.csv, ./a.csv]", "a.csv is named twice"),
+        ("[a.csv, '']", "the name of the file is empty"),
+        ("5", "`file` must be text or a list of texts, found the number 5"),
+        ("'*.jsonl'", "no file matches the pattern `*.jsonl`"),
+        ("a.csv, sha256: [x, y]", "`sha256` has 2 hashes for 1 files"),
+    ] {
+        let error = error(&format!("{{ file: {file}, id: id, text: text }}"));
+        assert!(error.contains(words), "{error}");
+    }
+    put(&folder.path().join("more.csv"), "text\none\n");
+    fs::create_dir(folder.path().join("b")).unwrap();
+    put(&folder.path().join("b/more.tsv"), "text\none\n");
+    let error = error("{ file: [more.csv, b/more.tsv], id: row, text: text }");
+    assert!(error.contains("would have the same ids"), "{error}");
 }
 
 #[test]

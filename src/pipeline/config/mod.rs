@@ -2,6 +2,7 @@
 
 pub mod wire;
 
+mod files;
 mod resolved;
 mod scenarios;
 mod stages;

@@ -3,10 +3,10 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::wire::{ControlsConfig, FileConfig};
+use super::wire::{ControlsConfig, FileConfig, OneOrMany};
 use crate::model::{ProviderChoice, SpecialTokens};
 use crate::pipeline::inputs::absolute;
-use crate::pipeline::{Controls, FileSource, Inputs, Neutral, Pipeline, Task};
+use crate::pipeline::{Controls, FileSource, HashedFile, Inputs, Neutral, Pipeline, Task};
 use crate::stages::StageConfig;
 use crate::yaml::to_yaml;
 
@@ -101,11 +101,16 @@ fn controls(controls: &Controls) -> Option<ControlsConfig> {
     })
 }
 
-fn reference(file: &FileSource) -> FileConfig {
+/// The files by name and SHA-256, as they were named: one, or a list.
+fn reference(source: &FileSource) -> FileConfig {
+    let texts = |text: fn(&HashedFile) -> String| {
+        let mut list: Vec<String> = source.files.iter().map(text).collect();
+        if source.is_list { OneOrMany::Many(list) } else { OneOrMany::One(list.remove(0)) }
+    };
     FileConfig {
-        file: file.path.to_string_lossy().into_owned(),
-        id: file.id.clone(),
-        text: file.text.clone(),
-        sha256: Some(file.sha256.clone()),
+        file: texts(|file| file.path.to_string_lossy().into_owned()),
+        id: source.id.clone(),
+        text: source.text.clone(),
+        sha256: Some(texts(|file| file.sha256.clone())),
     }
 }

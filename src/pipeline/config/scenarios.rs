@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path;
 
 use super::Loader;
-use super::wire::{ControlsConfig, FileConfig, ScenarioConfig, WordingsConfig};
-use crate::pipeline::inputs::{FileProblem, absolute, read_texts};
+use super::wire::{ControlsConfig, ScenarioConfig, WordingsConfig};
+use crate::pipeline::inputs::read_texts;
 use crate::pipeline::{Controls, FileSource, Input, Inputs, InputsFile, Neutral, Scenario, Task};
 use crate::yaml::{Node, Path, Problems, Value, quote, read};
 
@@ -36,7 +35,7 @@ impl fmt::Display for Noun {
 enum Texts {
     /// Here, by id and in order: one each for inputs, the wordings for tasks.
     Inline(Vec<(String, Vec<String>)>),
-    /// In a file.
+    /// In files.
     File,
 }
 
@@ -99,13 +98,13 @@ impl Loader<'_> {
             None => Vec::new(),
             Some((_, Texts::Inline(list))) => list,
             Some((node, Texts::File)) => {
-                let file = self.file(node, at, problems, |path, columns| {
-                    let file = InputsFile::check(path, columns)?;
-                    let sha256 = file.source().sha256.clone();
-                    Ok((file, sha256))
+                let files = self.files(node, at, problems, |wanted| {
+                    let files = InputsFile::check(&wanted)?;
+                    let source = files.source().clone();
+                    Ok((files, source))
                 });
-                if let Some((file, _)) = file {
-                    return Inputs::File(file);
+                if let Some((files, _)) = files {
+                    return Inputs::File(files);
                 }
                 Vec::new()
             }
@@ -127,48 +126,30 @@ impl Loader<'_> {
             Some((_, Texts::Inline(list))) => {
                 (list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(), None)
             }
-            Some((node, Texts::File)) => match self.file(node, at, problems, read_texts) {
-                None => (Vec::new(), None),
-                Some((texts, source)) => {
-                    let task = |(id, text)| Task { id, wordings: vec![text] };
-                    (texts.into_iter().map(task).collect(), Some(source))
+            Some((node, Texts::File)) => {
+                match self.files(node, at, problems, |wanted| read_texts(&wanted)) {
+                    None => (Vec::new(), None),
+                    Some((texts, source)) => (tasks_of(texts, at, problems), Some(source)),
                 }
-            },
-        }
-    }
-
-    /// Reads the file that a node names, and compares its hash with the one that the node gives.
-    fn file<T>(
-        self,
-        node: &Node,
-        at: &Path,
-        problems: &mut Problems,
-        read_file: impl FnOnce(&path::Path, [&str; 2]) -> Result<(T, String), Vec<FileProblem>>,
-    ) -> Option<(T, FileSource)> {
-        let config: FileConfig = read(node, at, problems)?;
-        let at_file = at.key("file");
-        let path = self.path(&config.file, &at_file);
-        let (content, sha256) = match read_file(&path, [&config.id, &config.text]) {
-            Ok(read) => read,
-            Err(list) => {
-                for problem in list {
-                    problems.push(&at_file, problem.message, problem.help);
-                }
-                return None;
             }
-        };
-        if let Some(expected) = config.sha256.filter(|expected| *expected != sha256) {
-            let message = format!(
-                "the file {} has changed: its sha256 is {sha256}, not {}",
-                path.display(),
-                quote(&expected)
-            );
-            let help = "restore the old file, or remove `sha256` to use the file as it is now";
-            problems.push(&at.key("sha256"), message, help);
         }
-        let path = absolute(path);
-        Some((content, FileSource { path, id: config.id, text: config.text, sha256 }))
     }
+}
+
+/// Tasks of files: rows with one id are its wordings, in their order.
+fn tasks_of(texts: Vec<(String, Vec<String>)>, at: &Path, problems: &mut Problems) -> Vec<Task> {
+    for (id, wordings) in &texts {
+        if wordings.len() > MOST_WORDINGS {
+            let message = too_many(id, wordings.len());
+            let help = "rows with one id are wordings of one task: give other tasks other ids";
+            problems.push(&at.key("file"), message, help);
+        }
+    }
+    texts.into_iter().map(|(id, wordings)| Task { id, wordings }).collect()
+}
+
+fn too_many(id: &str, n: usize) -> String {
+    format!("task {} has {n} wordings, and needs 1 to {MOST_WORDINGS}", quote(id))
 }
 
 fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
@@ -239,11 +220,7 @@ fn wordings(
             let config: WordingsConfig = read(body, at, problems)?;
             let at = at.key("wordings");
             if config.wordings.is_empty() || config.wordings.len() > MOST_WORDINGS {
-                let message = format!(
-                    "task {} has {} wordings, and needs 1 to {MOST_WORDINGS}",
-                    quote(id),
-                    config.wordings.len()
-                );
+                let message = too_many(id, config.wordings.len());
                 problems.push(&at, message, "write its phrasings as a list of texts");
                 return None;
             }

@@ -2,10 +2,11 @@
 //! from these types.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
-use serde::de::IgnoredAny;
+use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ProviderChoice, SpecialTokens};
@@ -62,10 +63,10 @@ pub struct ScenarioConfig {
     /// Name of the scenario, in column `scenario` of every table.
     #[schemars(required)]
     pub name: Option<String>,
-    /// The inputs: texts by id, or a file of them.
+    /// The inputs: texts by id, or files of them.
     #[schemars(with = "InputsConfig")]
     pub inputs: Option<IgnoredAny>,
-    /// The tasks: questions or instructions by id, or a file of them.
+    /// The tasks: questions or instructions by id, or files of them.
     #[schemars(with = "TasksConfig")]
     pub tasks: Option<IgnoredAny>,
     /// Prompts that show how much of a difference is there without another task; none when left
@@ -88,21 +89,22 @@ pub struct ControlsConfig {
     pub other_input: bool,
 }
 
-/// Inputs: `id: text`, or a file.
+/// Inputs: `id: text`, or files.
 #[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 pub enum InputsConfig {
-    /// A file with a column of ids and a column of texts.
+    /// Files with a column of ids and a column of texts.
     File(FileConfig),
     /// Texts by id.
     Inline(BTreeMap<String, String>),
 }
 
-/// Tasks: `id: text`, `id: { wordings: [...] }`, or a file.
+/// Tasks: `id: text`, `id: { wordings: [...] }`, or files, where rows with one id are one task's
+/// wordings.
 #[derive(Debug, JsonSchema)]
 #[serde(untagged)]
 pub enum TasksConfig {
-    /// A file with a column of ids and a column of texts.
+    /// Files with a column of ids and a column of texts.
     File(FileConfig),
     /// Tasks by id.
     Inline(BTreeMap<String, TaskConfig>),
@@ -126,19 +128,72 @@ pub struct WordingsConfig {
     pub wordings: Vec<String>,
 }
 
-/// A file of inputs or tasks.
+/// Files of inputs or tasks.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
-    /// A `.jsonl`, `.csv` or `.parquet` file; relative to this file.
-    pub file: String,
-    /// Its column of ids.
+    /// A file, a pattern as `data/*.jsonl`, or a list of both: `.jsonl`, `.ndjson`, `.csv`, `.tsv`, each
+    /// also with `.gz` or `.zst` behind, or `.parquet`; relative to this file.
+    pub file: OneOrMany,
+    /// Their column of ids; `row` numbers the rows of files that have no column of this name.
     pub id: String,
-    /// Its column of texts.
+    /// Their column of texts.
     pub text: String,
-    /// SHA-256 that the file must have, when it is given.
+    /// SHA-256 that the file must have, when it is given; of several files a list, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub sha256: Option<OneOrMany>,
+}
+
+/// A text, or a list of texts.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(String),
+    /// Any number.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &String> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one).iter(),
+            Self::Many(list) => list.iter(),
+        }
+    }
+
+    /// Whether it is written as a list.
+    pub fn is_many(&self) -> bool {
+        matches!(self, Self::Many(_))
+    }
+}
+
+/// By hand, for the messages: serde's own says only that no variant fits.
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = OneOrMany;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OneOrMany, E> {
+                Ok(OneOrMany::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMany::Many(texts))
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
 }
 
 /// A table that can go once the measures are made.

@@ -1,14 +1,87 @@
-//! The first pass over a file: everything that is wrong with it.
+//! The first pass over files: everything that is wrong with them.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
+use std::time::SystemTime;
 
-use super::duplicates::Ids;
+use super::absolute;
+use super::duplicates::{FilePlace, Ids};
+use super::input::{FileSource, HashedFile};
 use super::open::open_rows;
-use super::rows::{FileProblem, Place, Row, UTF8, Wrong, in_file, name, nearest};
+use super::problem::{FileProblem, mib, name};
+use super::rows::{Cell, MOST_ROWS, MOST_TEXT, Place, Row, Wrong, nearest};
+use super::wanted::Wanted;
 use crate::yaml::quote;
 
-/// How many problems of one file are reported.
+/// How many problems of all files together are reported.
 const REPORTED: usize = 5;
+
+/// A row without anything wrong.
+pub(super) struct GoodRow {
+    /// Its file, from 0, and where it is in that.
+    pub(super) place: FilePlace,
+    pub(super) id: String,
+    pub(super) text: String,
+}
+
+/// Texts by id, several in the order of their rows.
+type Texts = Vec<(String, Vec<String>)>;
+
+/// The texts of small files by id, in their order, and the files as they were read. Several rows with
+/// one id are several texts of it.
+pub(crate) fn read_texts(wanted: &Wanted) -> Result<(Texts, FileSource), Vec<FileProblem>> {
+    let mut texts: Texts = Vec::new();
+    let mut by_id: BTreeMap<String, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, String), FilePlace> = BTreeMap::new();
+    let mut problems = Vec::new();
+    let files = check_files(wanted, false, &mut |row| {
+        let GoodRow { place, id, text } = row;
+        let at = *by_id.entry(id.clone()).or_insert_with(|| {
+            texts.push((id.clone(), Vec::new()));
+            texts.len() - 1
+        });
+        match seen.insert((at, text.clone()), place) {
+            None => texts[at].1.push(text),
+            Some(first) if problems.len() < REPORTED => {
+                let (here, before) =
+                    (words(wanted, place, None), words(wanted, first, Some(place)));
+                let message = format!(
+                    "{here}: it is word for word the wording of {} in {before}",
+                    quote(&id)
+                );
+                problems.push(FileProblem::new(message, "rephrase or remove one of them"));
+            }
+            Some(_) => {}
+        }
+    })?;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok((texts, source(wanted, files.into_iter().map(|file| file.sha256))))
+}
+
+/// The files as they were read.
+pub(super) fn source(wanted: &Wanted, sha256: impl Iterator<Item = String>) -> FileSource {
+    let hashed = |(path, sha256): (&std::path::PathBuf, _)| HashedFile {
+        path: absolute(path.clone()),
+        sha256,
+    };
+    FileSource {
+        files: wanted.paths.iter().zip(sha256).map(hashed).collect(),
+        is_list: wanted.is_list,
+        id: wanted.id.clone(),
+        text: wanted.text.clone(),
+    }
+}
+
+/// A row in words, with its file in front unless that is the file of `beside`.
+fn words(wanted: &Wanted, (file, place): FilePlace, beside: Option<FilePlace>) -> String {
+    match beside {
+        Some((other, _)) if other == file => place.to_string(),
+        _ => format!("{}, {place}", name(&wanted.paths[file])),
+    }
+}
 
 /// What the first pass found of a file with nothing wrong in it.
 pub(super) struct Checked {
@@ -16,59 +89,35 @@ pub(super) struct Checked {
     pub(super) rows: u64,
 }
 
-/// Texts by id.
-type Texts = Vec<(String, String)>;
-
-/// The texts of a small file by id, in its order, and its SHA-256.
-pub(crate) fn read_texts(
-    path: &Path,
-    columns: [&str; 2],
-) -> Result<(Texts, String), Vec<FileProblem>> {
-    let mut texts = Vec::new();
-    let checked = check_file(path, columns, &mut |id, text| texts.push((id, text)))?;
-    Ok((texts, checked.sha256))
-}
-
-/// Reads a file once. Each row's id and text go to `take` as long as nothing is wrong.
-pub(super) fn check_file(
-    path: &Path,
-    columns: [&str; 2],
-    take: &mut dyn FnMut(String, String),
-) -> Result<Checked, Vec<FileProblem>> {
-    let mut reader = open_rows(path, columns).map_err(|problem| vec![problem])?;
-    let mut pass = Pass::new(path, columns);
-    while let Some(row) = reader.next_row() {
-        match row {
-            Ok(row) => {
-                if let Some((id, text)) = pass.look(row).filter(|_| pass.is_clean()) {
-                    take(id, text);
-                }
-            }
-            Err(problem) => {
-                pass.others.push((pass.ids.rows(), 0), in_file(path, problem));
-                break;
-            }
+/// Reads files once, one after the other. Each row goes to `take` as long as nothing is wrong. With
+/// `unique` an id that appears twice is wrong.
+pub(super) fn check_files(
+    wanted: &Wanted,
+    unique: bool,
+    take: &mut dyn FnMut(GoodRow),
+) -> Result<Vec<Checked>, Vec<FileProblem>> {
+    let mut pass = Pass::new(wanted);
+    let mut checked = Vec::new();
+    for path in &wanted.paths {
+        let before = stamp(path);
+        checked.extend(pass.read(path, take));
+        if stamp(path) != before {
+            let help = "wait until nothing writes to it any more";
+            let problem = FileProblem::new("it changed while it was read", help);
+            pass.found.push(pass.here(), problem.in_file(path));
         }
+        pass.file += 1;
     }
-    if pass.ids.rows() == 0 && pass.is_clean() {
-        let help = "it needs at least one row: one for each input or task";
-        return Err(vec![FileProblem::new(format!("{} has no rows", pass.file), help)]);
+    if unique {
+        pass.find_duplicates();
     }
-    pass.fold_missing(reader.names());
-    pass.find_duplicates();
-    if !pass.is_clean() {
-        return Err(pass.problems());
-    }
-    let sha256 = reader.sha256();
-    let sha256 = sha256.map_err(|error| vec![in_file(path, FileProblem::unreadable(&error))])?;
-    Ok(Checked { sha256, rows: pass.ids.rows() })
+    if pass.found.n > 0 { Err(pass.problems()) } else { Ok(checked) }
 }
 
-/// Whether a cell is missing: then perhaps no row has it.
-#[derive(Clone, Copy)]
-enum Kind {
-    Missing,
-    Other,
+/// Size and time of the last change, as far as they can be had.
+fn stamp(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
 }
 
 /// Row and column of a problem: problems are reported in this order.
@@ -88,123 +137,207 @@ impl Found {
         }
         self.n += 1;
     }
+
+    fn append(&mut self, other: Self) {
+        self.first.extend(other.first);
+        self.first.sort_by_key(|(order, _)| *order);
+        self.first.truncate(REPORTED);
+        self.n += other.n;
+    }
 }
 
 struct Pass<'a> {
-    path: &'a Path,
-    /// Its name.
-    file: String,
-    columns: [&'a str; 2],
+    wanted: &'a Wanted,
+    /// The file that is read, from 0.
+    file: usize,
+    /// Rows of the files before it.
+    before: u64,
     ids: Ids,
-    /// Rows without a cell in that column.
+    /// Its rows without a cell in that column.
     missing: [Found; 2],
-    duplicates: Found,
-    others: Found,
+    found: Found,
+    /// Bytes of all texts so far.
+    text_bytes: u64,
+    /// Whether ids are made of the rows' numbers, in the first file that has rows.
+    numbers: Option<bool>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(path: &'a Path, columns: [&'a str; 2]) -> Self {
+    fn new(wanted: &'a Wanted) -> Self {
         Self {
-            path,
-            file: name(path),
-            columns,
+            wanted,
+            file: 0,
+            before: 0,
             ids: Ids::default(),
             missing: [Found::default(), Found::default()],
-            duplicates: Found::default(),
-            others: Found::default(),
+            found: Found::default(),
+            text_bytes: 0,
+            numbers: None,
         }
     }
 
-    /// Adds a problem with the place of its row in front, which is looked up only if the problem may
-    /// be reported.
-    fn report(&mut self, kind: Kind, column: usize, place: Place, what: &str, help: &str) {
-        let order = (self.ids.rows(), column);
-        let found = match kind {
-            Kind::Missing => &mut self.missing[column],
-            Kind::Other => &mut self.others,
-        };
-        if found.first.len() < REPORTED {
-            let message = format!("{}, {}: {what}", self.file, place.words(self.path));
-            found.first.push((order, FileProblem::new(message, help)));
-        }
-        found.n += 1;
+    /// The order of a problem behind all rows so far.
+    fn here(&self) -> Order {
+        (self.ids.rows(), 0)
     }
 
     fn is_clean(&self) -> bool {
-        [&self.others, &self.duplicates].into_iter().chain(&self.missing).all(|found| found.n == 0)
+        self.found.n == 0 && self.missing.iter().all(|found| found.n == 0)
     }
 
-    /// Notes what is wrong with a row; its id and text when nothing is.
-    fn look(&mut self, row: Row) -> Option<(String, String)> {
+    /// Reads the next file.
+    fn read(&mut self, path: &Path, take: &mut dyn FnMut(GoodRow)) -> Option<Checked> {
+        self.before = self.ids.rows();
+        let mut reader = match open_rows(path, self.wanted.columns(path)) {
+            Ok(reader) => reader,
+            Err(problem) => {
+                self.found.push(self.here(), problem);
+                return None;
+            }
+        };
+        while let Some(row) = reader.next_row() {
+            if self.ids.rows() == MOST_ROWS || self.text_bytes > MOST_TEXT {
+                let most = format!("{MOST_ROWS} rows or {} of text", mib(MOST_TEXT));
+                let message = format!("with it there are more than {most}");
+                let help = "take a part of them: a model would have to run them all";
+                self.found.push(self.here(), FileProblem::new(message, help).in_file(path));
+                break;
+            }
+            match row {
+                Ok(row) => {
+                    if let Some(row) = self.look(row).filter(|_| self.is_clean()) {
+                        take(row);
+                    }
+                }
+                Err(problem) => {
+                    self.found.push(self.here(), problem.in_file(path));
+                    break;
+                }
+            }
+        }
+        let rows = self.ids.rows() - self.before;
+        if rows == 0 && self.found.n == 0 {
+            let help = "it needs at least one row: one for each input or task";
+            let problem = FileProblem::new(format!("{} has no rows", name(path)), help);
+            self.found.push(self.here(), problem);
+        }
+        self.fold_missing(reader.names(), path);
+        if rows > 0 && *self.numbers.get_or_insert(reader.numbers()) != reader.numbers() {
+            self.found.push(self.here(), mixed_ids(path, reader.numbers()));
+        }
+        if !self.is_clean() {
+            return None;
+        }
+        match reader.sha256() {
+            Ok(sha256) => Some(Checked { sha256, rows }),
+            Err(error) => {
+                self.found.push(self.here(), FileProblem::unreadable(&error).in_file(path));
+                None
+            }
+        }
+    }
+
+    /// Notes what is wrong with a row; gives it back when nothing is.
+    fn look(&mut self, row: Row) -> Option<GoodRow> {
         match row.cells {
             Ok([id, text]) => {
                 let id = self.good(id, row.place, 0);
                 let text = self.good(text, row.place, 1);
+                self.text_bytes += text.as_ref().map_or(0, |text| text.len() as u64);
                 self.ids.add(id.as_deref());
-                id.zip(text)
+                let place = (self.file, row.place);
+                id.zip(text).map(|(id, text)| GoodRow { place, id, text })
             }
             Err(FileProblem { message, help }) => {
-                self.report(Kind::Other, 0, row.place, &message, &help);
+                let problem = self.at(row.place, &message, help);
+                self.found.push(self.here(), problem);
                 self.ids.add(None);
                 None
             }
         }
     }
 
-    fn good(&mut self, cell: Result<String, Wrong>, place: Place, column: usize) -> Option<String> {
-        let name = self.columns[column];
-        let (kind, what, help) = match cell {
+    fn good(&mut self, cell: Cell, place: Place, column: usize) -> Option<String> {
+        let name = [&self.wanted.id, &self.wanted.text][column];
+        let usual = || HELP[column].to_owned();
+        let (what, help) = match cell {
             Ok(text) if !text.trim().is_empty() => return Some(text),
-            Ok(_) => (Kind::Other, "is empty".to_owned(), HELP[column]),
-            Err(Wrong::Missing) => (Kind::Missing, "is missing".to_owned(), HELP[column]),
-            Err(Wrong::NotUtf8) => (Kind::Other, "is not UTF-8".to_owned(), UTF8),
-            Err(Wrong::Says(what)) => (Kind::Other, what, HELP[column]),
+            Ok(_) => ("is empty".to_owned(), usual()),
+            Err(Wrong::Missing) => {
+                let problem = self.at(place, &format!("`{name}` is missing"), usual());
+                self.missing[column].push((self.ids.rows(), column), problem);
+                return None;
+            }
+            Err(Wrong::Says(what, help)) => (what, help.unwrap_or_else(usual)),
         };
-        self.report(kind, column, place, &format!("`{name}` {what}"), help);
+        let problem = self.at(place, &format!("`{name}` {what}"), help);
+        self.found.push((self.ids.rows(), column), problem);
         None
     }
 
-    /// A column that no row has is one mistake, not one of each row.
-    fn fold_missing(&mut self, names: &[String]) {
-        for (column, found) in self.columns.into_iter().zip(&mut self.missing) {
-            if found.n > 0 && found.n == self.ids.rows() {
-                let message = format!("no line of {} has the key {}", self.file, quote(column));
-                *found = Found::default();
-                found.push((0, 0), FileProblem::new(message, nearest(names, column)));
+    /// A problem with file and place in front.
+    fn at(&self, place: Place, what: &str, help: String) -> FileProblem {
+        let file = name(&self.wanted.paths[self.file]);
+        FileProblem::new(format!("{file}, {place}: {what}"), help)
+    }
+
+    /// A column that no row of a file has is one mistake, not one of each row.
+    fn fold_missing(&mut self, names: &[String], path: &Path) {
+        let rows = self.ids.rows() - self.before;
+        for (i, column) in [&self.wanted.id, &self.wanted.text].into_iter().enumerate() {
+            let mut missing = std::mem::take(&mut self.missing[i]);
+            if missing.n > 0 && missing.n == rows {
+                let message = format!("no line of {} has the key {}", name(path), quote(column));
+                missing = Found::default();
+                missing.push((self.before, i), FileProblem::new(message, nearest(names, column)));
             }
+            self.found.append(missing);
         }
     }
 
     fn find_duplicates(&mut self) {
-        let (duplicates, n) = self.ids.duplicates(self.path, self.columns, REPORTED);
+        let (duplicates, n) = self.ids.duplicates(self.wanted, REPORTED);
+        let mut found = Found::default();
         for duplicate in duplicates {
-            let [place, first] = [duplicate.place, duplicate.first].map(|p| p.words(self.path));
+            let here = words(self.wanted, duplicate.place, None);
+            let first = words(self.wanted, duplicate.first, Some(duplicate.place));
             let id = quote(&duplicate.id);
-            let message = format!("{}, {place}: the id {id} is already that of {first}", self.file);
-            let problem = FileProblem::new(message, "give each row a different id");
-            self.duplicates.push((duplicate.row, 2), problem);
+            let message = format!("{here}: the id {id} is already that of {first}");
+            let help = "give each row a different id";
+            found.push((duplicate.row, 2), FileProblem::new(message, help));
         }
-        self.duplicates.n = n;
+        found.n = n;
+        self.found.append(found);
     }
 
     /// The first of all, and at the last one how many more there are.
     fn problems(self) -> Vec<FileProblem> {
-        let [id, text] = self.missing;
-        let kinds = [self.others, self.duplicates, id, text];
-        let n: u64 = kinds.iter().map(|found| found.n).sum();
-        let mut all: Vec<_> = kinds.into_iter().flat_map(|found| found.first).collect();
-        all.sort_by_key(|(order, _)| *order);
-        all.truncate(REPORTED);
-        let mut problems: Vec<FileProblem> = all.into_iter().map(|(_, problem)| problem).collect();
+        let n = self.found.n;
+        let mut problems: Vec<FileProblem> =
+            self.found.first.into_iter().map(|(_, problem)| problem).collect();
         let more = n - problems.len() as u64;
         if more > 0
             && let Some(last) = problems.last_mut()
         {
             let help = &last.help;
-            last.help = format!("{help} ({more} more problems in {} are not shown)", self.file);
+            let file = match self.wanted.paths.as_slice() {
+                [only] => name(only),
+                _ => "these files".to_owned(),
+            };
+            last.help = format!("{help} ({more} more problems in {file} are not shown)");
         }
         problems
     }
+}
+
+/// A file that has ids where the files before it have none, or the other way round.
+fn mixed_ids(path: &Path, numbers: bool) -> FileProblem {
+    let (here, before) = if numbers { ("no", "one") } else { ("a", "none") };
+    FileProblem::new(
+        format!("{} has {here} column `row`, and the files before it have {before}", name(path)),
+        "with `id: row` a column `row` gives the ids of all files, or none has it and the rows are \
+         numbered",
+    )
 }
 
 /// What to do about a bad id, and about a bad text.

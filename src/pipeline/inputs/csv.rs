@@ -1,156 +1,186 @@
-//! CSV: names in the first line, commas between fields, double quotes around texts that need them.
+//! CSV and TSV: names in the first line, commas or tabs between fields, double quotes around texts that
+//! need them.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Chain, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
 
-use csv_core::{ReadRecordResult, Reader};
+use super::encoding::text;
+use super::problem::{FileProblem, mib};
+use super::records::{Fault, Records, Shape};
+use super::rows::{Cell, Columns, LONGEST, Place, Row, RowReader, Wrong, places};
+use super::source::TextSource;
+use crate::yaml::quote;
 
-use super::rows::{
-    FileProblem, Place, Row, RowReader, TextSource, UTF8, Wrong, require, text_source,
-};
-
-/// Follows the last byte: it is read as one more row unless a quote is still open.
-const END: &str = "\0end of the file\0";
-const END_LINES: &[u8] = b"\n\0end of the file\0\n";
-
-const QUOTING: &str = "texts with commas, quotes or line breaks go in double quotes, and a double \
+const QUOTING: &str = "texts with commas, tabs, quotes or line breaks go in double quotes, and a double \
                        quote inside is written twice";
+
+const BACKSLASH: &str = "write a double quote inside a text twice (`\"\"`), not as `\\\"`: programs that \
+                         write CSV do so unless they are told otherwise";
 
 struct CsvRows {
     records: Records,
+    columns: Columns,
     names: Vec<String>,
-    /// Which fields the columns are.
-    places: [usize; 2],
-    path: PathBuf,
+    places: (Option<usize>, usize),
     row: u64,
+    /// Set by a row whose quoting cannot be told: nothing after it can.
+    ended: bool,
 }
 
+/// Begins to read a file whose fields are separated by `delimiter`.
 pub(super) fn open(
-    file: File,
-    path: &Path,
-    columns: [&str; 2],
+    source: TextSource,
+    delimiter: u8,
+    columns: Columns,
 ) -> Result<Box<dyn RowReader>, FileProblem> {
-    let mut records = Records::new(text_source(file)?);
-    records.next().map_err(|error| FileProblem::unreadable(&error))?;
-    let names: Result<Vec<String>, _> =
-        records.fields().map(|name| String::from_utf8(name.to_owned())).collect();
-    let names = names.map_err(|_not_text| FileProblem::new("its first line is not UTF-8", UTF8))?;
-    if names.last().is_some_and(|name| name.trim_end().ends_with(END)) {
-        let message = match names.as_slice() {
-            [only] if only == END => "it is empty",
-            _ => "a double quote in its first line is never closed",
-        };
-        return Err(FileProblem::new(message, "the first line must name the columns"));
+    let mut records = Records::new(source, delimiter);
+    let first = records.next();
+    match first {
+        Ok(true) => {}
+        Ok(false) => {
+            let help =
+                "the first line must name the columns, and a row is needed for each input or task";
+            return Err(FileProblem::new("it holds nothing but empty lines", help));
+        }
+        Err(fault) => {
+            return Err(fault_in(&records, fault, "its first line", |n| format!("name {n}")));
+        }
     }
-    require(&names, columns)?;
-    let place = |column| names.iter().position(|name| name == column).unwrap_or_default();
-    let places = columns.map(place);
-    Ok(Box::new(CsvRows { records, names, places, path: path.to_owned(), row: 0 }))
+    let named = records.fields().map(text).collect::<Result<Vec<String>, _>>();
+    let names = named.map_err(|wrong| match wrong {
+        Wrong::Says(what, Some(help)) => FileProblem::new(format!("its first line {what}"), help),
+        _ => FileProblem::new("its first line is not UTF-8", "save the file as UTF-8"),
+    })?;
+    let places = places(&names, &columns).map_err(|problem| other_delimiter(&names, problem))?;
+    records.keep_fields(names.len());
+    Ok(Box::new(CsvRows { records, columns, names, places, row: 0, ended: false }))
+}
+
+/// The problem, unless the one name in the first line shows that something else is between the fields.
+fn other_delimiter(names: &[String], problem: FileProblem) -> FileProblem {
+    let [only] = names else { return problem };
+    let between = [(';', "a semicolon"), ('\t', "a tab"), ('|', "a bar"), (',', "a comma")];
+    let Some((_, words)) = between.into_iter().find(|(mark, _)| only.contains(*mark)) else {
+        return problem;
+    };
+    FileProblem::new(
+        format!("it has {words} between its columns: its first line is {}", quote(only)),
+        "write commas between them, or tabs and let the file's name end in .tsv",
+    )
 }
 
 impl RowReader for CsvRows {
     fn next_row(&mut self) -> Option<Result<Row, FileProblem>> {
-        match self.records.next() {
-            Ok(true) => {}
-            Ok(false) => return None,
-            Err(error) => return Some(Err(FileProblem::unreadable(&error))),
-        }
-        self.row += 1;
-        let place = Place::RowAtByte(self.row, self.records.start);
-        let last = self.records.fields().next_back().unwrap_or_default().trim_ascii_end();
-        if !last.ends_with(END.as_bytes()) {
-            return Some(Ok(Row { place, cells: self.cells() }));
-        }
-        if self.records.n_fields == 1 && last == END.as_bytes() {
+        if self.ended {
             return None;
         }
-        let message = format!("a double quote in {} is never closed", place.words(&self.path));
-        Some(Err(FileProblem::new(message, QUOTING)))
+        let read = self.records.next();
+        self.row += 1;
+        let place = Place::RowInLine(self.row, self.records.line());
+        match read {
+            Ok(false) => None,
+            Ok(true) => {
+                let cells = self.cells();
+                Some(Ok(Row { place, cells }))
+            }
+            Err(Fault::Shape(shape)) => {
+                self.ended = true;
+                let cells = Err(self.misquoted(&shape));
+                Some(Ok(Row { place, cells }))
+            }
+            Err(fault) => {
+                let name = |n: usize| format!("field {n}");
+                Some(Err(fault_in(&self.records, fault, &place.to_string(), name)))
+            }
+        }
     }
 
     fn names(&self) -> &[String] {
         &self.names
     }
 
+    fn numbers(&self) -> bool {
+        self.places.0.is_none()
+    }
+
     fn sha256(&mut self) -> io::Result<String> {
-        self.records.bytes.get_mut().get_mut().0.get_mut().1.sha256()
+        self.records.sha256()
     }
 }
 
 impl CsvRows {
-    fn cells(&self) -> Result<[Result<String, Wrong>; 2], FileProblem> {
-        let (fields, names) = (self.records.n_fields, self.names.len());
+    fn cells(&self) -> Result<[Cell; 2], FileProblem> {
+        let (fields, names) = (self.records.n_fields(), self.names.len());
         if fields != names {
             let s = if fields == 1 { "" } else { "s" };
             let message = format!("it has {fields} field{s} where the first line has {names}");
             return Err(FileProblem::new(message, QUOTING));
         }
-        Ok(self.places.map(|at| match std::str::from_utf8(self.records.field(at)) {
-            Ok(text) => Ok(text.to_owned()),
-            Err(_not_text) => Err(Wrong::NotUtf8),
-        }))
+        let cell = |at: usize| text(self.records.field(at));
+        let id = match self.places.0 {
+            Some(at) => cell(at),
+            None => Ok(self.columns.numbered(self.row)),
+        };
+        Ok([id, cell(self.places.1)])
+    }
+
+    fn misquoted(&self, shape: &Shape) -> FileProblem {
+        let name = |n: usize| match self.names.get(n - 1) {
+            Some(name) => format!("column {}", quote(name)),
+            None => format!("field {n}"),
+        };
+        misquoted(shape, name)
     }
 }
 
-/// Record after record, fields unquoted; any number of fields.
-struct Records {
-    bytes: BufReader<Chain<TextSource, &'static [u8]>>,
-    core: Reader,
-    /// The fields of the present record, one after the other, and where each ends.
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    n_fields: usize,
-    /// The byte that the record begins at, and the one after it.
-    start: u64,
-    end: u64,
+/// What is wrong with a field, named by `name` with its number from 1.
+fn misquoted(shape: &Shape, name: impl Fn(usize) -> String) -> FileProblem {
+    match shape {
+        Shape::BehindQuote { field, escaped: true, .. } => FileProblem::new(
+            format!("{} has a double quote behind a backslash", name(*field)),
+            BACKSLASH,
+        ),
+        Shape::BehindQuote { field, text, escaped: false } => FileProblem::new(
+            format!(
+                "{} has text behind its closing quote: {}",
+                name(*field),
+                quote(&String::from_utf8_lossy(text))
+            ),
+            QUOTING,
+        ),
+        Shape::BeforeQuote { field } => FileProblem::new(
+            format!("{} has a blank before its opening quote", name(*field)),
+            "remove the blank; a text that begins with one goes into the quotes whole",
+        ),
+    }
 }
 
-impl Records {
-    fn new(source: TextSource) -> Self {
-        Self {
-            bytes: BufReader::with_capacity(1 << 16, source.chain(END_LINES)),
-            core: Reader::new(),
-            text: vec![0; 1 << 10],
-            ends: vec![0; 16],
-            n_fields: 0,
-            start: 0,
-            end: 0,
+/// A fault as a problem of the whole file.
+fn fault_in(
+    records: &Records,
+    fault: Fault,
+    place: &str,
+    name: impl Fn(usize) -> String,
+) -> FileProblem {
+    match fault {
+        Fault::Io(error) => records.problem(&error),
+        Fault::Open => {
+            FileProblem::new(format!("a double quote in {place} is never closed"), QUOTING)
         }
-    }
-
-    /// Reads a record; `false` when there is none left.
-    fn next(&mut self) -> io::Result<bool> {
-        self.start = self.end;
-        self.n_fields = 0;
-        let mut filled = 0;
-        loop {
-            let input = self.bytes.fill_buf()?;
-            let (result, n_in, n_out, n_ends) = self.core.read_record(
-                input,
-                &mut self.text[filled..],
-                &mut self.ends[self.n_fields..],
-            );
-            self.bytes.consume(n_in);
-            self.end += n_in as u64;
-            filled += n_out;
-            self.n_fields += n_ends;
-            match result {
-                ReadRecordResult::InputEmpty => {}
-                ReadRecordResult::OutputFull => self.text.resize(2 * self.text.len(), 0),
-                ReadRecordResult::OutputEndsFull => self.ends.resize(2 * self.ends.len(), 0),
-                ReadRecordResult::Record => return Ok(true),
-                ReadRecordResult::End => return Ok(false),
-            }
+        Fault::Long { open } => {
+            let why = if open { ", as a double quote in it is not closed" } else { "" };
+            FileProblem::new(format!("{place} is longer than {}{why}", mib(LONGEST)), QUOTING)
         }
-    }
-
-    fn field(&self, at: usize) -> &[u8] {
-        let start = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.text[start..self.ends[at]]
-    }
-
-    fn fields(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
-        (0..self.n_fields).map(|at| self.field(at))
+        Fault::Blank => {
+            let message = format!("more than {} of empty lines stand before {place}", mib(LONGEST));
+            FileProblem::new(message, "remove them")
+        }
+        Fault::Wide => {
+            let help = "the first line must name the columns";
+            FileProblem::new(format!("{place} has more than 65536 fields"), help)
+        }
+        Fault::Shape(shape) => {
+            let problem = misquoted(&shape, name);
+            FileProblem::new(format!("{place}: {}", problem.message), problem.help)
+        }
     }
 }

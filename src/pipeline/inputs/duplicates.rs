@@ -2,25 +2,28 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
 
 use super::open::open_rows;
 use super::rows::Place;
+use super::wanted::Wanted;
 
-/// The hashes of all ids of a file, in the order of its rows: 8 bytes a row.
+/// The hashes of all ids of the files, in the order of their rows: 8 bytes a row.
 #[derive(Debug, Default)]
 pub(super) struct Ids {
     hashes: Vec<u64>,
 }
 
+/// Which file of several, from 0, and where in it.
+pub(super) type FilePlace = (usize, Place);
+
 /// A row whose id another row has already.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Duplicate {
-    /// The row, from 0.
+    /// The row, from 0, over all files.
     pub(super) row: u64,
-    pub(super) place: Place,
+    pub(super) place: FilePlace,
     /// The first row with this id.
-    pub(super) first: Place,
+    pub(super) first: FilePlace,
     pub(super) id: String,
 }
 
@@ -41,25 +44,23 @@ impl Ids {
         self.hashes.len() as u64
     }
 
-    /// The first rows, at most `most`, whose id an earlier row has, read from the file once more;
+    /// The first rows, at most `most`, whose id an earlier row has, read from the files once more;
     /// and how many such rows there are in all. Equal hashes alone are not enough: the ids are compared.
-    pub(super) fn duplicates(
-        &self,
-        path: &Path,
-        columns: [&str; 2],
-        most: usize,
-    ) -> (Vec<Duplicate>, u64) {
+    pub(super) fn duplicates(&self, wanted: &Wanted, most: usize) -> (Vec<Duplicate>, u64) {
         let (pairs, n) = self.suspicious(most);
         let Some(last) = pairs.iter().map(|(_, row)| *row).max() else { return (Vec::new(), 0) };
-        let mut named: BTreeMap<u64, Option<(Place, String)>> =
+        let mut named: BTreeMap<u64, Option<(FilePlace, String)>> =
             pairs.iter().flat_map(|&(first, row)| [(first, None), (row, None)]).collect();
-        let mut reader = open_rows(path, columns).ok();
-        let rows = std::iter::from_fn(|| reader.as_mut()?.next_row()?.ok());
-        for (i, row) in (0..=last).zip(rows) {
+        // A file that cannot be opened, or not be read to its end, gives the rows that it gave before.
+        let rows = (0..).zip(&wanted.paths).flat_map(|(file, path)| {
+            let mut reader = open_rows(path, wanted.columns(path)).ok();
+            std::iter::from_fn(move || Some((file, reader.as_mut()?.next_row()?.ok()?)))
+        });
+        for (i, (file, row)) in (0..=last).zip(rows) {
             if let Some(slot) = named.get_mut(&i)
                 && let Ok([Ok(id), _]) = row.cells
             {
-                *slot = Some((row.place, id));
+                *slot = Some(((file, row.place), id));
             }
         }
         let duplicate = |&(first, row): &(u64, u64)| {

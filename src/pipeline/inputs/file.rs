@@ -1,25 +1,33 @@
-//! Inputs that stay in their file.
+//! Inputs that stay in their files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::vec;
 
-use super::absolute;
-use super::check::check_file;
+use super::check::{check_files, source};
 use super::input::{FileSource, Input};
 use super::open::open_rows;
-use super::rows::{FileProblem, Row, RowReader};
+use super::problem::FileProblem;
+use super::rows::{Row, RowReader};
+use super::wanted::{Wanted, columns};
 use crate::store::Digest;
 
 /// Rows that share a digest: they are read, compared with it, and only then given.
-const BLOCK: usize = 256;
+const BLOCK: u64 = 256;
 
-/// A file of inputs that was checked. Every pass over it gives the rows of the check or an error.
+/// Files of inputs that were checked. Every pass over them gives the rows of the check or an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputsFile {
     source: FileSource,
-    rows: u64,
     text_bytes: u64,
     first: Input,
+    /// Of each file.
+    contents: Vec<Content>,
+}
+
+/// What a file was when it was checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Content {
+    rows: u64,
     /// Digests of its rows' ids and texts, for each [`BLOCK`] of them.
     blocks: Vec<[u8; 16]>,
 }
@@ -39,45 +47,39 @@ pub struct InputsChanged {
 }
 
 impl InputsFile {
-    /// Checks columns `[id, text]` of a file in one pass.
-    pub(crate) fn check(path: &Path, columns: [&str; 2]) -> Result<Self, Vec<FileProblem>> {
+    /// Checks files in one pass.
+    pub(crate) fn check(wanted: &Wanted) -> Result<Self, Vec<FileProblem>> {
         let mut first = None;
-        let mut blocks = Vec::new();
-        let mut block = Block::default();
+        let mut contents = vec![Content::default(); wanted.paths.len()];
+        let (mut at, mut block) = (0, Block::default());
         let mut text_bytes = 0;
-        let checked = check_file(path, columns, &mut |id, text| {
-            text_bytes += text.len() as u64;
-            block.add(&id, &text);
-            if block.rows == BLOCK {
-                blocks.push(std::mem::take(&mut block).digest());
+        let checked = check_files(wanted, true, &mut |row| {
+            text_bytes += row.text.len() as u64;
+            let (file, _) = row.place;
+            if file != at || block.rows == BLOCK {
+                contents[at].add(std::mem::take(&mut block));
+                at = file;
             }
-            first.get_or_insert(Input { id, text });
+            block.add(&row.id, &row.text);
+            first.get_or_insert(Input { id: row.id, text: row.text });
         })?;
-        if block.rows > 0 {
-            blocks.push(block.digest());
-        }
-        let [id, text] = columns.map(str::to_owned);
+        contents[at].add(block);
+        debug_assert!(contents.iter().zip(&checked).all(|(a, b)| a.rows == b.rows));
         Ok(Self {
-            source: FileSource {
-                path: absolute(path.to_owned()),
-                id,
-                text,
-                sha256: checked.sha256,
-            },
-            rows: checked.rows,
+            source: source(wanted, checked.into_iter().map(|file| file.sha256)),
             text_bytes,
             first: first.expect("a file without rows is refused"),
-            blocks,
+            contents,
         })
     }
 
-    /// Where it is, and what it was.
+    /// Where they are, and what they were.
     pub fn source(&self) -> &FileSource {
         &self.source
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.rows
+        self.contents.iter().map(|content| content.rows).sum()
     }
 
     pub(super) fn text_bytes(&self) -> u64 {
@@ -89,14 +91,23 @@ impl InputsFile {
     }
 
     pub(super) fn read(&self) -> FileInputs<'_> {
-        FileInputs { file: self, rows: None, block: 0, ready: Vec::new().into_iter() }
+        FileInputs { files: self, rows: None, file: 0, block: 0, ready: Vec::new().into_iter() }
+    }
+}
+
+impl Content {
+    fn add(&mut self, block: Block) {
+        if block.rows > 0 {
+            self.rows += block.rows;
+            self.blocks.push(block.digest());
+        }
     }
 }
 
 #[derive(Default)]
 struct Block {
     digest: Digest,
-    rows: usize,
+    rows: u64,
 }
 
 impl Block {
@@ -113,12 +124,14 @@ impl Block {
     }
 }
 
-/// One pass over a checked file.
+/// One pass over checked files.
 pub(super) struct FileInputs<'f> {
-    file: &'f InputsFile,
-    /// Open from the first row asked for.
+    files: &'f InputsFile,
+    /// Of the file that is read, open from the first row asked for.
     rows: Option<Box<dyn RowReader>>,
-    /// Blocks read.
+    /// That file.
+    file: usize,
+    /// Its blocks that were read.
     block: usize,
     /// What is left of the last one.
     ready: vec::IntoIter<Input>,
@@ -131,16 +144,22 @@ impl Iterator for FileInputs<'_> {
         if let Some(input) = self.ready.next() {
             return Some(Ok(input));
         }
-        let expected = *self.file.blocks.get(self.block)?;
-        match self.read_block(expected) {
+        let mut content = self.files.contents.get(self.file)?;
+        if self.block == content.blocks.len() {
+            self.rows = None;
+            self.block = 0;
+            self.file += 1;
+            content = self.files.contents.get(self.file)?;
+        }
+        match self.read_block(content) {
             Ok(inputs) => {
                 self.block += 1;
                 self.ready = inputs.into_iter();
                 self.ready.next().map(Ok)
             }
             Err(how) => {
-                self.block = self.file.blocks.len();
-                let path = self.file.source.path.clone();
+                let path = self.files.source.files[self.file].path.clone();
+                self.file = self.files.contents.len();
                 Some(Err(InputsChanged { path, how }))
             }
         }
@@ -148,11 +167,14 @@ impl Iterator for FileInputs<'_> {
 }
 
 impl FileInputs<'_> {
-    fn read_block(&mut self, expected: [u8; 16]) -> Result<Vec<Input>, String> {
-        let FileSource { path, id, text, .. } = &self.file.source;
-        let rows = match &mut self.rows {
-            Some(rows) => rows,
-            None => self.rows.insert(open_rows(path, [id, text]).map_err(|p| p.message)?),
+    fn read_block(&mut self, content: &Content) -> Result<Vec<Input>, String> {
+        let rows = if let Some(rows) = &mut self.rows {
+            rows
+        } else {
+            let FileSource { files, is_list, id, text } = &self.files.source;
+            let path = &files[self.file].path;
+            let columns = columns([id, text], *is_list, path);
+            self.rows.insert(open_rows(path, columns).map_err(|problem| problem.message)?)
         };
         let mut block = Block::default();
         let mut inputs = Vec::new();
@@ -161,20 +183,20 @@ impl FileInputs<'_> {
         {
             let Row { place, cells } = row.map_err(|problem| problem.message)?;
             let Ok([Ok(id), Ok(text)]) = cells else {
-                return Err(format!("{} is not the one that was checked", place.words(path)));
+                return Err(format!("{place} is not the one that was checked"));
             };
             block.add(&id, &text);
             inputs.push(Input { id, text });
         }
-        let first = self.block * BLOCK;
-        if block.digest() != expected {
+        let first = self.block as u64 * BLOCK;
+        if block.digest() != content.blocks[self.block] {
             return Err(format!(
                 "its inputs from number {} on are not those that were checked",
                 first + 1
             ));
         }
-        if self.block + 1 == self.file.blocks.len() && rows.next_row().is_some() {
-            return Err(format!("it had {} inputs and has more", self.file.rows));
+        if self.block + 1 == content.blocks.len() && rows.next_row().is_some() {
+            return Err(format!("it had {} inputs and has more", content.rows));
         }
         Ok(inputs)
     }

@@ -1,17 +1,27 @@
-//! One input, and the file that inputs or tasks come from.
+//! One input, and the files that inputs or tasks come from.
 
 use std::path::PathBuf;
 
-/// A file of inputs or tasks.
+/// The files of a scenario's inputs or tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileSource {
+    /// The files, in the order in which they are read.
+    pub files: Vec<HashedFile>,
+    /// Whether the pipeline names them by a list or a pattern, not one by its name: then an id that is
+    /// made of a row's number has the file's name in front, however many files there are.
+    pub is_list: bool,
+    /// Their column of ids; `row` where there is none.
+    pub id: String,
+    /// Their column of texts.
+    pub text: String,
+}
+
+/// A file, and what was in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashedFile {
     /// Where it is, absolute.
     pub path: PathBuf,
-    /// Its column of ids.
-    pub id: String,
-    /// Its column of texts.
-    pub text: String,
-    /// SHA-256 of its content when it was read.
+    /// SHA-256 of its content when it was read, lower-case hex.
     pub sha256: String,
 }
 

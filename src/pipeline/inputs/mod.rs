@@ -1,40 +1,50 @@
-//! Inputs and tasks, also from the user's files: `.jsonl`, `.csv` and `.parquet`, read as streams.
+//! Inputs and tasks, also from the user's files: JSON lines, CSV, TSV and Parquet, read as streams.
 //!
 //! ```text
-//! file -> rows (jsonl | csv | parquet) -> check_file      everything wrong with it, its hash, its length
-//!                                      -> Inputs::read    again and again, whenever the plan asks
+//! paths, patterns -> Wanted -> open: format and packing by the ending
+//! file -> rows (jsonl | csv | parquet) -> check_files    everything wrong with them, hashes, lengths
+//!                                      -> Inputs::read   again and again, whenever the plan asks
 //! ```
 //!
-//! Texts are taken as they are: nothing is trimmed, guessed or converted, but integer ids, which
-//! become text. No file of inputs is held in memory: what is kept of one is a digest for each block
-//! of its rows, so that a later pass never gives a row which is not the one that was checked.
+//! Texts are taken as they are: nothing is trimmed, guessed or converted, but ids that are whole
+//! numbers, which become text. No file of inputs is held in memory: what is kept of one is a digest for
+//! each block of its rows, so that a later pass never gives a row which is not the one that was checked.
+//! Whatever a file holds, one text of it and a small multiple of that are in memory ([`rows::LONGEST`]).
 
 mod check;
 mod csv;
 mod duplicates;
+mod encoding;
 mod file;
 mod input;
+mod json;
 mod jsonl;
+mod magic;
 mod open;
 mod parquet;
+mod problem;
+mod records;
 mod rows;
+mod source;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::path::PathBuf;
 
 pub use file::{InputsChanged, InputsFile};
-pub use input::{FileSource, Input};
+pub use input::{FileSource, HashedFile, Input};
 
 pub(super) use check::read_texts;
-pub(super) use rows::FileProblem;
+pub(super) use problem::FileProblem;
+pub(super) use wanted::{Wanted, is_pattern, matching};
 
 /// The inputs of a scenario; ids unique, neither ids nor texts empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inputs {
     /// Written in the pipeline.
     Inline(Vec<Input>),
-    /// In a file that stays where it is.
+    /// In files that stay where they are.
     File(InputsFile),
 }
 
@@ -71,7 +81,7 @@ impl Inputs {
         }
     }
 
-    /// The file they are in, if they are in one.
+    /// The files they are in, if they are in some.
     pub fn file(&self) -> Option<&FileSource> {
         match self {
             Self::Inline(_) => None,
@@ -82,7 +92,7 @@ impl Inputs {
     /// All of them in order; after an error nothing more comes.
     ///
     /// # Errors
-    /// When the file is not what it was when it was checked.
+    /// When a file is not what it was when it was checked.
     pub fn read(&self) -> Box<dyn Iterator<Item = Result<Input, InputsChanged>> + Send + '_> {
         match self {
             Self::Inline(list) => Box::new(list.iter().cloned().map(Ok)),

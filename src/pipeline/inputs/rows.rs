@@ -1,30 +1,50 @@
 //! A file row by row, whatever its format.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Chain, Cursor, Read as _};
-use std::path::Path;
+use std::io;
 
-use crate::store::HashingReader;
+use super::problem::{FileProblem, mib};
 use crate::yaml::{did_you_mean, quote};
 
-/// What to do with a file of other text.
-pub(super) const UTF8: &str = "save it as UTF-8, for example with `iconv -f latin1 -t utf-8`";
+/// Longest line of JSON, record of CSV and text of Parquet that is read, in bytes: a file that is one
+/// long line is not what it is taken for, and a few bytes can unpack to any length.
+pub(super) const LONGEST: u64 = 64 << 20;
 
-/// What is wrong with a file, and what to do about it.
+/// Most rows of a scenario's inputs or tasks, over all files: each takes 8 bytes while they are
+/// checked, and a few bytes of Parquet can say that there are any number.
+pub(super) const MOST_ROWS: u64 = 100_000_000;
+
+/// Most bytes of all texts of a scenario, over all files, for the same reason: a value of a dictionary is
+/// repeated for a few bits.
+pub(super) const MOST_TEXT: u64 = 64 << 30;
+
+/// Most names that a message lists.
+const LISTED: usize = 20;
+
+/// What stands for the column of ids where a file has none.
+pub(super) const ROW: &str = "row";
+
+/// Which columns of a file are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FileProblem {
-    pub(crate) message: String,
-    pub(crate) help: String,
+pub(super) struct Columns {
+    pub(super) id: String,
+    pub(super) text: String,
+    /// What stands before the number of a row in an id that is made of it.
+    pub(super) prefix: String,
 }
 
-impl FileProblem {
-    pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: help.into() }
+impl Columns {
+    pub(super) fn names(&self) -> [&str; 2] {
+        [&self.id, &self.text]
     }
 
-    /// Bytes that cannot be read, with what the system says about them.
-    pub(super) fn unreadable(error: &io::Error) -> Self {
-        Self::new(format!("it cannot be read: {error}"), "look at the file and its disk")
+    /// Whether ids are made of the rows' numbers unless there is a column `row`.
+    pub(super) fn may_number(&self) -> bool {
+        self.id == ROW
+    }
+
+    /// The id of a row, from 1, of a file without a column of ids.
+    pub(super) fn numbered(&self, row: u64) -> String {
+        format!("{}{ROW}-{row}", self.prefix)
     }
 }
 
@@ -33,48 +53,21 @@ impl FileProblem {
 pub(super) enum Place {
     /// The line, from 1.
     Line(u64),
-    /// The row, from 1 below the names of the columns.
+    /// The row, from 1.
     Row(u64),
-    /// Likewise, and the byte that it begins at, for [`line_at`]: texts may hold line breaks.
-    RowAtByte(u64, u64),
+    /// The row, from 1 below the names of the columns, and the line that it begins in: texts may hold
+    /// line breaks.
+    RowInLine(u64, u64),
 }
 
-impl Place {
-    /// In words; looks into the file where it must.
-    pub(super) fn words(self, path: &Path) -> String {
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Line(line) => format!("line {line}"),
-            Self::Row(row) => format!("row {row}"),
-            Self::RowAtByte(row, byte) => match line_at(path, byte) {
-                Ok(line) => format!("row {row} (line {line})"),
-                Err(_) => format!("row {row}"),
-            },
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Row(row) => write!(f, "row {row}"),
+            Self::RowInLine(row, line) => write!(f, "row {row} (line {line})"),
         }
     }
-}
-
-/// The line, counted from 1, of the first byte at `byte` or after it that ends no line.
-fn line_at(path: &Path, byte: u64) -> io::Result<u64> {
-    let mut source = text_source(File::open(path)?).map_err(|p| io::Error::other(p.message))?;
-    let mut line = 1;
-    let mut before = BufReader::new((&mut source).take(byte));
-    loop {
-        let bytes = before.fill_buf()?;
-        let n = bytes.len();
-        if n == 0 {
-            break;
-        }
-        line += bytes.iter().map(|byte| u64::from(*byte == b'\n')).sum::<u64>();
-        before.consume(n);
-    }
-    for byte in BufReader::new(source).bytes() {
-        match byte? {
-            b'\n' => line += 1,
-            b'\r' => {}
-            _ => break,
-        }
-    }
-    Ok(line)
 }
 
 /// Why a cell holds no text.
@@ -82,18 +75,26 @@ fn line_at(path: &Path, byte: u64) -> io::Result<u64> {
 pub(super) enum Wrong {
     /// The row has no such column.
     Missing,
-    /// It holds bytes that are not text.
-    NotUtf8,
-    /// Something else, in words that follow the column's name.
-    Says(String),
+    /// Something else, in words that follow the column's name; and what to do, if that is not what one
+    /// does about any bad cell.
+    Says(String, Option<String>),
 }
+
+impl Wrong {
+    pub(super) fn says(what: impl Into<String>) -> Self {
+        Self::Says(what.into(), None)
+    }
+}
+
+/// A cell: its text, or why it holds none.
+pub(super) type Cell = Result<String, Wrong>;
 
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) place: Place,
-    /// Its id and its text, or why a cell holds none; or what makes the whole row unreadable.
-    pub(super) cells: Result<[Result<String, Wrong>; 2], FileProblem>,
+    /// Its id and its text; or what makes the whole row unreadable.
+    pub(super) cells: Result<[Cell; 2], FileProblem>,
 }
 
 /// The rows of a file in order. An error ends them: nothing after it can be read.
@@ -104,60 +105,67 @@ pub(super) trait RowReader: Send {
     /// Names of the columns, as far as the rows read so far show them.
     fn names(&self) -> &[String];
 
+    /// Whether ids are made of the rows' numbers, as far as the rows read so far show it.
+    fn numbers(&self) -> bool;
+
     /// SHA-256 of the file; reads to its end.
     fn sha256(&mut self) -> io::Result<String>;
 }
 
-/// The problem with the file's name in front.
-pub(super) fn in_file(path: &Path, mut problem: FileProblem) -> FileProblem {
-    problem.message = format!("{}: {}", name(path), problem.message);
-    problem
-}
-
-/// The file's name, for messages.
-pub(super) fn name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.display().to_string())
-}
-
-/// Bytes of a text file, hashed on the way.
-pub(super) type TextSource = Chain<Cursor<Vec<u8>>, HashingReader<File>>;
-
-/// The file without the mark that some programs put before UTF-8.
-pub(super) fn text_source(file: File) -> Result<TextSource, FileProblem> {
-    const MARK: &[u8] = "\u{feff}".as_bytes();
-    let mut file = HashingReader::new(file);
-    let mut start = Vec::new();
-    let begin = (&mut file).take(MARK.len() as u64).read_to_end(&mut start);
-    begin.map_err(|error| FileProblem::unreadable(&error))?;
-    if start == MARK {
-        start.clear();
-    }
-    Ok(Cursor::new(start).chain(file))
-}
-
-/// Checks that the names in a file's first line have each column that is asked for once.
-pub(super) fn require(names: &[String], columns: [&str; 2]) -> Result<(), FileProblem> {
-    for column in columns {
-        match names.iter().filter(|name| *name == column).count() {
-            0 => {
-                let message = format!("it has no column {}", quote(column));
-                return Err(FileProblem::new(message, nearest(names, column)));
-            }
-            1 => {}
-            times => {
-                let message = format!("it has {times} columns {}", quote(column));
-                return Err(FileProblem::new(message, "give each column a different name"));
-            }
+/// Where the columns are among the names that a file gives them, each of which must be there once; no
+/// place for ids that are made of the rows' numbers.
+pub(super) fn places(
+    names: &[String],
+    columns: &Columns,
+) -> Result<(Option<usize>, usize), FileProblem> {
+    let place = |column: &str| match names.iter().filter(|name| *name == column).count() {
+        0 => {
+            let message = format!("it has no column {}", quote(column));
+            Err(FileProblem::new(message, nearest(names, column)))
         }
-    }
-    Ok(())
+        1 => Ok(names.iter().position(|name| name == column).unwrap_or_default()),
+        times => {
+            let message = format!("it has {times} columns {}", quote(column));
+            Err(FileProblem::new(message, "give each column a different name"))
+        }
+    };
+    let has_none = columns.may_number() && !names.contains(&columns.id);
+    let id = if has_none { None } else { Some(place(&columns.id)?) };
+    Ok((id, place(&columns.text)?))
 }
 
-/// The most similar name, or all names.
+/// The most similar name, or the first names.
 pub(super) fn nearest(names: &[String], column: &str) -> String {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match did_you_mean(column, &names) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("its columns are {}", names.join(", ")),
+    if let Some(near) = did_you_mean(column, &names) {
+        return format!("did you mean `{near}`?");
     }
+    let short = |name: &&str| name.chars().take(60).filter(|c| !c.is_control()).collect::<String>();
+    let shown: Vec<String> = names.iter().take(LISTED).map(short).collect();
+    let more = names.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("its columns are {}{more}", shown.join(", "))
+}
+
+/// A whole number that another program wrote as a floating-point number, as text: `7.0` is `7`. Numbers
+/// that cannot be told from their neighbours are none.
+pub(super) fn whole(number: f64) -> Option<String> {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    (number.fract() == 0.0 && number.abs() <= EXACT).then(|| (number as i64).to_string())
+}
+
+/// What an id that is a number must be, for a message.
+pub(super) fn no_whole(found: &str) -> Wrong {
+    Wrong::Says(
+        format!("must be text or a whole number, found {}", quote(found)),
+        Some("write the ids as text, or as whole numbers below 2^53".to_owned()),
+    )
+}
+
+/// A text that is too long to be read.
+pub(super) fn too_long(bytes: u64) -> Wrong {
+    Wrong::Says(
+        format!("is {} long, and at most {} are read", mib(bytes), mib(LONGEST)),
+        Some("cut the text: no model takes so long a prompt".to_owned()),
+    )
 }
