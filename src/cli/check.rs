@@ -9,8 +9,10 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
-use super::setup;
+use super::first::FirstPrompts;
+use super::{interrupt, setup};
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
+use crate::monitor::{Event, Monitor};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
@@ -22,6 +24,7 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     let estimated = match setup::load(&args.pipeline) {
         Ok(pipeline) => {
+            interrupt::listen();
             estimate(args, &pipeline).map_err(|error| (vec![Obstacle::of(&error)], error))
         }
         Err(error) => Err((obstacles(&error), setup::wrong(&error))),
@@ -61,11 +64,15 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = Tokenizer::load(&pipeline.card).map_err(failed)?;
-    let wrong = |error: PlanError| CliError::failed(&error);
-    let plan = Plan::new(pipeline, &tokenizer).map_err(wrong)?;
+    let wrong = |error: PlanError| match error {
+        PlanError::Interrupted => CliError::Interrupted(error.to_string()),
+        _ => CliError::failed(&error),
+    };
+    let plan = Plan::heeding(pipeline, &tokenizer, &Listening).map_err(wrong)?;
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
+    let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(failed)?;
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
@@ -91,7 +98,20 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         kept_bytes: cost.kept_bytes,
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.tokens as f64 / speed),
+        first_prompts,
+        warnings: pipeline.warnings.iter().cloned().chain(plan.warnings()).collect(),
     })
+}
+
+/// Hears whether to stop, and says nothing.
+struct Listening;
+
+impl Monitor for Listening {
+    fn event(&self, _event: &Event<'_>) {}
+
+    fn is_interrupted(&self) -> bool {
+        interrupt::is_asked()
+    }
 }
 
 /// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
@@ -119,7 +139,7 @@ impl Lengths {
     fn of(plan: &Plan<'_>, tokenizer: &Tokenizer, limit: usize) -> Result<Self, PlanError> {
         let middle = plan.n_shards() / 2;
         let shards = plan.shards().par_bridge();
-        let lengths = shards.map(|shard| Ok(Self::of_shard(&shard?, tokenizer, limit, middle)?));
+        let lengths = shards.map(|shard| Self::of_shard(&shard?, tokenizer, limit, middle));
         lengths.try_reduce(Self::default, |a, b| Ok(a.and(b)))
     }
 
@@ -128,10 +148,13 @@ impl Lengths {
         tokenizer: &Tokenizer,
         limit: usize,
         middle: u32,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, PlanError> {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
+            if Listening.is_interrupted() {
+                return Err(PlanError::Interrupted);
+            }
             let ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
             lengths.longest = lengths.longest.max(ids.len());
             if ids.len() > limit {

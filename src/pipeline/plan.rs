@@ -1,13 +1,19 @@
 //! From a pipeline to prompts and shards.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+pub use super::error::PlanError;
+
+use super::neutral::Ruler;
 use super::template::Template;
-use super::{Input, Inputs, InputsChanged, Pipeline, Scenario, controls};
-use crate::model::{ModelError, Tokenizer};
+use super::{Input, Inputs, Neutral, Pipeline, Scenario, controls};
+use crate::model::Tokenizer;
+use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
+use crate::yaml::{Warning, quote};
 
 /// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
 /// forty or so small files of a shard do not dominate its cost.
@@ -24,11 +30,22 @@ const SHARD_WEIGHT: u64 = 1 << 40;
 
 /// Everything that is to be run, in order; prompts are made when they are asked for, shard by
 /// shard.
-#[derive(Debug)]
 pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
     template: Template,
     shard_inputs: Option<u64>,
+    unfit: Vec<Unfit>,
+    monitor: &'p dyn Monitor,
+}
+
+/// A control that is not what it should be for some inputs.
+#[derive(Debug)]
+struct Unfit {
+    scenario: String,
+    task: String,
+    /// The first such input.
+    input: String,
+    inputs: u64,
 }
 
 /// Prompts that are run, measured and recorded together.
@@ -38,18 +55,6 @@ pub struct ShardPlan {
     pub part: u32,
     /// Its prompts: all prompts of an input are in one shard, one after the other.
     pub prompts: Vec<Prompt>,
-}
-
-/// The plan could not be made or followed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The tokenizer failed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A file of inputs is not what it was when the pipeline was loaded.
-    #[error(transparent)]
-    Inputs(#[from] InputsChanged),
 }
 
 #[derive(Debug)]
@@ -66,7 +71,27 @@ struct ScenarioPlan<'p> {
 struct Framing {
     task: Arc<str>,
     wording: i16,
-    text: String,
+    /// The text of most inputs, and the others that single inputs have.
+    texts: Vec<String>,
+    /// For each input which of the texts; empty when all have the first.
+    of_input: Vec<u32>,
+}
+
+impl Framing {
+    /// The text that an input, counted from 0, has.
+    fn text(&self, input: u64) -> &str {
+        let which = usize::try_from(input).ok().and_then(|input| self.of_input.get(input));
+        &self.texts[which.map_or(0, |which| *which as usize)]
+    }
+}
+
+impl fmt::Debug for Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenarios, template, shard_inputs, unfit, monitor: _ } = self;
+        let mut plan = f.debug_struct("Plan");
+        plan.field("scenarios", scenarios).field("template", template);
+        plan.field("shard_inputs", shard_inputs).field("unfit", unfit).finish_non_exhaustive()
+    }
 }
 
 impl<'p> Plan<'p> {
@@ -74,21 +99,68 @@ impl<'p> Plan<'p> {
     /// pipeline's order. The same pipeline gives the same plan.
     ///
     /// # Errors
-    /// When the tokenizer fails on the text of a control.
+    /// When the tokenizer fails on the text of a control, or a file of inputs, which is read for
+    /// controls as long as their task, is not what it was when the pipeline was loaded.
     pub fn new(pipeline: &'p Pipeline, tokenizer: &Tokenizer) -> Result<Self, PlanError> {
+        Self::heeding(pipeline, tokenizer, &VoidMonitor)
+    }
+
+    /// Likewise; it, and later every pass over the plan, ends with [`PlanError::Interrupted`] soon
+    /// after the monitor says to stop.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn heeding(
+        pipeline: &'p Pipeline,
+        tokenizer: &Tokenizer,
+        monitor: &'p dyn Monitor,
+    ) -> Result<Self, PlanError> {
         let template = Template::parse(&pipeline.prompt).expect("a pipeline's template is checked");
-        let scenario = |scenario: &'p Scenario| -> Result<ScenarioPlan<'p>, PlanError> {
-            let framings = framings(scenario, pipeline.seed, &template, tokenizer)?;
-            Ok(ScenarioPlan {
+        let limit = pipeline.card.n_positions;
+        let ruler = Ruler { template: &template, tokenizer, limit };
+        let mut scenarios = Vec::new();
+        let mut unfit = Vec::new();
+        for scenario in &pipeline.scenarios {
+            let mut framings = framings(scenario, pipeline.seed, ruler, monitor)?;
+            if scenario.controls.neutral == Some(Neutral::Auto) {
+                unfit.extend(fit(scenario, &mut framings, ruler, monitor)?);
+            }
+            scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
                 weight: weight(pipeline, &scenario.inputs, &framings),
                 framings,
-            })
-        };
-        let scenarios = pipeline.scenarios.iter().map(scenario).collect::<Result<_, _>>()?;
+            });
+        }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
-        Ok(Self { scenarios, template, shard_inputs })
+        Ok(Self { scenarios, template, shard_inputs, unfit, monitor })
+    }
+
+    /// Controls that are not what they should be, in words: a neutral prefix that no filler makes as
+    /// long as its task. One line, however many there are.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let Some(Unfit { scenario, task, input, .. }) = self.unfit.first() else {
+            return Vec::new();
+        };
+        let inputs: u64 = self.unfit.iter().map(|unfit| unfit.inputs).sum();
+        let (scenario, task, input) = (quote(scenario), quote(task), quote(input));
+        let message = format!(
+            "no neutral prefix has as many tokens as its task for {inputs} pairs of input and task, \
+             the first of them input {input} and task {task} of scenario {scenario}: there a \
+             difference to the neutral control is one of positions too (`n_tokens` in table \
+             prompts); put a line break between {{task}} and {{input}}"
+        );
+        vec![Warning { place: None, at: None, message }]
+    }
+
+    /// For each scenario its first input under the first wording of each of the first `most` tasks.
+    pub fn first_prompts(&self, most: usize) -> impl Iterator<Item = Vec<Prompt>> {
+        self.scenarios.iter().map(move |scenario| {
+            let first = scenario.inputs.first();
+            let framings =
+                scenario.framings.iter().filter(|framing| framing.wording == 0).take(most);
+            framings.map(|framing| self.prompt(scenario, framing, 0, first, first)).collect()
+        })
     }
 
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
@@ -211,43 +283,58 @@ impl<'p> Plan<'p> {
     /// All prompts of each input.
     fn inputs(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> + Send {
         self.scenarios.iter().flat_map(move |scenario| {
-            let mut inputs = scenario.inputs.read().peekable();
+            let mut inputs = (0..).zip(scenario.inputs.read()).peekable();
             std::iter::from_fn(move || {
-                let prompts = inputs.next()?.and_then(|input| match inputs.peek() {
-                    Some(Ok(next)) => Ok(self.prompts(scenario, &input, next)),
-                    Some(Err(error)) => Err(error.clone()),
+                let (i, input) = inputs.next()?;
+                if self.monitor.is_interrupted() {
+                    return Some(Err(PlanError::Interrupted));
+                }
+                let prompts = input.and_then(|input| match inputs.peek() {
+                    Some((_, Ok(next))) => Ok(self.prompts(scenario, i, &input, next)),
+                    Some((_, Err(error))) => Err(error.clone()),
                     // The last one takes the first.
-                    None => Ok(self.prompts(scenario, &input, scenario.inputs.first())),
+                    None => Ok(self.prompts(scenario, i, &input, scenario.inputs.first())),
                 });
                 Some(prompts.map_err(PlanError::from))
             })
         })
     }
 
-    fn prompts(&self, scenario: &ScenarioPlan<'_>, input: &Input, other: &Input) -> Vec<Prompt> {
-        let id: Arc<str> = input.id.as_str().into();
-        let prompt = |framing: &Framing| {
-            let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
-            let (source_input, text) = if is_other {
-                (other.id.as_str().into(), &other.text)
-            } else {
-                (Arc::clone(&id), &input.text)
-            };
-            let filled = self.template.fill(&framing.text, text);
-            Prompt {
-                key: PromptKey {
-                    scenario: Arc::clone(&scenario.name),
-                    input: Arc::clone(&id),
-                    task: Arc::clone(&framing.task),
-                    wording: framing.wording,
-                },
-                source_input,
-                text: filled.text,
-                input_span: filled.input_span,
-                task_spans: filled.task_spans,
-            }
-        };
-        scenario.framings.iter().map(prompt).collect()
+    /// All prompts of an input, the scenario's `i`th from 0; `other` is the next one.
+    fn prompts(
+        &self,
+        scenario: &ScenarioPlan<'_>,
+        i: u64,
+        input: &Input,
+        other: &Input,
+    ) -> Vec<Prompt> {
+        let framings = scenario.framings.iter();
+        framings.map(|framing| self.prompt(scenario, framing, i, input, other)).collect()
+    }
+
+    fn prompt(
+        &self,
+        scenario: &ScenarioPlan<'_>,
+        framing: &Framing,
+        i: u64,
+        input: &Input,
+        other: &Input,
+    ) -> Prompt {
+        let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
+        let source = if is_other { other } else { input };
+        let filled = self.template.fill(framing.text(i), &source.text);
+        Prompt {
+            key: PromptKey {
+                scenario: Arc::clone(&scenario.name),
+                input: input.id.as_str().into(),
+                task: Arc::clone(&framing.task),
+                wording: framing.wording,
+            },
+            source_input: source.id.as_str().into(),
+            text: filled.text,
+            input_span: filled.input_span,
+            task_spans: filled.task_spans,
+        }
     }
 }
 
@@ -258,7 +345,7 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
     let of_token = layers * card.d_model as u64 + (layers + 1) * card.n_head as u64;
     let around = pipeline.prompt.len() as u64 + inputs.text_bytes() / inputs.len().max(1);
     let numbers = |framing: &Framing| {
-        let tokens = (around + framing.text.len() as u64) / TOKEN_BYTES + 1;
+        let tokens = (around + framing.texts[0].len() as u64) / TOKEN_BYTES + 1;
         // A longer one cannot be run.
         tokens.min(card.n_positions as u64) * of_token + card.vocab_size as u64
     };
@@ -271,19 +358,62 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
 fn framings(
     scenario: &Scenario,
     seed: u64,
-    template: &Template,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<Framing>, ModelError> {
+    ruler: Ruler<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Framing>, PlanError> {
     let mut framings = Vec::new();
     for task in &scenario.tasks {
+        if monitor.is_interrupted() {
+            return Err(PlanError::Interrupted);
+        }
         let id: Arc<str> = task.id.as_str().into();
-        let framing = |wording, text| Framing { task: Arc::clone(&id), wording, text };
+        let framing = |wording, text| Framing {
+            task: Arc::clone(&id),
+            wording,
+            texts: vec![text],
+            of_input: Vec::new(),
+        };
         let wordings = (0..).zip(&task.wordings);
         framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
-        let controls = controls::texts(scenario, task, seed, template, tokenizer)?;
+        let controls = controls::texts(scenario, task, seed, ruler)?;
         framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
     }
     Ok(framings)
+}
+
+/// Gives each input its own neutral prefix where the task's does not fit; for which none does.
+fn fit(
+    scenario: &Scenario,
+    framings: &mut [Framing],
+    ruler: Ruler<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Unfit>, PlanError> {
+    let is_neutral = |framing: &&mut Framing| Role::of_wording(framing.wording) == Role::Neutral;
+    let mut neutral: Vec<&mut Framing> = framings.iter_mut().filter(is_neutral).collect();
+    let fillers: Vec<String> = neutral.iter().map(|framing| framing.texts[0].clone()).collect();
+    let n_inputs = scenario.inputs.len() as usize;
+    let mut unfit: BTreeMap<usize, Unfit> = BTreeMap::new();
+    let mut known: BTreeMap<(usize, String), u32> = BTreeMap::new();
+    for own in ruler.others(scenario, &fillers, monitor)? {
+        let framing = &mut neutral[own.task];
+        if !own.filler.fits {
+            let first = || Unfit {
+                scenario: scenario.name.clone(),
+                task: framing.task.to_string(),
+                input: own.input.clone(),
+                inputs: 0,
+            };
+            unfit.entry(own.task).or_insert_with(first).inputs += 1;
+        }
+        let text = own.filler.text;
+        let which = *known.entry((own.task, text)).or_insert_with_key(|(_, text)| {
+            framing.texts.push(text.clone());
+            framing.texts.len() as u32 - 1
+        });
+        framing.of_input.resize(n_inputs, 0);
+        framing.of_input[own.i as usize] = which;
+    }
+    Ok(unfit.into_values().collect())
 }
 
 #[cfg(test)]

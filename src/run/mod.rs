@@ -140,7 +140,7 @@ impl Setting<'_> {
         let Self { pipeline, options, monitor, resolved, store, engine } = self;
         pipeline.card.verify_files()?;
         let tokenizer = Tokenizer::load(&pipeline.card)?;
-        let plan = Plan::new(pipeline, &tokenizer)?;
+        let plan = Plan::heeding(pipeline, &tokenizer, monitor)?;
         let facts = engine.facts()?;
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
         let ground = Ground::new(&lineage, pipeline, fractions(pipeline, &plan));
@@ -314,8 +314,11 @@ impl Run<'_> {
     }
 
     fn announce(&self) {
-        let Work { store, monitor, .. } = self.executor.work;
+        let Work { store, monitor, pipeline, .. } = self.executor.work;
         announce(&self.record, RunRecord::read(store).as_ref(), self.facts, monitor);
+        for warning in pipeline.warnings.iter().chain(&self.plan.warnings()) {
+            monitor.event(&Event::Note(&format!("warning: {warning}")));
+        }
     }
 
     fn begin(&self) -> Result<(), RunError> {

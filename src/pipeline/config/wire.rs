@@ -138,6 +138,11 @@ pub struct FileConfig {
     pub sha256: Option<String>,
 }
 
+impl FileConfig {
+    /// Its keys.
+    pub(super) const KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
+}
+
 /// A table that can go once the measures are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -8,6 +8,7 @@ use super::check::check_file;
 use super::input::{FileSource, Input};
 use super::open::open_rows;
 use super::rows::{FileProblem, Row, RowReader};
+use super::survey::{Survey, Surveying};
 use crate::store::Digest;
 
 /// Rows that share a digest: they are read, compared with it, and only then given.
@@ -20,6 +21,7 @@ pub struct InputsFile {
     rows: u64,
     text_bytes: u64,
     first: Input,
+    survey: Survey,
     /// Digests of its rows' ids and texts, for each [`BLOCK`] of them.
     blocks: Vec<[u8; 16]>,
 }
@@ -45,8 +47,10 @@ impl InputsFile {
         let mut blocks = Vec::new();
         let mut block = Block::default();
         let mut text_bytes = 0;
+        let mut surveying = Surveying::default();
         let checked = check_file(path, columns, &mut |id, text| {
             text_bytes += text.len() as u64;
+            surveying.add(&id, &text);
             block.add(&id, &text);
             if block.rows == BLOCK {
                 blocks.push(std::mem::take(&mut block).digest());
@@ -67,6 +71,7 @@ impl InputsFile {
             rows: checked.rows,
             text_bytes,
             first: first.expect("a file without rows is refused"),
+            survey: surveying.finish(),
             blocks,
         })
     }
@@ -86,6 +91,10 @@ impl InputsFile {
 
     pub(super) fn first(&self) -> &Input {
         &self.first
+    }
+
+    pub(super) fn survey(&self) -> &Survey {
+        &self.survey
     }
 
     pub(super) fn read(&self) -> FileInputs<'_> {

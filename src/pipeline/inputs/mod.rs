@@ -18,16 +18,20 @@ mod jsonl;
 mod open;
 mod parquet;
 mod rows;
+mod survey;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 pub use file::{InputsChanged, InputsFile};
 pub use input::{FileSource, Input};
+pub use survey::{Odd, Survey};
 
 pub(super) use check::read_texts;
 pub(super) use rows::FileProblem;
+pub(super) use survey::{has_file_ending, looks_like_file_name};
 
 /// The inputs of a scenario; ids unique, neither ids nor texts empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,14 @@ impl Inputs {
         match self {
             Self::Inline(list) => &list[0],
             Self::File(file) => file.first(),
+        }
+    }
+
+    /// What is odd about their texts.
+    pub fn survey(&self) -> Cow<'_, Survey> {
+        match self {
+            Self::Inline(list) => Cow::Owned(survey::survey(list)),
+            Self::File(file) => Cow::Borrowed(file.survey()),
         }
     }
 
