@@ -4,6 +4,7 @@
 pub mod config;
 mod controls;
 mod error;
+mod framing;
 mod inputs;
 mod neutral;
 pub mod plan;

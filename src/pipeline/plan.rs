@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 pub use super::error::PlanError;
 
+use super::framing::{Framing, Unfit, framings};
 use super::neutral::Ruler;
 use super::template::Template;
-use super::{Input, Inputs, Neutral, Pipeline, Scenario, controls};
+use super::{Input, Inputs, Pipeline};
 use crate::model::Tokenizer;
 use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
-use crate::yaml::{Warning, quote};
+use crate::yaml::Warning;
 
 /// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
 /// forty or so small files of a shard do not dominate its cost.
@@ -38,16 +39,6 @@ pub struct Plan<'p> {
     monitor: &'p dyn Monitor,
 }
 
-/// A control that is not what it should be for some inputs.
-#[derive(Debug)]
-struct Unfit {
-    scenario: String,
-    task: String,
-    /// The first such input.
-    input: String,
-    inputs: u64,
-}
-
 /// Prompts that are run, measured and recorded together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardPlan {
@@ -64,25 +55,6 @@ struct ScenarioPlan<'p> {
     framings: Vec<Framing>,
     /// How much of a shard an input's prompts take, by number or by size, of [`SHARD_WEIGHT`].
     weight: u64,
-}
-
-/// One text that goes before (or after) an input.
-#[derive(Debug)]
-struct Framing {
-    task: Arc<str>,
-    wording: i16,
-    /// The text of most inputs, and the others that single inputs have.
-    texts: Vec<String>,
-    /// For each input which of the texts; empty when all have the first.
-    of_input: Vec<u32>,
-}
-
-impl Framing {
-    /// The text that an input, counted from 0, has.
-    fn text(&self, input: u64) -> &str {
-        let which = usize::try_from(input).ok().and_then(|input| self.of_input.get(input));
-        &self.texts[which.map_or(0, |which| *which as usize)]
-    }
 }
 
 impl fmt::Debug for Plan<'_> {
@@ -121,10 +93,8 @@ impl<'p> Plan<'p> {
         let mut scenarios = Vec::new();
         let mut unfit = Vec::new();
         for scenario in &pipeline.scenarios {
-            let mut framings = framings(scenario, pipeline.seed, ruler, monitor)?;
-            if scenario.controls.neutral == Some(Neutral::Auto) {
-                unfit.extend(fit(scenario, &mut framings, ruler, monitor)?);
-            }
+            let (framings, not_fit) = framings(scenario, pipeline.seed, ruler, monitor)?;
+            unfit.extend(not_fit);
             scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
@@ -139,18 +109,7 @@ impl<'p> Plan<'p> {
     /// Controls that are not what they should be, in words: a neutral prefix that no filler makes as
     /// long as its task. One line, however many there are.
     pub fn warnings(&self) -> Vec<Warning> {
-        let Some(Unfit { scenario, task, input, .. }) = self.unfit.first() else {
-            return Vec::new();
-        };
-        let inputs: u64 = self.unfit.iter().map(|unfit| unfit.inputs).sum();
-        let (scenario, task, input) = (quote(scenario), quote(task), quote(input));
-        let message = format!(
-            "no neutral prefix has as many tokens as its task for {inputs} pairs of input and task, \
-             the first of them input {input} and task {task} of scenario {scenario}: there a \
-             difference to the neutral control is one of positions too (`n_tokens` in table \
-             prompts); put a line break between {{task}} and {{input}}"
-        );
-        vec![Warning { place: None, at: None, message }]
+        Unfit::warnings(&self.unfit)
     }
 
     /// For each scenario its first input under the first wording of each of the first `most` tasks.
@@ -352,68 +311,6 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
     let bytes = framings.iter().map(numbers).sum::<u64>() * size_of::<f32>() as u64;
     let by_size = bytes.saturating_mul(SHARD_WEIGHT / SHARD_BYTES);
     (framings.len() as u64 * (SHARD_WEIGHT / SHARD_PROMPTS)).max(by_size).max(1)
-}
-
-/// Every wording of every task, and the controls of each after its wordings.
-fn framings(
-    scenario: &Scenario,
-    seed: u64,
-    ruler: Ruler<'_>,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Framing>, PlanError> {
-    let mut framings = Vec::new();
-    for task in &scenario.tasks {
-        if monitor.is_interrupted() {
-            return Err(PlanError::Interrupted);
-        }
-        let id: Arc<str> = task.id.as_str().into();
-        let framing = |wording, text| Framing {
-            task: Arc::clone(&id),
-            wording,
-            texts: vec![text],
-            of_input: Vec::new(),
-        };
-        let wordings = (0..).zip(&task.wordings);
-        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
-        let controls = controls::texts(scenario, task, seed, ruler)?;
-        framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
-    }
-    Ok(framings)
-}
-
-/// Gives each input its own neutral prefix where the task's does not fit; for which none does.
-fn fit(
-    scenario: &Scenario,
-    framings: &mut [Framing],
-    ruler: Ruler<'_>,
-    monitor: &dyn Monitor,
-) -> Result<Vec<Unfit>, PlanError> {
-    let is_neutral = |framing: &&mut Framing| Role::of_wording(framing.wording) == Role::Neutral;
-    let mut neutral: Vec<&mut Framing> = framings.iter_mut().filter(is_neutral).collect();
-    let fillers: Vec<String> = neutral.iter().map(|framing| framing.texts[0].clone()).collect();
-    let n_inputs = scenario.inputs.len() as usize;
-    let mut unfit: BTreeMap<usize, Unfit> = BTreeMap::new();
-    let mut known: BTreeMap<(usize, String), u32> = BTreeMap::new();
-    for own in ruler.others(scenario, &fillers, monitor)? {
-        let framing = &mut neutral[own.task];
-        if !own.filler.fits {
-            let first = || Unfit {
-                scenario: scenario.name.clone(),
-                task: framing.task.to_string(),
-                input: own.input.clone(),
-                inputs: 0,
-            };
-            unfit.entry(own.task).or_insert_with(first).inputs += 1;
-        }
-        let text = own.filler.text;
-        let which = *known.entry((own.task, text)).or_insert_with_key(|(_, text)| {
-            framing.texts.push(text.clone());
-            framing.texts.len() as u32 - 1
-        });
-        framing.of_input.resize(n_inputs, 0);
-        framing.of_input[own.i as usize] = which;
-    }
-    Ok(unfit.into_values().collect())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod invariance;
 mod kill;
 mod kinds;
 mod layers;
+mod meant;
 mod model;
 mod overlap;
 #[cfg(target_os = "linux")]

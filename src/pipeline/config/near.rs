@@ -69,11 +69,11 @@ pub(super) fn refuse_near_file(
         report_file(entries, &meant, at, noun, problems);
         return true;
     }
-    // One input in the form of a row.
-    let is_row = noun == Noun::Input && entries.len() < 4;
-    if is_row && value("id").is_some() && value("text").is_some() {
+    // One input in the form of a row: its id is a word.
+    let is_row = noun == Noun::Input && value("id").is_some_and(may_be_path);
+    if is_row && value("text").is_some() && entries.len() < 4 {
         let message = "these inputs are called `id` and `text`, as the columns of a file are";
-        let help = format!("write `NAME: \"TEXT\"` for each input; {}", way_out(noun, "id"));
+        let help = format!("write `NAME: \"TEXT\"` for each input. {}", way_out(noun, "id"));
         problems.push_key(&at.key("id"), message, help);
         return true;
     }
