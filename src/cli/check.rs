@@ -73,10 +73,12 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
     let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(failed)?;
+    go_on().map_err(wrong)?;
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
+    go_on().map_err(wrong)?;
     let facts = engine.facts().map_err(failed)?;
     let card = &pipeline.card;
     Ok(Estimate {
@@ -101,6 +103,11 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         first_prompts,
         warnings: pipeline.warnings.iter().cloned().chain(plan.warnings()).collect(),
     })
+}
+
+/// An error when somebody asked to stop.
+fn go_on() -> Result<(), PlanError> {
+    if Listening.is_interrupted() { Err(PlanError::Interrupted) } else { Ok(()) }
 }
 
 /// Hears whether to stop, and says nothing.
@@ -152,9 +159,7 @@ impl Lengths {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
-            if Listening.is_interrupted() {
-                return Err(PlanError::Interrupted);
-            }
+            go_on()?;
             let ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
             lengths.longest = lengths.longest.max(ids.len());
             if ids.len() > limit {

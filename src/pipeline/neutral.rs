@@ -112,10 +112,12 @@ impl Ruler<'_> {
         Search { target, length: |text: &str| self.length(text, input) }.filler(near)
     }
 
-    /// Tokens of the prompt with this text in the place of a task.
+    /// Tokens of the prompt with this text in the place of a task; of one that cannot be run no more
+    /// than that it is too long.
     fn length(self, task: &str, input: &Input) -> Result<usize, ModelError> {
         let text = self.template.fill(task, &input.text).text;
-        Ok(self.tokenizer.encode(&text, 0..0)?.ids.len())
+        let n = self.tokenizer.encode(&text, 0..0)?.ids.len();
+        Ok(n.min(self.limit + 1))
     }
 }
 
@@ -136,7 +138,9 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
         // What is still missing is less than a word of the filler.
         let mut tries = TRIES;
         for back in 0..=TAKEN_BACK.min(n - 1) {
-            if let Some(text) = self.padded(&words(head, n - back), &mut tries)? {
+            let text = words(head, n - back);
+            let length = (self.length)(&text)?;
+            if let Some(text) = self.padded(&text, length, &mut tries)? {
                 return Ok(Filler { text, fits: true });
             }
         }
@@ -166,18 +170,28 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
         Ok(short)
     }
 
-    /// The text with pads behind it that make it fit; `None` when there are none, or no `tries` left.
-    fn padded(&self, text: &str, tries: &mut usize) -> Result<Option<String>, ModelError> {
-        if *tries == 0 {
-            return Ok(None);
-        }
-        *tries -= 1;
-        let length = (self.length)(text)?;
+    /// The text, which makes the prompt `length` tokens long, with pads behind it that make it fit;
+    /// `None` when there are none, or no `tries` left.
+    fn padded(
+        &self,
+        text: &str,
+        length: usize,
+        tries: &mut usize,
+    ) -> Result<Option<String>, ModelError> {
         if length >= self.target {
             return Ok((length == self.target).then(|| text.to_owned()));
         }
         for pad in PADS {
-            if let Some(found) = self.padded(&format!("{text}{pad}"), tries)? {
+            if *tries == 0 {
+                return Ok(None);
+            }
+            *tries -= 1;
+            let longer = format!("{text}{pad}");
+            let then = (self.length)(&longer)?;
+            // A pad that only joins what is there leads nowhere.
+            if then > length
+                && let Some(found) = self.padded(&longer, then, tries)?
+            {
                 return Ok(Some(found));
             }
         }

@@ -1,7 +1,7 @@
 //! Nothing runs that was not meant: near misses are refused, odd texts are warned of, the first
 //! prompts are shown, and a neutral prefix is as long as its task for every input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -281,14 +281,13 @@ fn a_neutral_prompt_is_as_long_as_its_task_for_every_input() {
         }
         let plan = Plan::new(&pipeline, &tokenizer).unwrap();
         assert!(plan.warnings().is_empty(), "{:?}", plan.warnings());
-        let texts = |input: &str| {
-            let of = |p: &&[Prompt; 2]| *p[1].key.input == *input;
-            let [_, neutral] = pairs.iter().find(of).unwrap();
-            neutral.text[neutral.task_spans[0].clone()].to_owned()
-        };
         // Tokens of the demo model, as those of GPT-2, go across the seam.
-        let differ = ["b", "c", "d", "e", "f"].iter().any(|id| texts(id) != texts("a"));
-        assert!(differ || model != "data/demo", "{model}");
+        let neutral = |task: &'static str| -> BTreeSet<&str> {
+            let of_task = pairs.iter().filter(|pair| *pair[1].key.task == *task);
+            of_task.map(|[_, p]| &p.text[p.task_spans[0].clone()]).collect()
+        };
+        let n = neutral("color").len() + neutral("where").len();
+        assert!(n > 2 || model != "data/demo", "{model}: {n} texts for 2 tasks");
     }
 }
 
