@@ -20,67 +20,56 @@ pub(super) fn warnings(pipeline: &Pipeline) -> Warnings {
 }
 
 fn prompt(text: &str, at: &Path, warnings: &mut Warnings) {
-    let mut warn = |kind, message: &str| {
-        warnings.push(("prompt", kind), at, 1, || message.to_owned());
-    };
-    for word in ["task", "input"] {
-        let placeholder = format!("{{{word}}}");
+    let mut warn = |kind, message: String| warnings.push(("prompt", kind), at, 1, || message);
+    for placeholder in ["{task}", "{input}"] {
         if text.contains(&format!("{{{placeholder}}}")) {
-            warn(
-                "braces",
-                &format!(
-                    "the prompt has {{{placeholder}}}, and its outer braces stay in the prompt: a placeholder has one pair"
-                ),
-            );
+            let says = "and its outer braces stay in the prompt: a placeholder has one pair";
+            warn("braces", format!("the prompt has {{{placeholder}}}, {says}"));
         } else if text.contains(&format!("${placeholder}")) {
             warn(
                 "dollar",
-                &format!("the prompt has ${placeholder}, and its `$` stays in the prompt"),
+                format!("the prompt has ${placeholder}, and its `$` stays in the prompt"),
             );
         }
     }
     if let Some(near) = near_placeholder(text) {
-        warn(
-            "near",
-            &format!(
-                "the prompt has {}, which stays as it is: the placeholders are {{task}} and {{input}}",
-                quote(near)
-            ),
-        );
+        let says = "which stays as it is: the placeholders are {task} and {input}";
+        warn("near", format!("the prompt has {}, {says}", quote(near)));
     }
     if ["\\n", "\\t", "\\r"].iter().any(|escape| text.contains(escape)) {
-        warn(
-            "escape",
-            r"the prompt has a backslash and a letter where a line break or a tab may be meant: `\n` is a line break in double quotes, and two characters in single quotes or without quotes",
-        );
+        let says = "the prompt has a backslash and a letter where a line break or a tab may be meant: \
+                    `\\n` is a line break in double quotes, and two characters in single quotes or \
+                    without quotes";
+        warn("escape", says.to_owned());
     }
     if text.ends_with(['\n', '\r']) {
-        warn(
-            "break",
-            "the prompt ends in a line break, from which the model goes on: a block text keeps it after `|`, and not after `|-`",
-        );
+        let says = "the prompt ends in a line break, from which the model goes on: a block text keeps \
+                    it after `|`, and not after `|-`";
+        warn("break", says.to_owned());
     } else if text.ends_with(char::is_whitespace) {
-        warn(
-            "blank",
-            "the prompt ends in a blank: most tokenizers put a blank in front of the next word, so the model goes on from a token that it rarely saw there; remove the blank",
-        );
+        let says = "the prompt ends in a blank: most tokenizers put a blank in front of the next word, \
+                    so the model goes on from a token that it rarely saw there; remove the blank";
+        warn("blank", says.to_owned());
     }
     if Odd::Hidden.is_in(text) {
-        warn(
-            "hidden",
-            "the prompt holds characters that cannot be seen, or a blank that is not the common one: `aqlens check` shows them as escapes",
-        );
+        let says = "the prompt holds characters that cannot be seen, or a blank that is not the common \
+                    one: `aqlens check` shows them as escapes";
+        warn("hidden", says.to_owned());
     }
 }
 
 /// Braces around a placeholder's name that is spelt otherwise: `{ task }`, `{Input}`.
 fn near_placeholder(text: &str) -> Option<&str> {
     text.match_indices('{').find_map(|(start, _)| {
-        let end = start + text[start..].find('}')?;
-        let inner = text[start + 1..end].trim_start_matches('{');
-        let word = inner.trim().to_lowercase();
-        let is_near = inner != word && ["task", "tasks", "input", "inputs"].contains(&&*word);
-        is_near.then_some(&text[start..=end])
+        // No further than the word, as for a placeholder.
+        let after = &text[start + 1..];
+        let word = after.trim_start();
+        let end = word.find(|c: char| !c.is_ascii_alphabetic())?;
+        let behind = word[end..].trim_start().strip_prefix('}')?;
+        let shown = &text[start..text.len() - behind.len()];
+        let word = word[..end].to_lowercase();
+        let is_near = ["task", "tasks", "input", "inputs"].contains(&&*word);
+        (is_near && shown != format!("{{{word}}}")).then_some(shown)
     })
 }
 
@@ -177,7 +166,8 @@ fn words(odd: Odd) -> &'static str {
             "has {task} or {input} in it, which stays as it is: only the template has placeholders"
         }
         Odd::Escape => {
-            r"has a backslash and a letter where a line break or a tab may be meant: `\n` is a line break in double quotes only"
+            "has a backslash and a letter where a line break or a tab may be meant: `\\n` is a line \
+             break in double quotes only"
         }
         Odd::LineBreak => {
             "ends in a line break: a block text keeps it after `|`, and not after `|-`"
@@ -187,7 +177,22 @@ fn words(odd: Odd) -> &'static str {
             "holds characters that cannot be seen, or a blank that is not the common one"
         }
         Odd::FileName => {
-            "looks like the name of a file: a file of texts is named by `{ file: ..., id: ..., text: ... }`"
+            "looks like the name of a file: a file of texts is named by `{ file: ..., id: ..., \
+             text: ... }`"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_that_is_spelt_otherwise_is_found() {
+        assert_eq!(near_placeholder("{task} { input }"), Some("{ input }"));
+        assert_eq!(near_placeholder("{x} {Task}:"), Some("{Task}"));
+        for text in ["{task} {{input}}", "{A} {} {input", "{", "{ \"task\": {task} }"] {
+            assert_eq!(near_placeholder(text), None, "{text}");
         }
     }
 }
