@@ -101,7 +101,7 @@ fn fit(
     let mut unfit: BTreeMap<usize, Unfit> = BTreeMap::new();
     let mut known: BTreeMap<(usize, String), u32> = BTreeMap::new();
     for own in ruler.others(scenario, &fillers, monitor)? {
-        let framing = &mut neutral[own.task];
+        let framing = &mut *neutral[own.task];
         if !own.filler.fits {
             let first = || Unfit {
                 scenario: scenario.name.clone(),

@@ -197,18 +197,17 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
 
 fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
     let at = at.key("neutral");
-    let neutral = config.neutral.map(|text| match text.as_str() {
-        "auto" => Neutral::Auto,
-        _ => {
-            if text.trim().is_empty() {
-                let help =
-                    "write a text that asks for nothing, or `auto` for one as long as each task";
-                problems.push(&at, "the neutral control is empty", help);
-            } else {
-                refuse_near_auto(&text, &at, problems);
-            }
-            Neutral::Text(text)
+    let neutral = config.neutral.map(|text| {
+        if text == "auto" {
+            return Neutral::Auto;
         }
+        if text.trim().is_empty() {
+            let help = "write a text that asks for nothing, or `auto` for one as long as each task";
+            problems.push(&at, "the neutral control is empty", help);
+        } else {
+            refuse_near_auto(&text, &at, problems);
+        }
+        Neutral::Text(text)
     });
     Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
 }

@@ -21,7 +21,7 @@ pub struct InputsFile {
     rows: u64,
     text_bytes: u64,
     first: Input,
-    survey: Survey,
+    survey: Box<Survey>,
     /// Digests of its rows' ids and texts, for each [`BLOCK`] of them.
     blocks: Vec<[u8; 16]>,
 }
@@ -71,7 +71,7 @@ impl InputsFile {
             rows: checked.rows,
             text_bytes,
             first: first.expect("a file without rows is refused"),
-            survey: surveying.finish(),
+            survey: Box::new(surveying.finish()),
             blocks,
         })
     }

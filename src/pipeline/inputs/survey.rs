@@ -127,7 +127,9 @@ impl Surveying {
 /// The survey of inputs that are at hand.
 pub(super) fn survey(inputs: &[Input]) -> Survey {
     let mut surveying = Surveying::default();
-    inputs.iter().for_each(|input| surveying.add(&input.id, &input.text));
+    for input in inputs {
+        surveying.add(&input.id, &input.text);
+    }
     surveying.finish()
 }
 
