@@ -143,6 +143,82 @@ pub fn turns_text(c: char) -> bool {
     )
 }
 
+/// A text in quotes as the model reads it: what a person does not see (line breaks, tabs, blanks at
+/// the end of a line, characters without a shape) or takes for another character (other blanks and
+/// hyphens, Cyrillic or Greek letters in a Latin word) as an escape.
+pub fn exact(text: &str) -> String {
+    let mut out = String::from("\"");
+    for line in text.split_inclusive('\n') {
+        let content = line.strip_suffix('\n').unwrap_or(line);
+        let seen = content.trim_end_matches(' ');
+        for (word, is_word) in words(seen) {
+            let is_latin = is_word && word.contains(|c: char| c.is_ascii_alphabetic());
+            for c in word.chars() {
+                match c {
+                    '\\' | '"' => out.extend(['\\', c]),
+                    c if is_hidden(c) || looks_alike(c) || (is_latin && is_foreign_letter(c)) => {
+                        out.extend(c.escape_default());
+                    }
+                    c => out.push(c),
+                }
+            }
+        }
+        out.push_str(&"\\u{20}".repeat(content.len() - seen.len()));
+        out.push_str(if content.len() < line.len() { "\\n" } else { "" });
+    }
+    out.push('"');
+    out
+}
+
+/// The text in pieces of letters and pieces of anything else.
+fn words(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let is_word = rest.chars().next()?.is_alphabetic();
+        let end = rest.find(|c: char| c.is_alphabetic() != is_word).unwrap_or(rest.len());
+        let (word, others) = rest.split_at(end);
+        rest = others;
+        Some((word, is_word))
+    })
+}
+
+/// Whether a character has no shape: controls, joiners, marks of direction, fillers.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || turns_text(c)
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200d}' | '\u{2028}' | '\u{2029}'
+                | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+/// Whether a character is seen as a blank, a hyphen or a sign of ASCII, and is none.
+pub fn looks_alike(c: char) -> bool {
+    (c.is_whitespace() && !c.is_ascii())
+        || matches!(
+            c,
+            '\u{2010}'
+                | '\u{2011}'
+                | '\u{2212}'
+                | '\u{37e}'
+                | '\u{387}'
+                | '\u{2044}'
+                | '\u{2215}'
+                | '\u{2236}'
+                | '\u{2800}'
+                | '\u{ff01}'..='\u{ff5e}'
+        )
+}
+
+/// Letters of alphabets whose letters look like Latin ones: Greek, Cyrillic, Armenian.
+fn is_foreign_letter(c: char) -> bool {
+    matches!(c, '\u{370}'..='\u{58f}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +233,22 @@ mod tests {
         };
         assert_eq!(key.to_string(), r"\u{1b}[31mred/a\nb/\u{202e}cod#1");
         assert_eq!(visible_lines("é\n\u{9b}1m日"), "é\n\\u{9b}1m日");
+    }
+
+    #[test]
+    fn a_prompt_is_shown_as_the_model_reads_it() {
+        let shown = [
+            ("a\tb \n\n c  ", r#""a\tb\u{20}\n\n c\u{20}\u{20}""#),
+            (r#"say "hi"\n"#, r#""say \"hi\"\\n""#),
+            ("a\u{a0}b\u{200b}c\r\n", r#""a\u{a0}b\u{200b}c\r\n""#),
+            // Cyrillic es and o in a Latin word, and a Russian word as it is.
+            ("\u{421}\u{43e}lor цвет é 日本", r#""\u{421}\u{43e}lor цвет é 日本""#),
+            ("ｔask\u{2011}1", r#""\u{ff54}ask\u{2011}1""#),
+            ("", r#""""#),
+        ];
+        for (text, expected) in shown {
+            assert_eq!(exact(text), expected);
+        }
     }
 
     #[test]

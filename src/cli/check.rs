@@ -9,9 +9,11 @@ use super::args::CheckArgs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
+use super::first::FirstPrompts;
 use super::{interrupt, memory, setup, specials, term};
 use crate::math::pairs;
 use crate::model::{Batch, Engine, ModelError, Tokenizer, Wanted, plan_batches, plan_prefixes};
+use crate::monitor::{Event, Monitor};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
@@ -25,6 +27,7 @@ pub(super) fn main(args: &CheckArgs) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     let estimated = match setup::load(&args.pipeline) {
         Ok(pipeline) => {
+            interrupt::listen();
             estimate(args, &pipeline).map_err(|error| (vec![Obstacle::of(&error)], error))
         }
         Err(error) => Err((obstacles(&error), setup::wrong(&error))),
@@ -64,16 +67,22 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let failed = |error: ModelError| CliError::failed(&error);
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = pipeline.tokenizer().map_err(failed)?;
-    let wrong = |error: PlanError| CliError::failed(&error);
-    let plan = Plan::new(pipeline, &tokenizer).map_err(wrong)?;
+    let wrong = |error: PlanError| match error {
+        PlanError::Interrupted => CliError::Interrupted(error.to_string()),
+        _ => CliError::failed(&error),
+    };
+    let plan = Plan::heeding(pipeline, &tokenizer, &Listening).map_err(wrong)?;
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
+    let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(failed)?;
+    go_on().map_err(wrong)?;
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
     let copies = engine.at_once().map_err(failed)?;
+    go_on().map_err(wrong)?;
     let facts = engine.facts().map_err(failed)?;
     let card = &pipeline.card;
     Ok(Estimate {
@@ -99,7 +108,25 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         free_bytes: memory::of_machine(),
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.tokens as f64 / speed),
+        first_prompts,
+        warnings: pipeline.warnings.iter().cloned().chain(plan.warnings()).collect(),
     })
+}
+
+/// An error when somebody asked to stop.
+fn go_on() -> Result<(), PlanError> {
+    if Listening.is_interrupted() { Err(PlanError::Interrupted) } else { Ok(()) }
+}
+
+/// Hears whether to stop, and says nothing.
+struct Listening;
+
+impl Monitor for Listening {
+    fn event(&self, _event: &Event<'_>) {}
+
+    fn is_interrupted(&self) -> bool {
+        interrupt::is_asked()
+    }
 }
 
 /// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
@@ -131,7 +158,7 @@ impl Lengths {
     fn of(plan: &Plan<'_>, tokenizer: &Tokenizer, limit: usize) -> Result<Self, PlanError> {
         let middle = plan.n_shards() / 2;
         let shards = plan.shards().par_bridge();
-        let lengths = shards.map(|shard| Ok(Self::of_shard(&shard?, tokenizer, limit, middle)?));
+        let lengths = shards.map(|shard| Self::of_shard(&shard?, tokenizer, limit, middle));
         lengths.try_reduce(Self::default, |a, b| Ok(a.and(b)))
     }
 
@@ -140,10 +167,11 @@ impl Lengths {
         tokenizer: &Tokenizer,
         limit: usize,
         middle: u32,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, PlanError> {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
+            go_on()?;
             let mut ids = Vec::new();
             let mut too_long = tokenizer.too_long(&prompt.text);
             if too_long.is_none() {

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::error::CliError;
+use super::first::FirstPrompts;
 use crate::prompt::visible;
-use crate::yaml::Problem;
+use crate::yaml::{Problem, Warning};
 
 /// What a run will take. Its fields are those of `check --json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +47,10 @@ pub(super) struct Estimate {
     pub(super) tokens_per_second: Option<f64>,
     /// Of the model alone, for the whole run by one process.
     pub(super) seconds: Option<f64>,
+    /// The first prompt of each scenario.
+    pub(super) first_prompts: FirstPrompts,
+    /// What was perhaps not meant.
+    pub(super) warnings: Vec<Warning>,
 }
 
 /// Something that keeps a pipeline from running.
@@ -79,7 +84,12 @@ impl From<&Problem> for Obstacle {
 impl Estimate {
     /// For people.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "pipeline  {}: no problems", visible(&self.pipeline))?;
+        let warnings = match self.warnings.len() {
+            0 => String::new(),
+            1 => ", 1 warning".to_owned(),
+            n => format!(", {n} warnings"),
+        };
+        writeln!(out, "pipeline  {}: no problems{warnings}", visible(&self.pipeline))?;
         writeln!(
             out,
             "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
@@ -116,9 +126,11 @@ impl Estimate {
                 out,
                 "time      about {seconds:.1} s for the model alone at {speed:.0} tokens/s; \
                  writing tables adds to it"
-            ),
-            _ => writeln!(out, "time      none: no prompt fits the model"),
+            )?,
+            _ => writeln!(out, "time      none: no prompt fits the model")?,
         }
+        self.first_prompts.write(out)?;
+        self.warnings.iter().try_for_each(|warning| writeln!(out, "warning   {warning}"))
     }
 
     fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {

@@ -6,6 +6,7 @@ mod doctor;
 mod error;
 mod estimate;
 mod exit;
+mod first;
 mod grid;
 mod interrupt;
 mod limits;

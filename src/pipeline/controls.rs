@@ -4,18 +4,15 @@
 //! (so the input has the same positions), the task's own words in another order, and the
 //! task itself for another input (the next one of the scenario; the last one takes the first).
 
-use super::template::Template;
+use super::neutral::Ruler;
 use super::{Neutral, Scenario, Task};
-use crate::model::{ModelError, Tokenizer};
+use crate::model::ModelError;
 use crate::prompt::Role;
 use crate::store::hex_sha256;
 
-/// What a neutral prefix is made of: words that ask for nothing.
-const FILLER: &str = "Here is a short text about a few things. It is given as it is, and that is \
-    all there is to it. There is no more to say about it here, so it goes on in the same way.";
-
-/// Words tried one by one to make a neutral prefix exactly as long as a task.
-const PADS: [&str; 8] = [" it", " is", " so", " and", " the", ".", ",", " a"];
+/// Words from which on the drawn order names the text by its hash: the text itself would be hashed
+/// once for each of its words.
+const MANY_WORDS: usize = 1024;
 
 /// The controls of a task that the scenario asks for, in the order of [`Role::CONTROLS`].
 ///
@@ -25,8 +22,7 @@ pub(super) fn texts(
     scenario: &Scenario,
     task: &Task,
     seed: u64,
-    template: &Template,
-    tokenizer: &Tokenizer,
+    ruler: Ruler<'_>,
 ) -> Result<Vec<(Role, String)>, ModelError> {
     let controls = &scenario.controls;
     let first = &task.wordings[0];
@@ -35,11 +31,7 @@ pub(super) fn texts(
         None => {}
         Some(Neutral::Text(text)) => texts.push((Role::Neutral, text.clone())),
         Some(Neutral::Auto) => {
-            let input = &scenario.inputs.first().text;
-            let length = |task: &str| -> Result<usize, ModelError> {
-                Ok(tokenizer.encode(&template.fill(task, input).text, 0..0)?.ids.len())
-            };
-            texts.push((Role::Neutral, neutral(length(first)?, length)?));
+            texts.push((Role::Neutral, ruler.filler(task, scenario.inputs.first())?));
         }
     }
     if controls.scrambled {
@@ -53,45 +45,20 @@ pub(super) fn texts(
     Ok(texts)
 }
 
-/// A filler with which the prompt has `target` tokens, or the longest one below when none fits.
-fn neutral(
-    target: usize,
-    length: impl Fn(&str) -> Result<usize, ModelError>,
-) -> Result<String, ModelError> {
-    let words: Vec<&str> = FILLER.split(' ').collect();
-    // A task of one token takes the place of a sign.
-    let mut text = if length(words[0])? <= target { words[0] } else { "." }.to_owned();
-    for word in words.iter().cycle().skip(1) {
-        let longer = format!("{text} {word}");
-        if length(&longer)? > target {
-            break;
-        }
-        text = longer;
-    }
-    // What is still missing is less than a word of the filler.
-    while length(&text)? < target {
-        let mut found = None;
-        for pad in PADS {
-            let padded = format!("{text}{pad}");
-            if length(&padded)? <= target {
-                found = Some(padded);
-                break;
-            }
-        }
-        match found {
-            Some(padded) => text = padded,
-            None => break,
-        }
-    }
-    Ok(text)
-}
-
 /// The words in an order drawn by the seed: never the order they had, unless all are one word.
 fn scramble(text: &str, seed: u64) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
+    let is_one_word = words.windows(2).all(|pair| pair[0] == pair[1]);
+    if is_one_word {
+        return text.to_owned();
+    }
+    let name = match words.len() {
+        n if n < MANY_WORDS => format!("{text:?}"),
+        _ => hex_sha256(text.as_bytes()),
+    };
     for draw in 0..64 {
         let mut order: Vec<(String, usize)> = (0..words.len())
-            .map(|i| (hex_sha256(format!("scramble {seed} {draw} {i} {text:?}").as_bytes()), i))
+            .map(|i| (hex_sha256(format!("scramble {seed} {draw} {i} {name}").as_bytes()), i))
             .collect();
         order.sort();
         let scrambled: Vec<&str> = order.into_iter().map(|(_, i)| words[i]).collect();
@@ -119,14 +86,5 @@ mod tests {
         assert_eq!(sorted(&scrambled), sorted(text));
         assert_eq!(scramble(text, 37), scrambled);
         assert_eq!(scramble("no no", 1), "no no");
-    }
-
-    #[test]
-    fn a_neutral_prefix_is_as_long_as_it_should_be() {
-        let length = |text: &str| Ok(text.split_inclusive([' ', '.', ',']).count());
-        for target in 1..60 {
-            let text = neutral(target, length).unwrap();
-            assert_eq!(length(&text).unwrap(), target, "{text}");
-        }
     }
 }

@@ -3,7 +3,10 @@
 
 pub mod config;
 mod controls;
+mod error;
+mod framing;
 mod inputs;
+mod neutral;
 pub mod plan;
 pub mod share;
 pub mod template;
@@ -12,11 +15,14 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile};
+pub use inputs::{
+    FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey,
+};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
 use crate::stage::{Scope, Stage};
 use crate::stages::{StageConfig, extract};
+use crate::yaml::Warning;
 
 /// A valid pipeline: every value in it can be used without further checks.
 #[derive(Debug)]
@@ -51,6 +57,8 @@ pub struct Pipeline {
     pub stages: Vec<Box<dyn Stage>>,
     /// What the pipeline file says of each stage, defaults filled in; same order.
     pub stage_configs: Vec<StageConfig>,
+    /// What in it was perhaps not meant; no reason to stop.
+    pub warnings: Vec<Warning>,
 }
 
 impl Pipeline {

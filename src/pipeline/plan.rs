@@ -1,13 +1,20 @@
 //! From a pipeline to prompts and shards.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
+pub use super::error::PlanError;
+
+use super::framing::{Framing, Unfit, framings};
+use super::neutral::Ruler;
 use super::template::Template;
-use super::{Input, Inputs, InputsChanged, Pipeline, Scenario, controls};
-use crate::model::{ModelError, Tokenizer};
+use super::{Input, Inputs, Pipeline};
+use crate::model::Tokenizer;
+use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
+use crate::yaml::Warning;
 
 /// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
 /// forty or so small files of a shard do not dominate its cost.
@@ -24,11 +31,12 @@ const SHARD_WEIGHT: u64 = 1 << 40;
 
 /// Everything that is to be run, in order; prompts are made when they are asked for, shard by
 /// shard.
-#[derive(Debug)]
 pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
     template: Template,
     shard_inputs: Option<u64>,
+    unfit: Vec<Unfit>,
+    monitor: &'p dyn Monitor,
 }
 
 /// Prompts that are run, measured and recorded together.
@@ -40,18 +48,6 @@ pub struct ShardPlan {
     pub prompts: Vec<Prompt>,
 }
 
-/// The plan could not be made or followed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum PlanError {
-    /// The tokenizer failed.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-    /// A file of inputs is not what it was when the pipeline was loaded.
-    #[error(transparent)]
-    Inputs(#[from] InputsChanged),
-}
-
 #[derive(Debug)]
 struct ScenarioPlan<'p> {
     name: Arc<str>,
@@ -61,12 +57,13 @@ struct ScenarioPlan<'p> {
     weight: u64,
 }
 
-/// One text that goes before (or after) an input.
-#[derive(Debug)]
-struct Framing {
-    task: Arc<str>,
-    wording: i16,
-    text: String,
+impl fmt::Debug for Plan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scenarios, template, shard_inputs, unfit, monitor: _ } = self;
+        let mut plan = f.debug_struct("Plan");
+        plan.field("scenarios", scenarios).field("template", template);
+        plan.field("shard_inputs", shard_inputs).field("unfit", unfit).finish_non_exhaustive()
+    }
 }
 
 impl<'p> Plan<'p> {
@@ -74,21 +71,55 @@ impl<'p> Plan<'p> {
     /// pipeline's order. The same pipeline gives the same plan.
     ///
     /// # Errors
-    /// When the tokenizer fails on the text of a control.
+    /// When the tokenizer fails on the text of a control, or a file of inputs, which is read for
+    /// controls as long as their task, is not what it was when the pipeline was loaded.
     pub fn new(pipeline: &'p Pipeline, tokenizer: &Tokenizer) -> Result<Self, PlanError> {
+        Self::heeding(pipeline, tokenizer, &VoidMonitor)
+    }
+
+    /// Likewise; it, and later every pass over the plan, ends with [`PlanError::Interrupted`] soon
+    /// after the monitor says to stop.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn heeding(
+        pipeline: &'p Pipeline,
+        tokenizer: &Tokenizer,
+        monitor: &'p dyn Monitor,
+    ) -> Result<Self, PlanError> {
         let template = Template::parse(&pipeline.prompt).expect("a pipeline's template is checked");
-        let scenario = |scenario: &'p Scenario| -> Result<ScenarioPlan<'p>, PlanError> {
-            let framings = framings(scenario, pipeline.seed, &template, tokenizer)?;
-            Ok(ScenarioPlan {
+        let limit = pipeline.card.n_positions;
+        let ruler = Ruler { template: &template, tokenizer, limit };
+        let mut scenarios = Vec::new();
+        let mut unfit = Vec::new();
+        for scenario in &pipeline.scenarios {
+            let (framings, not_fit) = framings(scenario, pipeline.seed, ruler, monitor)?;
+            unfit.extend(not_fit);
+            scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
                 weight: weight(pipeline, &scenario.inputs, &framings),
                 framings,
-            })
-        };
-        let scenarios = pipeline.scenarios.iter().map(scenario).collect::<Result<_, _>>()?;
+            });
+        }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
-        Ok(Self { scenarios, template, shard_inputs })
+        Ok(Self { scenarios, template, shard_inputs, unfit, monitor })
+    }
+
+    /// Controls that are not what they should be, in words: a neutral prefix that no filler makes as
+    /// long as its task. One line, however many there are.
+    pub fn warnings(&self) -> Vec<Warning> {
+        Unfit::warnings(&self.unfit)
+    }
+
+    /// For each scenario its first input under the first wording of each of the first `most` tasks.
+    pub fn first_prompts(&self, most: usize) -> impl Iterator<Item = Vec<Prompt>> {
+        self.scenarios.iter().map(move |scenario| {
+            let first = scenario.inputs.first();
+            let framings =
+                scenario.framings.iter().filter(|framing| framing.wording == 0).take(most);
+            framings.map(|framing| self.prompt(scenario, framing, 0, first, first)).collect()
+        })
     }
 
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
@@ -211,43 +242,58 @@ impl<'p> Plan<'p> {
     /// All prompts of each input.
     fn inputs(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> + Send {
         self.scenarios.iter().flat_map(move |scenario| {
-            let mut inputs = scenario.inputs.read().peekable();
+            let mut inputs = (0..).zip(scenario.inputs.read()).peekable();
             std::iter::from_fn(move || {
-                let prompts = inputs.next()?.and_then(|input| match inputs.peek() {
-                    Some(Ok(next)) => Ok(self.prompts(scenario, &input, next)),
-                    Some(Err(error)) => Err(error.clone()),
+                let (i, input) = inputs.next()?;
+                if self.monitor.is_interrupted() {
+                    return Some(Err(PlanError::Interrupted));
+                }
+                let prompts = input.and_then(|input| match inputs.peek() {
+                    Some((_, Ok(next))) => Ok(self.prompts(scenario, i, &input, next)),
+                    Some((_, Err(error))) => Err(error.clone()),
                     // The last one takes the first.
-                    None => Ok(self.prompts(scenario, &input, scenario.inputs.first())),
+                    None => Ok(self.prompts(scenario, i, &input, scenario.inputs.first())),
                 });
                 Some(prompts.map_err(PlanError::from))
             })
         })
     }
 
-    fn prompts(&self, scenario: &ScenarioPlan<'_>, input: &Input, other: &Input) -> Vec<Prompt> {
-        let id: Arc<str> = input.id.as_str().into();
-        let prompt = |framing: &Framing| {
-            let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
-            let (source_input, text) = if is_other {
-                (other.id.as_str().into(), &other.text)
-            } else {
-                (Arc::clone(&id), &input.text)
-            };
-            let filled = self.template.fill(&framing.text, text);
-            Prompt {
-                key: PromptKey {
-                    scenario: Arc::clone(&scenario.name),
-                    input: Arc::clone(&id),
-                    task: Arc::clone(&framing.task),
-                    wording: framing.wording,
-                },
-                source_input,
-                text: filled.text,
-                input_span: filled.input_span,
-                task_spans: filled.task_spans,
-            }
-        };
-        scenario.framings.iter().map(prompt).collect()
+    /// All prompts of an input, the scenario's `i`th from 0; `other` is the next one.
+    fn prompts(
+        &self,
+        scenario: &ScenarioPlan<'_>,
+        i: u64,
+        input: &Input,
+        other: &Input,
+    ) -> Vec<Prompt> {
+        let framings = scenario.framings.iter();
+        framings.map(|framing| self.prompt(scenario, framing, i, input, other)).collect()
+    }
+
+    fn prompt(
+        &self,
+        scenario: &ScenarioPlan<'_>,
+        framing: &Framing,
+        i: u64,
+        input: &Input,
+        other: &Input,
+    ) -> Prompt {
+        let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
+        let source = if is_other { other } else { input };
+        let filled = self.template.fill(framing.text(i), &source.text);
+        Prompt {
+            key: PromptKey {
+                scenario: Arc::clone(&scenario.name),
+                input: input.id.as_str().into(),
+                task: Arc::clone(&framing.task),
+                wording: framing.wording,
+            },
+            source_input: source.id.as_str().into(),
+            text: filled.text,
+            input_span: filled.input_span,
+            task_spans: filled.task_spans,
+        }
     }
 }
 
@@ -258,7 +304,7 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
     let of_token = layers * card.d_model as u64 + (layers + 1) * card.n_head as u64;
     let around = pipeline.prompt.len() as u64 + inputs.text_bytes() / inputs.len().max(1);
     let numbers = |framing: &Framing| {
-        let tokens = (around + framing.text.len() as u64) / TOKEN_BYTES + 1;
+        let tokens = (around + framing.texts[0].len() as u64) / TOKEN_BYTES + 1;
         // A longer one cannot be run.
         tokens.min(card.n_positions as u64) * of_token + card.vocab_size as u64
     };
@@ -266,25 +312,6 @@ fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
     let bytes = numbers.saturating_mul(size_of::<f32>() as u64);
     let by_size = bytes.saturating_mul(SHARD_WEIGHT / SHARD_BYTES);
     (framings.len() as u64 * (SHARD_WEIGHT / SHARD_PROMPTS)).max(by_size).max(1)
-}
-
-/// Every wording of every task, and the controls of each after its wordings.
-fn framings(
-    scenario: &Scenario,
-    seed: u64,
-    template: &Template,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<Framing>, ModelError> {
-    let mut framings = Vec::new();
-    for task in &scenario.tasks {
-        let id: Arc<str> = task.id.as_str().into();
-        let framing = |wording, text| Framing { task: Arc::clone(&id), wording, text };
-        let wordings = (0..).zip(&task.wordings);
-        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
-        let controls = controls::texts(scenario, task, seed, template, tokenizer)?;
-        framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
-    }
-    Ok(framings)
 }
 
 #[cfg(test)]

@@ -118,9 +118,9 @@ impl Template {
 
 /// The word before the closing brace, when it is a placeholder's.
 fn placeholder(after: &str) -> Option<&str> {
-    let (word, _) = after.split_once('}')?;
-    let is_word = !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    is_word.then_some(word)
+    // No further than the word: a text may have any number of braces, and none that closes.
+    let end = after.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
+    (end > 0 && after[end..].starts_with('}')).then(|| &after[..end])
 }
 
 #[cfg(test)]
@@ -140,6 +140,8 @@ mod tests {
     fn other_braces_of_the_template_are_text() {
         let template = Template::parse("{\"q\": \"{task}\", {{input}} {} {A} {").unwrap();
         assert_eq!(template.fill("T", "I").text, "{\"q\": \"T\", {I} {} {A} {");
+        let template = Template::parse("{é} {a b} {task}{_}x}{input").unwrap_err();
+        assert_eq!(template[0].message, "unknown placeholder {_} in the template");
     }
 
     #[test]

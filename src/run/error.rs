@@ -19,7 +19,7 @@ pub enum RunError {
     Model(#[from] ModelError),
     /// The prompts could not be laid out.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(PlanError),
     /// A file of the run directory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -84,10 +84,20 @@ pub enum RunError {
     Interrupted,
 }
 
+impl From<PlanError> for RunError {
+    fn from(error: PlanError) -> Self {
+        match error {
+            PlanError::Interrupted => Self::Interrupted,
+            other => Self::Plan(other),
+        }
+    }
+}
+
 impl From<VerifyError> for RunError {
     fn from(error: VerifyError) -> Self {
         match error {
             VerifyError::Interrupted => Self::Interrupted,
+            VerifyError::Plan(error) => error.into(),
             VerifyError::Store(error) => Self::Store(error),
             other => Self::Verify(other),
         }

@@ -149,7 +149,7 @@ impl Setting<'_> {
         let Self { pipeline, options, monitor, resolved, store, engine } = self;
         pipeline.card.verify_files()?;
         let tokenizer = pipeline.tokenizer()?;
-        let plan = Plan::new(pipeline, &tokenizer)?;
+        let plan = Plan::heeding(pipeline, &tokenizer, monitor)?;
         let facts = engine.facts()?;
         say_runtime(facts, monitor);
         let lineage = lineage_of(pipeline, resolved, plan.sha256()?, facts);
@@ -362,8 +362,11 @@ impl Run<'_> {
     }
 
     fn announce(&self) {
-        let Work { store, monitor, .. } = self.executor.work;
+        let Work { store, monitor, pipeline, .. } = self.executor.work;
         announce(&self.record, RunRecord::read(store).as_ref(), self.facts, monitor);
+        for warning in pipeline.warnings.iter().chain(&self.plan.warnings()) {
+            monitor.event(&Event::Note(&format!("warning: {warning}")));
+        }
     }
 
     fn begin(&mut self) -> Result<(), RunError> {

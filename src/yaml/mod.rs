@@ -20,6 +20,7 @@ mod parse;
 mod problem;
 mod read;
 mod report;
+mod warning;
 mod words;
 
 pub use document::{Document, MAX_BYTES};
@@ -27,6 +28,7 @@ pub use node::{Node, Origin, Value};
 pub use problem::{Path, Problem, Problems, Spot, Step};
 pub use read::read;
 pub use report::Report;
+pub use warning::{Warning, Warnings};
 pub use words::{did_you_mean, line_of, quote};
 
 /// Writes a value as YAML.

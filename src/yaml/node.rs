@@ -78,6 +78,17 @@ impl Node {
         })
     }
 
+    /// The value at a path, to be changed.
+    pub(super) fn at_mut(&mut self, path: &[Step]) -> Option<&mut Self> {
+        path.iter().try_fold(self, |node, step| match (step, &mut node.value) {
+            (Step::Key(key), Value::Map(entries)) => {
+                entries.iter_mut().find(|(name, _)| name == key).map(|(_, child)| child)
+            }
+            (Step::Index(index), Value::List(list)) => list.get_mut(*index),
+            _ => None,
+        })
+    }
+
     /// The same mapping without these keys.
     #[must_use]
     pub fn without(&self, keys: &[&str]) -> Self {

@@ -1,5 +1,7 @@
 //! From the tree to a typed value, with every mistake in it.
 
+use std::collections::BTreeSet;
+
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer as _, MapAccess,
@@ -31,6 +33,22 @@ pub fn read<T: DeserializeOwned>(node: &Node, at: &Path, problems: &mut Problems
         {
             return None;
         }
+        // A mapping has as many unknown keys as its writer likes: all of them at once, or each
+        // would cost one more reading of the whole.
+        if let What::Unknown { known, .. } = &fault.what
+            && let Some((_, of)) = fault.steps.split_last()
+        {
+            let unknown = take_unknown(&mut node, of, known);
+            if unknown.is_empty() {
+                return None;
+            }
+            for key in unknown {
+                let mut steps = of.to_vec();
+                steps.push(Step::Key(key.clone()));
+                Fault { what: What::Unknown { key, known }, steps }.report(at, problems);
+            }
+            continue;
+        }
         let mut steps = fault.steps.clone();
         fault.report(at, problems);
         while matches!(steps.last(), Some(Step::Index(_))) {
@@ -45,23 +63,27 @@ pub fn read<T: DeserializeOwned>(node: &Node, at: &Path, problems: &mut Problems
     }
 }
 
+/// Takes the entries with other keys than the known ones out of the mapping at `steps`, and gives
+/// their keys, each once.
+fn take_unknown(node: &mut Node, steps: &[Step], known: &[&str]) -> Vec<String> {
+    let Some(Value::Map(entries)) = node.at_mut(steps).map(|node| &mut node.value) else {
+        return Vec::new();
+    };
+    let is_unknown = |(key, _): &mut (String, Node)| !known.contains(&key.as_str());
+    let mut seen = BTreeSet::new();
+    let taken = entries.extract_if(.., is_unknown).map(|(key, _)| key);
+    taken.filter(|key| seen.insert(key.clone())).collect()
+}
+
 /// Removes the entry at a path from the tree; whether there was one.
 fn remove(node: &mut Node, steps: &[Step]) -> bool {
-    match (steps, &mut node.value) {
-        ([Step::Key(key)], Value::Map(entries)) => {
-            let before = entries.len();
-            entries.retain(|(name, _)| name != key);
-            entries.len() < before
-        }
-        ([Step::Key(key), rest @ ..], Value::Map(entries)) => entries
-            .iter_mut()
-            .find(|(name, _)| name == key)
-            .is_some_and(|(_, child)| remove(child, rest)),
-        ([Step::Index(index), rest @ ..], Value::List(list)) => {
-            list.get_mut(*index).is_some_and(|child| remove(child, rest))
-        }
-        _ => false,
-    }
+    let Some((Step::Key(key), of)) = steps.split_last() else { return false };
+    let Some(Value::Map(entries)) = node.at_mut(of).map(|node| &mut node.value) else {
+        return false;
+    };
+    let before = entries.len();
+    entries.retain(|(name, _)| name != key);
+    entries.len() < before
 }
 
 /// A node as a source of typed values.

@@ -19,6 +19,7 @@ mod kinds;
 mod laundered;
 mod layers;
 mod limits;
+mod meant;
 mod model;
 mod model_strangers;
 mod overlap;

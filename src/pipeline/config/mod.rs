@@ -3,6 +3,8 @@
 pub mod wire;
 
 mod files;
+mod lint;
+mod near;
 mod resolved;
 mod scenarios;
 mod stages;
@@ -67,7 +69,10 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Pipeline, ConfigError> 
     let loader = Loader { document: &document, folder: &folder };
     let pipeline = document.root().and_then(|root| loader.pipeline(root, &mut problems));
     match pipeline {
-        Some(pipeline) if problems.is_empty() => Ok(pipeline),
+        Some(pipeline) if problems.is_empty() => {
+            let warnings = lint::warnings(&pipeline).placed(&document);
+            Ok(Pipeline { warnings, ..pipeline })
+        }
         _ => Err(ConfigError::Wrong(Box::new(Report::new(document, problems)))),
     }
 }
@@ -146,6 +151,7 @@ impl Loader<'_> {
             scenarios: scenarios?,
             stages: stages.list,
             stage_configs: stages.configs,
+            warnings: Vec::new(),
         })
     }
 

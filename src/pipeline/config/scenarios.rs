@@ -1,35 +1,16 @@
 //! Scenarios: inputs and tasks, written in the pipeline or read from files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use super::Loader;
+use super::near::{Noun, names_file, refuse_near_auto, refuse_near_file, refuse_wordings_as_task};
 use super::wire::{ControlsConfig, ScenarioConfig, WordingsConfig};
 use crate::pipeline::inputs::read_texts;
 use crate::pipeline::{Controls, FileSource, Input, Inputs, InputsFile, Neutral, Scenario, Task};
 use crate::yaml::{Node, Path, Problems, Value, quote, read};
 
-/// Keys that a mapping has when it names a file of texts.
-const FILE_KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
-
 /// Most wordings of a task: they are counted in 16 bits.
 const MOST_WORDINGS: usize = i16::MAX as usize;
-
-/// What a text is, in messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Noun {
-    Input,
-    Task,
-}
-
-impl fmt::Display for Noun {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Input => "input",
-            Self::Task => "task",
-        })
-    }
-}
 
 /// Where the texts are.
 enum Texts {
@@ -167,9 +148,10 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
         problems.push(at, format!("the scenario has no {noun}s"), help);
         return Texts::Inline(Vec::new());
     }
-    let names_file = entries.iter().any(|(key, _)| key == "file")
-        && entries.iter().all(|(key, _)| FILE_KEYS.contains(&key.as_str()));
-    if names_file {
+    if refuse_near_file(entries, at, noun, problems) {
+        return Texts::Inline(Vec::new());
+    }
+    if names_file(entries) {
         return Texts::File;
     }
     let mut list = Vec::new();
@@ -184,6 +166,9 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
             let help = format!("name each {noun}: its id is in the tables");
             problems.push_key(&at, format!("the id of this {noun} is empty"), help);
         }
+        if noun == Noun::Task && refuse_wordings_as_task(id, &at, problems) {
+            continue;
+        }
         if let Some(wordings) = wordings(id, body, &at, noun, problems) {
             list.push((id.clone(), wordings));
         }
@@ -192,17 +177,19 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
 }
 
 fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
-    let neutral = config.neutral.map(|text| match text.as_str() {
-        "auto" => Neutral::Auto,
-        _ => Neutral::Text(text),
+    let at = at.key("neutral");
+    let neutral = config.neutral.map(|text| {
+        if text == "auto" {
+            return Neutral::Auto;
+        }
+        if text.trim().is_empty() {
+            let help = "write a text that asks for nothing, or `auto` for one as long as each task";
+            problems.push(&at, "the neutral control is empty", help);
+        } else {
+            refuse_near_auto(&text, &at, problems);
+        }
+        Neutral::Text(text)
     });
-    if neutral
-        .as_ref()
-        .is_some_and(|neutral| matches!(neutral, Neutral::Text(text) if text.trim().is_empty()))
-    {
-        let help = "write a text that asks for nothing, or `auto` for one as long as each task";
-        problems.push(&at.key("neutral"), "the neutral control is empty", help);
-    }
     Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
 }
 
@@ -224,9 +211,10 @@ fn wordings(
                 problems.push(&at, message, "write its phrasings as a list of texts");
                 return None;
             }
+            let mut seen = BTreeSet::new();
             for (i, text) in config.wordings.iter().enumerate() {
                 good(text, id, &at.index(i), noun, problems);
-                if config.wordings[..i].contains(text) {
+                if !seen.insert(text) {
                     let message = format!("the wording {} appears twice", quote(text));
                     problems.push(&at.index(i), message, "rephrase or remove one of them");
                 }

@@ -1,5 +1,7 @@
 //! The list of stages.
 
+use std::collections::BTreeSet;
+
 use crate::stage::{Facts, Scope, Stage};
 use crate::stages::{DESCRIPTIONS, KINDS, StageConfig, description_of};
 use crate::table::Table;
@@ -37,9 +39,9 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
         all_known &= entry.is_some();
         entries.extend(entry);
     }
-    check_twins(&entries, problems);
+    let firsts = firsts(&entries, problems);
     if all_known {
-        check_order(&entries, problems);
+        check_order(&firsts, problems);
     }
     for entry in &entries {
         if let Some(StageConfig::Divergence(config)) = &entry.config {
@@ -94,18 +96,24 @@ fn entry(node: &Node, at: Path, problems: &mut Problems) -> Option<Entry> {
     Some(Entry { kind, at, config })
 }
 
-fn check_twins(entries: &[Entry], problems: &mut Problems) {
-    for (i, entry) in entries.iter().enumerate() {
-        if entries[..i].iter().any(|earlier| earlier.kind == entry.kind) {
+/// Reports each stage whose kind an earlier one has, and gives the earlier ones: as many as there are
+/// kinds at most.
+fn firsts<'a>(entries: &'a [Entry], problems: &mut Problems) -> Vec<&'a Entry> {
+    let mut seen = BTreeSet::new();
+    let mut is_first = |entry: &&Entry| {
+        let is_first = seen.insert(entry.kind);
+        if !is_first {
             let message = format!("there is already a stage `{}`", entry.kind);
             let help = "use each kind once: both would write the same tables";
             problems.push(&entry.at.key("kind"), message, help);
         }
-    }
+        is_first
+    };
+    entries.iter().filter(|entry| is_first(entry)).collect()
 }
 
 /// Every table that a stage reads must be written by a stage above it.
-fn check_order(entries: &[Entry], problems: &mut Problems) {
+fn check_order(entries: &[&Entry], problems: &mut Problems) {
     for (i, entry) in entries.iter().enumerate() {
         let own = description_of(entry.kind);
         let (above, below) = entries.split_at(i);

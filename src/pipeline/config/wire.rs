@@ -196,6 +196,11 @@ impl<'de> Deserialize<'de> for OneOrMany {
     }
 }
 
+impl FileConfig {
+    /// Its keys.
+    pub(super) const KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
+}
+
 /// A table that can go once the measures are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]

@@ -75,7 +75,7 @@ impl Ids {
 
     /// Pairs of rows with one hash: the first that has it, and another; at most `most` of them, and
     /// how many there are.
-    fn suspicious(&self, most: usize) -> (Vec<(u64, u64)>, u64) {
+    pub(super) fn suspicious(&self, most: usize) -> (Vec<(u64, u64)>, u64) {
         let mut sorted = self.hashes.clone();
         sorted.sort_unstable();
         let mut twice: Vec<u64> =

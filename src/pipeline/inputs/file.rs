@@ -8,6 +8,7 @@ use super::input::{FileSource, Input};
 use super::open::open_rows;
 use super::problem::FileProblem;
 use super::rows::{Row, RowReader};
+use super::survey::{Survey, Surveying};
 use super::wanted::{Wanted, columns};
 use crate::store::Digest;
 
@@ -20,6 +21,7 @@ pub struct InputsFile {
     source: FileSource,
     text_bytes: u64,
     first: Input,
+    survey: Box<Survey>,
     /// Of each file.
     contents: Vec<Content>,
 }
@@ -53,8 +55,10 @@ impl InputsFile {
         let mut contents = vec![Content::default(); wanted.paths.len()];
         let (mut at, mut block) = (0, Block::default());
         let mut text_bytes = 0;
+        let mut surveying = Surveying::default();
         let checked = check_files(wanted, true, &mut |row| {
             text_bytes += row.text.len() as u64;
+            surveying.add(&row.id, &row.text);
             let (file, _) = row.place;
             if file != at || block.rows == BLOCK {
                 contents[at].add(std::mem::take(&mut block));
@@ -69,6 +73,7 @@ impl InputsFile {
             source: source(wanted, checked.into_iter().map(|file| file.sha256)),
             text_bytes,
             first: first.expect("a file without rows is refused"),
+            survey: Box::new(surveying.finish()),
             contents,
         })
     }
@@ -88,6 +93,10 @@ impl InputsFile {
 
     pub(super) fn first(&self) -> &Input {
         &self.first
+    }
+
+    pub(super) fn survey(&self) -> &Survey {
+        &self.survey
     }
 
     pub(super) fn read(&self) -> FileInputs<'_> {

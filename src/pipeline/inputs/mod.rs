@@ -26,17 +26,21 @@ mod problem;
 mod records;
 mod rows;
 mod source;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod wanted;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 pub use file::{InputsChanged, InputsFile};
 pub use input::{FileSource, HashedFile, Input};
+pub use survey::{Odd, Survey};
 
 pub(super) use check::read_texts;
 pub(super) use problem::FileProblem;
+pub(super) use survey::{has_file_ending, looks_like_file_name};
 pub(super) use wanted::{Wanted, is_pattern, matching};
 
 /// The inputs of a scenario; ids unique, neither ids nor texts empty.
@@ -78,6 +82,14 @@ impl Inputs {
         match self {
             Self::Inline(list) => &list[0],
             Self::File(file) => file.first(),
+        }
+    }
+
+    /// What is odd about their texts.
+    pub fn survey(&self) -> Cow<'_, Survey> {
+        match self {
+            Self::Inline(list) => Cow::Owned(survey::survey(list)),
+            Self::File(file) => Cow::Borrowed(file.survey()),
         }
     }
 

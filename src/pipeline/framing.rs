@@ -1,0 +1,123 @@
+//! The texts that go around inputs: each task's wordings and controls.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::error::PlanError;
+use super::neutral::Ruler;
+use super::{Neutral, Scenario, controls};
+use crate::monitor::Monitor;
+use crate::prompt::Role;
+use crate::yaml::{Warning, quote};
+
+/// One text that goes before (or after) an input.
+#[derive(Debug)]
+pub(super) struct Framing {
+    pub(super) task: Arc<str>,
+    pub(super) wording: i16,
+    /// The text of most inputs, and the others that single inputs have.
+    pub(super) texts: Vec<String>,
+    /// For each input which of the texts; empty when all have the first.
+    of_input: Vec<u32>,
+}
+
+impl Framing {
+    /// The text that an input, counted from 0, has.
+    pub(super) fn text(&self, input: u64) -> &str {
+        let which = usize::try_from(input).ok().and_then(|input| self.of_input.get(input));
+        &self.texts[which.map_or(0, |which| *which as usize)]
+    }
+}
+
+/// A control that is not what it should be for some inputs.
+#[derive(Debug)]
+pub(super) struct Unfit {
+    scenario: String,
+    task: String,
+    /// The first such input.
+    input: String,
+    inputs: u64,
+}
+
+impl Unfit {
+    /// In words: one line, however many there are.
+    pub(super) fn warnings(all: &[Self]) -> Vec<Warning> {
+        let Some(Self { scenario, task, input, .. }) = all.first() else { return Vec::new() };
+        let inputs: u64 = all.iter().map(|unfit| unfit.inputs).sum();
+        let (scenario, task, input) = (quote(scenario), quote(task), quote(input));
+        let message = format!(
+            "no neutral prefix has as many tokens as its task for {inputs} pairs of input and task, \
+             the first of them input {input} and task {task} of scenario {scenario}: there a \
+             difference to the neutral control is one of positions too (`n_tokens` in table \
+             prompts); put a line break between {{task}} and {{input}}"
+        );
+        vec![Warning { place: None, at: None, message }]
+    }
+}
+
+/// Every wording of every task, and the controls of each after its wordings; and which controls are
+/// not what they should be.
+pub(super) fn framings(
+    scenario: &Scenario,
+    seed: u64,
+    ruler: Ruler<'_>,
+    monitor: &dyn Monitor,
+) -> Result<(Vec<Framing>, Vec<Unfit>), PlanError> {
+    let mut framings = Vec::new();
+    for task in &scenario.tasks {
+        if monitor.is_interrupted() {
+            return Err(PlanError::Interrupted);
+        }
+        let id: Arc<str> = task.id.as_str().into();
+        let framing = |wording, text| Framing {
+            task: Arc::clone(&id),
+            wording,
+            texts: vec![text],
+            of_input: Vec::new(),
+        };
+        let wordings = (0..).zip(&task.wordings);
+        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
+        let controls = controls::texts(scenario, task, seed, ruler)?;
+        framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
+    }
+    let unfit = match scenario.controls.neutral {
+        Some(Neutral::Auto) => fit(scenario, &mut framings, ruler, monitor)?,
+        _ => Vec::new(),
+    };
+    Ok((framings, unfit))
+}
+
+/// Gives each input its own neutral prefix where the task's does not fit; for which none does.
+fn fit(
+    scenario: &Scenario,
+    framings: &mut [Framing],
+    ruler: Ruler<'_>,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Unfit>, PlanError> {
+    let is_neutral = |framing: &&mut Framing| Role::of_wording(framing.wording) == Role::Neutral;
+    let mut neutral: Vec<&mut Framing> = framings.iter_mut().filter(is_neutral).collect();
+    let fillers: Vec<String> = neutral.iter().map(|framing| framing.texts[0].clone()).collect();
+    let n_inputs = scenario.inputs.len() as usize;
+    let mut unfit: BTreeMap<usize, Unfit> = BTreeMap::new();
+    let mut known: BTreeMap<(usize, String), u32> = BTreeMap::new();
+    for own in ruler.others(scenario, &fillers, monitor)? {
+        let framing = &mut *neutral[own.task];
+        if !own.filler.fits {
+            let first = || Unfit {
+                scenario: scenario.name.clone(),
+                task: framing.task.to_string(),
+                input: own.input.clone(),
+                inputs: 0,
+            };
+            unfit.entry(own.task).or_insert_with(first).inputs += 1;
+        }
+        let text = own.filler.text;
+        let which = *known.entry((own.task, text)).or_insert_with_key(|(_, text)| {
+            framing.texts.push(text.clone());
+            framing.texts.len() as u32 - 1
+        });
+        framing.of_input.resize(n_inputs, 0);
+        framing.of_input[own.i as usize] = which;
+    }
+    Ok(unfit.into_values().collect())
+}
