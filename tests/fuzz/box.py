@@ -122,16 +122,17 @@ class Box:
         out, err = self.place / "stdout", self.place / "stderr"
 
         def limit():
-            seconds = int(limits.cpu_seconds) + 1
+            seconds = int(limits.cpu_seconds)
             for what, most in (
-                (resource.RLIMIT_AS, limits.address_bytes),
-                (resource.RLIMIT_CPU, seconds),
-                (resource.RLIMIT_FSIZE, limits.file_bytes),
-                (resource.RLIMIT_CORE, 0),
+                (resource.RLIMIT_AS, (limits.address_bytes,) * 2),
+                # The first is a signal that can be told from others.
+                (resource.RLIMIT_CPU, (seconds, seconds + 2)),
+                (resource.RLIMIT_FSIZE, (limits.file_bytes,) * 2),
+                (resource.RLIMIT_CORE, (0, 0)),
             ):
                 # Not every system limits address space.
                 with contextlib.suppress(ValueError, OSError):
-                    resource.setrlimit(what, (most, most))
+                    resource.setrlimit(what, most)
 
         environment = {**environment, "HOME": str(self.root / "home"), "TMPDIR": str(self.root / "tmp")}
         with out.open("wb") as out_file, err.open("wb") as err_file:
@@ -166,7 +167,7 @@ class Box:
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -killed
         cpu = usage.ru_utime + usage.ru_stime
         scale = 1 if os.uname().sysname == "Darwin" else 1024
-        timed_out = expired.is_set() or killed == signal.SIGXCPU or (killed == signal.SIGKILL and cpu >= limits.cpu_seconds)
+        timed_out = expired.is_set() or killed == signal.SIGXCPU
         return Ended(code, killed, *texts, size, cpu, usage.ru_maxrss * scale, timed_out)
 
 
@@ -223,7 +224,7 @@ def judge(ended: Ended, changed: list, names: list, limits: Limits) -> tuple:
         place = re.sub(r"^.*/registry/src/[^/]*/", "", panic.group(1).rstrip(":"))
         return "crash", f"panicked at {place}: {common(panic.group(2))}"
     if ended.timed_out:
-        return "hang", "over its CPU time" if ended.cpu_seconds >= limits.cpu_seconds else "waits"
+        return "hang", "over its CPU time" if ended.signal == signal.SIGXCPU else "waits"
     if "overflowed its stack" in err:
         return "crash", "stack overflow"
     if ended.signal:

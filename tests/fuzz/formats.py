@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import io
 import json
+import os
 import zlib
 
 import mutate
@@ -81,16 +83,39 @@ def compress_(rng, data: bytes, ending: str) -> bytes:
 BOMBS: dict = {}
 
 
+def apart(make) -> bytes:
+    """What `make` gives, made in a process of its own.
+
+    The system counts what a program's parent had in memory as the program's, so that stays little.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        with os.fdopen(writing, "wb") as out:
+            out.write(make())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as source:
+        data = source.read()
+    if os.waitpid(child, 0)[1] or not data:
+        raise SystemExit("a file that becomes very large could not be made")
+    return data
+
+
 def bomb(filler: bytes, size: int, ending: str) -> bytes:
     """`size` bytes of `filler` again and again, compressed; made once."""
+
+    def make() -> bytes:
+        if ending == "zst":
+            return zstd(filler * (size // len(filler)))
+        packer = zlib.compressobj(9, wbits=31)
+        block = filler * ((1 << 20) // len(filler))
+        return b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()
+
     key = (filler, size, ending)
     if key not in BOMBS:
-        if ending == "zst":
-            BOMBS[key] = zstd(filler * (size // len(filler)))
-        else:
-            packer = zlib.compressobj(9, wbits=31)
-            block = filler * ((1 << 20) // len(filler))
-            BOMBS[key] = b"".join(packer.compress(block) for _ in range(size >> 20)) + packer.flush()
+        BOMBS[key] = apart(make)
     return BOMBS[key]
 
 
@@ -99,8 +124,6 @@ def bomb(filler: bytes, size: int, ending: str) -> bytes:
 
 def parquet_seeds() -> list:
     """Files of ids and texts: every codec, encoding and type that people have."""
-    import io
-
     ids = [f"row-{i}" for i in range(40)]
     texts = [f"the {['red', 'blue', 'green'][i % 3]} ball is on table {i}" for i in range(40)]
     plain = {"id": pa.array(ids), "text": pa.array(texts)}
@@ -138,15 +161,16 @@ def parquet_seeds() -> list:
 
 def parquet_bomb(rng) -> bytes:
     """A small file with a text of hundreds of megabytes."""
-    import io
 
-    size = rng.choice([1 << 24, 1 << 28])
-    key = ("parquet", size)
-    if key not in BOMBS:
+    def make() -> bytes:
         sink = io.BytesIO()
         pq.write_table(pa.table({"id": ["a", "b"], "text": ["x" * size, "short"]}), sink, compression="zstd")
-        BOMBS[key] = sink.getvalue()
-    return BOMBS[key]
+        return sink.getvalue()
+
+    size = rng.choice([1 << 24, 1 << 28])
+    if size not in BOMBS:
+        BOMBS[size] = apart(make)
+    return BOMBS[size]
 
 
 def parquet_(rng, data: bytes, others=()) -> bytes:
