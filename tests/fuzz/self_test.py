@@ -8,9 +8,9 @@ import io
 import json
 import os
 import random
+import shutil
 import stat
 import sys
-import tempfile
 from pathlib import Path
 
 import formats
@@ -19,7 +19,7 @@ import mutate
 import targets
 from box import FAILING, Box, Limits, judge
 
-LIMITS = Limits(cpu_seconds=1, wall_seconds=3, resident_bytes=100 << 20, address_bytes=1 << 30, output_bytes=1 << 20)
+LIMITS = Limits(cpu_seconds=2, wall_seconds=8, resident_bytes=100 << 20, address_bytes=1 << 30, output_bytes=1 << 20)
 
 # What the program does, and the class that it must get. `..` is the place, `.` the box.
 WAYS = [
@@ -125,7 +125,7 @@ def whole(folder: Path) -> None:
     try:
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            options = fuzz.arguments([*common, "--cases", "120", "--targets", "pipeline"])
+            options = fuzz.arguments([*common, "--cases", "60", "--targets", "pipeline"])
             code = fuzz.fuzz(options, folder / "scratch")
         found = json.loads((folder / "kept/counts.json").read_text())
         crashes = found["counts"]["pipeline"].get("crash", 0)
@@ -142,7 +142,7 @@ def whole(folder: Path) -> None:
             raise SystemExit("self-test: a failing case did not fail again")
         good = fake(folder, "sys.exit(say('error: pipeline.yml', 2))")
         with contextlib.redirect_stdout(said):
-            options = fuzz.arguments([*common, "--aqlens", good, "--cases", "60", "--targets", "pipeline"])
+            options = fuzz.arguments([*common, "--aqlens", good, "--cases", "20", "--targets", "pipeline"])
             code = fuzz.fuzz(options, folder / "scratch")
         if code != 0:
             raise SystemExit(f"self-test: a program that refuses gave {code}")
@@ -153,7 +153,7 @@ def whole(folder: Path) -> None:
 def same_again(folder: Path) -> None:
     """A case is the same whenever and wherever it is made, and cases differ."""
     given = seeds()
-    for number in range(80):
+    for number in range(60):
         made = []
         for place in ("a", "a-longer-name"):
             box = Box(folder / place)
@@ -191,13 +191,11 @@ def vouched(folder: Path) -> None:
 
 def main() -> int:
     # Links of the place would hide what a program does there.
-    folder = Path(os.path.realpath(tempfile.mkdtemp(prefix="aqlens-fuzz-test-")))
+    folder = Path(os.path.realpath(fuzz.scratch_folder()))
     try:
         for test in (vouched, same_again, ways, looks_change_nothing, whole):
             test(folder)
     finally:
-        import shutil
-
         shutil.rmtree(folder, ignore_errors=True)
     print(f"self-test: {len(WAYS)} ways to end were told apart")
     return 0

@@ -10,6 +10,7 @@ mod determinism;
 mod finished;
 mod frozen;
 mod full_disk;
+mod fuzz;
 mod head;
 mod inputs;
 mod invariance;
