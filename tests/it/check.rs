@@ -86,8 +86,8 @@ fn check_prints_the_plan_as_one_object_for_a_scheduler() {
 #[test]
 fn check_json_lists_a_thousand_problems_and_counts_the_rest() {
     let folder = Folder::new();
-    let ids: String = (0..1500).map(|i| format!("      id-{i}: ''\n")).collect();
-    folder.write(&GOOD.replacen("    inputs:\n", &format!("    inputs:\n{ids}"), 1));
+    let ids: Vec<String> = (0..1500).map(|i| format!("      id-{i}: ''\n")).collect();
+    folder.write(&GOOD.replacen("    inputs:\n", &format!("    inputs:\n{}", ids.concat()), 1));
     let ended = aqlens(folder.path(), &["check", "pipeline.yml", "--json"]);
     let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(object["problems"].as_array().unwrap().len(), 1000, "{}", ended.stderr);
