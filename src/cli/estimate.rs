@@ -159,11 +159,19 @@ impl Estimate {
     }
 }
 
+/// Problems that the object lists: a file of a megabyte can have a hundred thousand.
+const MOST_LISTED: usize = 1000;
+
 /// The object of a pipeline that cannot be run.
 pub(super) fn write_obstacles(
     obstacles: &[Obstacle],
     exit_code: u8,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    writeln!(out, "{}", json!({ "exit_code": exit_code, "problems": obstacles }))
+    let listed = &obstacles[..obstacles.len().min(MOST_LISTED)];
+    let mut object = json!({ "exit_code": exit_code, "problems": listed });
+    if listed.len() < obstacles.len() {
+        object["more_problems"] = (obstacles.len() - listed.len()).into();
+    }
+    writeln!(out, "{object}")
 }

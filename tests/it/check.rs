@@ -116,6 +116,18 @@ fn check_warns_of_more_memory_than_there_is() {
     assert!(!few.contains("warning"), "{few}");
 }
 
+/// A file has as many mistakes as its writer likes, and a scheduler reads them in one line.
+#[test]
+fn check_json_lists_a_thousand_problems_and_counts_the_rest() {
+    let folder = Folder::new();
+    let ids: Vec<String> = (0..1500).map(|i| format!("      id-{i}: ''\n")).collect();
+    folder.write(&GOOD.replacen("    inputs:\n", &format!("    inputs:\n{}", ids.concat()), 1));
+    let ended = aqlens(folder.path(), &["check", "pipeline.yml", "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(object["problems"].as_array().unwrap().len(), 1000, "{}", ended.stderr);
+    assert_eq!(object["more_problems"], 500, "{}", ended.stderr);
+}
+
 /// A pipe can be read once: a second look would find nothing.
 #[test]
 fn check_reads_the_pipeline_once() {

@@ -10,6 +10,7 @@ mod determinism;
 mod finished;
 mod frozen;
 mod full_disk;
+mod fuzz;
 mod head;
 mod hostile_records;
 mod inputs;
