@@ -84,7 +84,8 @@ pub(super) fn expect_parquet(start: &[u8]) -> Result<(), FileProblem> {
     })
 }
 
-fn refuse_pointer(start: &[u8]) -> Result<(), FileProblem> {
+/// Refuses what git leaves in the place of a file that it did not fetch.
+pub(super) fn refuse_pointer(start: &[u8]) -> Result<(), FileProblem> {
     if !start.starts_with(LFS) {
         return Ok(());
     }

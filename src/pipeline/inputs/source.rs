@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
 use flate2::bufread::MultiGzDecoder;
 use zstd::stream::read::Decoder;
 
-use super::magic::{START, expect_text};
+use super::magic::{START, expect_text, refuse_pointer};
 use super::problem::FileProblem;
 use crate::store::HashingReader;
 
@@ -38,7 +38,8 @@ impl TextSource {
     /// refused.
     pub(super) fn new(file: File, packing: Packing) -> Result<Self, FileProblem> {
         const MARK: &[u8] = "\u{feff}".as_bytes();
-        let hashed = BufReader::with_capacity(1 << 16, HashingReader::new(file));
+        let mut hashed = BufReader::with_capacity(1 << 16, HashingReader::new(file));
+        refuse_pointer(hashed.fill_buf().map_err(|error| FileProblem::unreadable(&error))?)?;
         let mut unpacked = match packing {
             Packing::None => Unpacked::As(hashed),
             Packing::Gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(hashed))),

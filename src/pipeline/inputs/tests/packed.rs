@@ -67,7 +67,7 @@ fn a_packed_file_unpacks_to_lines_of_bounded_length() {
     let (message, _) = problem(".jsonl.zst", &zstd(&bomb));
     assert_eq!(message, "FILE: line 1 is longer than 64 MiB");
     let (message, _) =
-        problem(".csv.gz", &gzip(&[b"id,text\na,".to_vec(), zeros(65 << 20)].concat()));
+        problem(".csv.zst", &zstd(&[b"id,text\na,".to_vec(), zeros(65 << 20)].concat()));
     assert_eq!(message, "FILE: row 1 (line 2) is longer than 64 MiB");
     let open = [b"id,text\na,\"".to_vec(), zeros(65 << 20)].concat();
     let (message, _) = problem(".csv.zst", &zstd(&open));
@@ -130,7 +130,7 @@ fn text_in_windows_1252_is_not_called_latin1() {
 #[test]
 fn a_pointer_of_git_lfs_is_named() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
-    for ending in [".jsonl", ".csv", ".parquet"] {
+    for ending in [".jsonl", ".csv", ".parquet", ".csv.gz", ".jsonl.zst"] {
         let (message, help) = problem(ending, pointer);
         assert_eq!(
             message,

@@ -144,9 +144,24 @@ fn every_encoding_of_text_is_read() {
 }
 
 #[test]
+fn pages_of_nothing_but_nulls_are_read() {
+    let ids: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let codecs =
+        [Compression::BROTLI(BrotliLevel::default()), Compression::GZIP(GzipLevel::default())];
+    for compression in codecs {
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_writer_version(WriterVersion::PARQUET_2_0);
+        let text: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>, None]));
+        let problems = texts(".parquet", &written(Arc::clone(&ids), text, properties)).unwrap_err();
+        assert_eq!(problems, ["FILE, row 1: `text` is null", "FILE, row 2: `text` is null"]);
+    }
+}
+
+#[test]
 fn a_text_beyond_all_measure_is_refused_before_it_is_unpacked() {
     let ids = || -> ArrayRef { Arc::new(StringArray::from(vec!["a"])) };
-    let long = "\0".repeat(300 << 20);
+    let long = "\0".repeat(257 << 20);
     let text: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -155,7 +170,7 @@ fn a_text_beyond_all_measure_is_refused_before_it_is_unpacked() {
     let bytes = written(ids(), text, properties);
     assert!(bytes.len() < 1 << 20);
     let problems = texts(".parquet", &bytes).unwrap_err();
-    let expected = "FILE: row 1: `text` is 300 MiB long, and at most 64 MiB are read";
+    let expected = "FILE: row 1: `text` is 257 MiB long, and at most 64 MiB are read";
     assert_eq!(problems, [expected]);
     let text: ArrayRef = Arc::new(StringArray::from(vec![&long[..=(64 << 20)]]));
     let problems = read(&parquet(ids(), text, Compression::SNAPPY)).unwrap_err();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use super::super::check::check_files;
 use super::super::{InputsFile, is_pattern, matching};
 use super::{FileProblem, Inputs, Texts, file, pairs, read_all, read_texts, wanted};
 
@@ -36,6 +37,21 @@ fn a_file_that_changes_after_its_check_gives_no_row_that_was_not_checked() {
         let error = given.last().unwrap().as_ref().unwrap_err().to_string();
         assert!(error.contains("changed after it was checked"), "{error}");
     }
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_checked_is_refused() {
+    let mut file = file(".csv", b"id,text\na,one\nb,two\n");
+    let path = file.path().to_owned();
+    let checked = check_files(&wanted(&[&path], "id"), true, &mut |row| {
+        if row.id == "a" {
+            file.write_all(b"c,three\n").unwrap();
+        }
+    });
+    let problems = checked.err().unwrap();
+    assert_eq!(problems.len(), 1);
+    let message = &problems[0].message;
+    assert!(message.ends_with(".csv: it changed while it was read"), "{message}");
 }
 
 /// A folder with some files.
