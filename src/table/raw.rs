@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, FixedSizeListArray, Float32Array, Int16Array};
+use arrow::array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Int16Array};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::{DataType, Field};
 
@@ -22,7 +22,7 @@ pub(crate) fn keys<'k>(keys: impl Iterator<Item = &'k PromptKey> + Clone) -> Vec
 
 /// The columns of one layer's file: its layer behind the four of [`keys`] and in front of the `others`.
 pub(crate) fn with_layer(keys: &[ArrayRef], layer: i16, others: &[ArrayRef]) -> Vec<ArrayRef> {
-    let rows = keys.first().map_or(0, |column| column.len());
+    let rows = keys.first().map_or(0, Array::len);
     [keys, &[layers(layer, rows)], others].concat()
 }
 

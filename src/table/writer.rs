@@ -23,7 +23,7 @@ use crate::store::Store;
 /// Raised when equal rows come to be written in another way: each fingerprint has it, so that a run
 /// writes every table again instead of keeping files that some readers refuse. 1: files of a layer lay in
 /// a folder `layer=11` and had no such column, pages were compressed as LZ4 and had statistics, and the
-/// order of floats was marked `IEEE_754_TOTAL_ORDER`, which stops polars below 1.43, DataFusion and Daft.
+/// order of floats was marked `IEEE_754_TOTAL_ORDER`, which stops polars below 1.43, `DataFusion` and Daft.
 /// 2: as now.
 pub const ENCODING: u32 = 2;
 
@@ -146,12 +146,8 @@ mod tests {
     fn old_readers_know_all_that_is_in_a_file_and_can_tell_its_layer_without_reading_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::create(folder.path()).unwrap();
-        let key = PromptKey {
-            scenario: "s".into(),
-            input: "i".into(),
-            task: "t".into(),
-            wording: 0,
-        };
+        let key =
+            PromptKey { scenario: "s".into(), input: "i".into(), task: "t".into(), wording: 0 };
         let (keys, texts) = (raw::keys([&key, &key].into_iter()), raw::cells(["x"; 2].into_iter()));
         let others = [Arc::clone(&texts), raw::fixed_lists(vec![0.5; 6], 3), texts];
         let columns = raw::with_layer(&keys, 11, &others);

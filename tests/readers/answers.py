@@ -215,6 +215,7 @@ class Spark(Sql):
 
         builder = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
         builder = builder.config("spark.sql.shuffle.partitions", "1")
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
         self.spark = builder.config("spark.driver.host", "127.0.0.1").getOrCreate()
         self.spark.sparkContext.setLogLevel("ERROR")
 
