@@ -124,8 +124,30 @@ pub fn locate(explicit: Option<&Path>, around: &Surroundings) -> Result<Found, M
         let library = place.libraries.first()?;
         Some(Found { path: absolute(library), how: place.how })
     });
-    let tried = || places.iter().map(ToString::to_string).collect();
-    found.ok_or_else(|| ModelError::NoRuntime { tried: tried() })
+    found.ok_or_else(|| {
+        let mut tried: Vec<String> = places.iter().map(ToString::to_string).collect();
+        if explicit.is_none() && around.dylib.is_none() {
+            tried.extend(not_looked_at(around));
+        }
+        ModelError::NoRuntime { tried }
+    })
+}
+
+/// What the search had no place from, and the folders of shared libraries, where it found none.
+fn not_looked_at(around: &Surroundings) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, path) in &around.environments {
+        if !path.is_absolute() {
+            said.push(format!("{name}: {} is no whole path", path.display()));
+        }
+    }
+    if around.environments.is_empty() {
+        said.push("the activated environment: none is (VIRTUAL_ENV, CONDA_PREFIX)".to_owned());
+    }
+    let folders: Vec<String> =
+        around.shared.iter().map(|(_, path)| path.display().to_string()).collect();
+    said.push(format!("shared libraries: none in {}", folders.join(", ")));
+    said
 }
 
 /// Every place that is looked at, in order: the library is the first of the first place that has one.
