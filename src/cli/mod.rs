@@ -8,6 +8,7 @@ mod estimate;
 mod exit;
 mod grid;
 mod interrupt;
+mod lengths;
 mod limits;
 mod memory;
 mod progress;

@@ -156,11 +156,10 @@ pub fn places(explicit: Option<&Path>, around: &Surroundings) -> Vec<Place> {
     let named = explicit.map(|path| ("--onnxruntime", path.to_owned()));
     let named = named.or_else(|| Some((NAMED, PathBuf::from(around.dylib.as_ref()?))));
     if let Some((how, path)) = named {
-        let libraries = match path.is_dir() {
-            true => Some(in_folder(&path)).filter(|found| !found.is_empty()),
-            false => Some(Vec::from_iter(path.is_file().then(|| path.clone()))),
-        };
-        let libraries = libraries.unwrap_or_else(|| in_environment(&path));
+        let mut libraries = if path.is_file() { vec![path.clone()] } else { in_folder(&path) };
+        if libraries.is_empty() {
+            libraries = in_environment(&path);
+        }
         return vec![Place { how, path, libraries }];
     }
     let mut places: Vec<Place> = Vec::new();
