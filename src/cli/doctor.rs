@@ -20,10 +20,9 @@ pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
     for (i, place) in places.iter().enumerate() {
         let word = if Some(i) == taken { "takes" } else { "looked at" };
         writeln!(out, "{word:<13} {place}")?;
-        let beside = place.libraries.iter().skip(1);
-        beside
-            .map(|other| writeln!(out, "{:<13} {}", "not", other.display()))
-            .collect::<Result<(), _>>()?;
+        for other in place.libraries.iter().skip(1) {
+            writeln!(out, "{:<13} {}", "not", other.display())?;
+        }
     }
     let options = |provider| EngineOptions {
         provider,

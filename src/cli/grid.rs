@@ -214,9 +214,13 @@ mod tests {
         let (mut whole, mut printed) = (Vec::new(), Vec::new());
         print(&mut whole, &columns, &rows).unwrap();
         let mut widest = Widest::new(&columns);
-        rows.iter().for_each(|row| widest.add(row));
+        for row in &rows {
+            widest.add(row);
+        }
         let mut long = Long::new(&mut printed, &columns, &widest);
-        rows.into_iter().for_each(|row| long.push(row).unwrap());
+        for row in rows {
+            long.push(row).unwrap();
+        }
         long.end().unwrap();
         assert_eq!(String::from_utf8(printed).unwrap(), String::from_utf8(whole).unwrap());
     }

@@ -6,8 +6,9 @@
 
 use std::fs;
 
-use super::check::Lengths;
+use super::lengths::Lengths;
 use crate::pipeline::Pipeline;
+use crate::stage::Stage;
 
 /// Of a process without a model: code, threads, buffers of writers.
 const BASE: u64 = 120 << 20;
@@ -27,7 +28,7 @@ pub(super) fn of_run(pipeline: &Pipeline, lengths: &Lengths, copies: usize) -> u
     let numbers = lengths.most_tokens * of_token + lengths.most_fit * card.vocab_size as u64;
     let raw = 2 * numbers * size_of::<f32>() as u64;
     let tokens = lengths.tokens.div_ceil(lengths.fit.max(1));
-    let rows = |stage: &Box<dyn crate::stage::Stage>| {
+    let rows = |stage: &dyn Stage| {
         let settings = stage.settings();
         let measures = settings["measures"].as_array().map_or(1, Vec::len) as u64;
         let heads = if settings["heads"] == "all" { card.n_head as u64 + 1 } else { 1 };
@@ -40,7 +41,7 @@ pub(super) fn of_run(pipeline: &Pipeline, lengths: &Lengths, copies: usize) -> u
             _ => 0,
         }
     };
-    let rows = pipeline.stages.iter().map(rows).max().unwrap_or(0);
+    let rows = pipeline.stages.iter().map(|stage| rows(stage.as_ref())).max().unwrap_or(0);
     let pairs = lengths.most_pairs.saturating_mul(rows).saturating_mul(ROW);
     BASE + copies as u64 * card.weights_bytes() + raw + pairs
 }

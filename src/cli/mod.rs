@@ -9,6 +9,7 @@ mod exit;
 mod first;
 mod grid;
 mod interrupt;
+mod lengths;
 mod limits;
 mod memory;
 mod progress;

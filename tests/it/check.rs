@@ -107,11 +107,11 @@ fn check_warns_of_more_memory_than_there_is() {
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         ended.stdout
     };
-    // 44,850 pairs, two layers, 19 measures: 730 MiB, in a process that may have 700.
-    let limit = "ulimit -v 716800;";
-    let warned = check(300, limit);
+    // 179,700 pairs, two layers, 19 measures: 2.9 GiB, in a process that may have 2.
+    let limit = "ulimit -v 2097152;";
+    let warned = check(600, limit);
     let memory = warned.lines().find(|line| line.starts_with("memory")).unwrap();
-    assert!(memory.contains("warning: about") && memory.contains("MiB"), "{warned}");
+    assert!(memory.contains("warning: about") && memory.contains("GiB"), "{warned}");
     let few = check(10, limit);
     assert!(!few.contains("warning"), "{few}");
 }

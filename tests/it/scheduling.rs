@@ -231,7 +231,8 @@ fn job(yaml: &str) -> (serde_yaml::Value, String) {
         container["command"].as_sequence().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     assert_eq!(shell, ["/bin/sh", "-c"]);
     assert_eq!(container["volumeMounts"][0]["name"], pod["volumes"][0]["name"]);
-    let script = container["args"][0].as_str().unwrap().to_owned();
+    let folder = container["workingDir"].as_str().unwrap();
+    let script = format!("cd {folder}\n{}", container["args"][0].as_str().unwrap());
     (job, script)
 }
 

@@ -124,8 +124,30 @@ pub fn locate(explicit: Option<&Path>, around: &Surroundings) -> Result<Found, M
         let library = place.libraries.first()?;
         Some(Found { path: absolute(library), how: place.how })
     });
-    let tried = || places.iter().map(ToString::to_string).collect();
-    found.ok_or_else(|| ModelError::NoRuntime { tried: tried() })
+    found.ok_or_else(|| {
+        let mut tried: Vec<String> = places.iter().map(ToString::to_string).collect();
+        if explicit.is_none() && around.dylib.is_none() {
+            tried.extend(not_looked_at(around));
+        }
+        ModelError::NoRuntime { tried }
+    })
+}
+
+/// What the search had no place from, and the folders of shared libraries, where it found none.
+fn not_looked_at(around: &Surroundings) -> Vec<String> {
+    let mut said = Vec::new();
+    for (name, path) in &around.environments {
+        if !path.is_absolute() {
+            said.push(format!("{name}: {} is no whole path", path.display()));
+        }
+    }
+    if around.environments.is_empty() {
+        said.push("the activated environment: none is (VIRTUAL_ENV, CONDA_PREFIX)".to_owned());
+    }
+    let folders: Vec<String> =
+        around.shared.iter().map(|(_, path)| path.display().to_string()).collect();
+    said.push(format!("shared libraries: none in {}", folders.join(", ")));
+    said
 }
 
 /// Every place that is looked at, in order: the library is the first of the first place that has one.
@@ -134,11 +156,10 @@ pub fn places(explicit: Option<&Path>, around: &Surroundings) -> Vec<Place> {
     let named = explicit.map(|path| ("--onnxruntime", path.to_owned()));
     let named = named.or_else(|| Some((NAMED, PathBuf::from(around.dylib.as_ref()?))));
     if let Some((how, path)) = named {
-        let libraries = match path.is_dir() {
-            true => Some(in_folder(&path)).filter(|found| !found.is_empty()),
-            false => Some(Vec::from_iter(path.is_file().then(|| path.clone()))),
-        };
-        let libraries = libraries.unwrap_or_else(|| in_environment(&path));
+        let mut libraries = if path.is_file() { vec![path.clone()] } else { in_folder(&path) };
+        if libraries.is_empty() {
+            libraries = in_environment(&path);
+        }
         return vec![Place { how, path, libraries }];
     }
     let mut places: Vec<Place> = Vec::new();

@@ -54,7 +54,8 @@ pub(crate) fn aqlens_in(folder: &Path) -> Command {
 /// checkout's `.venv`, so it runs from this folder.
 pub(crate) fn without_runtime(folder: &Path) -> Command {
     let program = folder.join("aqlens");
-    if std::fs::hard_link(env!("CARGO_BIN_EXE_aqlens"), &program).is_err() {
+    // Copied onto its own link, the program would be emptied.
+    if !program.exists() && std::fs::hard_link(env!("CARGO_BIN_EXE_aqlens"), &program).is_err() {
         std::fs::copy(env!("CARGO_BIN_EXE_aqlens"), &program).unwrap();
     }
     let mut command = Command::new(program);

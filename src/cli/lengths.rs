@@ -1,0 +1,108 @@
+//! How long the prompts of a plan are.
+
+use rayon::prelude::*;
+
+use crate::math::pairs;
+use crate::model::Tokenizer;
+use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
+use crate::prompt::{Prompt, PromptKey};
+use crate::stage::names::FIRST_WORDING;
+
+/// What the tokenizer makes of all prompts, summed up: the prompts themselves come and go.
+#[derive(Default)]
+pub(super) struct Lengths {
+    pub(super) prompts: u64,
+    /// Prompts that fit the model.
+    pub(super) fit: u64,
+    /// Tokens of those.
+    pub(super) tokens: u64,
+    /// Such prompts, their tokens, and pairs of tasks on one input, of the shard that has most of each.
+    pub(super) most_fit: u64,
+    pub(super) most_tokens: u64,
+    pub(super) most_pairs: u64,
+    pub(super) longest: usize,
+    pub(super) too_long: u64,
+    /// The first that is too long: its shard and name, and how that is known.
+    pub(super) first_too_long: Option<((u32, usize), String, String)>,
+    /// The shard that `typical` is of, by its distance from the middle one.
+    pub(super) from_middle: Option<(u32, u32)>,
+    /// Tokens of the prompts that fit, of one shard.
+    pub(super) typical: Vec<Vec<i32>>,
+    /// For each of those a number of its task.
+    pub(super) tasks: Vec<usize>,
+}
+
+impl Lengths {
+    /// Tokenises shard after shard, several at a time.
+    pub(super) fn of(
+        plan: &Plan<'_>,
+        tokenizer: &Tokenizer,
+        limit: usize,
+    ) -> Result<Self, PlanError> {
+        let middle = plan.n_shards() / 2;
+        let shards = plan.shards().par_bridge();
+        let lengths = shards.map(|shard| Self::of_shard(&shard?, tokenizer, limit, middle));
+        lengths.try_reduce(Self::default, |a, b| Ok(a.and(b)))
+    }
+
+    fn of_shard(
+        shard: &ShardPlan,
+        tokenizer: &Tokenizer,
+        limit: usize,
+        middle: u32,
+    ) -> Result<Self, PlanError> {
+        let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
+        let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
+        for (i, prompt) in shard.prompts.iter().enumerate() {
+            let mut ids = Vec::new();
+            let mut too_long = tokenizer.too_long(&prompt.text);
+            if too_long.is_none() {
+                ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
+                lengths.longest = lengths.longest.max(ids.len());
+                too_long = (ids.len() > limit).then(|| format!("has {} tokens", ids.len()));
+            }
+            if let Some(reason) = too_long {
+                lengths.too_long += 1;
+                let first = || ((shard.part, i), prompt.key.to_string(), reason);
+                lengths.first_too_long.get_or_insert_with(first);
+            } else {
+                lengths.fit += 1;
+                lengths.tokens += ids.len() as u64;
+                lengths.typical.push(ids);
+                lengths.tasks.push(tasks[i]);
+            }
+        }
+        (lengths.most_fit, lengths.most_tokens) = (lengths.fit, lengths.tokens);
+        let is_first = |prompt: &&Prompt| prompt.key.wording == FIRST_WORDING;
+        let firsts: Vec<_> = shard.prompts.iter().filter(is_first).collect();
+        let of_input = firsts
+            .chunk_by(|a, b| (&a.key.scenario, &a.key.input) == (&b.key.scenario, &b.key.input));
+        lengths.most_pairs = of_input.map(|tasks| pairs(tasks.len()).count() as u64).sum();
+        let distance = (middle.abs_diff(shard.part), shard.part);
+        lengths.from_middle = (lengths.fit > 0).then_some(distance);
+        Ok(lengths)
+    }
+
+    /// Both together; whichever comes first, the result is the same.
+    fn and(self, other: Self) -> Self {
+        let is_typical = |a: &Self, b: &Self| {
+            b.from_middle.is_none() || a.from_middle.is_some_and(|a| Some(a) <= b.from_middle)
+        };
+        let (typical, rest) = if is_typical(&self, &other) { (self, other) } else { (other, self) };
+        let first = [typical.first_too_long, rest.first_too_long].into_iter().flatten().min();
+        Self {
+            prompts: typical.prompts + rest.prompts,
+            fit: typical.fit + rest.fit,
+            tokens: typical.tokens + rest.tokens,
+            most_fit: typical.most_fit.max(rest.most_fit),
+            most_tokens: typical.most_tokens.max(rest.most_tokens),
+            most_pairs: typical.most_pairs.max(rest.most_pairs),
+            longest: typical.longest.max(rest.longest),
+            too_long: typical.too_long + rest.too_long,
+            first_too_long: first,
+            from_middle: typical.from_middle,
+            typical: typical.typical,
+            tasks: typical.tasks,
+        }
+    }
+}
