@@ -33,6 +33,11 @@ pub(crate) fn writer_of(file: &str) -> Option<Key> {
     Some((stage.kind, part))
 }
 
+/// Whether a kind of stage works shard by shard.
+pub(crate) fn is_by_shard(kind: &str) -> bool {
+    DESCRIPTIONS.iter().any(|stage| stage.kind == kind && stage.scope == Scope::Shard)
+}
+
 /// All work that the run directory has receipts or files of.
 ///
 /// # Errors

@@ -46,7 +46,11 @@ pub(super) fn read_vectors(
     let Some(index) = columns.iter().position(|found| is_it(found)) else { return Ok(None) };
     let mut numbers =
         Numbers { column: &columns[index], width, found: Vec::new(), are_finite: true };
-    numbers.found.reserve_exact(rows * width);
+    // A damaged file may say that it has any number of rows.
+    let count = rows.checked_mul(width).unwrap_or(usize::MAX);
+    if numbers.found.try_reserve_exact(count).is_err() {
+        return Err(ParquetError::General(format!("{rows} rows do not fit into memory")));
+    }
     for group in 0..metadata.num_row_groups() {
         let before = numbers.found.len();
         if numbers.take_as_they_lie(file, metadata, (group, index))? {
@@ -58,7 +62,7 @@ pub(super) fn read_vectors(
         }
     }
     let Numbers { found: values, are_finite, .. } = numbers;
-    Ok((values.len() == rows * width).then_some(Vectors { values, are_finite }))
+    Ok((values.len() == count).then_some(Vectors { values, are_finite }))
 }
 
 /// The numbers found so far.

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::descent::{Key, made_from};
+use crate::ledger::descent::{Key, is_by_shard, made_from};
 use crate::run_dir::layout;
 use crate::run_dir::receipt::Receipt;
-use crate::stage::{Description, Scope};
-use crate::stages::DESCRIPTIONS;
 
 /// A stage that read, itself or by way of other stages' tables, a file that is damaged now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,8 +41,7 @@ pub(super) fn doubts(
             from: BTreeSet::new(),
             was_checked,
         });
-        let is_by_shard = |s: &&Description| s.kind == stage && s.scope == Scope::Shard;
-        doubt.shards.extend(DESCRIPTIONS.iter().copied().any(|s| is_by_shard(&s)).then_some(part));
+        doubt.shards.extend(is_by_shard(stage).then_some(part));
         let names = receipt.parts.iter().map(|part| part.file.path.as_str());
         doubt.wrote.extend(names.map(|n| layout::table_of(n).unwrap_or(n).to_owned()));
         doubt.from.extend(from.into_iter().map(str::to_owned));

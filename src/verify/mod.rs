@@ -15,7 +15,7 @@ use std::path::Path;
 pub use self::doubt::Doubt;
 
 use self::look::Look;
-use crate::ledger::descent::{Key, keys_of, made_from, writer_of};
+use crate::ledger::descent::{Key, is_by_shard, keys_of, made_from, writer_of};
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::plan::PlanError;
 use crate::run_dir::receipt::Receipt;
@@ -190,7 +190,7 @@ pub(crate) fn withdraw_changed(
 fn words<'k>(keys: impl Iterator<Item = &'k Key>) -> String {
     let mut shards = BTreeMap::<&str, Vec<u32>>::new();
     for (kind, part) in keys {
-        shards.entry(kind).or_default().push(*part);
+        shards.entry(kind).or_default().extend(is_by_shard(kind).then_some(*part));
     }
     let words = shards.into_iter().map(|(kind, shards)| place(kind, &shards));
     words.collect::<Vec<_>>().join(", ")

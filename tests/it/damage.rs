@@ -388,17 +388,6 @@ fn make(folder: &Path, name: &str) -> PathBuf {
 }
 
 #[test]
-fn a_folder_that_is_no_run_ends_with_2() {
-    let dir = tempfile::tempdir().unwrap();
-    let ended = aqlens(dir.path(), &["verify", "."]);
-    assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("is no run directory"), "{}", ended.stderr);
-    let ended = aqlens(dir.path(), &["verify", "nowhere"]);
-    assert_eq!(ended.code, 2);
-    assert!(ended.stderr.contains("does not exist"), "{}", ended.stderr);
-}
-
-#[test]
 fn a_run_in_progress_is_not_judged() {
     let folder = Folder::copy();
     let _held = folder.store().lock().unwrap();

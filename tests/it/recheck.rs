@@ -1,4 +1,4 @@
-//! `run --recheck` believes no file, whatever plan `run.json` speaks of.
+//! `run --recheck` believes no file, whatever plan `run.json` speaks of; `verify` looks at runs alone.
 
 use rstest::rstest;
 
@@ -29,4 +29,15 @@ fn rechecking_looks_at_what_another_plans_record_does_not_call_for(
     let done = folder.recheck();
     assert!(done.contains(&redone.to_owned()), "{done:?}");
     folder.is_as_undisturbed();
+}
+
+#[test]
+fn a_folder_that_is_no_run_ends_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = aqlens(dir.path(), &["verify", "."]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("is no run directory"), "{}", ended.stderr);
+    let ended = aqlens(dir.path(), &["verify", "nowhere"]);
+    assert_eq!(ended.code, 2);
+    assert!(ended.stderr.contains("does not exist"), "{}", ended.stderr);
 }

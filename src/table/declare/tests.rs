@@ -68,6 +68,23 @@ fn a_view_reads_its_columns_alone_from_arrow_and_from_polars() {
 }
 
 #[test]
+fn a_damaged_file_is_an_error_and_no_panic() {
+    let (_folder, store) = written();
+    let name = PartAddress::new(&GOODS, 4).file();
+    let bytes = store.read(&name).unwrap();
+    let mut errors = [0; 2];
+    for i in (0..bytes.len()).step_by(2) {
+        let mut damaged = bytes.clone();
+        damaged[i] ^= 1 << (i / 2 % 8);
+        // As one that this process wrote, so that it is decoded.
+        store.write(&name, &damaged).unwrap();
+        errors[0] += usize::from(GoodsRow::part(&store, &GOODS, 4).is_err());
+        errors[1] += usize::from(GoodsRow::frame(&store, &GOODS, 4).is_err());
+    }
+    assert!(errors.iter().all(|n| *n > bytes.len() / 10), "{errors:?} of {}", bytes.len() / 2);
+}
+
+#[test]
 fn a_view_fits_only_columns_of_its_names_types_and_nulls() {
     assert!(has_columns(&GOODS, &[("weight", Kind::Float64, true)]));
     for wrong in [
