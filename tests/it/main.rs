@@ -19,6 +19,7 @@ mod kinds;
 mod layers;
 mod model;
 mod overlap;
+mod own_files;
 #[cfg(target_os = "linux")]
 mod page_cache;
 mod parity;
