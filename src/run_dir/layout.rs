@@ -90,7 +90,10 @@ pub enum Place<'f> {
 
 /// What the file of that name is; `None` for a name that no stage gives.
 pub fn place_of(file: &str) -> Option<Place<'_>> {
-    let part = |name: &str, ending| name.strip_suffix(ending).and_then(part_of);
+    let part = |name: &str, ending: &str| {
+        let part = part_of(name)?;
+        (name == format!("{}{ending}", part_name(part))).then_some(part)
+    };
     let steps: Vec<&str> = file.split('/').collect();
     match *steps.as_slice() {
         [SUMMARY] => Some(Place::Summary),
