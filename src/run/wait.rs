@@ -11,7 +11,7 @@ use crate::store::Store;
 const FIRST: Duration = Duration::from_secs(5);
 
 /// The longest time between two such reports; each is twice the one before.
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// A wait for a piece of the work.
 #[derive(Debug)]
