@@ -106,7 +106,7 @@ impl<'a> Work<'a> {
             if self.monitor.is_interrupted() {
                 return Err(RunError::Interrupted);
             }
-            waiting.go_on(piece, self);
+            waiting.go_on(piece, self.store, self.monitor);
             thread::sleep(AGAIN);
         }
     }

@@ -322,6 +322,12 @@ mod tests {
     }
 
     #[cfg(unix)]
+    fn new_file(path: &Path) -> File {
+        let mut options = File::options();
+        options.write(true).create(true).truncate(true).open(path).unwrap()
+    }
+
+    #[cfg(unix)]
     #[test]
     fn a_file_of_somebody_else_in_place_of_a_lock_keeps_what_it_holds() {
         let dir = tempfile::tempdir().unwrap();
@@ -329,7 +335,7 @@ mod tests {
         let lock = dir.path().join(NAME);
         let texts = ["export A=1\n".to_owned(), this_process(), "process ".repeat(1000)];
         for text in texts {
-            File::create(&victim).unwrap().write_all(text.as_bytes()).unwrap();
+            new_file(&victim).write_all(text.as_bytes()).unwrap();
             fs::hard_link(&victim, &lock).unwrap();
             let held = RunLock::take(dir.path()).unwrap();
             assert!(RunLock::take(dir.path()).is_err(), "it locks all the same");
@@ -339,7 +345,7 @@ mod tests {
         }
         fs::create_dir(dir.path().join(FOLDER)).unwrap();
         let notes = dir.path().join(FOLDER).join("notes");
-        File::create(&notes).unwrap().write_all(b"mine").unwrap();
+        new_file(&notes).write_all(b"mine").unwrap();
         clear(dir.path()).unwrap();
         assert!(notes.exists());
         fs::remove_file(&notes).unwrap();

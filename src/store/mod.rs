@@ -80,7 +80,7 @@ impl Store {
     /// Size of a file in bytes; `None` when it is not there.
     pub fn bytes(&self, name: &str) -> Option<u64> {
         let found = fs::metadata(place::named(&self.root, name).ok()?).ok()?;
-        found.is_file().then(|| found.len())
+        found.is_file().then_some(found.len())
     }
 
     /// Whether a symbolic link stands there.

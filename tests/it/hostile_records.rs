@@ -15,8 +15,8 @@ use crate::strangers::{reseal, soon};
 use crate::support::put;
 
 /// How many files are altered and looked at, and with how many of these the pipeline is run too.
-const LOOKED_AT: u64 = 400;
-const RUN: u64 = 24;
+const LOOKED_AT: u64 = 150;
+const RUN: u64 = 12;
 
 /// Seeded numbers (`SplitMix64`).
 struct Draws(u64);

@@ -24,6 +24,7 @@ mod meant;
 mod model;
 mod model_strangers;
 mod overlap;
+mod own_files;
 #[cfg(target_os = "linux")]
 mod page_cache;
 mod parity;
