@@ -193,7 +193,7 @@ fn tokens(
     prompt: &Prompt,
     tokenizer: &Tokenizer,
 ) -> Result<(Option<usize>, Option<String>), ModelError> {
-    if prompt.text.len() > MOST_BYTES {
+    if prompt.text.len() > MOST_BYTES || tokenizer.too_long(&prompt.text).is_some() {
         return Ok((None, None));
     }
     let ids = tokenizer.encode_prompt(prompt)?.ids;

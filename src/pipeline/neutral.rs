@@ -116,6 +116,9 @@ impl Ruler<'_> {
     /// than that it is too long.
     fn length(self, task: &str, input: &Input) -> Result<usize, ModelError> {
         let text = self.template.fill(task, &input.text).text;
+        if self.tokenizer.too_long(&text).is_some() {
+            return Ok(self.limit + 1);
+        }
         let n = self.tokenizer.encode(&text, 0..0)?.ids.len();
         Ok(n.min(self.limit + 1))
     }

@@ -33,7 +33,7 @@ class Limits:
     """What a case may take; a normal one takes 0.3 s and 150 MB."""
 
     cpu_seconds: float = 20
-    wall_seconds: float = 60
+    wall_seconds: float = 120
     resident_bytes: int = 1 << 30
     address_bytes: int = 6 << 30
     file_bytes: int = 512 << 20
@@ -224,7 +224,9 @@ def judge(ended: Ended, changed: list, names: list, limits: Limits) -> tuple:
         place = re.sub(r"^.*/registry/src/[^/]*/", "", panic.group(1).rstrip(":"))
         return "crash", f"panicked at {place}: {common(panic.group(2))}"
     if ended.timed_out:
-        return "hang", "over its CPU time" if ended.signal == signal.SIGXCPU else "waits"
+        if ended.signal == signal.SIGXCPU:
+            return "hang", "over its CPU time"
+        return "hang", "waits" if ended.cpu_seconds < 2 else "slow, or starved by other programs"
     if "overflowed its stack" in err:
         return "crash", "stack overflow"
     if ended.signal:
