@@ -15,9 +15,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-pub use inputs::{
-    FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey,
-};
+pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
 use crate::stage::{Scope, Stage};

@@ -140,7 +140,7 @@ pub fn place_of(file: &str) -> Option<Place<'_>> {
         [TABLES, table, folder, name] => match numbers(name, TABLE_ENDING)? {
             (part, None) => Some(Place::Table(table, Some(older_layer_of(folder)?), part)),
             _ => None,
-        }
+        },
         _ => None,
     }
 }

@@ -29,7 +29,9 @@ impl Store {
     /// Asks, if nothing is known of the file and there is somebody to ask.
     fn get_to_know(&self, name: &str) {
         if let Some(ask) = self.shared.known.whom_to_ask(name) {
-            ask(self, name).iter().for_each(|stats| self.expect(stats));
+            for stats in ask(self, name) {
+                self.expect(&stats);
+            }
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) fn read_vectors(
     let mut numbers =
         Numbers { column: &columns[index], width, found: Vec::new(), are_finite: true };
     // A damaged file may say that it has any number of rows.
-    let count = rows.checked_mul(width).unwrap_or(usize::MAX);
+    let count = rows.saturating_mul(width);
     if numbers.found.try_reserve_exact(count).is_err() {
         return Err(ParquetError::General(format!("{rows} rows do not fit into memory")));
     }

@@ -89,7 +89,9 @@ fn check_prints_the_plan_as_one_object_for_a_scheduler() {
 fn check_warns_of_more_memory_than_there_is() {
     let folder = Folder::new();
     let tasks = |n: usize| -> String {
-        (0..n).map(|i| format!("      task-{i}: \"what of thing {i}?\"\n")).collect()
+        let lines: Vec<String> =
+            (0..n).map(|i| format!("      task-{i}: \"what of thing {i}?\"\n")).collect();
+        lines.concat()
     };
     let check = |n: usize, limit: &str| {
         let (head, tail) = GOOD.split_once("      color:").unwrap();

@@ -132,7 +132,7 @@ fn whatever_sealed_files_hold_is_named_or_made_again() {
             _ => reseal(&path, |value| {
                 alter(value, &mut draws);
                 // A seal needs fields.
-                if !value.as_object().is_some_and(|fields| !fields.is_empty()) {
+                if value.as_object().is_none_or(|fields| fields.is_empty()) {
                     *value = json!({ "stage": value.take() });
                 }
             }),

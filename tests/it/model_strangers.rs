@@ -330,7 +330,7 @@ fn no_text_that_fits_is_too_long_by_its_bytes() {
     // One that drops blanks may read any number of bytes, and is given a bound that says so.
     copy.edit_tokenizer(|file| {
         file["normalizer"] = json!({"type": "Strip", "strip_left": true,
-                                                           "strip_right": true})
+                                                           "strip_right": true});
     });
     copy.edit_card(|card| card["n_positions"] = 64.into());
     let tokenizer = copy.tokenizer().unwrap();

@@ -19,7 +19,7 @@ use crate::support::{Ended, aqlens_in, put, refuses};
 const RUN: [&str; 4] = ["run", "pipeline.yml", "--run-dir", "run"];
 
 /// How long a command may take that must end at once.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Runs `aqlens` in `folder`; one that does not end soon hangs.
 pub(crate) fn soon(folder: &Path, args: &[&str]) -> Ended {

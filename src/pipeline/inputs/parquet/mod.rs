@@ -3,7 +3,6 @@
 //! The types are those of Parquet itself: what an Arrow program notes beside them (a category, a large
 //! string, a string view) says nothing more about the texts, and is not read.
 
-mod caught;
 mod delta;
 mod pages;
 mod thrift;
@@ -21,13 +20,13 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 
-use self::caught::caught;
 use self::pages::{MOST_PAGE, Pages};
 use super::magic::{START, expect_parquet};
 use super::problem::FileProblem;
 use super::rows::{
     Cell, Columns, LONGEST, Place, Row, RowReader, Wrong, no_whole, places, too_long, whole,
 };
+use crate::guard::caught;
 use crate::store::sha256_of_file;
 
 /// Rows that are decoded at a time, at most.
