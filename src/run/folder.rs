@@ -73,8 +73,10 @@ pub(super) fn refuse_other_shape(
     match (then, record.model_shape) {
         (Some(then), Some(now)) if then != now => {
             let problem = format!(
-                "has changed since the run directory's numbers were made, though the files that it \
-                 lists are the same: it says {now:?}, and said {then:?}"
+                "has changed since the numbers in this run directory were made, though the files \
+                 that it lists are the same: it says {}; restore it, or choose another folder with \
+                 --run-dir if that is meant",
+                now.differences(&then)
             );
             Err(ModelError::Card { path: card.folder.join(CARD), problem }.into())
         }

@@ -10,6 +10,7 @@ mod executor;
 mod folder;
 mod follow;
 mod recognise;
+mod record;
 mod relay;
 mod runtime;
 pub mod skips;
@@ -27,6 +28,7 @@ pub use skips::TooManySkipped;
 use self::again::withdraw_changed;
 use self::executor::Executor;
 use self::folder::{announce, differs, is_written, refuse_foreign, refuse_other_shape};
+use self::record::{nothing_to_do, record};
 use self::runtime::{library, say_runtime};
 use self::work::Work;
 use crate::ledger::Ledger;
@@ -38,8 +40,8 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
-use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
-use crate::run_dir::record::{Counts, Lineage, Marks, ModelShape, RunRecord, State};
+use crate::run_dir::made_by::{THIS_VERSION, UNKNOWN};
+use crate::run_dir::record::{Counts, Marks, RunRecord, State};
 use crate::store::{FileStamp, Store};
 use crate::verify;
 
@@ -191,48 +193,6 @@ impl Setting<'_> {
             Portion::Finish => run.finish(damage.is_empty()),
             Portion::Share(share) => run.share(share),
         }
-    }
-}
-
-fn nothing_to_do(before: RunRecord, started: Instant, monitor: &dyn Monitor) -> RunSummary {
-    let by = match &before.lineage.aqlens {
-        version if version == THIS_VERSION => String::new(),
-        version => format!(" (aqlens {version} made it)"),
-    };
-    monitor.event(&Event::Note(&format!("every stage was done before{by}: nothing to do")));
-    RunSummary {
-        counts: before.counts,
-        model_calls: 0,
-        head_calls: 0,
-        parts_written: 0,
-        seconds: started.elapsed().as_secs_f64(),
-        was_finished: true,
-    }
-}
-
-/// What `run.json` says while the run is under way.
-fn record(
-    pipeline: &Pipeline,
-    lineage: Lineage,
-    unnamed_by: &str,
-    library: (String, String),
-    work: Work<'_>,
-) -> RunRecord {
-    let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
-    RunRecord {
-        format: 1,
-        state: State::Running,
-        lineage,
-        made_by: MadeBy::default(),
-        judged_by: Some(THIS_VERSION.to_owned()),
-        unnamed_by: (unnamed_by != UNKNOWN).then(|| unnamed_by.to_owned()),
-        model_shape: Some(ModelShape::of(&pipeline.card)),
-        retain: pipeline.retain.clone(),
-        shares: None,
-        marks: None,
-        libraries: BTreeMap::from([library]),
-        counts,
-        self_proof: None,
     }
 }
 

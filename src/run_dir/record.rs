@@ -75,6 +75,22 @@ impl ModelShape {
         let ModelCard { n_layer, n_head, d_model, vocab_size, n_positions, .. } = *card;
         Self { n_layer, n_head, d_model, vocab_size, n_positions }
     }
+
+    /// What is different in the other one, in words: `n_positions 64, not 32`.
+    pub(crate) fn differences(&self, other: &Self) -> String {
+        let sizes = |shape: &Self| {
+            let Self { n_layer, n_head, d_model, vocab_size, n_positions } = *shape;
+            let widths = [d_model, vocab_size, n_positions];
+            let names = ["n_layer", "n_head", "d_model", "vocab_size", "n_positions"];
+            let sizes = [n_layer, n_head].map(|n| n.to_string()).into_iter();
+            names.into_iter().zip(sizes.chain(widths.map(|n| n.to_string())))
+        };
+        let differ =
+            sizes(self).zip(sizes(other)).filter(|((_, ours), (_, theirs))| ours != theirs);
+        let words =
+            differ.map(|((name, ours), (_, theirs))| format!("{name} {ours}, not {theirs}"));
+        words.collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// What a finished run is recognised by, beside its lineage.

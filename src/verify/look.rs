@@ -6,15 +6,14 @@ use rayon::prelude::*;
 
 use super::doubt::doubts;
 use super::inspect::{inspect, read_whole, unread};
+use super::steps::Steps;
 use super::{Finding, Verification, VerifyError, Wrong};
 use crate::ledger::descent::{Key, key_of, keys_of, writer_of};
-use crate::ledger::fingerprint::{Fractions, Ground, fractions};
+use crate::ledger::fingerprint::Ground;
 use crate::ledger::{Ledger, claims, is_released, made_files, maker};
-use crate::model::Specials;
 use crate::monitor::Monitor;
-use crate::pipeline::plan::{Plan, PlanError};
+use crate::pipeline::plan::PlanError;
 use crate::pipeline::{Pipeline, config};
-use crate::prompt::Prompt;
 use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::receipt::Receipt;
 use crate::run_dir::record::{RunRecord, State};
@@ -353,51 +352,5 @@ impl<'a> Look<'a> {
                 self.add(name, Wrong::Foreign, LINK);
             }
         }
-    }
-}
-
-/// Every stage of a plan on every shard.
-struct Steps<'a> {
-    pipeline: &'a Pipeline,
-    plan: Plan<'a>,
-    specials: Specials,
-    fractions: Fractions,
-    keys: BTreeSet<Key>,
-    /// The stages by kind.
-    stages: BTreeMap<&'static str, &'a dyn Stage>,
-}
-
-impl<'a> Steps<'a> {
-    fn new(pipeline: &'a Pipeline) -> Result<Self, PlanError> {
-        let tokenizer = pipeline.tokenizer()?;
-        let plan = Plan::new(pipeline, &tokenizer)?;
-        let parts = |stage: &dyn Stage| match stage.scope() {
-            Scope::Shard => plan.n_shards(),
-            Scope::Before | Scope::Run => 1,
-        };
-        let stages = || pipeline.stages.iter().map(AsRef::as_ref);
-        let keys = stages().flat_map(|stage| (0..parts(stage)).map(|part| (stage.kind(), part)));
-        Ok(Self {
-            keys: keys.collect(),
-            stages: stages().map(|stage| (stage.kind(), stage)).collect(),
-            fractions: fractions(pipeline, &plan),
-            specials: tokenizer.specials().clone(),
-            pipeline,
-            plan,
-        })
-    }
-
-    /// Each step in the order of a run, with its prompts.
-    fn each(&self, mut take: impl FnMut(&'a dyn Stage, u32, &[Prompt])) -> Result<(), PlanError> {
-        let stages = |scope| self.pipeline.stages_of(scope).into_iter();
-        for stage in stages(Scope::Before) {
-            take(stage, 0, &self.plan.sample(stage.sample(), self.pipeline.seed)?);
-        }
-        for shard in self.plan.shards() {
-            let shard = shard?;
-            stages(Scope::Shard).for_each(|stage| take(stage, shard.part, &shard.prompts));
-        }
-        stages(Scope::Run).for_each(|stage| take(stage, 0, &[]));
-        Ok(())
     }
 }

@@ -8,6 +8,7 @@
 mod doubt;
 mod inspect;
 mod look;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! A run directory that an earlier version wrote is shown, verified and read by this one.
+//! Run directories that earlier versions wrote are shown, verified and read by this one.
 //!
-//! `tests/fixtures/runs/v1.yml` says how it was made. It is never made again: what cannot read it
-//! cannot read what people have.
+//! `tests/fixtures/runs/v1.yml` says how they were made. They are never made again: what cannot read
+//! them cannot read what people have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,12 +19,18 @@ use aqlens::table::reader::read_part;
 use aqlens::table::schema::ALL;
 use aqlens::table::writer::PartAddress;
 
+use rstest::rstest;
+
 use crate::support::runs::{finished, tables};
 use crate::support::{aqlens, file, python, root};
 
-const RUN: &str = "tests/fixtures/runs/v1";
+/// Each layer's files in a folder, without a column `layer`.
+const V1: &str = "tests/fixtures/runs/v1";
 
-/// How many tables it has.
+/// All files of a table in its folder, with a column `layer`; receipts with a second checksum.
+const V2: &str = "tests/fixtures/runs/v2";
+
+/// How many tables each has.
 const TABLES: usize = 29;
 
 /// Rows of each file of a table, as the receipts have them.
@@ -37,9 +43,9 @@ fn recorded(run: &RunDir) -> BTreeMap<String, u64> {
     parts.map(|part| (part.file.path, part.rows)).collect()
 }
 
-#[test]
-fn its_record_and_summary_are_read() {
-    let run = RunDir::open(&file(RUN)).unwrap();
+#[rstest]
+fn its_record_and_summary_are_read(#[values(V1, V2)] of: &str) {
+    let run = RunDir::open(&file(of)).unwrap();
     let record = run.record().unwrap();
     assert_eq!((record.format, record.state), (1, State::Finished));
     assert_eq!((record.counts.shards, record.counts.prompts, record.counts.skipped), (2, 44, 2));
@@ -50,9 +56,9 @@ fn its_record_and_summary_are_read() {
     assert_eq!(summary.scenarios[0].evidence.len(), 3);
 }
 
-#[test]
-fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
-    let run = RunDir::open(&file(RUN)).unwrap();
+#[rstest]
+fn every_table_has_the_columns_of_today_and_the_rows_of_then(#[values(V1, V2)] of: &str) {
+    let run = RunDir::open(&file(of)).unwrap();
     let record = run.record().unwrap();
     let mut recorded = recorded(&run);
     let mut read = 0;
@@ -62,8 +68,8 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
         {
             for part in 0..record.counts.shards {
                 let address = PartAddress { table, layer, part };
-                // In its time each layer had a folder, and `layer` was no column.
-                let older = layer.map(|layer| older_table_file(table.name, layer, part));
+                let older = layer.filter(|_| of == V1);
+                let older = older.map(|layer| older_table_file(table.name, layer, part));
                 let file = older.unwrap_or_else(|| address.file());
                 let Some(rows) = recorded.remove(&file) else { continue };
                 let part = read_part(run.store(), address, &columns).unwrap();
@@ -80,9 +86,9 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then() {
     assert!(read > TABLES, "{read} files of tables were read");
 }
 
-#[test]
-fn the_keys_of_a_table_name_its_rows() {
-    let run = RunDir::open(&file(RUN)).unwrap();
+#[rstest]
+fn the_keys_of_a_table_name_its_rows(#[values(V1, V2)] of: &str) {
+    let run = RunDir::open(&file(of)).unwrap();
     for table in ALL {
         let mut all = Vec::new();
         rows(run.store(), table, |row| {
@@ -100,31 +106,31 @@ fn the_keys_of_a_table_name_its_rows() {
     }
 }
 
-#[test]
-fn it_is_verified_and_shown() {
-    let ended = aqlens(&root(), &["verify", RUN]);
+#[rstest]
+fn it_is_verified_and_shown(#[values(V1, V2)] of: &str) {
+    let ended = aqlens(&root(), &["verify", of]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains("nothing wrong"), "{}", ended.stdout);
-    let ended = aqlens(&root(), &["show", RUN]);
+    let ended = aqlens(&root(), &["show", of]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     for words in ["scenes", "too-long"] {
         assert!(ended.stdout.contains(words), "{words}:\n{}", ended.stdout);
     }
-    let run = RunDir::open(&file(RUN)).unwrap();
+    let run = RunDir::open(&file(of)).unwrap();
     // Later versions have tables that this run has not.
     let tables = ALL.iter().filter(|table| run.store().exists(&table.folder()));
     assert_eq!(tables.clone().count(), TABLES);
     for table in tables {
-        let ended = aqlens(&root(), &["show", RUN, "--table", table.name]);
+        let ended = aqlens(&root(), &["show", of, "--table", table.name]);
         assert_eq!(ended.code, 0, "{}: {}", table.name, ended.stderr);
         assert!(ended.stdout.contains(table.columns[0].name), "{}:\n{}", table.name, ended.stdout);
     }
 }
 
-#[test]
-fn it_is_read_by_polars_duckdb_and_pyarrow() {
+#[rstest]
+fn it_is_read_by_polars_duckdb_and_pyarrow(#[values(V1, V2)] of: &str) {
     let script = file("tests/readers/read_tables.py");
-    let output = python().arg(script).arg(file(RUN)).output().unwrap();
+    let output = python().arg(script).arg(file(of)).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
 }
@@ -146,7 +152,7 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn a_run_into_it_makes_everything_again_and_leaves_no_older_file() {
     let folder = tempfile::tempdir().unwrap();
-    copy(&file(RUN), &folder.path().join("older"));
+    copy(&file(V1), &folder.path().join("older"));
     let model = format!("model={}", file("tests/fixtures/tiny").display());
     let pipeline = file("tests/fixtures/runs/v1.yml");
     let run = |run_dir: &str| {

@@ -44,7 +44,7 @@ fn hostile(draws: &mut Draws) -> Value {
         7 => json!(""),
         8 => json!("../../victim.txt"),
         9 => json!("/etc/passwd"),
-        10 => json!("tables/activations/layer=32767/part-4294967295.parquet"),
+        10 => json!("tables/activations/part-4294967295-layer-32767.parquet"),
         11 => json!("tables/\u{0}/part-00000.parquet"),
         12 => json!("\u{1b}[2J\u{202e}x"),
         13 => json!("x".repeat(100_000)),
@@ -132,7 +132,7 @@ fn whatever_sealed_files_hold_is_named_or_made_again() {
             _ => reseal(&path, |value| {
                 alter(value, &mut draws);
                 // A seal needs fields.
-                if value.as_object().is_none_or(|fields| fields.is_empty()) {
+                if value.as_object().is_none_or(serde_json::Map::is_empty) {
                     *value = json!({ "stage": value.take() });
                 }
             }),

@@ -105,7 +105,7 @@ fn a_run_that_is_told_to_stop_stops_both_shards_cleanly_and_goes_on_from_there(
         folder.command(&shards).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     wait_for(&mut child, "\"event\":\"shard\"");
     let asked = Instant::now();
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
     let mut rest = String::new();
     child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();

@@ -128,8 +128,9 @@ fn other_layers_reach_the_stages_that_no_compared_pair_tells_of_them() {
     }
 }
 
+/// Nothing else has changed, so one of the two is wrong, and nobody can know which.
 #[test]
-fn a_model_that_reads_shorter_prompts_makes_the_extraction_anew() {
+fn a_model_that_suddenly_reads_shorter_prompts_is_refused_in_the_same_folder() {
     let folder = Folder::new();
     let model = Copy::new();
     run_one_task(&folder, model.path(), &[]);
@@ -142,8 +143,15 @@ fn a_model_that_reads_shorter_prompts_makes_the_extraction_anew() {
             rows.retain(|row| row["prompt"] != 2);
         }
     });
-    run_one_task(&folder, model.path(), &[]);
-    let shown = aqlens(folder.dir.path(), &["show", "runs/tiny", "--table", "prompts"]);
+    let before = tables(&folder.path(""));
+    let ended = aqlens(folder.dir.path(), &["run", "one.yml"]);
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    for words in ["model.json", "it says n_positions 12, not 64;", "--run-dir"] {
+        assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
+    }
+    assert_eq!(tables(&folder.path("")), before);
+    run_one_task(&folder, model.path(), &["--run-dir", "another"]);
+    let shown = aqlens(folder.dir.path(), &["show", "another", "--table", "prompts"]);
     assert!(shown.stdout.contains("too_long"), "{}", shown.stdout);
 }
 

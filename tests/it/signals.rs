@@ -15,14 +15,18 @@ use crate::overlap::wait_for;
 use crate::support::pipeline::{Folder, GOOD};
 use crate::support::{aqlens_in, put};
 
-/// `aqlens` with these arguments, started by a shell that did `before`.
+/// In front of a program that ignores no signal, also where the tests are run in the background, with
+/// interrupts ignored.
+const HEEDING: &str = "exec env --default-signal";
+
+/// `aqlens` with these arguments, started by a shell in whose last command it follows `before`.
 fn started(folder: &Path, before: &str, args: &str) -> Child {
     let plain = aqlens_in(folder);
     let program = plain.get_program().to_str().unwrap();
     let variables = plain.get_envs().filter_map(|(name, value)| Some((name, value?)));
     let mut command = Command::new("sh");
     command.env_clear().envs(variables).current_dir(folder);
-    command.args(["-c", &format!("{before} exec {program} {args}")]);
+    command.args(["-c", &format!("{before} {program} {args}")]);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -46,7 +50,7 @@ fn long(folder: &Folder) {
 #[case::interrupt("INT")]
 #[case::termination("TERM")]
 fn a_signal_stops_a_run_unless_it_was_ignored_from_the_start(#[case] name: &str) {
-    for (before, code) in [(String::new(), 130), (format!("trap '' {name};"), 0)] {
+    for (before, code) in [(HEEDING.to_owned(), 130), (format!("trap '' {name}; exec"), 0)] {
         let folder = Folder::new();
         long(&folder);
         let mut run = started(folder.path(), &before, "run pipeline.yml --log json");
@@ -84,7 +88,7 @@ fn a_signal_is_heard_while_inputs_are_read_and_prompts_are_laid_out(
     let folder = Folder::new();
     many(&folder);
     for pause in [100, 1000, 3000] {
-        let mut work = started(folder.path(), "", args);
+        let mut work = started(folder.path(), HEEDING, args);
         thread::sleep(Duration::from_millis(pause));
         assert!(work.try_wait().unwrap().is_none(), "it ended before it was asked to");
         signal(&work, "-TERM");

@@ -12,7 +12,7 @@ use rstest::rstest;
 use crate::support::shards::{Folder, assert_same_files};
 use crate::support::{Ended, put};
 
-/// Removing takes 3 ms longer; and, when that is asked for, a layer's folder that is empty then goes at
+/// Removing takes 3 ms longer; and, when that is asked for, a table's folder that is empty then goes at
 /// that very moment, as if another process had removed it.
 const SLOWLY: &str = r#"
 #define _GNU_SOURCE
@@ -27,7 +27,7 @@ int unlink(const char *path) {
     int done = real(path);
     usleep(3000);
     char *copy;
-    if (done == 0 && getenv("FOLDERS_GO") && strstr(path, "/layer=") && (copy = strdup(path))) {
+    if (done == 0 && getenv("FOLDERS_GO") && strstr(path, "/activations/") && (copy = strdup(path))) {
         rmdir(dirname(copy));
         free(copy);
     }

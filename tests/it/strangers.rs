@@ -69,7 +69,7 @@ impl Victim {
             "process-1-0",
             "part-00000.parquet",
             "part-00000.json",
-            "layer=0/part-00000.parquet",
+            "part-00000-layer-000.parquet",
             "similarity/part-00000.parquet",
             "similarity/part-00007.parquet",
         ] {
@@ -105,7 +105,7 @@ const EXTRACT: &str = "receipts/extract/part-00000.json";
 #[rstest]
 #[case::upwards("tables/activations/../../../victim.txt")]
 #[case::absolute("VICTIM")]
-#[case::of_another_part("tables/activations/layer=4/part-00001.parquet")]
+#[case::of_another_part("tables/activations/part-00001-layer-004.parquet")]
 #[case::of_another_stage("tables/similarity/part-00000.parquet")]
 #[case::of_no_table("tables/activations/notes.txt")]
 #[case::the_record("run.json")]
@@ -182,7 +182,7 @@ fn no_link_in_place_of_a_folder_is_followed(
         ".locks",
         "tables",
         "tables/similarity",
-        "tables/activations/layer=4",
+        "tables/activations",
         "receipts",
         "receipts/similarity"
     )]

@@ -1,0 +1,58 @@
+//! The record of a run at its begin, and of one that was done before.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::RunSummary;
+use super::work::Work;
+use crate::monitor::{Event, Monitor};
+use crate::pipeline::Pipeline;
+use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
+use crate::run_dir::record::{Counts, Lineage, ModelShape, RunRecord, State};
+
+/// What is said and given when every stage of the recorded run was done before.
+pub(super) fn nothing_to_do(
+    before: RunRecord,
+    started: Instant,
+    monitor: &dyn Monitor,
+) -> RunSummary {
+    let by = match &before.lineage.aqlens {
+        version if version == THIS_VERSION => String::new(),
+        version => format!(" (aqlens {version} made it)"),
+    };
+    monitor.event(&Event::Note(&format!("every stage was done before{by}: nothing to do")));
+    RunSummary {
+        counts: before.counts,
+        model_calls: 0,
+        head_calls: 0,
+        parts_written: 0,
+        seconds: started.elapsed().as_secs_f64(),
+        was_finished: true,
+    }
+}
+
+/// What `run.json` says while the run is under way.
+pub(super) fn record(
+    pipeline: &Pipeline,
+    lineage: Lineage,
+    unnamed_by: &str,
+    library: (String, String),
+    work: Work<'_>,
+) -> RunRecord {
+    let counts = Counts { shards: work.shards, prompts: work.prompts, ..Counts::default() };
+    RunRecord {
+        format: 1,
+        state: State::Running,
+        lineage,
+        made_by: MadeBy::default(),
+        judged_by: Some(THIS_VERSION.to_owned()),
+        unnamed_by: (unnamed_by != UNKNOWN).then(|| unnamed_by.to_owned()),
+        model_shape: Some(ModelShape::of(&pipeline.card)),
+        retain: pipeline.retain.clone(),
+        shares: None,
+        marks: None,
+        libraries: BTreeMap::from([library]),
+        counts,
+        self_proof: None,
+    }
+}
