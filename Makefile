@@ -32,7 +32,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz flips bench fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -124,6 +124,9 @@ deny: $(DENY_VENV)/.ready ## licences and sources of the dependencies, and advis
 
 fuzz: venv-test build ## mutated files of every kind, SECONDS long from case 0 of SEED (docs/fuzzing.md)
 	AQLENS=$(AQLENS) $(VENV)/bin/python tests/fuzz/fuzz.py --seconds $(SECONDS) --seed $(SEED)
+
+flips: venv-test build ## a hundred flipped bits, from SEED on: are wrong numbers called sound? (docs/fuzzing.md)
+	$(VENV)/bin/python tests/fuzz/flips.py $(AQLENS) tests/fixtures/tiny $(SEED) 100
 
 bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
 	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)

@@ -2,15 +2,15 @@
 
 use std::path::PathBuf;
 
-use polars::prelude::{DataFrame, ParquetReader, SerReader as _};
+use polars::prelude::{DataFrame, ParquetReader, PolarsError, SerReader as _};
 
 use super::TableError;
 use super::cell::{Cell, Unfit};
 use super::column::Table;
-use super::guard::guarded;
+use super::guard::{guarded, refuse_rows};
 use super::source::Source;
 use super::writer::PartAddress;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// One part of a small table.
 #[derive(Debug)]
@@ -31,12 +31,17 @@ impl Frame {
         let path = store.path(&name);
         let columns = columns.iter().map(|name| (*name).to_owned()).collect();
         let file = store.open_sound(&name)?;
+        let bytes = file.metadata().map_err(|e| StoreError::io("read", &path, e))?.len();
         let frame = guarded(&path, || {
-            let reader = ParquetReader::new(file).with_columns(Some(columns)).set_rechunk(true);
-            reader.finish().map_err(|e| {
+            let error = |e: PolarsError| {
                 let problem = format!("cannot be read: {e}");
                 TableError::Content { path: path.clone(), problem }
-            })
+            };
+            let mut reader = ParquetReader::new(file);
+            let found = reader.get_metadata().map_err(error)?;
+            let of_groups = found.row_groups.iter().map(|group| group.num_rows());
+            refuse_rows(&path, bytes, of_groups.chain([found.num_rows]))?;
+            reader.with_columns(Some(columns)).set_rechunk(true).finish().map_err(error)
         })?;
         Ok(Self { frame, path })
     }

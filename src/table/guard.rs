@@ -5,6 +5,30 @@ use std::path::Path;
 use super::TableError;
 use crate::guard::caught;
 
+/// More rows than this do not fit into a byte: a million equal rows take some hundreds of bytes. Memory
+/// is taken for as many as the file says that it has.
+const ROWS_A_BYTE: u64 = 1 << 13;
+
+/// Refuses a file that says of itself or of a row group that it has more rows than can be in it: memory
+/// that the system cannot give ends the process, and is no panic. `bytes` is its size.
+///
+/// # Errors
+/// When it does.
+pub(super) fn refuse_rows(
+    path: &Path,
+    bytes: u64,
+    claims: impl IntoIterator<Item = usize>,
+) -> Result<(), TableError> {
+    match claims.into_iter().find(|rows| *rows as u64 / ROWS_A_BYTE > bytes) {
+        Some(rows) => {
+            let problem =
+                format!("cannot be read: it says that it has {rows} rows in {bytes} bytes");
+            Err(TableError::Content { path: path.to_owned(), problem })
+        }
+        None => Ok(()),
+    }
+}
+
 /// Decodes a table's file. The libraries that do it take for granted much of what a file says of
 /// itself and panic where it is not so: here that is an error like any other, without their message
 /// on the terminal.

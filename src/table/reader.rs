@@ -22,16 +22,12 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use super::TableError;
 use super::cell::{Cell, Unfit};
 use super::column::{Column, Kind, LAYER};
-use super::guard::guarded;
+use super::guard::{guarded, refuse_rows};
 use super::raw::layers;
 use super::source::Source;
 use super::vectors::read_vectors;
 use super::writer::PartAddress;
 use crate::store::{Store, StoreError};
-
-/// More rows than this do not fit into a byte: a million equal rows take some hundreds of bytes. Memory
-/// is taken for as many as the file says that it has.
-const ROWS_A_BYTE: u64 = 1 << 13;
 
 /// Rows of one part, as one Arrow batch.
 #[derive(Debug)]
@@ -80,11 +76,9 @@ fn decode(
         metadata,
     );
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
+    let of_groups = builder.metadata().row_groups().iter().map(|group| group.num_rows() as usize);
     let bytes = file.metadata().map_err(|e| StoreError::io("read", path, e))?.len();
-    if rows as u64 / ROWS_A_BYTE > bytes {
-        let problem = format!("cannot be read: it says that it has {rows} rows in {bytes} bytes");
-        return Err(TableError::Content { path: path.to_owned(), problem });
-    }
+    refuse_rows(path, bytes, of_groups.chain([rows]))?;
     let schema = builder.schema().project(&projected(builder.schema(), columns));
     let schema = Arc::new(schema.map_err(arrow_error)?);
     let (vectors, finite) = vectors(path, file, &known, &schema)?;

@@ -72,6 +72,10 @@ fn a_damaged_file_is_an_error_and_no_panic() {
     let (_folder, store) = written();
     let name = PartAddress::new(&GOODS, 4).file();
     let bytes = store.read(&name).unwrap();
+    // Polars takes memory for whatever number a page states, and a process whom the system gives none
+    // ends. It reads in a run alone, where content was compared with a receipt before: here its footers.
+    let [.., a, b, c, d, _, _, _, _] = *bytes else { panic!("no Parquet") };
+    let footer = bytes.len() - 8 - u32::from_le_bytes([a, b, c, d]) as usize;
     let mut errors = [0; 2];
     for i in (0..bytes.len()).step_by(2) {
         let mut damaged = bytes.clone();
@@ -79,9 +83,12 @@ fn a_damaged_file_is_an_error_and_no_panic() {
         // As one that this process wrote, so that it is decoded.
         store.write(&name, &damaged).unwrap();
         errors[0] += usize::from(GoodsRow::part(&store, &GOODS, 4).is_err());
-        errors[1] += usize::from(GoodsRow::frame(&store, &GOODS, 4).is_err());
+        if i >= footer {
+            errors[1] += usize::from(GoodsRow::frame(&store, &GOODS, 4).is_err());
+        }
     }
-    assert!(errors.iter().all(|n| *n > bytes.len() / 10), "{errors:?} of {}", bytes.len() / 2);
+    let of = [bytes.len() / 2, (bytes.len() - footer) / 2];
+    assert!(errors[0] > of[0] / 5 && errors[1] > of[1] / 5, "{errors:?} of {of:?}");
 }
 
 #[test]
