@@ -16,6 +16,8 @@ import sys
 
 from devtools import Browser, BrowserError
 
+# Height of the window in pixels.
+WINDOW = 900
 VIEWS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 # What is wrong with the pictures of the page in the window now: a list of sentences.
@@ -103,7 +105,7 @@ def set_view(browser, width, scheme):
     browser.call(
         "Emulation.setDeviceMetricsOverride",
         width=width,
-        height=900,
+        height=WINDOW,
         deviceScaleFactor=1,
         mobile=False,
     )
@@ -118,6 +120,13 @@ def open_page(browser, url):
     browser.wait_for("Page.loadEventFired")
     # Events of the load are sent in order: an answer to a later command comes after them.
     browser.evaluate("document.readyState")
+
+
+def open_in_view(browser, url, width, scheme):
+    """Loads the page into a window of that width: a long page that is there takes a minute to fit a new one."""
+    open_page(browser, "about:blank")
+    set_view(browser, width, scheme)
+    open_page(browser, url)
 
 
 def heard(browser, url):
@@ -140,7 +149,9 @@ def heard(browser, url):
 def save_screenshot(browser, target, height):
     size = browser.call("Page.getLayoutMetrics")["cssContentSize"]
     clip = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"]), "scale": 1}
-    shot = browser.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
+    # Beyond its window Chromium lays out all of the page, of a long one for a minute.
+    beyond = clip["height"] > WINDOW
+    shot = browser.call("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=beyond)
     target.write_bytes(base64.b64decode(shot["data"]))
 
 
@@ -156,14 +167,13 @@ def check(report, screenshot, width=1280, scheme="light", height=16000):
             open_page(browser, url)
             problems += heard(browser, url)
         for view_width, view_scheme in VIEWS:
-            set_view(browser, view_width, view_scheme)
+            open_in_view(browser, url, view_width, view_scheme)
             found = browser.evaluate(INSPECT)
             contrast = browser.evaluate(CONTRAST)
             if contrast < 7:
                 found.append(f"ink on paper has a contrast of {contrast:.1f} only")
             problems += [f"{view_width} px, {view_scheme}: {problem}" for problem in found]
-        set_view(browser, width, scheme)
-        browser.evaluate("for (const d of document.querySelectorAll('details')) d.open = false")
+        open_in_view(browser, url, width, scheme)
         pictures = browser.evaluate("document.querySelectorAll('svg').length")
         save_screenshot(browser, screenshot, height)
     return list(dict.fromkeys(problems)), pictures

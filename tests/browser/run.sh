@@ -21,7 +21,8 @@ echo "== opening reports of other shapes"
 pages=${CARGO_TARGET_DIR:-$root/target}/tmp/report-pages
 if [ -d "$pages" ]; then
     for page in "$pages"/*.html; do
-        "$python" "$here/check_report.py" "$page" "$folder/page.png"
+        # Nobody looks at these pictures, so they show what is in the window.
+        "$python" "$here/check_report.py" "$page" "$folder/page.png" --height 900
     done
 else
     echo "none: 'make test' leaves them in $pages"
