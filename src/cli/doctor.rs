@@ -8,11 +8,12 @@ use super::exit::Exit;
 use crate::model::EngineOptions;
 use crate::model::locate::{Surroundings, places};
 use crate::model::{ProviderChoice, onnx};
+use crate::run_dir::made_by::THIS_VERSION;
 
 pub(super) fn main(args: &RuntimeArgs) -> Result<Exit, CliError> {
     let mut out = io::stdout().lock();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    writeln!(out, "aqlens        {}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "aqlens        {THIS_VERSION}")?;
     writeln!(out, "cores         {cores}")?;
     let around = Surroundings::of_process();
     let places = places(args.onnxruntime.as_deref(), &around);

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::exit::Exit;
+use crate::run_dir::made_by::THIS_VERSION;
 
 /// Panics that are remembered, the last ones: libraries' panics that are caught and told otherwise are
 /// among them.
@@ -75,9 +76,8 @@ fn told(words: &str) -> (Exit, String) {
     let place = panics.iter().rev().find(|(said, _)| said == words);
     let place = place.map_or("an unknown place", |(_, place)| place);
     let text = format!(
-        "error: aqlens {} has a mistake and stopped: {words} ({place})\nNo file is half-written, and \
-         what is done stays done. Please report it with this message, the command and the pipeline",
-        env!("CARGO_PKG_VERSION")
+        "error: aqlens {THIS_VERSION} has a mistake and stopped: {words} ({place})\nNo file is half-written, and \
+         what is done stays done. Please report it with this message, the command and the pipeline"
     );
     (Exit::Broken, text)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::run_dir::layout::{self, Place};
 use crate::run_dir::receipt::Receipt;
 use crate::stage::Description;
-use crate::stages::DESCRIPTIONS;
+use crate::stages::described;
 use crate::store::Store;
 
 /// The receipt of a stage on a part; `None` when there is none, or it is not one: the work is then
@@ -25,7 +25,7 @@ pub(crate) fn fault(receipt: &Receipt, kind: &str, part: u32) -> Option<String> 
         let Receipt { stage, part, .. } = receipt;
         return Some(format!("it is the receipt of stage '{stage}' on part {part}"));
     }
-    let Some(stage) = DESCRIPTIONS.iter().find(|stage| stage.kind == kind) else {
+    let Some(stage) = described(kind) else {
         return Some(format!("there is no stage '{kind}'"));
     };
     let mut seen = BTreeSet::new();
@@ -78,15 +78,19 @@ mod tests {
 
     #[test]
     fn a_receipt_names_what_its_stage_writes_on_its_part() {
-        let activations = "tables/activations/layer=4/part-00002.parquet";
+        let activations = "tables/activations/part-00002-layer-004.parquet";
+        let older = "tables/activations/layer=4/part-00002.parquet";
         assert_eq!(fault_of("extract", 2, &[activations]), None);
+        assert_eq!(fault_of("extract", 2, &[older]), None);
         assert_eq!(fault_of("similarity", 7, &["tables/similarity/part-00007.parquet"]), None);
         assert_eq!(fault_of("report", 0, &["report.html"]), None);
-        let wrong: [(&str, u32, &[&str]); 12] = [
+        let wrong: [(&str, u32, &[&str]); 14] = [
             ("extract", 2, &["tables/activations/../../../../victim.txt"]),
             ("extract", 2, &["/etc/passwd"]),
             ("extract", 2, &["tables/activations/layer=4/part-00003.parquet"]),
             ("extract", 2, &["tables/activations/part-00002.parquet"]),
+            ("extract", 2, &["tables/activations/part-00003-layer-004.parquet"]),
+            ("similarity", 2, &["tables/similarity/part-00002-layer-004.parquet"]),
             ("extract", 2, &["tables/activations/layer=4/../part-00002.parquet"]),
             ("extract", 2, &["tables/similarity/part-00002.parquet"]),
             ("extract", 2, &["receipts/extract/part-00002.json"]),

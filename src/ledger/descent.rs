@@ -7,7 +7,7 @@ use super::made_files;
 use crate::run_dir::layout::{self, Place};
 use crate::run_dir::receipt::Receipt;
 use crate::stage::{Description, Scope};
-use crate::stages::{DESCRIPTIONS, KINDS};
+use crate::stages::{self, DESCRIPTIONS, KINDS, described};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 
@@ -35,7 +35,7 @@ pub(crate) fn writer_of(file: &str) -> Option<Key> {
 
 /// Whether a kind of stage works shard by shard.
 pub(crate) fn is_by_shard(kind: &str) -> bool {
-    DESCRIPTIONS.iter().any(|stage| stage.kind == kind && stage.scope == Scope::Shard)
+    described(kind).is_some_and(|stage| stage.scope == Scope::Shard)
 }
 
 /// All work that the run directory has receipts or files of.
@@ -73,10 +73,8 @@ pub(crate) fn made_from<'f>(
         }
     }
     let mut made = BTreeMap::<Key, BTreeSet<&str>>::new();
-    let described: Vec<(&Key, &Description)> = keys
-        .iter()
-        .filter_map(|key| Some((key, *DESCRIPTIONS.iter().find(|stage| stage.kind == key.0)?)))
-        .collect();
+    let described: Vec<(&Key, &Description)> =
+        keys.iter().filter_map(|key| Some((key, described(key.0)?))).collect();
     // Ends when a round finds nothing new: after as many as stages follow one another.
     let mut has_grown = !tables.is_empty();
     while has_grown {
@@ -115,7 +113,7 @@ fn tables_of(file: &str) -> Vec<Key> {
 fn roots_of<'f>(stage: &Description, part: u32, tables: &Roots<'f>) -> BTreeSet<&'f str> {
     let mut roots = BTreeSet::new();
     for table in stage.may_read() {
-        let writer = DESCRIPTIONS.iter().find(|stage| stage.writes(table));
+        let writer = stages::writer_of(table);
         let parts = match (stage.scope, writer.map(|writer| writer.scope)) {
             (Scope::Run, _) => 0..=u32::MAX,
             (_, Some(Scope::Before)) => 0..=0,

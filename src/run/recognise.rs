@@ -20,7 +20,7 @@ use crate::run_dir::RunDir;
 use crate::run_dir::layout::{self, Place};
 use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::record::{Marks, RunRecord, State};
-use crate::stages::DESCRIPTIONS;
+use crate::stages::described;
 use crate::store::{FileStamp, Store};
 
 /// Stamps of all files of a model folder, the card among them; `None` when one has none.
@@ -67,7 +67,7 @@ fn holds(store: &Store, marks: &Marks, pipeline: &Pipeline) -> Option<bool> {
         .into_par_iter()
         .map(|name| {
             let Some(Place::Receipt(kind, part)) = layout::place_of(&name) else { return None };
-            let stage = DESCRIPTIONS.iter().find(|stage| stage.kind == kind)?;
+            let stage = described(kind)?;
             let receipt = claims::read(store, stage, part)?;
             let needed =
                 receipt.parts.iter().filter(|p| !is_released(&pipeline.retain, &p.file.path));

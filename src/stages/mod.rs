@@ -25,6 +25,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::stage::{Description, Facts, Stage};
+use crate::table::Table;
 use crate::yaml::{Node, Path, Problems, read};
 
 macro_rules! stages {
@@ -128,8 +129,17 @@ stages! {
 /// # Panics
 /// When there is no such kind.
 pub fn description_of(kind: &str) -> &'static Description {
-    let found = DESCRIPTIONS.iter().find(|description| description.kind == kind);
-    found.expect("a kind of the list has a description")
+    described(kind).expect("a kind of the list has a description")
+}
+
+/// What a kind of stage is; `None` for a word that is none, as a file of somebody else may hold.
+pub(crate) fn described(kind: &str) -> Option<&'static Description> {
+    DESCRIPTIONS.iter().copied().find(|description| description.kind == kind)
+}
+
+/// The kind of stage that writes a table.
+pub(crate) fn writer_of(table: &Table) -> Option<&'static Description> {
+    DESCRIPTIONS.iter().copied().find(|description| description.writes(table))
 }
 
 #[cfg(test)]

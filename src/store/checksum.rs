@@ -11,10 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use twox_hash::XxHash3_64;
 
-use super::hash::to_hex;
-
-/// How many bytes are read at once.
-const PIECE: usize = 1 << 17;
+use super::hash::{each_piece, to_hex};
 
 /// XXH3 (64 bits) of some bytes; in JSON 16 lower-case hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,26 +81,10 @@ impl Sum {
     }
 }
 
-/// Hands over what is left to read, piece by piece; gives its length.
-fn each_piece(mut content: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
-    let mut piece = vec![0; PIECE];
-    let mut length = 0;
-    loop {
-        match content.read(&mut piece) {
-            Ok(0) => return Ok(length),
-            Ok(n) => {
-                take(&piece[..n]);
-                length += n as u64;
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::hash::PIECE;
     use crate::store::hex_sha256;
 
     fn sums(bytes: &[u8]) -> [Sum; 2] {

@@ -7,22 +7,35 @@ use sha2::{Digest as _, Sha256};
 
 use super::place::open_file;
 
+/// How many bytes of a file are read at once.
+pub(super) const PIECE: usize = 1 << 17;
+
 /// SHA-256 of some bytes, lower-case hex.
 pub fn hex_sha256(bytes: &[u8]) -> String {
     to_hex(&Sha256::digest(bytes))
 }
 
-/// SHA-256 of a file's content, read in blocks, lower-case hex.
+/// SHA-256 of a file's content, read in pieces, lower-case hex.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = open_file(path)?;
     let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 20];
+    each_piece(open_file(path)?, |piece| hash.update(piece))?;
+    Ok(to_hex(&hash.finalize()))
+}
+
+/// Hands over what is left to read, piece by piece; gives its length.
+pub(super) fn each_piece(mut content: impl Read, mut take: impl FnMut(&[u8])) -> io::Result<u64> {
+    let mut piece = vec![0; PIECE];
+    let mut length = 0;
     loop {
-        let n = file.read(&mut block)?;
-        if n == 0 {
-            return Ok(to_hex(&hash.finalize()));
+        match content.read(&mut piece) {
+            Ok(0) => return Ok(length),
+            Ok(n) => {
+                take(&piece[..n]);
+                length += n as u64;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
         }
-        hash.update(&block[..n]);
     }
 }
 

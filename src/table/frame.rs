@@ -39,8 +39,9 @@ impl Frame {
             };
             let mut reader = ParquetReader::new(file);
             let found = reader.get_metadata().map_err(error)?;
-            let of_groups = found.row_groups.iter().map(|group| group.num_rows());
-            refuse_rows(&path, bytes, of_groups.chain([found.num_rows]))?;
+            let groups = found.row_groups.iter();
+            let most = groups.fold(found.num_rows, |most, group| most.max(group.num_rows()));
+            refuse_rows(&path, bytes, most)?;
             reader.with_columns(Some(columns)).set_rechunk(true).finish().map_err(error)
         })?;
         Ok(Self { frame, path })

@@ -9,24 +9,17 @@ use crate::guard::caught;
 /// is taken for as many as the file says that it has.
 const ROWS_A_BYTE: u64 = 1 << 13;
 
-/// Refuses a file that says of itself or of a row group that it has more rows than can be in it: memory
-/// that the system cannot give ends the process, and is no panic. `bytes` is its size.
+/// Refuses a file of `bytes` bytes that says of itself or of a row group that it has `rows` rows, if that
+/// is more than can be in it: memory that the system cannot give ends the process, and is no panic.
 ///
 /// # Errors
 /// When it does.
-pub(super) fn refuse_rows(
-    path: &Path,
-    bytes: u64,
-    claims: impl IntoIterator<Item = usize>,
-) -> Result<(), TableError> {
-    match claims.into_iter().find(|rows| *rows as u64 / ROWS_A_BYTE > bytes) {
-        Some(rows) => {
-            let problem =
-                format!("cannot be read: it says that it has {rows} rows in {bytes} bytes");
-            Err(TableError::Content { path: path.to_owned(), problem })
-        }
-        None => Ok(()),
+pub(super) fn refuse_rows(path: &Path, bytes: u64, rows: usize) -> Result<(), TableError> {
+    if rows as u64 / ROWS_A_BYTE <= bytes {
+        return Ok(());
     }
+    let problem = format!("cannot be read: it says that it has {rows} rows in {bytes} bytes");
+    Err(TableError::Content { path: path.to_owned(), problem })
 }
 
 /// Decodes a table's file. The libraries that do it take for granted much of what a file says of

@@ -76,9 +76,10 @@ fn decode(
         metadata,
     );
     let rows = usize::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0);
-    let of_groups = builder.metadata().row_groups().iter().map(|group| group.num_rows() as usize);
+    let groups = builder.metadata().row_groups().iter();
+    let most = groups.fold(rows, |most, group| most.max(group.num_rows() as usize));
     let bytes = file.metadata().map_err(|e| StoreError::io("read", path, e))?.len();
-    refuse_rows(path, bytes, of_groups.chain([rows]))?;
+    refuse_rows(path, bytes, most)?;
     let schema = builder.schema().project(&projected(builder.schema(), columns));
     let schema = Arc::new(schema.map_err(arrow_error)?);
     let (vectors, finite) = vectors(path, file, &known, &schema)?;

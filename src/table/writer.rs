@@ -17,6 +17,7 @@ use super::TableError;
 use super::column::{Dims, Kind, Table};
 use super::row_groups::write_rows;
 use crate::run_dir::layout::older_table_file;
+use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
 
@@ -98,7 +99,7 @@ fn properties(table: &Table) -> WriterProperties {
     let mut metadata: Vec<KeyValue> = metadata.collect();
     metadata.sort_by(|a, b| a.key.cmp(&b.key));
     let mut builder = WriterProperties::builder()
-        .set_created_by(format!("aqlens {}", env!("CARGO_PKG_VERSION")))
+        .set_created_by(format!("aqlens {THIS_VERSION}"))
         .set_key_value_metadata(Some(metadata))
         // Every reader knows it. LZ4 saves 1 % more of a run, and DuckDB 0.10.0 does not.
         .set_compression(Compression::SNAPPY)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::stage::{Facts, Scope, Stage};
-use crate::stages::{DESCRIPTIONS, KINDS, StageConfig, description_of};
+use crate::stages::{KINDS, StageConfig, description_of, writer_of};
 use crate::table::Table;
 use crate::yaml::{Node, Path, Problems, did_you_mean, quote, read};
 
@@ -122,8 +122,7 @@ fn check_order(entries: &[&Entry], problems: &mut Problems) {
         let mut reported = Vec::new();
         let is_written = |table: &Table| above.iter().any(|a| description_of(a.kind).writes(table));
         for table in own.reads.iter().filter(|table| !is_written(table)) {
-            let writer = DESCRIPTIONS.iter().find(|other| other.writes(table));
-            let Some(writer) = writer.map(|writer| writer.kind) else { continue };
+            let Some(writer) = writer_of(table).map(|writer| writer.kind) else { continue };
             if reported.contains(&writer) {
                 continue;
             }
