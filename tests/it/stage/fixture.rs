@@ -188,7 +188,7 @@ impl FakeRun {
         self.write(PartAddress::new(&REFERENCE, 0), columns);
     }
 
-    fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
+    pub(crate) fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
@@ -196,7 +196,14 @@ impl FakeRun {
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
-            texts(prompts.iter().map(|_| "text")),
+            texts(
+                prompts
+                    .iter()
+                    .map(|p| format!("{} {} {}", p.task, p.wording, p.input))
+                    .collect::<Vec<_>>()
+                    .iter()
+                    .map(String::as_str),
+            ),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
             int32s(prompts.iter().map(|p| p.segments.find('i').unwrap() as i32)),
@@ -267,6 +274,7 @@ pub(crate) fn facts() -> Facts {
         has_head: Some(true),
         captures_last: Some(true),
         threshold: Some(0.9),
+        judged: None,
     }
 }
 
