@@ -85,7 +85,7 @@ pub struct ControlsConfig {
     pub neutral: Option<String>,
     /// The task's own words in an order drawn by the seed.
     pub scrambled: bool,
-    /// The task, put to the next input of the scenario.
+    /// The task, put to another input of the scenario: the next one that is of another cluster.
     pub other_input: bool,
 }
 
