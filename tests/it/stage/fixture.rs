@@ -192,18 +192,15 @@ impl FakeRun {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
+        let asked = prompts.iter().map(|p| format!("{} {} {}", p.task, p.wording, p.input));
+        let asked: Vec<String> = asked.collect();
         let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
-            texts(
-                prompts
-                    .iter()
-                    .map(|p| format!("{} {} {}", p.task, p.wording, p.input))
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .map(String::as_str),
-            ),
+            Arc::new(StringArray::new_null(prompts.len())),
+            texts(prompts.iter().map(|p| p.input.as_str())),
+            texts(asked.iter().map(String::as_str)),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
             int32s(prompts.iter().map(|p| p.segments.find('i').unwrap() as i32)),
