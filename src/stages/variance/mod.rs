@@ -3,7 +3,7 @@
 //!
 //! For every scenario, captured layer and site (`span`: mean over the input's tokens; `last`: last
 //! token), over the inputs that have all their vectors, in the raw space and standardised by the
-//! reference set:
+//! scenario's reference set:
 //!
 //! ```text
 //! SS_total = SS_input + SS_task + SS_interaction (+ SS_wording + SS_rest with two wordings or more)
@@ -33,18 +33,18 @@ use serde::{Deserialize, Serialize};
 use self::families::Families;
 use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
 use crate::stage::read::designs::{SiteVectors, read_designs};
+use crate::stage::read::spaces::scales;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::store::Store;
 use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS, VariancePartitionRow};
-use crate::table::{ReadRow as _, TableError, WriteRow as _, status, view};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "variance",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "layers",
     reads: &[&VECTORS],
@@ -106,7 +106,7 @@ impl Stage for Variance {
         let mut rows = Vec::new();
         let mut drawn = Drawn::default();
         for &layer in context.layers {
-            let scale = scale(context.store, layer)?;
+            let scales = scales(context.store, layer)?;
             let designs = read_designs(context, layer)?;
             for ((scenario, _), vectors) in &designs {
                 self.draw(context.seed, scenario, vectors, &mut drawn);
@@ -114,7 +114,8 @@ impl Stage for Variance {
             let tested = |((scenario, site), vectors): &(&(String, String), &SiteVectors)| {
                 context.go_on()?;
                 let relabellings = &drawn[&key(scenario, vectors)];
-                Ok(tested((layer, scenario, site), vectors, relabellings, scale.as_deref()))
+                let scale = scales.get(scenario).map(Vec::as_slice);
+                Ok(tested((layer, scenario, site), vectors, relabellings, scale))
             };
             let designs: Vec<_> = designs.iter().collect();
             let tested = designs.par_iter().map(tested).collect::<Vec<_>>();
@@ -279,28 +280,6 @@ fn tested(
         rows.push(refused(Space::Standardised, status::NO_REFERENCE));
     }
     rows
-}
-
-view! {
-    /// How far one dimension of a layer varies in the reference set.
-    struct Spread<'a> of [REFERENCE] {
-        layer: i16,
-        sd: Option<f64>,
-        status: &'a str,
-    }
-}
-
-/// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where
-/// the run has no reference set for the layer.
-fn scale(store: &Store, layer: i16) -> Result<Option<Vec<f64>>, TableError> {
-    let Some(frame) = Spread::frame_if_there(store, &REFERENCE, 0)? else {
-        return Ok(None);
-    };
-    let rows = Spread::rows(&frame)?;
-    let own = rows.iter().filter(|row| row.layer == layer && row.status == status::OK);
-    let scale: Option<Vec<f64>> =
-        own.map(|row| row.sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
-    Ok(scale.filter(|scale| !scale.is_empty()))
 }
 
 /// Scenarios in the order of the plan, in each the layers ascending.

@@ -49,9 +49,11 @@ table! {
 }
 
 table! {
-    /// One row per captured layer and dimension: what vectors are centred and standardised by.
-    pub REFERENCE: ReferenceRow<'a> = "reference", version 1,
-        row "layer, dimension" {
+    /// One row per scenario, captured layer and dimension: what the scenario's vectors are centred and
+    /// standardised by.
+    pub REFERENCE: ReferenceRow<'a> = "reference", version 3,
+        row "scenario, layer, dimension" {
+        #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
         #[key] dimension: i32 = says("index", "coordinate of the residual stream"),
         mean: Option<f64> = says("activation", "mean over the reference tokens"),
@@ -62,7 +64,7 @@ table! {
         ),
         n_prompts: i64 = says(
             "prompts",
-            "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
+            "prompts of the scenario's tasks, drawn by the run's seed; at least 10 are needed",
         ),
         status: &'a str = STATUS,
     }

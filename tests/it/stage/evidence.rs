@@ -32,13 +32,14 @@ pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of
     }
 }
 
-/// Writes a reference set with these standard deviations on every layer.
+/// Writes a reference set of scenario `s` with these standard deviations on every layer.
 pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
     let rows: Vec<(i16, usize)> =
         run.layers.iter().flat_map(|layer| (0..sd.len()).map(move |d| (*layer, d))).collect();
     let n = rows.len();
     let counts = |count: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![count; n])) };
     let columns = vec![
+        texts(rows.iter().map(|_| "s")),
         int16s(rows.iter().map(|(layer, _)| *layer)),
         int32s(rows.iter().map(|(_, dimension)| *dimension as i32)),
         floats(rows.iter().map(|_| Some(0.5))),

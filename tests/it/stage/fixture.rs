@@ -167,8 +167,8 @@ impl FakeRun {
         write_part(&self.store, address, self.context(0).dims(), columns).unwrap();
     }
 
-    /// Writes table `reference` as stage `reference` does: mean and standard deviation by layer and
-    /// dimension.
+    /// Writes table `reference` of scenario `s` as stage `reference` does: mean and standard deviation
+    /// by layer and dimension.
     pub(crate) fn write_reference(&self, of: &dyn Fn(i16, usize) -> (f64, f64)) {
         let dimensions = || 0..self.card.d_model;
         let places = || self.layers.iter().flat_map(|l| dimensions().map(move |d| (*l, d)));
@@ -177,6 +177,7 @@ impl FakeRun {
             Arc::new(Float64Array::from_iter_values(places().map(|(l, d)| of(l, d))))
         };
         let columns = vec![
+            texts((0..n).map(|_| "s")),
             int16s(places().map(|(layer, _)| layer)),
             int32s(places().map(|(_, dimension)| dimension as i32)),
             wide(&|layer, dimension| of(layer, dimension).0),
