@@ -1,5 +1,6 @@
 //! From a pipeline to prompts and shards.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ pub use super::error::PlanError;
 
 use super::framing::{Framing, Unfit, framings};
 use super::neutral::Ruler;
+use super::others::{Earlier, first_other};
 use super::template::Template;
-use super::{Input, Inputs, Pipeline};
+use super::{Input, Inputs, Pipeline, Survey};
 use crate::model::Tokenizer;
 use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, PromptKey, Role};
@@ -53,6 +55,10 @@ struct ScenarioPlan<'p> {
     name: Arc<str>,
     inputs: &'p Inputs,
     framings: Vec<Framing>,
+    /// Which inputs are of one cluster.
+    survey: Cow<'p, Survey>,
+    /// What inputs whose neighbours are of their cluster take for another one.
+    first_other: Option<Input>,
     /// How much of a shard an input's prompts take, by number or by size, of [`SHARD_WEIGHT`].
     weight: u64,
 }
@@ -93,13 +99,18 @@ impl<'p> Plan<'p> {
         let mut scenarios = Vec::new();
         let mut unfit = Vec::new();
         for scenario in &pipeline.scenarios {
-            let (framings, not_fit) = framings(scenario, pipeline.seed, ruler, monitor)?;
+            let survey = scenario.inputs.survey();
+            let has_others = survey.clusters > 1;
+            let (framings, not_fit) =
+                framings(scenario, has_others, pipeline.seed, ruler, monitor)?;
             unfit.extend(not_fit);
             scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
                 weight: weight(pipeline, &scenario.inputs, &framings),
                 framings,
+                first_other: first_other(&scenario.inputs, &survey)?,
+                survey,
             });
         }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
@@ -196,7 +207,7 @@ impl<'p> Plan<'p> {
         self.scenarios.iter().filter_map(fraction).collect()
     }
 
-    /// SHA-256 over keys and texts of all prompts, in order.
+    /// SHA-256 over keys, texts and clusters of all prompts, in order.
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
@@ -209,6 +220,9 @@ impl<'p> Plan<'p> {
                     digest.update_text(text);
                 }
                 digest.update(&key.wording.to_le_bytes());
+                if let Some(cluster) = &prompt.cluster {
+                    digest.update_text(cluster);
+                }
             }
         }
         Ok(digest.hex())
@@ -243,23 +257,32 @@ impl<'p> Plan<'p> {
     fn inputs(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> + Send {
         self.scenarios.iter().flat_map(move |scenario| {
             let mut inputs = (0..).zip(scenario.inputs.read()).peekable();
+            let mut earlier = Earlier::default();
             std::iter::from_fn(move || {
                 let (i, input) = inputs.next()?;
                 if self.monitor.is_interrupted() {
                     return Some(Err(PlanError::Interrupted));
                 }
-                let prompts = input.and_then(|input| match inputs.peek() {
-                    Some((_, Ok(next))) => Ok(self.prompts(scenario, i, &input, next)),
-                    Some((_, Err(error))) => Err(error.clone()),
-                    // The last one takes the first.
-                    None => Ok(self.prompts(scenario, i, &input, scenario.inputs.first())),
+                let prompts = input.and_then(|input| {
+                    let (j, next) = match inputs.peek() {
+                        Some((j, Ok(next))) => (*j, next),
+                        Some((_, Err(error))) => return Err(error.clone()),
+                        None => (0, scenario.inputs.first()),
+                    };
+                    let cluster = scenario.survey.cluster(i);
+                    let other = Some(next).filter(|_| scenario.survey.cluster(j) != cluster);
+                    let other = other.or_else(|| earlier.other_than(cluster));
+                    let other = other.or(scenario.first_other.as_ref()).unwrap_or(&input);
+                    let prompts = self.prompts(scenario, i, &input, other);
+                    earlier.push(cluster, input);
+                    Ok(prompts)
                 });
                 Some(prompts.map_err(PlanError::from))
             })
         })
     }
 
-    /// All prompts of an input, the scenario's `i`th from 0; `other` is the next one.
+    /// All prompts of an input, the scenario's `i`th from 0; `other` is one of another cluster.
     fn prompts(
         &self,
         scenario: &ScenarioPlan<'_>,
@@ -290,6 +313,7 @@ impl<'p> Plan<'p> {
                 wording: framing.wording,
             },
             source_input: source.id.as_str().into(),
+            cluster: input.cluster.as_deref().map(Arc::from),
             text: filled.text,
             input_span: filled.input_span,
             task_spans: filled.task_spans,

@@ -1,5 +1,6 @@
 //! What stages read from the tables of a run directory: prompts, vectors, attention weights.
 
+pub(crate) mod clusters;
 pub(crate) mod designs;
 pub(crate) mod hidden;
 pub(crate) mod prompts;

@@ -196,6 +196,8 @@ impl FakeRun {
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
+            Arc::new(StringArray::new_null(prompts.len())),
+            texts(prompts.iter().map(|p| p.input.as_str())),
             texts(prompts.iter().map(|_| "text")),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
