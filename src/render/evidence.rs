@@ -104,7 +104,7 @@ pub struct EffectPoint {
 /// Variance of the vectors at one site in one space, over the layers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Partition {
-    /// `span` or `last`.
+    /// `token`, `span` or `last`.
     pub site: String,
     /// `raw` or `standardised`.
     pub space: String,
@@ -119,8 +119,10 @@ pub struct PartitionRow {
     pub layer: i16,
     /// Inputs that entered.
     pub n_inputs: i64,
-    /// Wordings of each task.
+    /// Wordings of the task with the fewest.
     pub n_wordings: i64,
+    /// Inputs, or their tokens, that the sums of squares are over.
+    pub n_units: i64,
     /// Of the inputs.
     pub input: Option<f64>,
     /// Of the tasks.
@@ -133,8 +135,12 @@ pub struct PartitionRow {
     pub rest: Option<f64>,
     /// Task over task and interaction.
     pub partial_eta2: Option<f64>,
-    /// P value of the task, corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// F of the task against its wordings (against the interaction with one wording).
+    pub f_task: Option<f64>,
+    /// Its P value over ways to deal the wordings out, corrected over the layers.
+    pub p_wording_max_t: Option<f64>,
+    /// How many ways; 0 without the P value.
+    pub n_reassignments: i64,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }

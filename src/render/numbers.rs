@@ -78,13 +78,16 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
         "space",
         "layer",
         "inputs",
+        "units",
         "input",
         "task",
         "wording",
         "input × task",
         "rest",
         "partial η²",
-        "p",
+        "F",
+        "p (wordings)",
+        "ways",
     ];
     let caption = "Shares of the variance".to_owned();
     let mut grid = Grid::new(caption, &head, "variance_partition");
@@ -97,14 +100,16 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
                 row.interaction,
                 row.rest,
                 row.partial_eta2,
-                row.p_max_t,
+                row.f_task,
+                row.p_wording_max_t,
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, &row.missing));
             grid.rows.push(Row {
                 words: vec![names::site(&partition.site).to_owned(), partition.space.clone()],
-                numbers: [count(row.layer), count(row.n_inputs)]
+                numbers: [count(row.layer), count(row.n_inputs), count(row.n_units)]
                     .into_iter()
                     .chain(numbers)
+                    .chain([count(row.n_reassignments)])
                     .collect(),
                 ..Row::default()
             });

@@ -8,8 +8,8 @@ mod tables;
 
 pub use evidence::{
     ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
-    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, VARIANCE_PARTITION, VECTORS,
-    VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
+    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, TOKEN_SPREAD, VARIANCE_PARTITION,
+    VECTORS, VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
 };
 pub use readouts::{
     ATTENTION_DIVERGENCE, ATTENTION_MASS, AttentionDivergenceRow, AttentionMassRow,
@@ -39,6 +39,7 @@ pub const ALL: &[&Table] = &[
     &DIVERGENCE,
     &SEED_EXPLAIN,
     &VECTORS,
+    &TOKEN_SPREAD,
     &CONTRAST,
     &WORDING_PAIRS,
     &VARIANCE_PARTITION,
