@@ -73,9 +73,8 @@ impl Scheme<'_> {
                 wordings.push(pairing.with(layer, measure, &means));
             }
             let first = pairing.pairs().map(|(a, b)| (&tasks[a], &tasks[b])).zip(found);
-            let first = first.filter(|((a, b), _)| {
-                a.prompt.is_first_wording() && b.prompt.is_first_wording()
-            });
+            let first = first
+                .filter(|((a, b), _)| a.prompt.is_first_wording() && b.prompt.is_first_wording());
             self.divergences(layer, &first.collect::<Vec<_>>(), &mut divergences);
         }
         Ok(OfInput { masses, divergences, wordings })
