@@ -187,7 +187,7 @@ impl Effect {
         for (&layer, measured) in layers {
             let Some((k, w, table)) = measured.pairs.balanced() else { continue };
             wordings.n_wordings = w;
-            let new = || Reassignments::new(k, w, self.permutations, seed, purpose).ok();
+            let new = || Reassignments::new(&vec![w; k], self.permutations, seed, purpose).ok();
             let Some(ways) = ways.entry((k, w)).or_insert_with(new) else { continue };
             // On one scale: a layer's dissimilarities may be a hundred times another's.
             let test: Result<_, Undefined> = ways.test(&table).and_then(|test| {

@@ -244,7 +244,7 @@ impl Geometry {
                 tasks: [vectors.tasks[a].clone(), vectors.tasks[b].clone()],
                 measure,
                 value: value.ok(),
-                n_inputs: vectors.inputs,
+                n_inputs: vectors.inputs.len(),
                 status: status.to_owned(),
             }
         };

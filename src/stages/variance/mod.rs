@@ -217,14 +217,19 @@ struct Tested {
 type Drawn = BTreeMap<(String, usize, usize), Relabellings>;
 
 fn key(scenario: &str, vectors: &SiteVectors) -> (String, usize, usize) {
-    (scenario.to_owned(), vectors.inputs, vectors.tasks.len())
+    (scenario.to_owned(), vectors.inputs.len(), vectors.tasks.len())
+}
+
+/// As many wordings as the task with the fewest has.
+fn fewest(vectors: &SiteVectors) -> usize {
+    vectors.wordings.iter().copied().min().unwrap_or(0)
 }
 
 impl Variance {
     fn draw(&self, seed: u64, scenario: &str, vectors: &SiteVectors, drawn: &mut Drawn) {
         drawn.entry(key(scenario, vectors)).or_insert_with(|| {
             let purpose = format!("task labels of {scenario}");
-            let (n, k) = (vectors.inputs, vectors.tasks.len());
+            let (n, k) = (vectors.inputs.len(), vectors.tasks.len());
             Relabellings::new(n, k, self.permutations, seed, &purpose)
         });
     }
@@ -240,9 +245,9 @@ fn tested(
     let row = |space: Space| Row {
         place: Place { scenario: scenario.to_owned(), site: site.to_owned(), space },
         layer,
-        n_inputs: vectors.inputs,
+        n_inputs: vectors.inputs.len(),
         n_tasks: vectors.tasks.len(),
-        n_wordings: vectors.wordings,
+        n_wordings: fewest(vectors),
         partition: None,
         p: None,
         p_max_t: None,
@@ -256,9 +261,16 @@ fn tested(
     if let Some(reason) = vectors.refusal() {
         return [Space::Raw, Space::Standardised].map(|space| refused(space, reason)).into();
     }
-    let mut cells = CentredCells::new(vectors.tasks.len(), vectors.wordings, vectors.width());
-    for input in 0..vectors.inputs {
-        cells.push_input(&vectors.input(input));
+    let mut cells = CentredCells::new(vectors.tasks.len(), fewest(vectors), vectors.width());
+    let counted: Vec<bool> = vectors
+        .wordings
+        .iter()
+        .flat_map(|&wordings| (0..wordings).map(|wording| wording < fewest(vectors)))
+        .collect();
+    for input in 0..vectors.inputs.len() {
+        let all = vectors.input(input).into_iter().zip(&counted);
+        let counted: Vec<&[f32]> = all.filter(|(_, counted)| **counted).map(|(v, _)| v).collect();
+        cells.push_input(&counted);
     }
     let spread = cells.spread();
     drop(cells);
