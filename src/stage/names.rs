@@ -19,6 +19,11 @@ pub const ATTENTION_JSDS: [&str; 3] =
 pub const LENS_JSD_BITS: &str = "lens_jsd_bits";
 /// Mean absolute difference of the surprisals of an input's tokens.
 pub const SURPRISAL_BITS: &str = "surprisal_bits";
+/// How unlike two prompts' tasks and wordings arrange the inputs: 1 - debiased CKA of the mean vectors
+/// of the input's tokens.
+pub const GEOMETRY_DCKA_SPAN: &str = "geometry_dcka_span";
+/// The same of the last tokens' vectors.
+pub const GEOMETRY_DCKA_LAST: &str = "geometry_dcka_last";
 
 /// In column `contrast`: prompts of different tasks.
 pub const BETWEEN: &str = "between";

@@ -55,7 +55,7 @@ fn variance_strip(row: &PartitionRow) -> Strip {
     let part = |(kind, value): (usize, Option<f64>)| {
         let value = value?;
         let hint = format!("layer {}, {}: {value:.6}", row.layer, SHARES[kind]);
-        Some(Part { kind, value, hint })
+        Some(Part { kind, value, hint, ..Part::default() })
     };
     let p = row.p_max_t.map(|p| format!("task: p = {p:.4}"));
     Strip {

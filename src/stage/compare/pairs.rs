@@ -35,11 +35,13 @@ pub(crate) struct Pairing {
 impl Pairing {
     pub(crate) fn of(input: InputGroup<'_>) -> Self {
         let key = &input.prompts[0].key;
-        Self {
-            scenario: Arc::clone(&key.scenario),
-            input: Arc::clone(&key.input),
-            tasks: input.task_places().into(),
-        }
+        let (scenario, name) = (Arc::clone(&key.scenario), Arc::clone(&key.input));
+        Self::new(scenario, name, input.task_places().into())
+    }
+
+    /// An input by its name; `tasks` has for each of the tasks' prompts the place of its task.
+    pub(crate) fn new(scenario: Arc<str>, input: Arc<str>, tasks: Arc<[i32]>) -> Self {
+        Self { scenario, input, tasks }
     }
 
     /// The pairs of prompts, by their places among the tasks' prompts.

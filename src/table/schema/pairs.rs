@@ -84,10 +84,9 @@ table! {
         tasks: &'a [i32] = TASKS,
         values: Option<&'a [f64]> = says(
             "the measure's",
-            "the input's pseudo-value, h*d - (h-1)*(d without its cluster) with d = 1 - dcka and h = \
-             inputs over inputs of the cluster, of all pairs of these prompts: (0,1), (0,2), ..., \
-             (1,2), ...; their mean over inputs is d without its bias, and one of them may lie \
-             outside 0..2",
+            "the pseudo-value of the input's cluster, g*d - (g-1)*(d without the cluster) with d = \
+             1 - dcka and g clusters, of all pairs of these prompts: (0,1), (0,2), ..., (1,2), ...; \
+             their mean over clusters is d without its bias, and one of them may lie outside 0..2",
         ),
         status: &'a str = STATUS,
     }
