@@ -53,7 +53,9 @@ use crate::stage::{
 };
 use crate::table::WriteRow as _;
 use crate::table::schema::{
-    CONTRAST, EFFECT, EffectRow, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, PROMPTS, WORDING_PAIRS,
+    ATTENTION_WORDING_PAIRS, CONTRAST, EFFECT, EffectRow, GEOMETRY_WORDING_PAIRS,
+    LENS_WORDING_PAIRS, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, PROMPTS, SURPRISAL_WORDING_PAIRS,
+    WORDING_PAIRS,
 };
 use crate::yaml::{Path, Problems};
 
@@ -64,7 +66,14 @@ pub(super) const DESCRIPTION: Description = Description {
     scope: Scope::Run,
     unit: "shards",
     reads: &[&PROMPTS, &CONTRAST, &WORDING_PAIRS],
-    reads_if_there: &[&OUTPUT_CONTRAST, &OUTPUT_WORDING_PAIRS],
+    reads_if_there: &[
+        &OUTPUT_CONTRAST,
+        &OUTPUT_WORDING_PAIRS,
+        &ATTENTION_WORDING_PAIRS,
+        &SURPRISAL_WORDING_PAIRS,
+        &LENS_WORDING_PAIRS,
+        &GEOMETRY_WORDING_PAIRS,
+    ],
     writes: &[&EFFECT],
     file: None,
     depends_on: DependsOn { layers: false, seed: true, head: false, lineage: false },

@@ -36,12 +36,13 @@ use serde::{Deserialize, Serialize};
 use self::wordings::Cells;
 use crate::math;
 use crate::math::{Gram, Neighbours, PermutationTest, Rdm, RowClusters, Side, Undefined};
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
 use crate::table::schema::{
-    GEOMETRY, GEOMETRY_WORDING_PAIRS, GeometryRow, GeometryWordingPairsRow, VECTORS,
+    GEOMETRY, GEOMETRY_WORDING_PAIRS, GeometryRow, GeometryWordingPairsRow, PROMPTS, VECTORS,
 };
 use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
@@ -52,7 +53,7 @@ pub(super) const DESCRIPTION: Description = Description {
     version: 3,
     scope: Scope::Run,
     unit: "layers",
-    reads: &[&VECTORS],
+    reads: &[&PROMPTS, &VECTORS],
     reads_if_there: &[],
     writes: &[&GEOMETRY, &GEOMETRY_WORDING_PAIRS],
     file: None,
@@ -125,12 +126,14 @@ impl Stage for Geometry {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
+        let clusters = Clusters::read(context)?;
         let (mut rows, mut wordings) = (Vec::new(), Vec::new());
         for &layer in context.layers {
             for ((scenario, site), vectors) in &read_designs(context, layer)? {
                 context.go_on()?;
                 let at = (scenario.as_str(), layer, site.as_str());
-                let clusters = RowClusters::single(vectors.inputs.len());
+                let of = |input: &String| clusters.of(scenario, input);
+                let clusters = RowClusters::of(&vectors.inputs.iter().map(of).collect::<Vec<_>>());
                 let cells = Cells::of(vectors, &clusters);
                 rows.extend(self.rows(context, at, vectors, &clusters, &cells)?);
                 wordings.extend(wordings::rows(&cells, at, vectors, &clusters));
