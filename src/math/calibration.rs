@@ -162,7 +162,7 @@ fn arranged(seed: u64, n: usize, shared: f64) -> [PermutationTest; 2] {
         Side::new(n, Some(&gram), Some(&Rdm::pearson(&rows).unwrap()))
     };
     let (a, b) = (side(4), side(6));
-    let clusters = RowClusters::single(b.n());
+    let clusters = RowClusters::single(n);
     let tests = exchange_tests(&[a], &b, &clusters, DRAWS, (seed, "calibration")).remove(0);
     [tests.cka.unwrap(), tests.rsa.unwrap()]
 }
