@@ -196,7 +196,7 @@ impl<'p> Plan<'p> {
         self.scenarios.iter().filter_map(fraction).collect()
     }
 
-    /// SHA-256 over keys and texts of all prompts, in order.
+    /// SHA-256 over keys, texts and clusters of all prompts, in order.
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
@@ -209,6 +209,9 @@ impl<'p> Plan<'p> {
                     digest.update_text(text);
                 }
                 digest.update(&key.wording.to_le_bytes());
+                if let Some(cluster) = &prompt.cluster {
+                    digest.update_text(cluster);
+                }
             }
         }
         Ok(digest.hex())
@@ -290,6 +293,7 @@ impl<'p> Plan<'p> {
                 wording: framing.wording,
             },
             source_input: source.id.as_str().into(),
+            cluster: input.cluster.as_deref().map(Arc::from),
             text: filled.text,
             input_span: filled.input_span,
             task_spans: filled.task_spans,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::open::open_rows;
-use super::rows::Place;
+use super::rows::{Cells, Place};
 use super::wanted::Wanted;
 
 /// The hashes of all ids of the files, in the order of their rows: 8 bytes a row.
@@ -58,7 +58,7 @@ impl Ids {
         });
         for (i, (file, row)) in (0..=last).zip(rows) {
             if let Some(slot) = named.get_mut(&i)
-                && let Ok([Ok(id), _]) = row.cells
+                && let Ok(Cells { id: Ok(id), .. }) = row.cells
             {
                 *slot = Some(((file, row.place), id));
             }

@@ -102,7 +102,8 @@ pub(super) struct Surveying {
 }
 
 impl Surveying {
-    pub(super) fn add(&mut self, id: &str, text: &str) {
+    pub(super) fn add(&mut self, input: &Input) {
+        let Input { id, text, .. } = input;
         self.texts.add(Some(text));
         for odd in Odd::ALL {
             if odd == Odd::Blank || !odd.is_in(text) {
@@ -110,7 +111,7 @@ impl Surveying {
             }
             match self.survey.odd.iter_mut().find(|(known, ..)| *known == odd) {
                 Some((_, n, _)) => *n += 1,
-                None => self.survey.odd.push((odd, 1, id.to_owned())),
+                None => self.survey.odd.push((odd, 1, id.clone())),
             }
         }
     }
@@ -128,7 +129,7 @@ impl Surveying {
 pub(super) fn survey(inputs: &[Input]) -> Survey {
     let mut surveying = Surveying::default();
     for input in inputs {
-        surveying.add(&input.id, &input.text);
+        surveying.add(input);
     }
     surveying.finish()
 }
@@ -156,7 +157,11 @@ mod tests {
 
     #[test]
     fn repeated_texts_are_counted_and_the_first_named() {
-        let input = |id: &str, text: &str| Input { id: id.to_owned(), text: text.to_owned() };
+        let input = |id: &str, text: &str| Input {
+            id: id.to_owned(),
+            text: text.to_owned(),
+            cluster: None,
+        };
         let inputs = [input("a", "x"), input("b", "y\n"), input("c", "x"), input("d", "x")];
         let found = survey(&inputs);
         assert_eq!((found.repeats, found.first_repeat), (2, Some((0, 2))));

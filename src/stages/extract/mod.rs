@@ -43,7 +43,7 @@ use rows::Row;
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "extract",
-    version: 5,
+    version: 6,
     scope: Scope::Shard,
     unit: "tokens",
     reads: &[],

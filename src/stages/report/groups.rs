@@ -1,6 +1,6 @@
 //! Which inputs count together in an interval over inputs.
 //!
-//! Clusters are merged into at most [`MOST`] groups by their hash, so that memory does not grow with
+//! An input is of the cluster that its file names, else of that of its text. Clusters are merged into at most [`MOST`] groups by their hash, so that memory does not grow with
 //! the run: an interval over groups of clusters is as valid as one over clusters, with fewer degrees
 //! of freedom.
 
@@ -20,6 +20,9 @@ view! {
     struct Planned<'a> of [PROMPTS] {
         scenario: &'a str,
         input: &'a str,
+        source_input: &'a str,
+        cluster: Option<&'a str>,
+        input_sha256: &'a str,
     }
 }
 
@@ -36,9 +39,12 @@ impl Groups {
             return Ok(Self::default());
         };
         let mut groups = Self::default();
-        for row in Planned::rows(&table)? {
+        // The prompts of control `other_input` hold another input's text.
+        let rows = Planned::rows(&table)?;
+        for row in rows.iter().filter(|row| row.input == row.source_input) {
             let key = (row.scenario.to_owned(), row.input.to_owned());
-            groups.of.entry(key).or_insert_with(|| group(row.input));
+            let cluster = row.cluster.unwrap_or(row.input_sha256);
+            groups.of.entry(key).or_insert_with(|| group(cluster));
         }
         Ok(groups)
     }

@@ -188,7 +188,8 @@ impl FakeRun {
         self.write(PartAddress::new(&REFERENCE, 0), columns);
     }
 
-    fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
+    /// Writes table `prompts`. Inputs whose names are equal up to a `#` have one text.
+    pub(crate) fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
@@ -196,6 +197,8 @@ impl FakeRun {
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
+            Arc::new(StringArray::new_null(prompts.len())),
+            texts(prompts.iter().map(|p| p.input.split('#').next().unwrap_or_default())),
             texts(prompts.iter().map(|_| "text")),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),

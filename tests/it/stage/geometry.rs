@@ -35,6 +35,7 @@ fn prompts(n: usize, tasks: &[&str]) -> Vec<FakePrompt> {
 
 fn run_on(prompts: &[FakePrompt], of: super::evidence::Vectors<'_>) -> FakeRun {
     let run = FakeRun::new();
+    run.write_prompts(0, prompts);
     write_vectors(&run, 0, prompts, of);
     run.run(&geometry(&CONFIG), 0).unwrap();
     run
@@ -137,6 +138,29 @@ fn all_wordings_are_compared_and_their_inputs_average_to_the_jackknifed_measure(
     // The golden se, from the pseudo-values.
     let squares = of.iter().map(|found| (found[1] - mean).powi(2)).sum::<f64>();
     assert!(((squares / 30.0).sqrt() - 0.518_377).abs() < 1e-3);
+}
+
+/// Every input twice, with the same text: the copies say nothing more.
+#[test]
+fn copies_of_inputs_are_resampled_together() {
+    let prompts: Vec<FakePrompt> = (0..12)
+        .flat_map(|i| ["x", "y"].map(|task| prompt(&format!("i{}#{}", i % 6, i / 6), task, 2)))
+        .collect();
+    let of = |p: &FakePrompt| p.input[1..2].parse::<usize>().unwrap();
+    let run =
+        run_on(&prompts, &|p, _, _| Some(if p.task == "x" { X[of(p)] } else { Y[of(p)] }.to_vec()));
+    let columns: Vec<&str> = GEOMETRY.columns.iter().map(|column| column.name).collect();
+    let rows = Rows(run.read(&GEOMETRY, 0, &columns));
+    assert_eq!([rows.count("n_inputs", 0), rows.count("n_clusters", 0)], [12, 6]);
+    // By numpy, with both copies left out at once, and over all 720 exchanges of pairs of rows.
+    rows.near("value", 0, 0.416_160_761_121_500_6);
+    rows.near("se", 0, 0.260_463_816_175);
+    let p = rows.number("p", 0).unwrap();
+    assert!((p - 0.2625).abs() < 0.05, "{p}");
+    let pairs = paired(&run, &GEOMETRY_WORDING_PAIRS);
+    let values = |row: &String| row.rsplit(' ').nth(1).unwrap().to_owned();
+    assert_eq!(values(&pairs[0]), values(&pairs[6]));
+    assert_ne!(values(&pairs[0]), values(&pairs[1]));
 }
 
 #[test]
