@@ -39,8 +39,8 @@ struct Scenario {
     /// By input, its cluster.
     clusters: HashMap<String, u32>,
     count: usize,
-    /// How many inputs each cluster has.
-    sizes: Vec<u32>,
+    /// By cluster, how many inputs it has.
+    sizes: Vec<usize>,
 }
 
 impl Clusters {
@@ -66,8 +66,8 @@ impl Clusters {
         scenario.clusters.get(input).map_or(scenario.count, |cluster| *cluster as usize)
     }
 
-    /// How many inputs a cluster has, at least 1.
-    pub(crate) fn size(&self, scenario: &str, cluster: usize) -> u32 {
+    /// How many inputs a cluster has; 1 for one that was not read.
+    pub(crate) fn size(&self, scenario: &str, cluster: usize) -> usize {
         let sizes = self.scenarios.get(scenario).map(|scenario| &scenario.sizes);
         sizes.and_then(|sizes| sizes.get(cluster)).copied().unwrap_or(1)
     }
@@ -121,8 +121,8 @@ impl Joining {
         let of_scenario = |scenario: JoiningScenario| {
             let (numbers, count) = scenario.sets.numbers();
             let mut sizes = vec![0; count];
-            for cluster in &numbers {
-                sizes[*cluster as usize] += 1;
+            for &at in scenario.inputs.values() {
+                sizes[numbers[at] as usize] += 1;
             }
             let inputs = scenario.inputs.into_iter();
             let clusters = inputs.map(|(input, at)| (input, numbers[at])).collect();
@@ -225,6 +225,7 @@ mod tests {
             inputs.iter().map(|input| clusters.of(scenario, input)).collect()
         };
         assert_eq!(of("s", &["a", "b", "c", "d", "e"]), [0, 1, 0, 0, 2]);
+        assert_eq!([0, 1, 2, 3].map(|cluster| clusters.size("s", cluster)), [3, 1, 1, 1]);
         assert_eq!((clusters.count("s"), clusters.count("r"), clusters.count("q")), (3, 1, 0));
         assert_eq!(of("r", &["a", "b"]), [0, 0]);
         assert_eq!((of("s", &["z"]), of("q", &["z"])), (vec![3], vec![0]));

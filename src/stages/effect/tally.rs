@@ -206,7 +206,7 @@ impl Tally {
             scenario.clusters.push(cluster);
             scenario.inputs.insert_full(input.to_owned()).0
         });
-        (place, 1.0 / f64::from(clusters.size(name, cluster)))
+        (place, 1.0 / clusters.size(name, cluster) as f64)
     }
 }
 

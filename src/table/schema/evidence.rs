@@ -380,7 +380,7 @@ table! {
 
 table! {
     /// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
-    pub GEOMETRY: GeometryRow<'a> = "geometry", version 1,
+    pub GEOMETRY: GeometryRow<'a> = "geometry", version 2,
         row "scenario, layer, site, task_a, task_b, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
@@ -400,13 +400,14 @@ table! {
         chance: Option<f64> = says("the measure's", "what unrelated arrangements give on average"),
         se: Option<f64> = says(
             "the measure's",
-            "jackknife standard error over inputs; dcka only, else null",
+            "jackknife standard error over clusters of inputs; dcka only, else null",
         ),
         p: Option<f64> = says(
             "probability",
-            "inputs of task_b permuted; dcka and rsa_spearman, else null",
+            "inputs of task_b permuted, whole clusters of one size; dcka and rsa_spearman, else null",
         ),
         n_inputs: i64 = N_INPUTS,
+        n_clusters: i64 = says("clusters", "clusters of these inputs: what is resampled"),
         n_permutations: i64 = N_PERMUTATIONS,
         status: &'a str = STATUS,
     }
