@@ -2,6 +2,7 @@
 
 pub mod wire;
 
+mod controls;
 mod files;
 mod lint;
 mod near;
