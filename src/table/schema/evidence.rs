@@ -184,6 +184,10 @@ table! {
         ),
         #[key] space: &'a str = SPACE,
         n_inputs: i64 = N_INPUTS,
+        n_clusters: i64 = says(
+            "clusters",
+            "clusters of inputs that are one piece of evidence: what p exchanges labels in",
+        ),
         n_tasks: i64 = says("tasks", "tasks of the scenario"),
         n_wordings: i64 = says("wordings", "wordings of the task with the fewest; all count"),
         n_cells: i64 = says("wordings", "wordings of all tasks"),
