@@ -135,10 +135,9 @@ impl Stage for Variance {
             let mut sites: Vec<Site<'_>> = Vec::new();
             for ((scenario, site), vectors) in &designs {
                 sites.push(Site::new(scenario, site, vectors, None, &clusters));
-                if site == SPAN {
-                    sites.push(tokens.site(scenario, vectors, &clusters));
-                }
             }
+            let spans = designs.iter().filter(|((_, site), _)| site == SPAN);
+            sites.extend(spans.map(|((of, _), span)| tokens.site(of, span, &clusters)));
             sites.iter().for_each(|site| exchanges.draw(self.permutations, context.seed, site));
             let tested = |site: &Site<'_>| {
                 context.go_on()?;

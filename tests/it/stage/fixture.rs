@@ -188,7 +188,8 @@ impl FakeRun {
         self.write(PartAddress::new(&REFERENCE, 0), columns);
     }
 
-    fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
+    /// Writes table `prompts` of a shard.
+    pub(crate) fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
