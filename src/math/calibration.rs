@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     CentredCells, CentredGram, Gram, IntervalMethod, PermutationTest, Rdm, Reassignments,
-    Relabellings, Resamples, Side, SignFlips, Stream, exchange_tests, max_t, mean_interval,
+    Relabellings, Resamples, RowClusters, Side, SignFlips, Stream, exchange_tests, max_t,
+    mean_interval,
 };
 
 const EXPERIMENTS: u64 = 1000;
@@ -161,7 +162,8 @@ fn arranged(seed: u64, n: usize, shared: f64) -> [PermutationTest; 2] {
         Side::new(n, Some(&gram), Some(&Rdm::pearson(&rows).unwrap()))
     };
     let (a, b) = (side(4), side(6));
-    let tests = exchange_tests(&[a], &b, DRAWS, seed, "calibration").remove(0);
+    let clusters = RowClusters::single(n);
+    let tests = exchange_tests(&[a], &b, &clusters, DRAWS, (seed, "calibration")).remove(0);
     [tests.cka.unwrap(), tests.rsa.unwrap()]
 }
 

@@ -134,9 +134,10 @@ impl<'p> Plan<'p> {
     }
 
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
-    /// or about 256 MiB of raw tables, as the mean length of the texts has it; a shard may hold the
-    /// last inputs of a scenario and the first of the next. Files of inputs are read as the shards are
-    /// asked for.
+    /// or about 256 MiB of raw tables, as the mean length of the texts has it. Each scenario is cut by
+    /// itself, so that what runs together of it does not depend on the others; a shard holds the last
+    /// inputs of a scenario and the next one, or several, where these fit whole. Files of inputs are
+    /// read as the shards are asked for.
     ///
     /// # Errors
     /// When a file is not what it was when the pipeline was loaded; nothing comes after an error.
@@ -162,25 +163,27 @@ impl<'p> Plan<'p> {
 
     /// How many inputs each shard has: known without reading any.
     fn shard_sizes(&self) -> impl Iterator<Item = u64> + Send {
-        let mut scenarios = self.scenarios.iter().map(|s| (s.inputs.len(), s.weight));
-        let mut at_hand = scenarios.next();
+        let blocks = |scenario: &ScenarioPlan<'_>| {
+            let (inputs, weight) = (scenario.inputs.len(), scenario.weight);
+            // At least one input, however large it is.
+            let most = self.shard_inputs.unwrap_or((SHARD_WEIGHT / weight).max(1));
+            let sizes = (0..inputs / most).map(move |_| most).chain([inputs % most]);
+            sizes.filter(|inputs| *inputs > 0).map(move |inputs| (inputs, weight))
+        };
+        let mut blocks = self.scenarios.iter().flat_map(blocks).peekable();
         std::iter::from_fn(move || {
-            let (mut inputs, mut used) = (0, 0);
-            while let Some((left, weight)) = at_hand {
-                let room = match self.shard_inputs {
-                    Some(limit) => limit - inputs,
-                    // At least one, however large it is.
-                    None if inputs == 0 => (SHARD_WEIGHT / weight).max(1),
-                    None => SHARD_WEIGHT.saturating_sub(used) / weight,
+            let (mut inputs, mut used) = (0_u64, 0_u64);
+            while let Some(&(more, weight)) = blocks.peek() {
+                let weight = more.saturating_mul(weight).saturating_add(used);
+                let fits = match self.shard_inputs {
+                    Some(limit) => inputs + more <= limit,
+                    None => weight <= SHARD_WEIGHT,
                 };
-                let taken = room.min(left);
-                inputs += taken;
-                used = taken.saturating_mul(weight).saturating_add(used);
-                if taken < left {
-                    at_hand = Some((left - taken, weight));
+                if inputs > 0 && !fits {
                     break;
                 }
-                at_hand = scenarios.next();
+                (inputs, used) = (inputs + more, weight);
+                blocks.next();
             }
             (inputs > 0).then_some(inputs)
         })
@@ -228,18 +231,32 @@ impl<'p> Plan<'p> {
         Ok(digest.hex())
     }
 
-    /// At most `n` of the tasks' own prompts, drawn by the hash of seed and name and given in the
-    /// order of the plan: the same ones however the plan is cut into shards.
+    /// At most `n` of the tasks' own prompts of each scenario, drawn by the hash of seed and name and
+    /// given in the order of the plan: the same ones however the plan is cut into shards, and whatever
+    /// other scenarios there are.
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
     pub fn sample(&self, n: usize, seed: u64) -> Result<Vec<Prompt>, PlanError> {
+        let mut sampled = Vec::new();
+        if n == 0 {
+            return Ok(sampled);
+        }
         let mut drawn: BTreeMap<String, (usize, Prompt)> = BTreeMap::new();
-        let mut place = 0;
-        for shard in self.shards() {
-            for prompt in shard?.prompts.into_iter().filter(|p| p.role() == Role::Task) {
+        let mut take = |drawn: &mut BTreeMap<String, (usize, Prompt)>| {
+            let mut of_scenario: Vec<_> = std::mem::take(drawn).into_values().collect();
+            of_scenario.sort_by_key(|(place, _)| *place);
+            sampled.extend(of_scenario.into_iter().map(|(_, prompt)| prompt));
+        };
+        let (mut scenario, mut place) = (None, 0);
+        for prompts in self.inputs() {
+            for prompt in prompts?.into_iter().filter(|p| p.role() == Role::Task) {
                 place += 1;
                 let key = &prompt.key;
+                if scenario.as_ref() != Some(&key.scenario) {
+                    take(&mut drawn);
+                    scenario = Some(Arc::clone(&key.scenario));
+                }
                 let name = (seed, &*key.scenario, &*key.input, &*key.task, key.wording);
                 let draw = hex_sha256(format!("sample {name:?}").as_bytes());
                 drawn.insert(draw, (place, prompt));
@@ -248,9 +265,8 @@ impl<'p> Plan<'p> {
                 }
             }
         }
-        let mut drawn: Vec<_> = drawn.into_values().collect();
-        drawn.sort_by_key(|(place, _)| *place);
-        Ok(drawn.into_iter().map(|(_, prompt)| prompt).collect())
+        take(&mut drawn);
+        Ok(sampled)
     }
 
     /// All prompts of each input.
@@ -362,7 +378,10 @@ mod tests {
         assert_eq!(shards(&pipeline), 1);
         // Scores of 16 MiB a prompt: four prompts of an input are a quarter of a shard.
         pipeline.card.vocab_size = 4 << 20;
-        assert_eq!(shards(&pipeline), inputs.div_ceil(3));
+        let by_itself = |most: u64| -> u64 {
+            pipeline.scenarios.iter().map(|s| s.inputs.len().div_ceil(most)).sum()
+        };
+        assert_eq!(shards(&pipeline), by_itself(3));
         // An input larger than a shard has one for itself.
         pipeline.card.vocab_size = 4 << 26;
         assert_eq!(shards(&pipeline), inputs);

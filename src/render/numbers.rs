@@ -120,7 +120,18 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
 
 /// The logit lens, layer by layer.
 pub(super) fn lens(lens: &Lens) -> Grid {
-    let head = ["layer", "JSD (bits)", "min", "max", "values", "onsets", "KL (nats)"];
+    let head = [
+        "layer",
+        "JSD (bits)",
+        "from",
+        "to",
+        "inputs",
+        "all wordings",
+        "within a task",
+        "inputs",
+        "onsets",
+        "KL (nats)",
+    ];
     let caption = "Tasks' readings and what they lose".to_owned();
     let mut grid = Grid::new(caption, &head, "logit_lens_divergence");
     for at in &lens.layers {
@@ -129,9 +140,12 @@ pub(super) fn lens(lens: &Lens) -> Grid {
             words: vec![at.layer.to_string()],
             numbers: vec![
                 mean(jsd, 4),
-                number(jsd.min, 4, ""),
-                number(jsd.max, 4, ""),
+                number(jsd.interval.map(|ends| ends.0), 4, ""),
+                number(jsd.interval.map(|ends| ends.1), 4, ""),
                 count(jsd.n),
+                mean(&at.between, 4),
+                mean(&at.within, 4),
+                count(at.within.n),
                 count(at.onsets),
                 mean(&at.kl_to_final, 4),
             ],
@@ -183,7 +197,7 @@ pub(super) fn output_tokens(tasks: &[String], tokens: &[OutputToken]) -> Grid {
 
 /// Mean surprisal of the inputs, task by task.
 pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
-    let head = ["task", "bits a token", "against neutral", "smallest", "largest", "inputs"];
+    let head = ["task", "bits a token", "against neutral", "from", "to", "inputs"];
     let caption = "Surprisal of the inputs' tokens".to_owned();
     let mut grid = Grid::new(caption, &head, "input_surprisal");
     for task in tasks {
@@ -192,8 +206,8 @@ pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
             numbers: vec![
                 mean(&task.bits, 4),
                 mean(&task.delta, 4),
-                number(task.delta.min, 4, ""),
-                number(task.delta.max, 4, ""),
+                number(task.delta.interval.map(|ends| ends.0), 4, ""),
+                number(task.delta.interval.map(|ends| ends.1), 4, ""),
                 count(task.bits.n),
             ],
             ..Row::default()

@@ -59,7 +59,7 @@ fn variance_strip(row: &PartitionRow) -> Strip {
     let part = |(kind, value): (usize, Option<f64>)| {
         let value = value?;
         let hint = format!("layer {}, {}: {value:.6}", row.layer, SHARES[kind]);
-        Some(Part { kind, value, hint })
+        Some(Part { kind, value, hint, ..Part::default() })
     };
     let p = row.p_wording_max_t.map_or_else(String::new, |p| format!(", p = {p:.4}"));
     let f = row.f_task.map(|f| format!("F = {f:.2}{p}"));

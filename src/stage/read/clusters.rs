@@ -7,7 +7,6 @@
 //!
 //! Interval, test and resampling over independent units go over these clusters. Memory: the ids,
 //! clusters and hashes of the inputs that the stage uses.
-#![allow(dead_code, reason = "stages that read clusters follow")]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -40,6 +39,8 @@ struct Scenario {
     /// By input, its cluster.
     clusters: HashMap<String, u32>,
     count: usize,
+    /// By cluster, how many inputs it has.
+    sizes: Vec<usize>,
 }
 
 impl Clusters {
@@ -63,6 +64,12 @@ impl Clusters {
     pub(crate) fn of(&self, scenario: &str, input: &str) -> usize {
         let Some(scenario) = self.scenarios.get(scenario) else { return 0 };
         scenario.clusters.get(input).map_or(scenario.count, |cluster| *cluster as usize)
+    }
+
+    /// How many inputs a cluster has; 1 for one that was not read.
+    pub(crate) fn size(&self, scenario: &str, cluster: usize) -> usize {
+        let sizes = self.scenarios.get(scenario).map(|scenario| &scenario.sizes);
+        sizes.and_then(|sizes| sizes.get(cluster)).copied().unwrap_or(1)
     }
 
     /// How many clusters the scenario's inputs are.
@@ -113,8 +120,13 @@ impl Joining {
     fn finish(self) -> Clusters {
         let of_scenario = |scenario: JoiningScenario| {
             let (numbers, count) = scenario.sets.numbers();
+            let mut sizes = vec![0; count];
+            for &at in scenario.inputs.values() {
+                sizes[numbers[at] as usize] += 1;
+            }
             let inputs = scenario.inputs.into_iter();
-            Scenario { clusters: inputs.map(|(input, at)| (input, numbers[at])).collect(), count }
+            let clusters = inputs.map(|(input, at)| (input, numbers[at])).collect();
+            Scenario { clusters, count, sizes }
         };
         let scenarios = self.scenarios.into_iter();
         Clusters { scenarios: scenarios.map(|(name, s)| (name, of_scenario(s))).collect() }
@@ -213,6 +225,7 @@ mod tests {
             inputs.iter().map(|input| clusters.of(scenario, input)).collect()
         };
         assert_eq!(of("s", &["a", "b", "c", "d", "e"]), [0, 1, 0, 0, 2]);
+        assert_eq!([0, 1, 2, 3].map(|cluster| clusters.size("s", cluster)), [3, 1, 1, 1]);
         assert_eq!((clusters.count("s"), clusters.count("r"), clusters.count("q")), (3, 1, 0));
         assert_eq!(of("r", &["a", "b"]), [0, 0]);
         assert_eq!((of("s", &["z"]), of("q", &["z"])), (vec![3], vec![0]));

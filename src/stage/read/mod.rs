@@ -7,3 +7,4 @@ pub(crate) mod prompts;
 pub(crate) mod reread;
 pub(crate) mod spaces;
 pub(crate) mod weights;
+pub(crate) mod wordings;

@@ -2,7 +2,7 @@
 //! together. The notebook's question, layer by layer.
 //!
 //! For every scenario, captured layer and site, over the inputs that have all their vectors, in the raw
-//! space and standardised by the reference set:
+//! space and standardised by the scenario's reference set:
 //!
 //! ```text
 //! SS_total  = SS_input + SS_task + SS_interaction (+ SS_wording + SS_rest with two wordings or more)
@@ -52,14 +52,14 @@ use crate::math::{
 };
 use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{SiteVectors, read_designs};
+use crate::stage::read::spaces::scales;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::store::Store;
 use crate::table::schema::{
     PROMPTS, REFERENCE, TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow,
 };
-use crate::table::{ReadRow as _, TableError, WriteRow as _, status, view};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
@@ -129,7 +129,7 @@ impl Stage for Variance {
         let mut exchanges = Exchanges::default();
         let clusters = Clusters::read(context)?;
         for &layer in context.layers {
-            let scale = scale(context.store, layer)?;
+            let scales = scales(context.store, layer)?;
             let designs = read_designs(context, layer)?;
             let tokens = Tokens::read(context, layer)?;
             let mut sites: Vec<Site<'_>> = Vec::new();
@@ -141,7 +141,8 @@ impl Stage for Variance {
             sites.iter().for_each(|site| exchanges.draw(self.permutations, context.seed, site));
             let tested = |site: &Site<'_>| {
                 context.go_on()?;
-                Ok(exchanges.test(layer, site, scale.as_deref()))
+                let scale = scales.get(site.scenario).map(Vec::as_slice);
+                Ok(exchanges.test(layer, site, scale))
             };
             let tested = sites.par_iter().map(tested).collect::<Vec<_>>();
             for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
@@ -307,28 +308,6 @@ impl Exchanges {
         }
         rows
     }
-}
-
-view! {
-    /// How far one dimension of a layer varies in the reference set.
-    struct Dimension<'a> of [REFERENCE] {
-        layer: i16,
-        sd: Option<f64>,
-        status: &'a str,
-    }
-}
-
-/// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where
-/// the run has no reference set for the layer.
-fn scale(store: &Store, layer: i16) -> Result<Option<Vec<f64>>, TableError> {
-    let Some(frame) = Dimension::frame_if_there(store, &REFERENCE, 0)? else {
-        return Ok(None);
-    };
-    let rows = Dimension::rows(&frame)?;
-    let own = rows.iter().filter(|row| row.layer == layer && row.status == status::OK);
-    let scale: Option<Vec<f64>> =
-        own.map(|row| row.sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
-    Ok(scale.filter(|scale| !scale.is_empty()))
 }
 
 /// Scenarios in the order of the plan, in each the layers ascending.
