@@ -20,3 +20,6 @@ pub(super) const STATUS: Meaning =
 pub(super) const TOKEN_ID: Meaning = says("id", "id in the tokenizer's vocabulary");
 pub(super) const TOKEN: Meaning =
     says("", "the token decoded alone, not stripped; part of a character shows as U+FFFD");
+pub(super) const N_INPUTS: Meaning = says("inputs", "inputs that entered");
+pub(super) const N_PERMUTATIONS: Meaning =
+    says("draws", "permutations behind p, the identity counted; 0 without a test");
