@@ -63,9 +63,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The stages of `scope`, in the file's order.
+    /// The stages of `scope`, in the file's order; but of those over the whole run each comes after
+    /// the ones whose tables it uses.
     pub fn stages_of(&self, scope: Scope) -> Vec<&dyn Stage> {
-        self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+        let own = self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope);
+        if scope == Scope::Run { in_order(own.collect()) } else { own.collect() }
     }
 
     /// The model's tokenizer, with the special tokens that the pipeline wants.
@@ -84,6 +86,21 @@ impl Pipeline {
         };
         self.stage_configs.iter().find_map(of).unwrap_or_default()
     }
+}
+
+/// The stages in their order, each after those that write what it may read.
+fn in_order(mut left: Vec<&dyn Stage>) -> Vec<&dyn Stage> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |place: usize| {
+            let mut tables = left[place].description().may_read();
+            let others = || left.iter().enumerate().filter(|(other, _)| *other != place);
+            tables.any(|table| others().any(|(_, other)| other.description().writes(table)))
+        };
+        let next = (0..left.len()).find(|place| !waits(*place)).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
 }
 
 /// Inputs and the tasks they are all put under.

@@ -225,6 +225,52 @@ def test_arrangements_are_compared_as_numpy_and_scipy_do(run):
             near(row["chance"], np.mean([biased(x, y[order]) for order in everyone]), key)
 
 
+def test_all_wordings_arrangements_are_jackknifed(run):
+    rows = by_row(run.table("geometry_wording_pairs"), ["input", "layer", "measure"])
+    inputs = run.table("vectors")["input"].unique(maintain_order=True).to_list()
+    for layer, site in itertools.product(run.layers(), ("span", "last")):
+        of = cells(run, layer, site)
+        of = of.reshape(6, 6, -1).swapaxes(0, 1)
+        pairs = list(itertools.combinations(range(6), 2))
+        for (a, b), place in zip(pairs, range(15)):
+            x, y = of[a], of[b]
+            whole = 1 - debiased(x, y)
+            pseudo = [
+                6 * whole - 5 * (1 - debiased(np.delete(x, i, 0), np.delete(y, i, 0)))
+                for i in range(6)
+            ]
+            for name, value in zip(inputs, pseudo):
+                row = rows[name, layer, f"geometry_dcka_{site}"]
+                assert row["status"] == "ok" and row["tasks"] == [0, 0, 1, 1, 2, 2]
+                assert row["values"][place] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    assert len(rows) == 6 * len(run.layers()) * 2
+
+
+def test_readouts_are_held_against_paraphrases(run):
+    """Tables of pairs and table `effect`: each measure is there, on each of its layers."""
+    rows = by_row(run.table("effect"), ["measure", "layer", "contrast"])
+    tables = [f"{name}_wording_pairs" for name in ("attention", "lens", "surprisal", "geometry")]
+    found = {}
+    for row in (row for name in tables for row in run.table(name).iter_rows(named=True)):
+        values = found.setdefault((row["measure"], row["layer"]), [])
+        if row["values"] is None:
+            continue
+        tasks = np.array(row["tasks"])
+        a, b = np.triu_indices(len(tasks), 1)
+        same, of = tasks[a] == tasks[b], np.array(row["values"])
+        values.append((of[~same].mean(), of[same].mean()))
+    assert len({measure for measure, _ in found}) == 7
+    for (measure, layer), values in found.items():
+        row = rows[measure, layer, "paraphrase"]
+        assert row["n_inputs"] == len(values), (measure, layer)
+        if not values:
+            continue
+        between, within = np.mean(values, axis=0)
+        near(row["between"], between, (measure, layer))
+        near(row["baseline"], within, (measure, layer))
+        near(row["delta"], between - within, (measure, layer))
+
+
 def test_the_verdict_follows_from_the_effects(run):
     effects = by_row(run.table("effect"), ["measure", "layer", "contrast"])
     rows = by_row(run.table("verdict"), ["scenario", "measure"])

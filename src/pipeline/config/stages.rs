@@ -167,8 +167,10 @@ fn check_order(entries: &[&Entry], problems: &mut Problems) {
         }
         for later in below {
             let other = description_of(later.kind);
-            // Stages over the whole run come after all others, wherever they are listed.
-            let too_late = own.scope == other.scope || other.scope == Scope::Run;
+            // Stages over the whole run come after all others, wherever they are listed, and after
+            // those of them whose tables they use.
+            let is_early = own.scope != Scope::Run;
+            let too_late = is_early && (own.scope == other.scope || other.scope == Scope::Run);
             if too_late && own.reads_if_there.iter().any(|table| other.writes(table)) {
                 let message = format!(
                     "`{}` uses what `{}` writes, but comes before it",
