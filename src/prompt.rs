@@ -112,6 +112,11 @@ impl Prompt {
     }
 }
 
+/// A text in which blanks and case make no difference.
+pub fn alike(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
 /// A text with every character as an escape that would steer a terminal: its cursor, its colours
 /// or the direction of its text. Names come from people's files.
 pub fn visible(text: &str) -> String {

@@ -93,7 +93,7 @@ fn task_found(seed: u64, design: [usize; 3], task: f64) -> bool {
 
 fn wordings_found(seed: u64, [n, k, w]: [usize; 3], task: f64) -> bool {
     let (cells, _) = vectors(seed, [n, k, w], task, 1.0);
-    let ways = Reassignments::new(k, w, DRAWS, seed, "calibration").unwrap();
+    let ways = Reassignments::new(&vec![w; k], DRAWS, seed, "calibration").unwrap();
     significant(&ways.test(&cells.wording_distances()).unwrap())
 }
 

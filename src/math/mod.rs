@@ -33,9 +33,9 @@ pub use geometry::{
     biased_cka_by_chance, debiased_cka, debiased_cka_error, exchange_tests, mutual_neighbours, rsa,
 };
 pub use inference::{
-    BOOTSTRAP_DRAWS, EXACT_LIMIT, Effect, Family, Interval, IntervalMethod, PERMUTATION_DRAWS,
-    PermutationTest, Reassignments, Resamples, SignFlips, false_discovery, max_t, mean_interval,
-    mean_intervals,
+    BOOTSTRAP_DRAWS, Crossed, EXACT_LIMIT, Effect, Family, Form, Interval, IntervalMethod, Orders,
+    PERMUTATION_DRAWS, PermutationTest, Planned, Reassignments, Resamples, SignFlips, Way,
+    detectable, false_discovery, max_t, mean_interval, mean_intervals, ways_to_deal,
 };
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};

@@ -12,7 +12,8 @@
 
 use rayon::prelude::*;
 
-use super::normal::{normal_cdf, normal_quantile, student_quantile};
+use super::normal::{normal_cdf, normal_quantile};
+use super::student::student_quantile;
 use crate::math::{Stream, Undefined};
 
 /// How often the inputs are drawn.

@@ -14,17 +14,22 @@
 //! them: p = b/m. Otherwise p = (b+1)/(m+1) over m random ones (Phipson and Smyth 2010).
 
 mod bootstrap;
+mod crossed;
 mod effect;
 mod flips;
+mod form;
 mod normal;
+mod student;
 mod wordings;
 
 pub use bootstrap::{
     BOOTSTRAP_DRAWS, Interval, IntervalMethod, Resamples, mean_interval, mean_intervals,
 };
+pub use crossed::{Crossed, Planned, detectable};
 pub use effect::Effect;
 pub use flips::SignFlips;
-pub use wordings::Reassignments;
+pub use form::{Form, Orders};
+pub use wordings::{Reassignments, Way, ways_to_deal};
 
 use super::Undefined;
 

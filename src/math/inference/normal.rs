@@ -51,22 +51,6 @@ pub(super) fn normal_quantile(p: f64) -> f64 {
     value.copysign(q)
 }
 
-/// The value with probability `p` below it in Student's t distribution with `freedom` degrees of
-/// freedom, to 1e-3 for 4 degrees, 1e-4 for 7 or more, where p lies from 0.005 to 0.995. Cornish and Fisher's expansion around the normal distribution (Abramowitz and Stegun 26.7.5).
-pub(super) fn student_quantile(p: f64, freedom: f64) -> f64 {
-    let z = normal_quantile(p);
-    let square = z * z;
-    let terms = [
-        [0.0, 0.0, 0.0, 1.0, 1.0].map(|c| c / 4.0),
-        [0.0, 0.0, 5.0, 16.0, 3.0].map(|c| c / 96.0),
-        [0.0, 3.0, 19.0, 17.0, -15.0].map(|c| c / 384.0),
-        [79.0, 776.0, 1482.0, -1920.0, -945.0].map(|c| c / 92_160.0),
-    ];
-    let series =
-        terms.iter().rev().fold(0.0, |sum, term| (sum + polynomial(term, square)) / freedom);
-    z * (1.0 + series)
-}
-
 /// Highest power first.
 fn polynomial(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().fold(0.0, |sum, coefficient| sum * x + coefficient)
@@ -163,22 +147,6 @@ mod tests {
         near(normal_quantile(0.9), 1.281_551_565_544_600_4);
         near(normal_quantile(1e-05), -4.264_890_793_922_825);
         near(normal_quantile(1e-20), -9.262_340_089_798_409);
-    }
-
-    /// `scipy.special.stdtrit`.
-    #[test]
-    fn students_quantile_is_near_scipys() {
-        let near = |p: f64, freedom: f64, expected: f64, tolerance: f64| {
-            let value = student_quantile(p, freedom);
-            assert!((value - expected).abs() < tolerance, "{value} != {expected}");
-        };
-        near(0.975, 4.0, 2.776_445_105_197_793, 1e-3);
-        near(0.975, 7.0, 2.364_624_251_592_784, 1e-4);
-        near(0.025, 7.0, -2.364_624_251_592_784, 1e-4);
-        near(0.025, 19.0, -2.093_024_054_408_31, 1e-6);
-        near(0.995, 11.0, 3.105_806_515_539_28, 1e-4);
-        near(0.9, 30.0, 1.310_415_025_391_395, 1e-7);
-        assert!((student_quantile(0.3, 1e9) - normal_quantile(0.3)).abs() < 1e-9);
     }
 
     #[test]

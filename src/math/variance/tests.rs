@@ -269,7 +269,7 @@ fn a_massive_dimension_hides_nothing_once_it_is_scaled() {
 fn sorting_wordings_by_distance_is_the_test_of_f() {
     let inputs = noise(9, 4, 6, 3);
     let all = cells(&inputs, 2);
-    let ways = Reassignments::new(3, 2, 99, 1, "wordings").unwrap();
+    let ways = Reassignments::new(&[2; 3], 99, 1, "wordings").unwrap();
     let test = ways.test(&all.wording_distances()).unwrap();
     assert_eq!(test.draws().len(), 15);
     let observed = partition(&all).unwrap().f_task().unwrap();

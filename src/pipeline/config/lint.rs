@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::pipeline::{Inputs, Odd, Pipeline, Scenario, Survey, Task};
+use crate::prompt::alike;
 use crate::yaml::{Path, Warnings, quote};
 
 /// Everything odd in a valid pipeline.
@@ -141,11 +142,6 @@ fn tasks(scenario: &Scenario, at: &Path, warnings: &mut Warnings) {
             }
         }
     }
-}
-
-/// A text in which blanks and case make no difference.
-fn alike(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 fn name(odd: Odd) -> &'static str {

@@ -211,14 +211,14 @@ table! {
 
 table! {
     /// One row per layer, measure and contrast: the difference between tasks against a baseline.
-    pub EFFECT: EffectRow<'a> = "effect", version 1,
+    pub EFFECT: EffectRow<'a> = "effect", version 2,
         row "scenario, layer, measure, contrast" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = says("index", "as in the measure's table; -1 = the model's output"),
         #[key] measure: &'a str = says(
             "",
-            "as in contrast (a cosine: its dissimilarity is 1 less it) or output_contrast \
-             (jsd_bits)",
+            "as in contrast (a cosine: its dissimilarity is 1 less it), output_contrast (jsd_bits) or \
+             a table of pairs of wordings",
         ),
         #[key] contrast: &'a str = says(
             "",
@@ -228,31 +228,85 @@ table! {
             "inputs",
             "inputs with both values on every layer of the measure that has any",
         ),
+        n_clusters: i64 = says(
+            "clusters",
+            "clusters of these inputs: of one text, or of one value of the inputs' column `cluster`; \
+             each counts once",
+        ),
+        n_wordings: i64 = says(
+            "wordings",
+            "distinct wordings of the task with the fewest; those that differ in blanks or case only \
+             are one",
+        ),
         between: Option<f64> = says(
             "dissimilarity",
-            "mean over inputs of the difference between tasks",
+            "mean over clusters of the difference between tasks",
         ),
         baseline: Option<f64> = says(
             "dissimilarity",
-            "mean over inputs of the contrast's difference",
+            "mean over clusters of the contrast's difference",
         ),
-        delta: Option<f64> = says("dissimilarity", "between less baseline, mean over inputs"),
-        ci_low: Option<f64> = says("dissimilarity", "lower end of the 95 % interval of delta"),
+        delta: Option<f64> = says("dissimilarity", "between less baseline, mean over clusters"),
+        ci_low: Option<f64> = says(
+            "dissimilarity",
+            "lower end of the 95 % interval of delta, inputs and wordings both random; paraphrase only",
+        ),
         ci_high: Option<f64> = says("dissimilarity", "upper end"),
         ci_method: &'a str = says(
             "",
-            "bca, percentile (5 to 7 inputs), constant (no input differs) or none (below 5)",
+            "crossed (variance over clusters and over wordings, Student's t), constant (neither \
+             varies) or none",
         ),
-        d_z: Option<f64> = says("sd", "delta over the standard deviation of the inputs' deltas"),
+        df: Option<f64> = says("degrees of freedom", "Satterthwaite's, of that interval"),
+        var_clusters: Option<f64> = says("dissimilarity^2", "variance of delta over clusters"),
+        var_wordings: Option<f64> = says("dissimilarity^2", "variance of delta over wordings"),
+        ci_inputs_low: Option<f64> = says(
+            "dissimilarity",
+            "lower end of the 95 % interval over inputs alone, for these very wordings",
+        ),
+        ci_inputs_high: Option<f64> = says("dissimilarity", "upper end"),
+        ci_inputs_method: &'a str = says(
+            "",
+            "bca, percentile (5 to 7 clusters), constant (no cluster differs) or none (below 5)",
+        ),
+        relative: Option<f64> = says(
+            "ratio",
+            "delta on a scale from 0 (as another wording does) to 1 (as another input does); needs \
+             control other_input; paraphrase only",
+        ),
+        relative_low: Option<f64> = says("ratio", "lower end of its 95 % interval, as ci_low"),
+        relative_high: Option<f64> = says("ratio", "upper end"),
+        mde: Option<f64> = says(
+            "dissimilarity",
+            "smallest true delta that this design finds with power 0.8",
+        ),
+        mde_relative: Option<f64> = says("ratio", "the same on the scale of relative"),
+        median: Option<f64> = says("dissimilarity", "median of the clusters' deltas"),
+        prevalence: Option<f64> = says(
+            "share, 0..1",
+            "share of inputs whose tasks are further apart than any two wordings of one task; \
+             paraphrase only",
+        ),
+        smallest: Option<f64> = says(
+            "dissimilarity",
+            "the smallest difference that matters, as stage summary names it; paraphrase only",
+        ),
+        n_beyond: Option<i64> = says("inputs", "inputs whose own delta is larger than that, either way"),
+        beyond: &'a str = says("", "ids of the first ten of them, a JSON list; empty without `smallest`"),
+        d_z: Option<f64> = says("sd", "delta over the standard deviation of the clusters' deltas"),
         auc: Option<f64> = says(
             "probability",
             "that a between difference is larger than a baseline one",
         ),
         cliffs_delta: Option<f64> = says("-1..1", "2 auc - 1"),
-        p: Option<f64> = says("probability", "one-sided, signs of the inputs' deltas flipped"),
+        p: Option<f64> = says("probability", "one-sided, signs of the clusters' deltas flipped"),
         p_max_t: Option<f64> = says(
             "probability",
             "the same, corrected over the layers of the measure",
+        ),
+        p_joint: Option<f64> = says(
+            "probability",
+            "the same, corrected over all measures and layers that stage summary names; else null",
         ),
         q: Option<f64> = says(
             "rate",
@@ -264,15 +318,21 @@ table! {
             "wordings reassigned to tasks; contrast paraphrase only",
         ),
         p_wording_max_t: Option<f64> = says("probability", "the same, corrected over the layers"),
+        p_wording_joint: Option<f64> = says(
+            "probability",
+            "the same, corrected over all measures and layers that stage summary names; else null",
+        ),
+        p_wording_form: Option<f64> = says(
+            "probability",
+            "wordings exchanged, with their differences in length and in words taken out; null where \
+             form alone says which task a wording is of",
+        ),
         n_reassignments: i64 = says(
             "ways",
             "ways to deal the wordings out that are behind p_wording, the pipeline's own counted: \
              1 over this is the smallest p_wording; 0 without a test",
         ),
-        n_wordings: i64 = says(
-            "wordings",
-            "wordings of each task that entered p_wording; 0 where no input has them all",
-        ),
+        warning: &'a str = says("", "what to know of the wordings' form; paraphrase only"),
         status: &'a str = STATUS,
     }
 }
