@@ -22,7 +22,7 @@ from pathlib import Path
 import draws
 import polars as pl
 from counts import NAMED, equivalent_figures, known_figures, null_figures, truths
-from program import DEMO, ROOT, Program, Run, pipeline, random_model
+from program import DEMO, ROOT, Program, Run, pipeline
 from written import as_json, markdown
 
 PARTS = ("null", "known", "equivalent")
@@ -30,15 +30,15 @@ PARTS = ("null", "known", "equivalent")
 NULL_DRAWS, KNOWN_DRAWS = 70, 90
 RANDOM_SEEDS = (1, 2)
 # Where a bound is put just below the truth, and how far below.
-LAYERS, BELOW = (0, 5, 11), 0.99
+LAYERS, BELOW = (0, 5, 11), 0.9999
 
 
 class Calibration:
     """The draws of one seed, run and read."""
 
-    def __init__(self, options):
+    def __init__(self, options, program=None):
         self.options = options
-        self.program = Program(options.aqlens, options.folder / "runs", options.nice)
+        self.program = program or Program(options.aqlens, options.folder / "runs", options.nice)
         self.known_runs: list[tuple[str, list[dict], Run]] = []
 
     def null(self) -> list:
@@ -46,7 +46,7 @@ class Calibration:
         effects, verdicts, names = [], [], []
         models = {"demo": DEMO}
         for seed in RANDOM_SEEDS:
-            models[f"random-{seed}"] = random_model(self.options.folder, seed, self.options.python)
+            models[f"random-{seed}"] = self.program.random_model(self.options.folder, seed, self.options.python)
         for model, path in models.items():
             for design in draws.DESIGNS:
                 numbers = range(self.options.null_draws)
@@ -92,29 +92,44 @@ class Calibration:
         return known_figures(pl.concat(effects), pl.concat(verdicts), truth, given)
 
     def equivalent(self, truth: pl.DataFrame) -> list:
-        """Judges the known differences again, with a bound just below the truth of one measure and layer."""
+        """Judges the known differences again, each time with bounds just below the truth on one layer."""
         judged = []
         for effect, wordings, scenarios, run in self.known_runs:
-            for row in truth.filter(pl.col("effect") == effect, pl.col("measure").is_in(NAMED)).iter_rows(named=True):
-                if row["layer"] not in (-1, *LAYERS) or row["delta"] <= 0:
-                    continue
-                rule = {"measures": [row["measure"]], **bound(row)}
-                if row["layer"] >= 0:
-                    rule["layers"] = [row["layer"]]
-                again = self.program.run(pipeline(run.path.name, DEMO, scenarios, draws.stages(**rule)), again=True)
-                found = again.table("verdict").filter(pl.col("measure") == row["measure"])
-                judged.append(found.select("scenario", "measure", pl.lit(row["layer"]).alias("layer"), "verdict",
-                                           pl.lit(wordings).alias("wordings")))  # fmt: skip
+            of_effect = truth.filter(pl.col("effect") == effect)
+            for scale, layer, sizes in bounds(of_effect):
+                stages = draws.stages(self.rule(scale, layer, sizes), {"permutations": 99, "bootstrap": 99})
+                again = self.program.run(pipeline(run.path.name, DEMO, scenarios, stages), again=True)
+                found = again.table("verdict").filter(pl.col("measure").is_in(list(sizes)))
+                more = {"layer": layer, "wordings": wordings, "scale": scale}
+                judged.append(found.select("scenario", "measure", "verdict", *(pl.lit(v).alias(k) for k, v in more.items())))
         return equivalent_figures(pl.concat(judged))
 
+    def rule(self, scale: str, layer: int, sizes: dict[str, float]) -> dict:
+        """Settings of stage `summary`. Single inputs may differ by more, or hardly a draw would be
+        `equivalent` and the interval would not be tried."""
+        # The outputs count whatever layers are named.
+        rule = {"measures": list(sizes), "layers": [max(layer, 0)], "exceptions": 0.99}
+        if scale == "own unit":
+            return {**rule, "smallest": sizes}
+        return {**rule, "smallest": next(iter(sizes.values()))}
 
-def bound(row: dict) -> dict:
-    """The setting of stage `summary` that puts the smallest difference that matters just below the truth."""
-    return {"equivalence": BELOW * row["delta"]}
+
+def bounds(truth: pl.DataFrame) -> list[tuple[str, int, dict[str, float]]]:
+    """Scale, layer and the size of each measure just below its true one: what is said of another
+    difference than the true one cannot be harder to avoid. The outputs have one layer, -1."""
+    rows = truth.filter(pl.col("measure").is_in(NAMED)).sort("measure").iter_rows(named=True)
+    of_layer = {}
+    for row in rows:
+        if row["layer"] in (-1, *LAYERS):
+            of_layer.setdefault(row["layer"], []).append(row)
+    found = [("own unit", layer, {row["measure"]: BELOW * row["delta"] for row in rows}) for layer, rows in of_layer.items()]
+    for layer in (-1, LAYERS[1]):
+        found += [("relative", layer, {row["measure"]: BELOW * row["relative"]}) for row in of_layer.get(layer, [])]
+    return found
 
 
-def calibrate(options) -> int:
-    calibration = Calibration(options)
+def calibrate(options, program=None) -> int:
+    calibration = Calibration(options, program)
     figures = []
     if "null" in options.only:
         figures += calibration.null()

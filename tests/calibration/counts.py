@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.05
 NAMED = ("span_standardised", "last_standardised", "jsd_bits")
@@ -45,10 +45,11 @@ class Figure:
         if n < 2:
             return 0.0, 1.0
         if np.all((self.values == 0) | (self.values == 1)):
-            test = stats.binomtest(int(self.values.sum()), n)
-            found = test.proportion_ci(confidence)
-            return float(found.low), float(found.high)
-        half = stats.t.ppf((1 + confidence) / 2, n - 1) * np.std(self.values, ddof=1) / np.sqrt(n)
+            found, tail = self.values.sum(), (1 - confidence) / 2
+            low = special.betaincinv(found, n - found + 1, tail) if found else 0.0
+            high = special.betaincinv(found + 1, n - found, 1 - tail) if found < n else 1.0
+            return float(low), float(high)
+        half = special.stdtrit(n - 1, (1 + confidence) / 2) * np.std(self.values, ddof=1) / np.sqrt(n)
         return max(0.0, self.share - half), min(1.0, self.share + half)
 
     @property
@@ -102,8 +103,7 @@ def _null_of(effect, verdict, draws, of, strict) -> list[Figure]:
 
 def _any(verdicts: pl.DataFrame, word: str) -> pl.DataFrame:
     """For each draw, whether any measure got this verdict; `less`: differs, by less than matters."""
-    flag = pl.col("reason").str.contains("less than") & (pl.col("verdict") == "undecided")
-    flag = flag if word == "less" else pl.col("verdict") == word
+    flag = pl.col("reason").str.contains("by less than matters") if word == "less" else pl.col("verdict") == word
     return verdicts.group_by("scenario").agg(flag.any().alias("is"))
 
 
@@ -183,17 +183,20 @@ def _power(verdict, draws, wordings) -> list[Figure]:
 
 
 def equivalent_figures(judged: pl.DataFrame) -> list[Figure]:
-    """`judged`: scenario, measure, layer, verdict under a bound that the true difference is just beyond."""
+    """`judged`: scenario, wordings, measure, layer, scale, verdict under a bound that the true difference
+    is just beyond."""
     figures = []
-    for (wordings,), part in judged.group_by(["wordings"], maintain_order=True):
-        every = part.group_by("scenario", "measure", "layer").agg((pl.col("verdict") == "equivalent").any().alias("is"))
+    for (wordings,), part in judged.sort("wordings").group_by(["wordings"], maintain_order=True):
         names = sorted(part["scenario"].unique())
-        values = by_draw(every, pl.col("is"), names, missing=0.0)
-        of = {"wordings": wordings, "measure": "all", "layer": "all"}
-        figures.append(Figure("equivalent", of, "said of a difference beyond the bound", values, at_most=0.025))
-        for (measure, layer), cell in every.group_by(["measure", "layer"], maintain_order=True):
-            of = {"wordings": wordings, "measure": measure, "layer": layer}
-            values = by_draw(cell, pl.col("is"), names, missing=0.0)
-            figures.append(Figure("equivalent", of, "said of a difference beyond the bound", values,
-                                  at_most=0.025, strict=False))  # fmt: skip
+        of = {"wordings": wordings, "measure": "all", "layer": "all", "scale": "all"}
+        figures.append(_said(part, names, of, strict=True))
+        keys = ["measure", "layer", "scale"]
+        for key, cell in part.sort(keys).group_by(keys, maintain_order=True):
+            of = {"wordings": wordings, **dict(zip(keys, key, strict=True))}
+            figures.append(_said(cell, names, of, strict=False))
     return figures
+
+
+def _said(rows: pl.DataFrame, names: list[str], of: dict, strict: bool) -> Figure:
+    values = by_draw(rows, pl.col("verdict") == "equivalent", names, missing=None)
+    return Figure("equivalent", of, "said of a difference beyond the bound", values, at_most=0.025, strict=strict)

@@ -6,6 +6,7 @@ anything else. A draw follows from the seed and its name alone.
 
 import json
 import random
+from functools import cache
 
 from pools import POOLS
 from program import ROOT
@@ -19,6 +20,7 @@ EFFECTS = {"color-location": ("color", "location"), "relation-existence": ("rela
 BLOCKS = 12
 
 
+@cache
 def scenes() -> dict[str, str]:
     """The 300 scenes: id and text."""
     rows = map(json.loads, (ROOT / "data/scenes.jsonl").read_text(encoding="utf-8").splitlines())
@@ -79,6 +81,6 @@ MEASURED = [
 ]
 
 
-def stages(**summary) -> list[dict]:
+def stages(summary: dict | None = None, effect: dict | None = None) -> list[dict]:
     """What a study runs, with the stages that the verdict rests on and their default settings."""
-    return [*MEASURED, {"kind": "effect"}, {"kind": "summary", **summary}]
+    return [*MEASURED, {"kind": "effect", **(effect or {})}, {"kind": "summary", **(summary or {})}]

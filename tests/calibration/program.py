@@ -57,6 +57,23 @@ class Program:
         environment = {**os.environ, "NO_COLOR": "1", "ORT_DISABLE_TELEMETRY": "1"}
         return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
 
+    @staticmethod
+    def random_model(folder: Path, seed: int, python: str) -> Path:
+        """A random-weight model of the demo model's shape and tokenizer; made once (torch, a minute)."""
+        model, stamp = folder / f"random-{seed}", folder / f"random-{seed}.sha256"
+        made_from = _made_from()
+        if stamp.is_file() and stamp.read_text() == made_from and model.is_dir():
+            return model
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(model, ignore_errors=True)
+        command = [python, ROOT / "export/export.py", "--random-weights", "--seed", str(seed)]
+        command += ["--config", json.dumps(SHAPE), "--name", model.name, "--threads", "1"]
+        command += ["--tokenizer", DEMO / "tokenizer.json", "--out", model]
+        print(f"making {model}", file=sys.stderr, flush=True)
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        stamp.write_text(made_from)
+        return model
+
 
 def pipeline(name: str, model: Path, scenarios: list[dict], stages: list[dict], seed: int = 37) -> dict:
     """A pipeline file whose raw numbers are not kept."""
@@ -64,23 +81,6 @@ def pipeline(name: str, model: Path, scenarios: list[dict], stages: list[dict], 
         **{"name": name, "model": str(model), "prompt": PROMPT, "seed": seed, "provider": "cpu"},
         **{"scenarios": scenarios, "stages": stages, "retain": []},
     }
-
-
-def random_model(folder: Path, seed: int, python: str) -> Path:
-    """A random-weight model of the demo model's shape and tokenizer; made once (torch, a minute)."""
-    model, stamp = folder / f"random-{seed}", folder / f"random-{seed}.sha256"
-    made_from = _made_from()
-    if stamp.is_file() and stamp.read_text() == made_from and model.is_dir():
-        return model
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(model, ignore_errors=True)
-    command = [python, ROOT / "export/export.py", "--random-weights", "--seed", str(seed)]
-    command += ["--config", json.dumps(SHAPE), "--name", model.name, "--threads", "1"]
-    command += ["--tokenizer", DEMO / "tokenizer.json", "--out", model]
-    print(f"making {model}", file=sys.stderr, flush=True)
-    subprocess.run(command, check=True, stdout=sys.stderr)
-    stamp.write_text(made_from)
-    return model
 
 
 def _made_from() -> str:
