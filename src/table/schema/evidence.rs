@@ -49,9 +49,11 @@ table! {
 }
 
 table! {
-    /// One row per captured layer and dimension: what vectors are centred and standardised by.
-    pub REFERENCE: ReferenceRow<'a> = "reference", version 1,
-        row "layer, dimension" {
+    /// One row per scenario, captured layer and dimension: what the scenario's vectors are centred and
+    /// standardised by.
+    pub REFERENCE: ReferenceRow<'a> = "reference", version 3,
+        row "scenario, layer, dimension" {
+        #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
         #[key] dimension: i32 = says("index", "coordinate of the residual stream"),
         mean: Option<f64> = says("activation", "mean over the reference tokens"),
@@ -62,7 +64,7 @@ table! {
         ),
         n_prompts: i64 = says(
             "prompts",
-            "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
+            "prompts of the scenario's tasks, drawn by the run's seed; at least 10 are needed",
         ),
         status: &'a str = STATUS,
     }
@@ -79,6 +81,26 @@ table! {
         #[key] layer: i16 = LAYER,
         #[key] site: &str = says("", "span = mean over the input's span, last = last token"),
         values: ModelVector = says("activation", "the vector; zeros unless status is ok"),
+        status: &str = STATUS,
+    }
+}
+
+table! {
+    /// One row per input, layer and part: what the input's tokens vary by around the means over them.
+    pub TOKEN_SPREAD: raw by layer = "token_spread", version 1,
+        row "scenario, input, layer, part" {
+        #[key] scenario: &str = SCENARIO,
+        #[key] input: &str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] part: &str = says(
+            "",
+            "input = by token alone, task = by token and task, wording = by token and wording",
+        ),
+        n_tokens: i32 = says("tokens", "tokens of the input, position 0 left out"),
+        values: ModelVector = says(
+            "activation",
+            "of each dimension the root of the part's sum of squares; zeros unless status is ok",
+        ),
         status: &str = STATUS,
     }
 }
@@ -154,17 +176,22 @@ table! {
 table! {
     /// One row per layer, site and space: how far inputs, tasks, wordings and their interaction move
     /// the vectors.
-    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 1,
+    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 2,
         row "scenario, layer, site, space" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] site: &'a str = says(
+            "",
+            "span or last, as in table vectors; token = the input's tokens one by one",
+        ),
         #[key] space: &'a str = SPACE,
         n_inputs: i64 = N_INPUTS,
         n_tasks: i64 = says("tasks", "tasks of the scenario"),
-        n_wordings: i64 = says(
-            "wordings",
-            "wordings of each task: as many first ones as the task with the fewest has",
+        n_wordings: i64 = says("wordings", "wordings of the task with the fewest; all count"),
+        n_cells: i64 = says("wordings", "wordings of all tasks"),
+        n_units: i64 = says(
+            "units",
+            "what the sums of squares are over: inputs; at site token their tokens",
         ),
         ss_total: Option<f64> = says("activation^2", "sum of squares around the grand mean"),
         ss_input: Option<f64> = says("activation^2", "of the inputs' means"),
@@ -188,7 +215,8 @@ table! {
         partial_eta2: Option<f64> = says("share, 0..1", "ss_task over ss_task and ss_interaction"),
         f_task: Option<f64> = says(
             "ratio",
-            "mean square of the task over that of wordings (or interaction)",
+            "mean square of the task over that of wordings (or interaction); n_tasks - 1 and n_cells \
+             - n_tasks degrees of freedom",
         ),
         f_interaction: Option<f64> = says(
             "ratio",
@@ -205,6 +233,19 @@ table! {
             "the same, corrected over the layers (largest statistic)",
         ),
         n_permutations: i64 = N_PERMUTATIONS,
+        p_wording: Option<f64> = says(
+            "probability",
+            "wordings dealt out to tasks again, the same way for all inputs, statistic f_task: do \
+             tasks move the vectors more than wordings do? Null where a task has one wording",
+        ),
+        p_wording_max_t: Option<f64> = says(
+            "probability",
+            "the same, corrected over the layers (largest statistic)",
+        ),
+        n_reassignments: i64 = says(
+            "ways",
+            "ways to deal the wordings out behind p_wording, the identity counted; 0 without a test",
+        ),
         status: &'a str = STATUS,
     }
 }
@@ -339,11 +380,14 @@ table! {
 
 table! {
     /// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
-    pub GEOMETRY: GeometryRow<'a> = "geometry", version 1,
+    pub GEOMETRY: GeometryRow<'a> = "geometry", version 2,
         row "scenario, layer, site, task_a, task_b, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] site: &'a str = says(
+            "",
+            "span or last, as in table vectors; token = the input's tokens one by one",
+        ),
         #[key] task_a: &'a str = TASK_A,
         #[key] task_b: &'a str = TASK_B,
         #[key] measure: &'a str = says(
@@ -356,13 +400,14 @@ table! {
         chance: Option<f64> = says("the measure's", "what unrelated arrangements give on average"),
         se: Option<f64> = says(
             "the measure's",
-            "jackknife standard error over inputs; dcka only, else null",
+            "jackknife standard error over clusters of inputs; dcka only, else null",
         ),
         p: Option<f64> = says(
             "probability",
-            "inputs of task_b permuted; dcka and rsa_spearman, else null",
+            "inputs of task_b permuted, whole clusters of one size; dcka and rsa_spearman, else null",
         ),
         n_inputs: i64 = N_INPUTS,
+        n_clusters: i64 = says("clusters", "clusters of these inputs: what is resampled"),
         n_permutations: i64 = N_PERMUTATIONS,
         status: &'a str = STATUS,
     }

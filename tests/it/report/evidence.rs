@@ -188,7 +188,7 @@ fn outputs_lens_and_heads_are_means_over_inputs_and_pairs() {
         assert!(close(pair.means[0].value, jsd));
         assert_eq!(
             pair.means[4],
-            Mean { value: Some(1.0), min: Some(1.0), max: Some(1.0), n: 3, missing: String::new() }
+            Mean { value: Some(1.0), min: Some(1.0), max: Some(1.0), n: 3, ..Mean::default() }
         );
         assert!(html.contains(&format!(">{jsd:.4}<")));
     }
