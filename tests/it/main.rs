@@ -51,4 +51,5 @@ mod stage;
 mod strangers;
 mod support;
 #[cfg(unix)]
+mod units;
 mod versions;
