@@ -17,11 +17,11 @@ pub(super) const FAMILIES: [[&str; 12]; 4] = [
         "This is a short text.",
         "Here is a text about something.",
         "A text like this one may follow.",
-        "It is given as it is, that is all.",
-        "There is no more to say about it here now.",
-        "It goes on in the same way as it did before.",
-        "Some texts are short, and some of them go on and on.",
-        "What is said here is said, and it is left as it is.",
+        "It is given as it is for now.",
+        "There is no more to say about it here.",
+        "It goes on in the same way as it did.",
+        "Some texts are short and some of them go on longer.",
+        "What is said here is said and it is left like that.",
     ],
     [
         "Well.",
@@ -61,8 +61,8 @@ pub(super) const FAMILIES: [[&str; 12]; 4] = [
         "Lines of this kind are rather common.",
         "Most of us have read them before today.",
         "They are here because something has to be here.",
-        "It makes no difference who wrote them or why, really.",
-        "If they were left out, the rest would be the same.",
+        "It makes no difference who wrote them all or why.",
+        "If they were left out the rest would be the same.",
         "All in all these lines are there to take up some room.",
     ],
 ];
@@ -70,11 +70,12 @@ pub(super) const FAMILIES: [[&str; 12]; 4] = [
 /// Most texts that are made for a task: one of each family.
 pub(crate) const MOST_MADE: usize = FAMILIES.len();
 
-/// Sentences from this one on make up the first part of a long text.
-const LONGER: usize = 5;
+/// These sentences make up the first part of a long text: not the longest, so that with a token more
+/// than they have, there is a sentence for the last one's place.
+const LONGER: std::ops::Range<usize> = 5..11;
 
 /// About how many words those have.
-const WORDS: usize = 9;
+const WORDS: usize = 8;
 
 /// Words tried one by one to make a text exactly as long as it should be.
 const PADS: [&str; 8] = [" it", " is", " so", " and", " the", ".", ",", " a"];
@@ -159,14 +160,14 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
 
     /// `n` of the longer sentences, over and over.
     fn sentences(&self, n: usize) -> String {
-        let longer = FAMILIES[self.family][LONGER..].iter().copied();
+        let longer = FAMILIES[self.family][LONGER].iter().copied();
         longer.cycle().take(n).collect::<Vec<_>>().join(" ")
     }
 
     /// `n` words of the sentences from the middle ones on, over and over; `head`, if there is one, in
     /// the place of the first.
     fn words(&self, head: &str, n: usize) -> String {
-        let sentences = FAMILIES[self.family][LONGER..].iter();
+        let sentences = FAMILIES[self.family][LONGER].iter();
         let words = sentences.flat_map(|sentence| sentence.split(' ')).cycle().take(n);
         let words = words.enumerate();
         let word = |(i, word)| if i == 0 && !head.is_empty() { head } else { word };
@@ -276,7 +277,7 @@ mod tests {
     #[test]
     fn it_is_whole_sentences_where_there_is_room_for_one() {
         for family in 0..FAMILIES.len() {
-            for target in 2..120 {
+            for target in 2..150 {
                 let text = filler(family, target, None).text;
                 assert!(text.ends_with('.'), "{target}: {text}");
                 for sentence in text.split_inclusive('.') {

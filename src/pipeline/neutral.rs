@@ -55,7 +55,7 @@ impl Ruler<'_> {
             let mut places = 0..;
             for (fillers, task) in tasks() {
                 let target = self.length(&task.wordings[0], &input)?;
-                for (place, (family, filler)) in places.by_ref().zip(fillers) {
+                for ((family, filler), place) in fillers.iter().zip(places.by_ref()) {
                     if let Some(filler) = self.other(target, *family, filler, &input)? {
                         own.push(Own { i, input: input.id.clone(), place, filler });
                     }

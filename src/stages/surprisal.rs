@@ -11,7 +11,8 @@
 //! ```
 //!
 //! in float64 from float32 scores. The sum of the deltas over an input is -log2 of how much more (or
-//! less) probable the task makes the input than prefixes of its length that ask for nothing. The
+//! less) probable the task makes the input than prefixes of its length that ask for nothing, in their
+//! geometric mean. The
 //! first token of a prompt has nothing before it and gets no value.
 //!
 //! What a task does must be held against what another wording of it does: `surprisal_wording_pairs`

@@ -335,21 +335,28 @@ fn controls_follow_the_wordings_of_their_task() {
     };
     let first: Vec<&Prompt> = prompts.iter().filter(of_first).copied().collect();
     let roles: Vec<Role> = first.iter().map(|p| p.role()).collect();
-    let controls = &roles[roles.len() - 3..];
-    assert_eq!(controls, Role::CONTROLS);
+    let controls = &roles[roles.len() - 4..];
+    assert_eq!(controls[0], Role::Neutral, "`auto` makes two");
+    assert_eq!(controls[1..], Role::CONTROLS);
     let tokens = |p: &Prompt| tokenizer.encode_prompt(p).unwrap();
-    let [neutral, scrambled, other] = &first[first.len() - 3..] else { unreachable!() };
-    assert_eq!(tokens(neutral).ids.len(), tokens(first[0]).ids.len(), "{}", neutral.text);
-    assert_eq!(tokens(neutral).input, tokens(first[0]).input);
+    let [one, another, scrambled, other] = &first[first.len() - 4..] else { unreachable!() };
+    for neutral in [one, another] {
+        assert_eq!(tokens(neutral).ids.len(), tokens(first[0]).ids.len(), "{}", neutral.text);
+        assert_eq!(tokens(neutral).input, tokens(first[0]).input);
+    }
+    assert_ne!(one.text, another.text);
+    assert_eq!([one.key.wording, another.key.wording], [-1, -4]);
     assert_ne!(scrambled.text, first[0].text);
     assert_ne!(other.source_input, other.key.input);
     let task = &first[0].text[first[0].task_spans[0].clone()];
     assert_eq!(&other.text[other.task_spans[0].clone()], task);
     let of_sign = |p: &&&Prompt| (&*p.key.input, &*p.key.task) == (&*first[0].key.input, "mark");
-    let of_sign: Vec<Role> = prompts.iter().filter(of_sign).map(|p| p.role()).collect();
+    let mut of_sign: Vec<Role> = prompts.iter().filter(of_sign).map(|p| p.role()).collect();
+    of_sign.dedup();
     assert_eq!(of_sign, [Role::Task, Role::Neutral, Role::OtherInput], "a sign has no other order");
     let resolved = resolved_yaml(&pipeline);
-    assert!(resolved.contains("neutral: auto"), "{resolved}");
+    let flat: String = resolved.split_whitespace().collect();
+    assert!(flat.contains("neutral:auto:2"), "{resolved}");
 }
 
 #[test]

@@ -52,4 +52,5 @@ mod stage;
 mod strangers;
 mod support;
 #[cfg(unix)]
+mod units;
 mod versions;

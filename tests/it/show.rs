@@ -278,8 +278,9 @@ fn controls_and_means_are_named_where_a_table_has_codes() {
         lines.map(|row| row[at].clone()).collect()
     };
     let set = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    assert_eq!(column("prompts", "wording"), set(&["0", "neutral", "scrambled"]));
-    assert_eq!(column("next_tokens", "wording"), set(&["0", "neutral", "scrambled"]));
+    let wordings = set(&["0", "neutral", "neutral-2", "scrambled"]);
+    assert_eq!(column("prompts", "wording"), wordings);
+    assert_eq!(column("next_tokens", "wording"), wordings);
     assert_eq!(column("attention_overlap", "head"), set(&["mean"]));
     assert_eq!(column("effect", "layer"), set(&["0", "4", "output"]));
     assert!(column("verdict", "layer").is_superset(&set(&["4"])));

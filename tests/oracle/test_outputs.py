@@ -15,7 +15,7 @@ PAIR = ["scenario", "input", "task_a", "task_b"]
 # Both sides compute in float64 from the same float32 logits.
 TOLERANCE = 1e-12
 
-CONTROLS = {"neutral": -1, "scrambled": -2, "other_input": -3}
+CONTROLS = {"neutral": (-1, -4), "scrambled": (-2,), "other_input": (-3,)}
 
 
 def said(run, prompt) -> np.ndarray:
@@ -118,11 +118,11 @@ def test_every_contrast_is_the_mean_of_its_pairs(run):
         pairs = {"between": [], "paraphrase": []}
         for a, b in combinations(tasks, 2):
             pairs["paraphrase" if a.task == b.task else "between"].append((a, b))
-        for control, wording in CONTROLS.items():
+        for control, wordings in CONTROLS.items():
             pairs[control] = [
                 (a, b)
                 for a, b in permutations(prompts, 2)
-                if a.wording == 0 and b.wording == wording and a.task == b.task
+                if a.wording == 0 and b.wording in wordings and a.task == b.task
             ]
         wordings = of_wordings.pop((scenario, name, "jsd_bits"))
         names = list(dict.fromkeys(prompt.task for prompt in tasks))

@@ -24,7 +24,12 @@ def test_surprisal_is_minus_log2_of_what_the_model_gave_the_token(run):
     rows = by_row(run.table("input_surprisal"), [*PROMPT, "span_index"])
     n, largest = 0, 0.0
     for prompts in run.inputs().values():
-        neutral = {p.task: surprisals(run, p)[0] for p in prompts if p.role == "neutral"}
+        neutral = {
+            task: np.mean([surprisals(run, p)[0] for p in of_task], axis=0)
+            for task in {p.task for p in prompts}
+            if (of_task := [p for p in prompts if p.role == "neutral" and p.task == task])
+        }
+        assert sum(p.role == "neutral" for p in prompts) == 2 * len(neutral)
         for prompt in prompts:
             bits, entropies = surprisals(run, prompt)
             for index, position in enumerate(prompt.span):

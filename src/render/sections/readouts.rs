@@ -130,7 +130,7 @@ pub(super) fn input_surprisal(input: &Input) -> Section {
     let svg = surprisal::bars(&input.surprisal, &title);
     section.groups.push(Group::of(svg));
     let neutral = if all().any(|token| token.delta.is_some()) {
-        " The line across a bar: the same token under the task's neutral control."
+        " The line across a bar: the same token under the task's neutral controls."
     } else {
         ""
     };

@@ -96,7 +96,7 @@ table! {
 
 table! {
     /// One row per prompt and token of the input: how surprising it is under the task.
-    pub INPUT_SURPRISAL: InputSurprisalRow<'a> = "input_surprisal", version 1,
+    pub INPUT_SURPRISAL: InputSurprisalRow<'a> = "input_surprisal", version 2,
         row "prompt, token of the input" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,

@@ -187,6 +187,28 @@ fn the_delta_is_against_the_neutral_control_of_the_same_task() {
 }
 
 #[test]
+fn the_delta_is_against_the_mean_of_several_neutral_controls() {
+    let run = run_with_head(1000);
+    let skipped = four("a").wording(-5).skipped();
+    let prompts = [four("a"), four("a").wording(-1), four("a").wording(-4), skipped];
+    write(&run, &prompts, &|p, at| {
+        let strength = match p.wording {
+            0 => 3.0,
+            -1 => 1.0,
+            _ => 0.0,
+        };
+        if at == 0 { [strength, 0.0, 0.0, 0.0] } else { [0.0; 4] }
+    });
+    run.run(&surprisal(), 0).unwrap();
+    let part = run.read(&INPUT_SURPRISAL, 0, &COLUMNS);
+    let delta = part.float64s("delta_neutral_bits").unwrap();
+    let bits = |strength: i32| ((7.0 + 2.0_f64.powi(strength)) / 2.0_f64.powi(strength)).log2();
+    let expected = bits(3) - f64::midpoint(bits(1), bits(0));
+    assert!((delta.value(0) - expected).abs() < 1e-6, "{} {expected}", delta.value(0));
+    assert!((2..8).all(|row| delta.is_null(row)), "no control is held against another");
+}
+
+#[test]
 fn a_control_that_did_not_run_or_has_another_input_is_no_reference() {
     let other = FakePrompt { tokens: vec![5, 0, 7, 2], ..four("a") };
     for neutral in [four("a").wording(-1).skipped(), other.wording(-1)] {
