@@ -2,9 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::judgements::Judged;
+
 /// The whole document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summaries {
+    /// How often the run was judged, and by how many rules; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
     /// One entry a scenario, in the pipeline's order.
     pub scenarios: Vec<ScenarioSummary>,
 }
