@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::SUMMARY;
 use super::made_by::THIS_VERSION;
-use super::summary::{ScenarioSummary, Summaries};
+use super::summary::{Judged, ScenarioSummary, Summaries};
 use crate::store::{Store, hex_sha256};
 
 /// The first judgements that are kept.
@@ -62,30 +62,6 @@ pub struct JudgedVerdict {
     pub measure: String,
     /// The word.
     pub verdict: String,
-}
-
-/// What `summary.json` says of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Judged {
-    /// How many judgements there were, this one among them.
-    pub times: u64,
-    /// By how many rules.
-    pub rules: u64,
-    /// The rule of this one; empty where no record named it.
-    pub rule: String,
-}
-
-impl Judged {
-    /// In a sentence, when there was more than one.
-    pub fn sentence(&self) -> Option<String> {
-        let rules = if self.rules == 1 { "rule" } else { "rules" };
-        (self.times > 1).then(|| {
-            format!(
-                "judged {} times under {} {rules}: `judgements` in run.json lists them",
-                self.times, self.rules
-            )
-        })
-    }
 }
 
 impl Judgements {
