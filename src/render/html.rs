@@ -39,6 +39,7 @@ struct View<'a> {
     /// How many scenarios have no section, and the table of them.
     n_others: usize,
     others: Value,
+    judged: Option<&'a str>,
     lineage: &'a [(String, String)],
     tables: &'a [String],
     colour_bar: String,
@@ -143,6 +144,7 @@ pub fn report(page: &Page) -> String {
         scenarios,
         n_others: page.others.len(),
         others: pages.table(&others::grid(page)),
+        judged: page.judged.as_deref(),
         lineage: &page.lineage,
         tables: &page.tables,
         colour_bar: heatmap::colour_bar(),

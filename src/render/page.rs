@@ -16,6 +16,8 @@ pub struct Page {
     /// The scenarios after those, which are rows of one table; of these only name, tasks, inputs and
     /// verdicts are known.
     pub others: Vec<Scenario>,
+    /// How often the run was judged, in words that begin a sentence; `None` when that was once.
+    pub judged: Option<String>,
     /// What the run was made from: names and values, in order.
     pub lineage: Vec<(String, String)>,
     /// Tables of the run directory, for the hints on opening them.

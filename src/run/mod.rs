@@ -275,7 +275,7 @@ impl Run<'_> {
         }
         self.announce();
         self.record.shares = Some(share.n());
-        self.record.keep_libraries(store);
+        self.record.keep_history(store);
         if !is_same || before.is_none_or(|before| before != self.record) {
             self.begin()?;
         }
@@ -331,7 +331,9 @@ impl Run<'_> {
 
     fn begin(&mut self) -> Result<(), RunError> {
         let store = self.executor.work.store;
-        self.record.keep_libraries(store);
+        self.record.keep_history(store);
+        // What a process that was killed had judged.
+        self.record.judgements.add_summary_of(store);
         // The record first: a folder with a pipeline file and no record is somebody's own.
         self.record.write(store)?;
         store.write(layout::PIPELINE, self.resolved.as_bytes())?;
@@ -344,6 +346,7 @@ impl Run<'_> {
         self.record.made_by = self.executor.ledger.made_by().clone();
         self.record.lineage.aqlens = self.record.made_by.words();
         self.record.marks = self.marks();
+        self.record.judgements.add_summary_of(self.executor.work.store);
         self.record.write(self.executor.work.store)?;
         Ok(self.summary())
     }

@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
+use serde_json::json;
+
 use super::RunSummary;
 use super::work::Work;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::Pipeline;
+use crate::run_dir::judgements::Judgements;
 use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
 use crate::run_dir::record::{Counts, Lineage, ModelShape, RunRecord, State};
+use crate::store::hex_sha256;
 
 /// What is said and given when every stage of the recorded run was done before.
 pub(super) fn nothing_to_do(
@@ -52,7 +56,20 @@ pub(super) fn record(
         shares: None,
         marks: None,
         libraries: BTreeMap::from([library]),
+        judgements: Judgements { rule: rule(pipeline), ..Judgements::default() },
         counts,
         self_proof: None,
     }
+}
+
+/// What the pipeline judges by: SHA-256 over the settings of its stages `summary` and `effect`.
+fn rule(pipeline: &Pipeline) -> Option<String> {
+    let settings = |kind: &str| {
+        let stage = pipeline.stages.iter().find(|stage| stage.kind() == kind);
+        stage.map(|stage| stage.settings())
+    };
+    let summary = settings("summary")?;
+    Some(hex_sha256(
+        json!({ "summary": summary, "effect": settings("effect") }).to_string().as_bytes(),
+    ))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::judgements::Judgements;
 use super::layout::RECORD;
 use super::made_by::{MadeBy, UNKNOWN};
 use super::receipt::SelfProof;
@@ -47,6 +48,10 @@ pub struct RunRecord {
     /// it was loaded from last. No part of the lineage: the same library may lie elsewhere.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub libraries: BTreeMap<String, String>,
+    /// How often verdicts were made of the run's numbers, and by which rules. No part of the lineage,
+    /// as it holds times.
+    #[serde(default, skip_serializing_if = "Judgements::is_empty")]
+    pub judgements: Judgements,
     /// What was done; zero while running.
     pub counts: Counts,
     /// How far prompts that ran a second time, alone, were from what the batches gave.
@@ -221,11 +226,16 @@ impl RunRecord {
         read_sealed(&store.read(RECORD).ok()?).ok()
     }
 
-    /// Takes over the libraries that other processes of this lineage loaded.
-    pub(crate) fn keep_libraries(&mut self, store: &Store) {
-        let before = Self::read(store).filter(|before| before.lineage == self.lineage);
-        for (sha256, path) in before.into_iter().flat_map(|before| before.libraries) {
-            self.libraries.entry(sha256).or_insert(path);
+    /// Takes over what stays from one run in the folder to the next: the judgements, and the libraries
+    /// that other processes of this lineage loaded.
+    pub(crate) fn keep_history(&mut self, store: &Store) {
+        let Some(before) = Self::read(store) else { return };
+        let rule = self.judgements.rule.take();
+        self.judgements = Judgements { rule, ..before.judgements };
+        if before.lineage == self.lineage {
+            for (sha256, path) in before.libraries {
+                self.libraries.entry(sha256).or_insert(path);
+            }
         }
     }
 

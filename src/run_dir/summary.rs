@@ -3,10 +3,37 @@
 use serde::{Deserialize, Serialize};
 
 /// The whole document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summaries {
+    /// How often the run was judged, and by how many rules; absent in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Judged>,
     /// One entry a scenario, in the pipeline's order.
     pub scenarios: Vec<ScenarioSummary>,
+}
+
+/// How often verdicts were made of the run's numbers; see [`judgements`](super::judgements).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// How many judgements there were, this one among them.
+    pub times: u64,
+    /// By how many rules.
+    pub rules: u64,
+    /// The rule of this one; empty where no record named it.
+    pub rule: String,
+}
+
+impl Judged {
+    /// In a sentence, when there was more than one.
+    pub fn sentence(&self) -> Option<String> {
+        let rules = if self.rules == 1 { "rule" } else { "rules" };
+        (self.times > 1).then(|| {
+            format!(
+                "judged {} times under {} {rules}: `judgements` in run.json lists them",
+                self.times, self.rules
+            )
+        })
+    }
 }
 
 /// Whether tasks change what the model makes of an input, by the notebook's test.

@@ -368,5 +368,6 @@ fn a_sample_does_not_depend_on_the_shards() {
     };
     let sampled = sample(&["shard_inputs=1"]);
     assert_eq!(sampled, sample(&["shard_inputs=7"]));
-    assert_eq!(sampled.len(), 5);
+    let scenarios: Vec<&str> = sampled.iter().map(|prompt| &*prompt.key.scenario).collect();
+    assert_eq!(scenarios, [["odd-texts"; 5], ["from-files"; 5]].concat(), "five of each");
 }

@@ -16,6 +16,7 @@ mod head;
 mod hostile_records;
 mod inputs;
 mod invariance;
+mod judged;
 mod kill;
 mod kinds;
 mod laundered;
@@ -29,6 +30,7 @@ mod own_files;
 #[cfg(target_os = "linux")]
 mod page_cache;
 mod parity;
+mod pinned;
 mod pipeline_schema;
 mod prefixes;
 mod readers;

@@ -1,4 +1,4 @@
-//! The reference set of a whole run: taken before all shards, from its own prompts.
+//! The reference sets of a run: taken before all shards, from each scenario's own prompts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,11 +73,11 @@ fn count(run: &Run, measure: &str, status: &str) -> usize {
 }
 
 #[test]
-fn every_shard_is_centred_by_one_sample_however_the_run_is_cut() {
+fn every_shard_is_centred_by_its_scenarios_sample_however_the_run_is_cut() {
     let whole = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES]);
     let cut = Run::of("tests/fixtures/tiny.yml", &["--set", STAGES, "--set", "shard_inputs=1"]);
     let part = reference(&whole);
-    assert_eq!(part.rows(), 2 * 27, "two layers of 27 dimensions");
+    assert_eq!(part.rows(), 2 * 2 * 27, "two scenarios, two layers of 27 dimensions");
     assert!(part.float64s("mean").unwrap().null_count() == 0);
     assert!(part.float64s("sd").unwrap().iter().all(|sd| sd.unwrap() > 0.0));
     let name = REFERENCE.file(None, 0);

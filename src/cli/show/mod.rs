@@ -72,12 +72,16 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
         )));
     }
     let mut out = io::stdout().lock();
-    let scenarios = run.summary()?.map_or_else(Vec::new, |summaries| summaries.scenarios);
+    let summaries = run.summary()?.unwrap_or_default();
+    let (scenarios, judged) = (summaries.scenarios, summaries.judged);
     writeln!(out)?;
     let has_many = scenarios.len() > MANY;
     let (first, others) = scenarios.split_at(scenarios.len().min(MOST));
     verdicts::write(&mut out, first, has_many)?;
     verdicts::write_others(&mut out, others, &visible(&run.store().root().display().to_string()))?;
+    if let Some(judged) = judged.and_then(|judged| judged.sentence()) {
+        verdicts::write_judged(&mut out, &judged)?;
+    }
     let mut is_whole = !has_many;
     if is_whole {
         let tally = Tally::of(run.store(), record.counts.shards, MANY)?;

@@ -48,6 +48,11 @@ pub(super) fn write_others(
     write_sentence(out, 0, &sentence)
 }
 
+/// Writes how often the run was judged.
+pub(super) fn write_judged(out: &mut impl Write, judged: &str) -> io::Result<()> {
+    write_sentence(out, 0, &format!("this run was {judged}"))
+}
+
 /// All sentences and how far each is indented. No long reason and no disagreement is given twice.
 fn sentences(scenarios: &[ScenarioSummary], is_short: bool) -> Vec<(usize, String)> {
     let mut sentences = Vec::new();

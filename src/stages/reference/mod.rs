@@ -25,6 +25,7 @@
 //! runs.
 
 pub mod pinned;
+mod sums;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -34,7 +35,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::pinned::{Pin, Pinned, Unfit, Wanted};
-use crate::model::{self, Batch, ModelCard, Outputs};
+use self::sums::{LEAST_PROMPTS, Sums, is_enough};
+use crate::model::{self, ModelCard};
 use crate::prompt::Prompt;
 use crate::stage::model::batches::{Batches, Piece, several_at_once};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
@@ -56,12 +58,6 @@ pub(super) const DESCRIPTION: Description = Description {
     // The seed draws the sample, which enters by its prompts.
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
 };
-
-/// Fewer prompts than this make no reference.
-const LEAST_PROMPTS: u64 = 10;
-
-/// Fewer tokens than this make no reference.
-const LEAST_TOKENS: u64 = 200;
 
 /// Rows of the table that are in memory at once, about: whole scenarios.
 const GROUP_ROWS: usize = 1 << 12;
@@ -267,10 +263,6 @@ impl Sample<'_> {
     }
 }
 
-fn is_enough(n_prompts: u64, n_tokens: u64) -> bool {
-    n_prompts >= LEAST_PROMPTS && n_tokens >= LEAST_TOKENS
-}
-
 /// The samples of all scenarios, in the plan's order.
 fn samples<'p>(context: &Context<'p>) -> Result<Vec<Sample<'p>>, StageError> {
     let mut samples = Vec::new();
@@ -328,84 +320,4 @@ fn take(context: &Context<'_>, sample: &Sample<'_>) -> Result<Sums, StageError> 
         Ok(())
     })?;
     Ok(sums)
-}
-
-/// Running mean and sum of squared deviations of every layer and dimension (Welford 1962): the
-/// activations' offset, far larger than their spread, does not cost the spread its digits.
-#[derive(Debug)]
-struct Sums {
-    width: usize,
-    n_prompts: u64,
-    n_tokens: u64,
-    /// `[layers, d_model]` each.
-    means: Vec<f64>,
-    squares: Vec<f64>,
-}
-
-impl Sums {
-    fn new(layers: usize, width: usize) -> Self {
-        let zeros = vec![0.0; layers * width];
-        Self { width, n_prompts: 0, n_tokens: 0, means: zeros.clone(), squares: zeros }
-    }
-
-    /// Adds the prompts of a batch, without padding and position 0.
-    fn take(&mut self, batch: &Batch, outputs: &Outputs<'_>) {
-        for (row, &length) in batch.lengths.iter().enumerate() {
-            let places =
-                (row * batch.seq + 1) * self.width..(row * batch.seq + length) * self.width;
-            let tokens: Vec<&[f32]> =
-                outputs.hidden.iter().map(|layer| &layer[places.clone()]).collect();
-            let is_finite =
-                |values: &&[f32]| values.iter().fold(true, |finite, x| finite & x.is_finite());
-            if !tokens.iter().all(is_finite) {
-                continue;
-            }
-            self.n_prompts += 1;
-            for token in 0..length - 1 {
-                self.n_tokens += 1;
-                let place = token * self.width..(token + 1) * self.width;
-                for (layer, tokens) in tokens.iter().enumerate() {
-                    self.push(layer, &tokens[place.clone()]);
-                }
-            }
-        }
-    }
-
-    /// Adds one token of one layer; `n_tokens` counts it already.
-    fn push(&mut self, layer: usize, values: &[f32]) {
-        let n = self.n_tokens as f64;
-        let place = layer * self.width..(layer + 1) * self.width;
-        let sums = self.means[place.clone()].iter_mut().zip(&mut self.squares[place]);
-        for ((mean, squares), value) in sums.zip(values) {
-            let value = f64::from(*value);
-            let before = value - *mean;
-            *mean += before / n;
-            *squares += before * (value - *mean);
-        }
-    }
-
-    /// One row a layer and dimension; without values when there is too little.
-    fn rows<'s>(
-        &self,
-        scenario: &'s str,
-        layers: &[i16],
-    ) -> impl Iterator<Item = ReferenceRow<'s>> {
-        let is_enough = is_enough(self.n_prompts, self.n_tokens);
-        let freedom = self.n_tokens.saturating_sub(1) as f64;
-        let row = move |layer: i16, dimension: usize, place: usize| ReferenceRow {
-            scenario,
-            layer,
-            dimension: dimension as i32,
-            mean: is_enough.then(|| self.means[place]),
-            sd: is_enough.then(|| (self.squares[place] / freedom).sqrt()),
-            n_tokens: self.n_tokens as i64,
-            n_prompts: self.n_prompts as i64,
-            status: if is_enough { status::OK } else { status::N_TOO_SMALL },
-        };
-        let of_layer = move |(i, layer): (usize, &i16)| {
-            let layer = *layer;
-            (0..self.width).map(move |d| row(layer, d, i * self.width + d))
-        };
-        layers.iter().enumerate().flat_map(of_layer)
-    }
 }

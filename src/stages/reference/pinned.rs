@@ -222,6 +222,9 @@ impl Pinned {
                     && wanted.layers[place / wanted.d_model] == row.layer
                     && usize::try_from(row.dimension) == Ok(place % wanted.d_model);
                 let name = row.scenario;
+                let lacks_layer = place < all
+                    && place % wanted.d_model == 0
+                    && row.layer > wanted.layers[place / wanted.d_model];
                 match (row.mean, row.sd) {
                     _ if row.status == status::N_TOO_SMALL => {
                         refusal.get_or_insert_with(|| too_small(name));
@@ -229,6 +232,9 @@ impl Pinned {
                     (Some(mean), Some(sd)) if is_next && mean.is_finite() && sd.is_finite() => {
                         own.means.push(mean);
                         own.sds.push(sd.max(0.0));
+                    }
+                    _ if lacks_layer => {
+                        refusal.get_or_insert_with(|| without_layers(name));
                     }
                     _ => {
                         refusal.get_or_insert_with(|| damaged(name));

@@ -23,6 +23,11 @@ pub(super) fn read(run: &RunDir) -> (String, Vec<(String, String)>) {
     (record.lineage.pipeline, rows)
 }
 
+/// How often the run was judged and by how many rules, when that was more than once.
+pub(super) fn judged(run: &RunDir) -> Option<String> {
+    run.summary().ok()??.judged?.sentence()
+}
+
 /// Fills each scenario's findings, and why its verdicts disagree, when stage `summary` wrote some;
 /// a document that says nothing that can be understood adds nothing.
 ///
@@ -91,6 +96,7 @@ mod tests {
 
     use super::*;
     use crate::model::Provider;
+    use crate::run_dir::judgements::Judgements;
     use crate::run_dir::layout;
     use crate::run_dir::made_by::MadeBy;
     use crate::run_dir::record::{Counts, RunRecord, State};
@@ -130,6 +136,7 @@ mod tests {
             shares: None,
             marks: None,
             libraries: BTreeMap::new(),
+            judgements: Judgements::default(),
             counts: Counts::default(),
             self_proof: None,
         }

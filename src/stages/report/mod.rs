@@ -60,7 +60,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 4,
+    version: 5,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -230,6 +230,7 @@ impl Report {
         lineage::add_findings(&run, &mut scenarios)?;
         let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
-        Ok(page::Page { name, scenarios, others, lineage, tables })
+        let judged = lineage::judged(&run);
+        Ok(page::Page { name, scenarios, others, judged, lineage, tables })
     }
 }

@@ -15,6 +15,7 @@
 //! are than wordings of one task, over inputs and wordings.
 //! [`RULE`](crate::run_dir::summary::RULE) says when it is which.
 //!
+//! `summary.json` says how often the run was judged and by how many rules (`run_dir::judgements`).
 //! None of them says why tasks differ, nor whether the model makes use of it. Where the notebook
 //! prints fixed sentences ("early layers: high similarity"), the findings here say what was measured.
 //! Reads `divergence`, `effect`, and `prompts`, `attention_overlap` and `next_tokens` part after part
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use self::tally::Tallies;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
+use crate::run_dir::record::RunRecord;
 use crate::run_dir::summary::{Evidence, ScenarioSummary};
 use crate::stage::judged::{Judged, Smallest};
 use crate::stage::names::{FLAT, NOTEBOOK_THRESHOLD};
@@ -197,6 +199,9 @@ impl Stage for Summary {
         let judged = context.layers.last().copied().unwrap_or(context.card.n_layer - 1);
         let mut summaries = tallies.summaries(judged, self.threshold);
         judge::judge(context, &self.judged, &mut summaries.scenarios)?;
+        // The record says by which rule this is judged, and what was judged before.
+        let judgements = RunRecord::read(context.store).map(|record| record.judgements);
+        summaries.judged = Some(judgements.unwrap_or_default().judged(&summaries.scenarios));
         let rows: Vec<VerdictRow<'_>> = summaries.scenarios.iter().flat_map(rows).collect();
         let part = VerdictRow::write(context.store, 0, &rows)?;
         let file = context.store.write(layout::SUMMARY, summaries.to_json().as_bytes())?;

@@ -170,7 +170,7 @@ impl Tallies {
     pub(super) fn summaries(self, judged: i16, threshold: f64) -> Summaries {
         let scenarios = self.scenarios.into_iter();
         let summary = |(name, tally): (String, Tally)| tally.summary(name, judged, threshold);
-        Summaries { scenarios: scenarios.map(summary).collect() }
+        Summaries { judged: None, scenarios: scenarios.map(summary).collect() }
     }
 }
 

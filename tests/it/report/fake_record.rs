@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aqlens::model::Provider;
+use aqlens::run_dir::judgements::Judgements;
 use aqlens::run_dir::made_by::MadeBy;
 use aqlens::run_dir::record::{Counts, Lineage, RunRecord, State};
 use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary, Summaries, Verdict};
@@ -39,6 +40,7 @@ pub(crate) fn record() -> RunRecord {
         shares: None,
         marks: None,
         libraries: BTreeMap::new(),
+        judgements: Judgements::default(),
         counts: Counts::default(),
         self_proof: None,
     }
@@ -89,5 +91,5 @@ pub(crate) fn summaries() -> Summaries {
         outputs: None,
         evidence: vec![evidence("token_standardised"), evidence("jsd_bits")],
     };
-    Summaries { scenarios: vec![scenario] }
+    Summaries { judged: None, scenarios: vec![scenario] }
 }
