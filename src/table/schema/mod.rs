@@ -7,9 +7,9 @@ mod readouts;
 mod tables;
 
 pub use evidence::{
-    ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
-    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, VARIANCE_PARTITION, VECTORS,
-    VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
+    ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, DECODING, DecodingRow, EFFECT, EffectRow,
+    GEOMETRY, GeometryRow, REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow,
+    VARIANCE_PARTITION, VECTORS, VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
 };
 pub use readouts::{
     ATTENTION_DIVERGENCE, ATTENTION_MASS, AttentionDivergenceRow, AttentionMassRow,
@@ -42,6 +42,7 @@ pub const ALL: &[&Table] = &[
     &CONTRAST,
     &WORDING_PAIRS,
     &VARIANCE_PARTITION,
+    &DECODING,
     &EFFECT,
     &GEOMETRY,
     &ATTENTION_FOCUS,
