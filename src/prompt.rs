@@ -97,6 +97,8 @@ pub struct Prompt {
     /// Id of the input whose text it holds; differs from the key's only for
     /// [`Role::OtherInput`].
     pub source_input: Arc<str>,
+    /// The cluster that the key's input is of, where its file names one.
+    pub cluster: Option<Arc<str>>,
     /// The full text: the template with task and input put in.
     pub text: String,
     /// Byte range of the input inside `text`.
@@ -110,6 +112,11 @@ impl Prompt {
     pub fn role(&self) -> Role {
         Role::of_wording(self.key.wording)
     }
+}
+
+/// A text in which blanks and case make no difference.
+pub fn alike(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
 /// A text with every character as an escape that would steer a terminal: its cursor, its colours

@@ -2,7 +2,7 @@
 //!
 //! Each control belongs to a task and follows its first wording: a neutral prefix of as many tokens
 //! (so the input has the same positions), the task's own words in another order, and the
-//! task itself for another input (the next one of the scenario; the last one takes the first).
+//! task itself for another input of the scenario ([`super::others`] says which).
 
 use super::neutral::Ruler;
 use super::{Neutral, Scenario, Task};
@@ -14,13 +14,15 @@ use crate::store::hex_sha256;
 /// once for each of its words.
 const MANY_WORDS: usize = 1024;
 
-/// The controls of a task that the scenario asks for, in the order of [`Role::CONTROLS`].
+/// The controls of a task that the scenario asks for, in the order of [`Role::CONTROLS`]; without
+/// inputs of several clusters there is no other input.
 ///
 /// # Errors
 /// When the tokenizer fails.
 pub(super) fn texts(
     scenario: &Scenario,
     task: &Task,
+    has_others: bool,
     seed: u64,
     ruler: Ruler<'_>,
 ) -> Result<Vec<(Role, String)>, ModelError> {
@@ -39,7 +41,7 @@ pub(super) fn texts(
         let scrambled = scramble(first, seed);
         texts.extend((scrambled != *first).then_some((Role::Scrambled, scrambled)));
     }
-    if controls.other_input && scenario.inputs.len() > 1 {
+    if controls.other_input && has_others {
         texts.push((Role::OtherInput, first.clone()));
     }
     Ok(texts)

@@ -56,9 +56,10 @@ impl Unfit {
 }
 
 /// Every wording of every task, and the controls of each after its wordings; and which controls are
-/// not what they should be.
+/// not what they should be. `has_others` says whether the inputs are of several clusters.
 pub(super) fn framings(
     scenario: &Scenario,
+    has_others: bool,
     seed: u64,
     ruler: Ruler<'_>,
     monitor: &dyn Monitor,
@@ -77,7 +78,7 @@ pub(super) fn framings(
         };
         let wordings = (0..).zip(&task.wordings);
         framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
-        let controls = controls::texts(scenario, task, seed, ruler)?;
+        let controls = controls::texts(scenario, task, has_others, seed, ruler)?;
         framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
     }
     let unfit = match scenario.controls.neutral {

@@ -7,6 +7,7 @@ mod error;
 mod framing;
 mod inputs;
 mod neutral;
+mod others;
 pub mod plan;
 pub mod share;
 pub mod template;
@@ -105,7 +106,7 @@ pub struct Controls {
     pub neutral: Option<Neutral>,
     /// The task's own words in another order.
     pub scrambled: bool,
-    /// The task, put to the next input.
+    /// The task, put to an input of another cluster.
     pub other_input: bool,
 }
 

@@ -94,16 +94,42 @@ pub struct Evidence {
     pub ci_low: Option<f64>,
     /// Upper end.
     pub ci_high: Option<f64>,
-    /// p over inputs, corrected over layers.
+    /// `delta` on a scale from 0, as another wording does, to 1, as another input does.
+    #[serde(default)]
+    pub relative: Option<f64>,
+    /// Lower end of the 95 % interval of `relative`.
+    #[serde(default)]
+    pub relative_low: Option<f64>,
+    /// Upper end.
+    #[serde(default)]
+    pub relative_high: Option<f64>,
+    /// Share of inputs, 0..1, whose tasks are further apart than any two wordings of one task.
+    #[serde(default)]
+    pub prevalence: Option<f64>,
+    /// p over inputs, corrected over all measures and layers that are judged.
     pub p: Option<f64>,
-    /// p over ways to deal the wordings out to tasks, corrected over layers.
+    /// p over ways to deal the wordings out to tasks, corrected likewise.
     pub p_wording: Option<f64>,
-    /// What a difference must be below for `equivalent`; null when the pipeline does not say.
-    pub equivalence: Option<f64>,
+    /// p over exchanges of wordings, their differences in form taken out; not corrected.
+    #[serde(default)]
+    pub p_wording_form: Option<f64>,
+    /// The smallest difference that matters, in the unit of `delta`; null when nothing says it.
+    #[serde(alias = "equivalence")]
+    pub smallest: Option<f64>,
+    /// The first inputs that differ by more than that on the layer with most of them.
+    #[serde(default)]
+    pub beyond: Vec<String>,
     /// How many inputs entered.
     pub n_inputs: u64,
-    /// How many wordings of each task entered.
+    /// How many clusters they form: each counts once.
+    #[serde(default)]
+    pub n_clusters: u64,
+    /// How many distinct wordings the task with the fewest has.
     pub n_wordings: u64,
+    /// What to know of the form of the wordings before a difference is called one of tasks; mostly
+    /// empty.
+    #[serde(default)]
+    pub warning: String,
     /// Why the verdict is what it is, with its numbers.
     pub reason: String,
     /// Why the notebook's test says something else; null when it does not.

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::description::{Description, Scope};
+use super::judged::Judged;
 use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::{Prompt, PromptKey};
@@ -13,7 +15,7 @@ use crate::table::Dims;
 use crate::table::TableError;
 
 /// What validation of a stage's configuration may look at.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The model's blocks; `None` when the model folder could not be read (its own problem).
     pub n_layer: Option<i16>,
@@ -25,6 +27,8 @@ pub struct Facts {
     pub captures_last: Option<bool>,
     /// The threshold that stage `divergence` was given; `None` without that stage.
     pub threshold: Option<f64>,
+    /// What stage `summary` rests its verdict on; `None` without that stage.
+    pub judged: Option<Arc<Judged>>,
 }
 
 /// Everything a stage may use while it runs.

@@ -1,37 +1,43 @@
-//! What vectors are centred and standardised by: mean and standard deviation of every dimension over
-//! the tokens of a sample of the run's prompts.
+//! What a scenario's vectors are centred and standardised by: mean and standard deviation of every
+//! dimension over the tokens of a sample of its prompts.
 //!
 //! ```text
 //! mean_d = Σ x_d / n        sd_d = √(Σ (x_d - mean_d)² / (n - 1))      n tokens, in float64
 //! ```
 //!
 //! over all tokens of the sampled prompts but position 0, whose activations are those of the
-//! attention sink. The sample is drawn by the run's seed from the prompts of all tasks and all
-//! scenarios, wordings among them and controls not, and runs through the model once more, before all
-//! shards. So the vectors that are compared are a part of the population that the reference is taken
-//! from, but never its whole: centring K vectors on their own mean forces their mean cosine to
-//! -1/(K-1), whatever the model does. In a run of one input a small sample comes close to that, which
-//! is why 10 prompts and 200 tokens are needed; below, the table has no values (status
-//! `n_too_small`) and every centred measure says `no_reference`.
+//! attention sink. Each scenario has its own: prompts of other questions or another language lie
+//! elsewhere, and what else a file holds must not change a scenario's numbers. Its sample is drawn by
+//! seed and name from the prompts of all its tasks, wordings among them and controls not, and runs
+//! through the model once more, before all shards, in batches of its own. So the vectors that are
+//! compared are a part of the population that the reference is taken from, but never its whole:
+//! centring K vectors on their own mean forces their mean cosine to -1/(K-1), whatever the model does.
+//! In a scenario of one input a small sample comes close to that, which is why 10 prompts and 200
+//! tokens are needed; below, the scenario's rows have no values (status `n_too_small`) and every
+//! centred measure of it says `no_reference`.
 //!
 //! A prompt that the model cannot read whole, or that gives a value that is no number, is left out
 //! here; stage `extract` reports what becomes of it. Writes `reference`. Cost: the model's on these
-//! prompts. Centring and standardising: Timkey and van Schijndel 2021 (arXiv 2109.04404).
+//! prompts; some scenarios are in memory at a time. Centring and standardising: Timkey and van
+//! Schijndel 2021 (arXiv 2109.04404).
+
+use std::sync::{Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{Batch, Outputs, Wanted};
-use crate::stage::model::batches::{Batches, Piece};
+use crate::stage::model::batches::{Batches, Piece, several_at_once};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::schema::{REFERENCE, ReferenceRow};
-use crate::table::{WriteRow as _, status};
+use crate::table::writer::{PartAddress, PartWriter};
+use crate::table::{Dims, WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "reference",
-    version: 2,
+    version: 3,
     scope: Scope::Before,
     unit: "tokens",
     reads: &[],
@@ -48,11 +54,14 @@ const LEAST_PROMPTS: u64 = 10;
 /// Fewer tokens than this make no reference.
 const LEAST_TOKENS: u64 = 200;
 
-/// Takes mean and spread of the activations of some of the run's prompts, before all shards.
+/// Rows of the table that are in memory at once, about: whole scenarios.
+const GROUP_ROWS: usize = 1 << 12;
+
+/// Takes mean and spread of the activations of some of each scenario's prompts, before all shards.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many prompts to draw; all of them when there are fewer.
+    /// How many prompts of each scenario to draw; all of them when there are fewer.
     pub prompts: u32,
 }
 
@@ -105,37 +114,113 @@ impl Stage for Reference {
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
-        let mut ids = Vec::with_capacity(context.prompts.len());
-        for prompt in context.prompts {
+        let samples = samples(context)?;
+        let total = samples.iter().filter(|sample| sample.is_enough()).map(Sample::length).sum();
+        context.start(&DESCRIPTION, total);
+        let dims = Dims { d_model: 0, vocab_size: 0 };
+        let address = PartAddress::new(&REFERENCE, 0);
+        let mut writer = PartWriter::begin(context.store, address, dims)?;
+        let of_each = context.layers.len() * context.card.d_model;
+        for some in samples.chunks(GROUP_ROWS.div_ceil(of_each.max(1))) {
+            let sums = take_all(context, some)?;
+            let rows: Vec<ReferenceRow<'_>> = some
+                .iter()
+                .zip(&sums)
+                .flat_map(|(sample, sums)| sums.rows(sample.scenario, context.layers))
+                .collect();
+            writer.write(ReferenceRow::columns(&rows))?;
+        }
+        Ok(Outcome { parts: vec![writer.finish()?], units: total, ..Outcome::default() })
+    }
+}
+
+/// A scenario's prompts that can run, as tokens.
+struct Sample<'p> {
+    scenario: &'p str,
+    ids: Vec<Vec<i32>>,
+}
+
+impl Sample<'_> {
+    /// Tokens of all its prompts.
+    fn length(&self) -> u64 {
+        self.ids.iter().map(|ids| ids.len() as u64).sum()
+    }
+
+    /// Whether it can be a reference, which it is unless prompts have values that are no numbers.
+    fn is_enough(&self) -> bool {
+        is_enough(self.n_prompts(), self.n_tokens())
+    }
+
+    fn n_prompts(&self) -> u64 {
+        self.ids.len() as u64
+    }
+
+    fn n_tokens(&self) -> u64 {
+        self.length() - self.n_prompts()
+    }
+}
+
+fn is_enough(n_prompts: u64, n_tokens: u64) -> bool {
+    n_prompts >= LEAST_PROMPTS && n_tokens >= LEAST_TOKENS
+}
+
+/// The samples of all scenarios, in the plan's order.
+fn samples<'p>(context: &Context<'p>) -> Result<Vec<Sample<'p>>, StageError> {
+    let mut samples = Vec::new();
+    for prompts in context.prompts.chunk_by(|a, b| a.key.scenario == b.key.scenario) {
+        context.go_on()?;
+        let mut sample = Sample { scenario: &prompts[0].key.scenario, ids: Vec::new() };
+        for prompt in prompts {
             if context.tokenizer.too_long(&prompt.text).is_some() {
                 continue;
             }
             let encoded = context.tokenizer.encode_prompt(prompt)?;
             if (1..=context.card.n_positions).contains(&encoded.ids.len()) {
-                ids.push(encoded.ids);
+                sample.ids.push(encoded.ids);
             }
         }
-        let ids: Vec<&[i32]> = ids.iter().map(Vec::as_slice).collect();
-        let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
-        let mut sums = Sums::new(context.layers.len(), context.card.d_model);
-        // Sums depend on their order, in the last digits.
-        let batches = Batches {
-            kind: DESCRIPTION.kind,
-            shard: None,
-            batch_tokens: 0,
-            tasks: None,
-            in_order: true,
-        };
-        batches.run(context, &ids, &wanted, &mut |piece, outputs| {
-            if let Piece::Prompts(batch) = piece {
-                sums.take(batch, outputs);
-            }
-            Ok(())
-        })?;
-        let part = ReferenceRow::write(context.store, 0, &sums.rows(context.layers))?;
-        let units = ids.iter().map(|ids| ids.len() as u64).sum();
-        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+        samples.push(sample);
     }
+    Ok(samples)
+}
+
+/// The sums of some samples; those of several scenarios are taken at once.
+fn take_all(context: &Context<'_>, samples: &[Sample<'_>]) -> Result<Vec<Sums>, StageError> {
+    let sums: Vec<Mutex<Option<Sums>>> = samples.iter().map(|_| Mutex::default()).collect();
+    let lock = |place: usize| sums[place].lock().unwrap_or_else(PoisonError::into_inner);
+    several_at_once(context.engine.at_once()?, samples.len(), &|| {}, |place| {
+        let taken = take(context, &samples[place])?;
+        *lock(place) = Some(taken);
+        Ok(())
+    })?;
+    Ok((0..samples.len()).filter_map(|place| lock(place).take()).collect())
+}
+
+/// The sums of one sample; too small a one does not run.
+fn take(context: &Context<'_>, sample: &Sample<'_>) -> Result<Sums, StageError> {
+    let mut sums = Sums::new(context.layers.len(), context.card.d_model);
+    if !sample.is_enough() {
+        (sums.n_prompts, sums.n_tokens) = (sample.n_prompts(), sample.n_tokens());
+        return Ok(sums);
+    }
+    let ids: Vec<&[i32]> = sample.ids.iter().map(Vec::as_slice).collect();
+    let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
+    // Sums depend on their order, in the last digits.
+    let batches = Batches {
+        kind: DESCRIPTION.kind,
+        shard: None,
+        batch_tokens: 0,
+        tasks: None,
+        scenarios: &[ids.len()],
+        in_order: true,
+    };
+    batches.go_on(context, &ids, &wanted, &mut |piece, outputs| {
+        if let Piece::Prompts(batch) = piece {
+            sums.take(batch, outputs);
+        }
+        Ok(())
+    })?;
+    Ok(sums)
 }
 
 /// Running mean and sum of squared deviations of every layer and dimension (Welford 1962): the
@@ -192,14 +277,16 @@ impl Sums {
         }
     }
 
-    fn is_enough(&self) -> bool {
-        self.n_prompts >= LEAST_PROMPTS && self.n_tokens >= LEAST_TOKENS
-    }
     /// One row a layer and dimension; without values when there is too little.
-    fn rows(&self, layers: &[i16]) -> Vec<ReferenceRow<'static>> {
-        let is_enough = self.is_enough();
+    fn rows<'s>(
+        &self,
+        scenario: &'s str,
+        layers: &[i16],
+    ) -> impl Iterator<Item = ReferenceRow<'s>> {
+        let is_enough = is_enough(self.n_prompts, self.n_tokens);
         let freedom = self.n_tokens.saturating_sub(1) as f64;
-        let row = |layer: i16, dimension: usize, place: usize| ReferenceRow {
+        let row = move |layer: i16, dimension: usize, place: usize| ReferenceRow {
+            scenario,
             layer,
             dimension: dimension as i32,
             mean: is_enough.then(|| self.means[place]),
@@ -208,10 +295,10 @@ impl Sums {
             n_prompts: self.n_prompts as i64,
             status: if is_enough { status::OK } else { status::N_TOO_SMALL },
         };
-        let of_layer = |(i, layer): (usize, &i16)| {
+        let of_layer = move |(i, layer): (usize, &i16)| {
             let layer = *layer;
             (0..self.width).map(move |d| row(layer, d, i * self.width + d))
         };
-        layers.iter().enumerate().flat_map(of_layer).collect()
+        layers.iter().enumerate().flat_map(of_layer)
     }
 }

@@ -47,6 +47,10 @@ MORE_TABLES = {
     "input_surprisal": "surprisal_bits",
     "logit_lens": "entropy_bits",
     "logit_lens_divergence": "jsd_bits",
+    "attention_wording_pairs": None,
+    "surprisal_wording_pairs": None,
+    "lens_wording_pairs": None,
+    "geometry_wording_pairs": None,
 }
 
 # Tables without rows when nothing happened that they would record; they open all the same.

@@ -62,6 +62,12 @@ fn sentences(scenarios: &[ScenarioSummary], is_short: bool) -> Vec<(usize, Strin
             let why = if is_new || why.len() <= SHORT { &why } else { "as above" };
             sentences.push((2, format!("{verdict} by {}: {why}", measures.join(", "))));
         }
+        let warnings = scenario.evidence.iter().map(|evidence| &evidence.warning);
+        for warning in warnings.filter(|warning| !warning.is_empty()) {
+            if given.insert(warning.clone()) {
+                sentences.push((2, format!("note: {warning}")));
+            }
+        }
         for why in scenario.evidence.iter().filter_map(|evidence| evidence.disagreement.as_ref()) {
             if given.insert(why.clone()) {
                 sentences.push((2, why.clone()));
@@ -85,12 +91,15 @@ fn groups(evidence: &[Evidence]) -> IndexMap<(String, String), Vec<&str>> {
 fn reason(evidence: &Evidence) -> String {
     match evidence.verdict {
         EvidenceVerdict::Supported => "tasks differ more than wordings do".to_owned(),
-        EvidenceVerdict::Equivalent => format!(
-            "tasks differ as wordings do, to within {}",
-            evidence.equivalence.unwrap_or_default()
-        ),
+        EvidenceVerdict::Equivalent if evidence.ci_low.is_some_and(|low| low > 0.0) => {
+            "tasks differ more than wordings do, by less than matters".to_owned()
+        }
+        EvidenceVerdict::Equivalent => {
+            "tasks differ as wordings do, to within what matters".to_owned()
+        }
         EvidenceVerdict::Undecided => {
-            "that tasks differ more than wordings do is neither shown nor ruled out".to_owned()
+            "that tasks differ more than wordings do, by as much as matters, is neither shown nor ruled out"
+                .to_owned()
         }
         // It says what to add.
         EvidenceVerdict::NotTestable => evidence.reason.clone(),
@@ -159,10 +168,18 @@ mod tests {
             ci_low: None,
             ci_high: None,
             p: None,
+            relative: None,
+            relative_low: None,
+            relative_high: None,
+            prevalence: None,
             p_wording: None,
-            equivalence: Some(0.05),
+            p_wording_form: None,
+            smallest: Some(0.05),
+            beyond: Vec::new(),
             n_inputs: 300,
+            n_clusters: 300,
             n_wordings: 3,
+            warning: String::new(),
             reason: "what to add ".repeat(8),
             disagreement: Some("why they differ".to_owned()),
         }
@@ -202,7 +219,7 @@ mod tests {
         let first = [
             "SUPPORTED by a, c: tasks differ more than wordings do".to_owned(),
             format!("NOT TESTABLE by b: {}", "what to add ".repeat(8)),
-            "EQUIVALENT by d: tasks differ as wordings do, to within 0.05".to_owned(),
+            "EQUIVALENT by d: tasks differ as wordings do, to within what matters".to_owned(),
             "why they differ".to_owned(),
         ];
         assert_eq!(lines[1..5], first.clone().map(|line| (2, line)));

@@ -103,8 +103,8 @@ impl Work {
             let counts = self.less.iter_mut().zip(&mut self.no_more).zip(own());
             let count = |((less, no_more), own): ((&mut f64, &mut f64), &f64), sum: f64| {
                 let ahead = own - (sum * share - class.half);
-                *less += f64::from(u8::from(ahead > tie));
-                *no_more += f64::from(u8::from(ahead >= -tie));
+                *less += if ahead > tie { 1.0 } else { 0.0 };
+                *no_more += if ahead >= -tie { 1.0 } else { 0.0 };
             };
             if is_all_but_one {
                 let products = fold.products(cell, left_out);

@@ -87,6 +87,11 @@ impl Reassignments {
         self.ways.len()
     }
 
+    /// How many are behind a p, the pipeline's own counted: 1 over this is the smallest p there is.
+    pub fn count(&self) -> usize {
+        self.ways.len() + usize::from(!self.exact)
+    }
+
     /// Never: there is at least the identity.
     pub fn is_empty(&self) -> bool {
         self.ways.is_empty()

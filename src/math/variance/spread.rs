@@ -1,9 +1,10 @@
 //! Squares by dimension: a space that divides each dimension by its own scale then takes no more
 //! than a weighted sum.
 
-use super::{Design, Partition, Relabellings, relabel};
+use super::partition::{Design, Partition};
+use super::relabel::{self, Relabellings};
 use crate::math::Undefined;
-use crate::math::inference::PermutationTest;
+use crate::math::inference::{PermutationTest, Reassignments, Way};
 
 /// A sum of squares below this part of the vectors' own squares is rounding.
 const ROUNDING: f64 = 1e-26;
@@ -16,8 +17,10 @@ pub(super) struct Squares {
     pub(super) interaction: f64,
     pub(super) wording: f64,
     pub(super) rest: f64,
-    /// Of the means over wordings of each (input, task).
+    /// Of the means over wordings of each (input, task), around the input's mean of the tasks.
     pub(super) cells: f64,
+    /// Of the tasks' means of these.
+    pub(super) even: f64,
     /// Of the vectors themselves.
     pub(super) magnitude: f64,
 }
@@ -31,13 +34,21 @@ pub(super) struct Squares {
 pub struct Spread {
     design: Design,
     squares: Vec<Squares>,
-    /// Means over wordings, each input's mean taken off: input after input, task after task.
+    /// Means over wordings, each input's mean of the tasks taken off, times the input's units: input
+    /// after input, task after task.
     cells: Vec<f64>,
+    /// Means over inputs of each (task, wording), the mean of all taken off.
+    wordings: Vec<f64>,
 }
 
 impl Spread {
-    pub(super) fn new(design: Design, squares: Vec<Squares>, cells: Vec<f64>) -> Self {
-        Self { design, squares, cells }
+    pub(super) fn new(
+        design: Design,
+        squares: Vec<Squares>,
+        cells: Vec<f64>,
+        wordings: Vec<f64>,
+    ) -> Self {
+        Self { design, squares, cells, wordings }
     }
 
     /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
@@ -56,7 +67,7 @@ impl Spread {
             let sum = self.sum(scale, part);
             if sum > nothing { sum } else { 0.0 }
         };
-        let has_wordings = design.wordings > 1;
+        let has_wordings = design.cells > design.tasks;
         let partition = Partition {
             design,
             input: sum(|squares| squares.input),
@@ -97,14 +108,63 @@ impl Spread {
         let weights: Vec<Vec<f64>> = tested.map(|(_, scale)| self.weights(*scale)).collect();
         let mut sums = relabel::squared_sums(relabellings, &self.cells, &weights).into_iter();
         let test = |(partition, scale): (Result<Partition, Undefined>, Option<&[f64]>)| {
-            let Partition { task, interaction, .. } = partition?;
-            // Σ_k ‖N mean_k‖² to the share of N Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
-            let all = self.design.inputs as f64 * self.sum(scale, |squares| squares.cells);
+            partition?;
+            // Σ_k ‖U mean_k‖² to the share of U Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
+            let cells = self.sum(scale, |squares| squares.cells);
+            let all = self.design.units as f64 * cells;
             let draws = sums.next().unwrap_or_default().into_iter().map(|sum| sum / all).collect();
-            let observed = task / (task + interaction);
+            let observed = self.sum(scale, |squares| squares.even) / cells;
             Ok(PermutationTest::new(observed, draws, relabellings.is_exact()))
         };
         partitions.into_iter().zip(scales.iter().copied()).map(test).collect()
+    }
+
+    /// The test of the task against its wordings in each of some spaces, upper tail: the wordings are
+    /// dealt out to the tasks again by each of `ways`. Its statistic is `SS_task / (SS_task +
+    /// SS_wording)`. Errors as [`Self::partition`], and [`Undefined::Constant`] also where all wordings
+    /// have one mean.
+    ///
+    /// # Panics
+    ///
+    /// When `ways` deal out another number of wordings, or a scale is not of the vectors' width.
+    pub fn wording_tests(
+        &self,
+        ways: &Reassignments,
+        scales: &[Option<&[f64]>],
+    ) -> Vec<Result<PermutationTest, Undefined>> {
+        let test = |scale: &Option<&[f64]>| {
+            let partition = self.partition(*scale)?;
+            let between = partition.task + partition.wording.unwrap_or(0.0);
+            if between <= 0.0 {
+                return Err(Undefined::Constant);
+            }
+            let (n, table) = (self.design.cells, self.products(*scale));
+            let all: f64 = (0..n).map(|cell| table[cell * n + cell]).sum();
+            let statistic = |way: &Way| {
+                let of_task = |cells: &[u32]| {
+                    let row = |a: &u32| &table[*a as usize * n..][..n];
+                    let sum: f64 = cells
+                        .iter()
+                        .map(|a| cells.iter().map(|b| row(a)[*b as usize]).sum::<f64>())
+                        .sum();
+                    sum / cells.len() as f64
+                };
+                way.tasks().map(of_task).sum::<f64>() / all
+            };
+            Ok(ways.test_of(statistic(&ways.own()), statistic))
+        };
+        scales.iter().map(test).collect()
+    }
+
+    /// Dot products of all (task, wording) means in a space, row after row.
+    fn products(&self, scale: Option<&[f64]>) -> Vec<f64> {
+        let weights = self.weights(scale);
+        let means: Vec<&[f64]> = self.wordings.chunks_exact(weights.len().max(1)).collect();
+        let product = |a: &[f64], b: &[f64]| {
+            a.iter().zip(b).zip(&weights).map(|((a, b), w)| a * b * w).sum::<f64>()
+        };
+        let row = |a: &&[f64]| means.iter().map(|b| product(a, b)).collect::<Vec<_>>();
+        means.iter().flat_map(row).collect()
     }
 
     /// A sum over the dimensions of a space.

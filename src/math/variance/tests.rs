@@ -14,24 +14,11 @@ const GOLDEN: [[[f32; 2]; 3]; 4] = [
 /// `inputs[i]` holds the vectors of input i, task after task, wording after wording.
 fn cells(inputs: &[Vec<Vec<f32>>], wordings: usize) -> CentredCells {
     let (prompts, width) = (inputs[0].len(), inputs[0][0].len());
-    let mut cells = CentredCells::new(prompts / wordings, wordings, width);
+    let mut cells = CentredCells::new(&vec![wordings; prompts / wordings], width);
     for input in inputs {
         cells.push_input(&input.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
     cells
-}
-
-impl CentredCells {
-    /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
-    /// [`Reassignments`] sorts again. Its statistic rises with `f_task`.
-    pub(in crate::math) fn wording_distances(&self) -> Vec<f64> {
-        let means = self.wording_means();
-        let vectors: Vec<&[f64]> = means.chunks_exact(self.width.max(1)).collect();
-        let distance =
-            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
-        let row = |a: &&[f64]| vectors.iter().map(|b| distance(a, b)).collect::<Vec<_>>();
-        vectors.iter().flat_map(row).collect()
-    }
 }
 
 fn golden() -> CentredCells {
@@ -108,17 +95,18 @@ fn drawn_relabellings_are_the_partition_of_relabelled_vectors() {
 }
 
 /// Every mean taken of the whole array, as the formulas say.
-fn by_definition(inputs: &[Vec<Vec<f32>>], k: usize, w: usize) -> [f64; 6] {
-    let (n, d) = (inputs.len(), inputs[0][0].len());
+fn by_definition(inputs: &[Vec<Vec<f32>>], sizes: &[usize]) -> [f64; 6] {
+    let (n, k, d) = (inputs.len(), sizes.len(), inputs[0][0].len());
+    let first = |task: usize| sizes[..task].iter().sum::<usize>();
     let at = |i: usize, task: usize, wording: usize, x: usize| {
-        f64::from(inputs[i][task * w + wording][x])
+        f64::from(inputs[i][first(task) + wording][x])
     };
     let mean = |i: Option<usize>, task: Option<usize>, wording: Option<usize>, x: usize| {
         let all = |fixed: Option<usize>, n: usize| fixed.map_or(0..n, |at| at..at + 1);
         let (mut sum, mut count) = (0.0, 0.0);
         for i in all(i, n) {
             for task in all(task, k) {
-                for wording in all(wording, w) {
+                for wording in all(wording, sizes[task]) {
                     sum += at(i, task, wording, x);
                     count += 1.0;
                 }
@@ -129,7 +117,7 @@ fn by_definition(inputs: &[Vec<Vec<f32>>], k: usize, w: usize) -> [f64; 6] {
     let mut sums = [0.0; 6];
     for i in 0..n {
         for task in 0..k {
-            for wording in 0..w {
+            for wording in 0..sizes[task] {
                 for x in 0..d {
                     let (grand, input) = (mean(None, None, None, x), mean(Some(i), None, None, x));
                     let of_task = mean(None, Some(task), None, x);
@@ -160,7 +148,7 @@ proptest! {
         seed in 0_u64..500, n in 2_usize..6, k in 2_usize..4, w in 1_usize..4, d in 1_usize..4,
     ) {
         let inputs = noise(seed, n, k * w, d);
-        let [total, input, task, inter, wording, rest] = by_definition(&inputs, k, w);
+        let [total, input, task, inter, wording, rest] = by_definition(&inputs, &vec![w; k]);
         let partition = partition(&cells(&inputs, w)).unwrap();
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * total;
         prop_assert!(close(partition.total(), total));
@@ -296,4 +284,136 @@ fn orders_of_six() -> Vec<[usize; 6]> {
         }
     }
     orders
+}
+
+fn unbalanced(inputs: &[Vec<Vec<f32>>], sizes: &[usize]) -> CentredCells {
+    let mut cells = CentredCells::new(sizes, inputs[0][0].len());
+    for input in inputs {
+        cells.push_input(&input.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    }
+    cells
+}
+
+proptest! {
+    #[test]
+    fn sums_of_squares_of_unequal_tasks_are_those_of_the_formulas(
+        seed in 0_u64..500, n in 2_usize..6, sizes in prop::collection::vec(1_usize..5, 2..4),
+    ) {
+        let inputs = noise(seed, n, sizes.iter().sum(), 3);
+        let [total, input, task, inter, wording, rest] = by_definition(&inputs, &sizes);
+        let partition = partition(&unbalanced(&inputs, &sizes)).unwrap();
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * total;
+        prop_assert!(close(partition.total(), total));
+        prop_assert!(close(partition.input, input));
+        prop_assert!(close(partition.task, task));
+        prop_assert!(close(partition.interaction, inter));
+        prop_assert!(close(partition.wording.unwrap_or(0.0), wording));
+        prop_assert!(close(partition.rest.unwrap_or(0.0), rest));
+        let (k, m) = (sizes.len() as f64, sizes.iter().sum::<usize>() as f64);
+        if m > k {
+            let f = (task / (k - 1.0)) / (wording / (m - k));
+            prop_assert!((partition.f_task().unwrap() / f - 1.0).abs() < 1e-8);
+        }
+    }
+
+    /// Tokens summed up by their means and what they vary by give what each of them as an input of
+    /// its own gives.
+    #[test]
+    fn an_input_of_several_units_is_as_many_inputs_but_for_what_is_exchanged(
+        seed in 0_u64..500, sizes in prop::collection::vec(1_usize..4, 2..4),
+        lengths in prop::collection::vec(1_usize..5, 2..5),
+    ) {
+        let (m, d) = (sizes.iter().sum::<usize>(), 3);
+        let tokens = noise(seed, lengths.iter().sum(), m, d);
+        let mut summed = CentredCells::new(&sizes, d);
+        let mut rest = tokens.as_slice();
+        for &length in &lengths {
+            let (own, others) = rest.split_at(length);
+            rest = others;
+            let cells: Vec<Vec<f32>> =
+                (0..m).map(|cell| own.iter().flat_map(|token| token[cell].clone()).collect()).collect();
+            let mean = |cell: &Vec<f32>, x: usize| {
+                cell.iter().skip(x).step_by(d).copied().map(f64::from).sum::<f64>() / length as f64
+            };
+            let means: Vec<f64> =
+                cells.iter().flat_map(|cell| (0..d).map(move |x| mean(cell, x))).collect();
+            let cells: Vec<&[f32]> = cells.iter().map(Vec::as_slice).collect();
+            let within = within_units(&cells, &means, &sizes, d);
+            let means: Vec<f32> = means.iter().map(|mean| *mean as f32).collect();
+            let means: Vec<&[f32]> = means.chunks(d).collect();
+            let within = [&*within[0], &*within[1], &*within[2]];
+            summed.push_units(&means, Units { count: length, within });
+        }
+        let (a, b) = (summed.spread(), unbalanced(&tokens, &sizes).spread());
+        let (x, y) = (a.partition(None).unwrap(), b.partition(None).unwrap());
+        // Means and roots are stored as float32.
+        let close = |a: f64, b: f64| (a - b).abs() <= 1e-6 * y.total();
+        prop_assert_eq!((x.design.units, x.design.inputs), (tokens.len(), lengths.len()));
+        prop_assert!(close(x.input, y.input) && close(x.task, y.task));
+        prop_assert!(close(x.interaction, y.interaction));
+        prop_assert!(close(x.wording.unwrap_or(0.0), y.wording.unwrap_or(0.0)));
+        prop_assert!(close(x.rest.unwrap_or(0.0), y.rest.unwrap_or(0.0)));
+        if let Ok(ways) = Reassignments::new(&sizes, 99, 1, "units") {
+            let p = |spread: &Spread| spread.wording_tests(&ways, &[None]).remove(0).unwrap();
+            for (x, y) in p(&a).draws().iter().zip(p(&b).draws()) {
+                prop_assert!((x - y).abs() < 1e-5);
+            }
+        }
+    }
+}
+
+/// Every way by hand: the share of the task with the wordings put into other tasks.
+#[test]
+fn dealing_wordings_out_is_the_partition_of_other_tasks() {
+    let sizes = [3, 2, 2];
+    let inputs = noise(12, 5, 7, 4);
+    let ways = Reassignments::new(&sizes, 99, 1, "dealt").unwrap();
+    let scale = [1.0, 0.5, 2.0, 0.0];
+    let spread = unbalanced(&inputs, &sizes).spread();
+    let tests = spread.wording_tests(&ways, &[None, Some(&scale)]);
+    for (test, scale) in tests.into_iter().zip([None, Some(scale.as_slice())]) {
+        let test = test.unwrap();
+        assert_eq!(test.draws().len(), 105);
+        let share = |sizes: &[usize], inputs: &[Vec<Vec<f32>>]| {
+            let partition = unbalanced(inputs, sizes).spread().partition(scale).unwrap();
+            partition.task / (partition.task + partition.wording.unwrap())
+        };
+        near(test.observed(), share(&sizes, &inputs));
+        for (way, draw) in ways.ways().iter().zip(test.draws()) {
+            let sizes: Vec<usize> = way.tasks().map(<[u32]>::len).collect();
+            let dealt = |input: &Vec<Vec<f32>>| {
+                way.tasks().flatten().map(|cell| input[*cell as usize].clone()).collect::<Vec<_>>()
+            };
+            near(*draw, share(&sizes, &inputs.iter().map(dealt).collect::<Vec<_>>()));
+        }
+    }
+}
+
+/// The labels of unequal tasks: each task's mean counts once.
+#[test]
+fn labels_of_unequal_tasks_are_exchanged_among_their_means() {
+    let (sizes, inputs) = ([1, 3], noise(13, 6, 4, 2));
+    let mean = |input: &Vec<Vec<f32>>| {
+        let of = |cells: &[Vec<f32>], x: usize| {
+            cells.iter().map(|v| f64::from(v[x])).sum::<f64>() / cells.len() as f64
+        };
+        [0, 1].map(|x| (of(&input[..1], x) - of(&input[1..], x)) / 2.0)
+    };
+    let halves: Vec<[f64; 2]> = inputs.iter().map(mean).collect();
+    let all = 6.0 * halves.iter().flatten().map(|x| x * x).sum::<f64>();
+    let share = |signs: u32| {
+        let sum = |x: usize| {
+            let sign = |i: usize| if signs >> i & 1 == 1 { -1.0 } else { 1.0 };
+            halves.iter().enumerate().map(|(i, half)| sign(i) * half[x]).sum::<f64>()
+        };
+        (sum(0).powi(2) + sum(1).powi(2)) / all
+    };
+    let relabellings = Relabellings::new(6, 2, 99, 1, "unequal");
+    let test = task_test(&unbalanced(&inputs, &sizes), &relabellings).unwrap();
+    near(test.observed(), share(0));
+    let mut expected: Vec<f64> = (0..32).map(share).collect();
+    let mut draws = test.draws().to_vec();
+    expected.sort_by(f64::total_cmp);
+    draws.sort_by(f64::total_cmp);
+    draws.iter().zip(expected).for_each(|(draw, expected)| near(*draw, expected));
 }

@@ -24,10 +24,11 @@ impl fmt::Display for Noun {
 }
 
 /// What people call a file of texts, its column of ids and its column of texts, beside our own words.
-const MEANT: [(&str, &[&str]); 4] = [
+const MEANT: [(&str, &[&str]); 5] = [
     ("file", &["files", "filename", "file_name", "filepath", "file_path", "path", "source", "src"]),
     ("id", &["ids", "id_column", "key", "keys", "index"]),
     ("text", &["txt", "texts", "text_column", "column", "field", "content", "prompt"]),
+    ("cluster", &["clusters", "cluster_column", "group", "groups"]),
     ("sha256", &["sha", "sha_256", "hash", "checksum"]),
 ];
 
@@ -63,7 +64,7 @@ pub(super) fn refuse_near_file(
     }
     let is_near = names().any(|((_, node), _)| is_file_name(node) || node.elements().is_some())
         || (value("file").is_some_and(may_be_path)
-            && ["id", "text", "sha256"].into_iter().any(has))
+            && ["id", "text", "cluster", "sha256"].into_iter().any(has))
         || (names().any(|((_, node), _)| may_be_path(node)) && has("id") && has("text"));
     if is_near {
         report_file(entries, &meant, at, noun, problems);
@@ -155,7 +156,7 @@ fn file_key(key: &str) -> Option<&'static str> {
         return Some(own);
     }
     // Misspelt; a word of two letters is near to too many others.
-    did_you_mean(&word, &["file", "text", "sha256"]).and_then(|near| {
+    did_you_mean(&word, &["file", "text", "cluster", "sha256"]).and_then(|near| {
         let same_start = word.chars().next() == near.chars().next();
         FileConfig::KEYS.into_iter().find(|own| same_start && *own == near)
     })

@@ -111,6 +111,7 @@ fn reference(source: &FileSource) -> FileConfig {
         file: texts(|file| file.path.to_string_lossy().into_owned()),
         id: source.id.clone(),
         text: source.text.clone(),
+        cluster: source.cluster.clone(),
         sha256: Some(texts(|file| file.sha256.clone())),
     }
 }

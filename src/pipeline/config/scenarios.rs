@@ -91,7 +91,7 @@ impl Loader<'_> {
             }
         };
         let input = |(id, texts): (String, Vec<String>)| {
-            texts.into_iter().next().map(|text| Input { id, text })
+            texts.into_iter().next().map(|text| Input { id, text, cluster: None })
         };
         Inputs::Inline(list.into_iter().filter_map(input).collect())
     }
@@ -108,6 +108,12 @@ impl Loader<'_> {
                 (list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(), None)
             }
             Some((node, Texts::File)) => {
+                if node.get("cluster").is_some() {
+                    let message = "tasks have no clusters";
+                    let help = "`cluster` names a column of an inputs file: it says which inputs are \
+                                one piece of evidence; remove it here";
+                    problems.push_key(&at.key("cluster"), message, help);
+                }
                 match self.files(node, at, problems, |wanted| read_texts(&wanted)) {
                     None => (Vec::new(), None),
                     Some((texts, source)) => (tasks_of(texts, at, problems), Some(source)),

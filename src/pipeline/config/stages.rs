@@ -1,6 +1,7 @@
 //! The list of stages.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::stage::{Facts, Scope, Stage};
 use crate::stages::{KINDS, StageConfig, description_of, writer_of};
@@ -46,6 +47,9 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
     for entry in &entries {
         if let Some(StageConfig::Divergence(config)) = &entry.config {
             facts.threshold = Some(config.threshold);
+        }
+        if let Some(StageConfig::Summary(config)) = &entry.config {
+            facts.judged = Some(Arc::new(config.judged()));
         }
         if let Some(StageConfig::Extract(config)) = &entry.config
             && let Some(stage) =

@@ -85,7 +85,7 @@ pub struct ControlsConfig {
     pub neutral: Option<String>,
     /// The task's own words in an order drawn by the seed.
     pub scrambled: bool,
-    /// The task, put to the next input of the scenario.
+    /// The task, put to another input of the scenario: the next one that is of another cluster.
     pub other_input: bool,
 }
 
@@ -139,6 +139,10 @@ pub struct FileConfig {
     pub id: String,
     /// Their column of texts.
     pub text: String,
+    /// Of inputs: their column of clusters, text or whole numbers. Rows with one value are one piece of
+    /// evidence, as are rows with one text; a row without a value is its own cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// SHA-256 that the file must have, when it is given; of several files a list, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<OneOrMany>,
@@ -198,7 +202,7 @@ impl<'de> Deserialize<'de> for OneOrMany {
 
 impl FileConfig {
     /// Its keys.
-    pub(super) const KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
+    pub(super) const KEYS: [&str; 5] = ["file", "id", "text", "cluster", "sha256"];
 }
 
 /// A table that can go once the measures are made.

@@ -145,10 +145,15 @@ impl SiteVectors {
         (input * cells..(input + 1) * cells).map(|cell| self.vector(cell)).collect()
     }
 
-    /// One task's first wording: a vector for each input.
-    pub(crate) fn task(&self, task: usize) -> Vec<&[f32]> {
-        let (cells, first) = (self.cells(), self.counts().take(task).sum::<usize>());
-        (0..self.inputs.len()).map(|input| self.vector(input * cells + first)).collect()
+    /// One task's wording, in the order of [`Self::input`]: a vector for each input.
+    pub(crate) fn cell(&self, cell: usize) -> Vec<&[f32]> {
+        let cells = self.cells();
+        (0..self.inputs.len()).map(|input| self.vector(input * cells + cell)).collect()
+    }
+
+    /// The cell of a task's first wording.
+    pub(crate) fn first_cell(&self, task: usize) -> usize {
+        self.counts().take(task).sum()
     }
 
     /// Why there is no input at all; `None` when there is one.

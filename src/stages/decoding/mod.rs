@@ -15,7 +15,7 @@
 //! [`Decoding`] has the formulas. One layer's vectors are in memory at a time, of at most about
 //! `max_inputs` inputs a scenario.
 //!
-//! Reads `vectors`; writes `decoding`.
+//! Reads `vectors` and `prompts`; writes `decoding`.
 
 mod folds;
 
@@ -27,11 +27,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::{Decoding as Decoder, Family, PermutationTest, Reassignments, Undefined};
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{Designs, SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::table::schema::{DECODING, DecodingRow, VECTORS};
+use crate::table::schema::{DECODING, DecodingRow, PROMPTS, VECTORS};
 use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
@@ -41,7 +42,7 @@ pub(super) const DESCRIPTION: Description = Description {
     version: 1,
     scope: Scope::Run,
     unit: "layers",
-    reads: &[&VECTORS],
+    reads: &[&VECTORS, &PROMPTS],
     reads_if_there: &[],
     writes: &[&DECODING],
     file: None,
@@ -133,6 +134,7 @@ impl Stage for Decoding {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
+        let clusters = Clusters::read(context)?;
         let mut dealings = Dealings::new();
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
         let mut rows: IndexMap<String, Vec<(Row, Option<f64>)>> = IndexMap::new();
@@ -142,7 +144,9 @@ impl Stage for Decoding {
             let decoded = |((scenario, site), vectors): &(&(String, String), &SiteVectors)| {
                 context.go_on()?;
                 let dealings = dealings[scenario].as_ref().ok();
-                let decoded = self.decode(context.seed, scenario, vectors, dealings);
+                let of = |input: &String| clusters.of(scenario, input);
+                let clusters: Vec<usize> = vectors.inputs.iter().map(of).collect();
+                let decoded = self.decode((context.seed, scenario), vectors, &clusters, dealings);
                 let row = Row::of(scenario, layer, site, vectors);
                 Ok(match decoded {
                     Ok(decoded) => row.filled(decoded),
@@ -190,22 +194,21 @@ impl Decoding {
     /// What a design gives, or the status that says why it gives nothing.
     fn decode(
         &self,
-        seed: u64,
-        scenario: &str,
+        (seed, scenario): (u64, &str),
         vectors: &SiteVectors,
+        clusters: &[usize],
         dealings: Option<&Reassignments>,
     ) -> Result<Decoded, String> {
         if let Some(reason) = vectors.refusal() {
             return Err(reason.to_owned());
         }
-        let clusters: Vec<usize> = (0..vectors.inputs.len()).collect();
         let n_clusters = clusters.iter().collect::<BTreeSet<_>>().len();
         let folds = self.folds.min(n_clusters).max(1);
-        let fold_of = folds::deal(seed, scenario, &vectors.inputs, &clusters, folds);
+        let fold_of = folds::deal(seed, scenario, &vectors.inputs, clusters, folds);
         let inputs: Vec<Vec<&[f32]>> =
             (0..vectors.inputs.len()).map(|input| vectors.input(input)).collect();
         let sizes = &vectors.wordings;
-        let decoder = Decoder::new(&inputs, sizes, &fold_of, &clusters, self.shrinkage)
+        let decoder = Decoder::new(&inputs, sizes, &fold_of, clusters, self.shrinkage)
             .map_err(|reason| status::of(reason).to_owned())?;
         let accuracies = decoder.accuracies();
         let accuracy = accuracies.as_ref().map(|all| mean(all));

@@ -6,24 +6,30 @@ use std::ops::Range;
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 
-use crate::stage::names::OUTPUT_LAYER;
+use super::pairs::{OfInput, PairSums};
+use super::read::{LayerContrast, LayerPairs, Parts, Rows, Unlike};
+use crate::stage::read::clusters::Clusters;
+use crate::stage::read::wordings::{Wordings, read_wordings};
 use crate::stage::{Context, StageError};
-use crate::store::Store;
 use crate::table::reader::Part;
-use crate::table::schema::{CONTRAST, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS};
-use crate::table::{ReadRow as _, TableError, status, view};
+use crate::table::{TableError, status};
 
 /// The scenarios, in the order of the plan.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Tally {
     pub(super) scenarios: IndexMap<String, Scenario>,
+    wordings: IndexMap<String, Wordings>,
+    clusters: Clusters,
 }
 
 /// One scenario.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Scenario {
+    pub(super) wordings: Wordings,
     /// The inputs that are taken in; values stand in their order.
     inputs: IndexSet<String>,
+    /// The cluster of each.
+    clusters: Vec<usize>,
     /// By measure and layer.
     pub(super) measures: IndexMap<String, BTreeMap<i16, Measured>>,
 }
@@ -33,6 +39,8 @@ pub(super) struct Scenario {
 pub(super) struct Measured {
     /// By contrast: the dissimilarity of each input.
     pub(super) contrasts: IndexMap<String, Series>,
+    /// What all pairs of an input's prompts say of it.
+    pub(super) of_pairs: Vec<Option<OfInput>>,
     /// Dissimilarities of all pairs of prompts.
     pub(super) pairs: PairSums,
 }
@@ -46,101 +54,8 @@ pub(super) struct Series {
     pub(super) refused: Option<String>,
 }
 
-/// Dissimilarities of all pairs of the tasks' prompts, summed over the inputs that have them all.
-#[derive(Debug, Default)]
-pub(super) struct PairSums {
-    /// For each prompt the place of its task.
-    pub(super) tasks: Vec<i32>,
-    /// Pairs (0,1), (0,2), ..., (1,2), ...; empty as long as no input has them.
-    sums: Vec<f64>,
-    n: u64,
-}
-
-view! {
-    /// An input's value in a contrast, on a layer.
-    struct LayerContrast<'a> of [CONTRAST] {
-        scenario: &'a str,
-        input: &'a str,
-        layer: i16,
-        measure: &'a str,
-        contrast: &'a str,
-        value: Option<f64>,
-        status: &'a str,
-    }
-}
-
-view! {
-    /// The same of the input's outputs, which have no layer.
-    struct OutputContrast<'a> of [OUTPUT_CONTRAST] {
-        scenario: &'a str,
-        input: &'a str,
-        measure: &'a str,
-        contrast: &'a str,
-        value: Option<f64>,
-        status: &'a str,
-    }
-}
-
-view! {
-    /// The values of all pairs of an input's prompts, on a layer.
-    struct LayerPairs<'a> of [WORDING_PAIRS] {
-        scenario: &'a str,
-        input: &'a str,
-        layer: i16,
-        measure: &'a str,
-        tasks: &'a [i32],
-        values: Option<&'a [f64]>,
-    }
-}
-
-view! {
-    /// The same of the input's outputs.
-    struct OutputPairs<'a> of [OUTPUT_WORDING_PAIRS] {
-        scenario: &'a str,
-        input: &'a str,
-        measure: &'a str,
-        tasks: &'a [i32],
-        values: Option<&'a [f64]>,
-    }
-}
-
-impl<'a> From<OutputContrast<'a>> for LayerContrast<'a> {
-    fn from(row: OutputContrast<'a>) -> Self {
-        let OutputContrast { scenario, input, measure, contrast, value, status } = row;
-        Self { scenario, input, layer: OUTPUT_LAYER, measure, contrast, value, status }
-    }
-}
-
-impl<'a> From<OutputPairs<'a>> for LayerPairs<'a> {
-    fn from(row: OutputPairs<'a>) -> Self {
-        let OutputPairs { scenario, input, measure, tasks, values } = row;
-        Self { scenario, input, layer: OUTPUT_LAYER, measure, tasks, values }
-    }
-}
-
-/// How a value becomes a dissimilarity.
-type Unlike = fn(f64) -> f64;
-
-const OF_COSINE: Unlike = |cosine| 1.0 - cosine;
-const OF_BITS: Unlike = |bits| bits;
-
-/// The parts of a shard that are there.
-struct Parts {
-    contrasts: Option<Part>,
-    output_contrasts: Option<Part>,
-    pairs: Option<Part>,
-    output_pairs: Option<Part>,
-}
-
-/// The rows of a shard, table by table.
-#[derive(Default)]
-struct Rows<'p> {
-    contrasts: Vec<(Vec<LayerContrast<'p>>, Unlike)>,
-    /// With the part that they are from, for errors.
-    pairs: Vec<(&'p Part, Vec<LayerPairs<'p>>, Unlike)>,
-}
-
 /// What a row is about.
+#[derive(Clone, Copy)]
 struct Subject<'a> {
     scenario: &'a str,
     input: &'a str,
@@ -148,34 +63,12 @@ struct Subject<'a> {
     measure: &'a str,
 }
 
-impl Parts {
-    fn read(store: &Store, part: u32) -> Result<Self, TableError> {
-        Ok(Self {
-            contrasts: LayerContrast::part_if_there(store, &CONTRAST, part)?,
-            output_contrasts: OutputContrast::part_if_there(store, &OUTPUT_CONTRAST, part)?,
-            pairs: LayerPairs::part_if_there(store, &WORDING_PAIRS, part)?,
-            output_pairs: OutputPairs::part_if_there(store, &OUTPUT_WORDING_PAIRS, part)?,
-        })
-    }
-
-    fn rows(&self) -> Result<Rows<'_>, TableError> {
-        let mut all = Rows::default();
-        if let Some(part) = &self.contrasts {
-            all.contrasts.push((LayerContrast::rows(part)?, OF_COSINE));
-        }
-        if let Some(part) = &self.output_contrasts {
-            let rows = OutputContrast::rows(part)?.into_iter().map(LayerContrast::from).collect();
-            all.contrasts.push((rows, OF_BITS));
-        }
-        if let Some(part) = &self.pairs {
-            all.pairs.push((part, LayerPairs::rows(part)?, OF_COSINE));
-        }
-        if let Some(part) = &self.output_pairs {
-            let rows = OutputPairs::rows(part)?.into_iter().map(LayerPairs::from).collect();
-            all.pairs.push((part, rows, OF_BITS));
-        }
-        Ok(all)
-    }
+/// Where the input of a row stands.
+struct Place<'t> {
+    input: usize,
+    /// What it counts in a mean over clusters: one over the inputs of its own.
+    weight: f64,
+    wordings: &'t Wordings,
 }
 
 impl<'a> LayerContrast<'a> {
@@ -193,6 +86,12 @@ impl<'a> LayerPairs<'a> {
 }
 
 impl Tally {
+    /// Knows the wordings and clusters, and no number yet.
+    pub(super) fn new(context: &Context<'_>) -> Result<Self, StageError> {
+        let wordings = read_wordings(context)?;
+        Ok(Self { scenarios: IndexMap::new(), wordings, clusters: Clusters::read(context)? })
+    }
+
     /// Takes in some shards: they are read side by side, and taken in in their order.
     pub(super) fn add_parts(
         &mut self,
@@ -221,13 +120,13 @@ impl Tally {
         rows: &[LayerContrast<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        self.visit(context, rows, LayerContrast::subject, |row, input, measured| {
+        self.visit(context, rows, LayerContrast::subject, |row, place, measured| {
             if !measured.contrasts.contains_key(row.contrast) {
                 measured.contrasts.insert(row.contrast.to_owned(), Series::default());
             }
             let series = &mut measured.contrasts[row.contrast];
             match row.value {
-                Some(value) => series.set(input, unlike(value)),
+                Some(value) => set(&mut series.values, place.input, unlike(value)),
                 None => {
                     series.refused.get_or_insert_with(|| row.status.to_owned());
                 }
@@ -243,65 +142,84 @@ impl Tally {
         rows: &[LayerPairs<'_>],
         unlike: Unlike,
     ) -> Result<(), StageError> {
-        self.visit(context, rows, LayerPairs::subject, |row, _, measured| {
-            let Some(values) = row.values else { return Ok(()) };
-            let sums = &mut measured.pairs;
-            if sums.n == 0 {
-                sums.tasks = row.tasks.to_vec();
-                sums.sums = vec![0.0; values.len()];
+        self.visit(context, rows, LayerPairs::subject, |row, place, measured| {
+            let Place { input, weight, wordings } = place;
+            let Some(values) = row.values else {
+                measured.pairs.refused.get_or_insert_with(|| row.status.to_owned());
+                return Ok(());
+            };
+            if wordings.tasks() != row.tasks || values.len() != wordings.pairs() {
+                return Err(part.problem("does not have the prompts of table prompts").into());
             }
-            if sums.tasks != row.tasks || sums.sums.len() != values.len() {
-                return Err(part.problem("does not have the same prompts for every input").into());
-            }
-            sums.n += 1;
-            for (sum, value) in sums.sums.iter_mut().zip(values) {
-                *sum += unlike(*value);
-            }
+            let values: Vec<f64> = values.iter().map(|value| unlike(*value)).collect();
+            set(&mut measured.of_pairs, input, OfInput::of(wordings, &values));
+            measured.pairs.add(&values, weight);
             Ok(())
         })
     }
 
-    /// Calls `take` for every row of an input that is taken in, with the input's place.
+    /// Calls `take` for every row of an input that is taken in.
     fn visit<'r, R>(
         &mut self,
         context: &Context<'_>,
         rows: &[R],
         subject: impl Fn(&R) -> Subject<'r>,
-        mut take: impl FnMut(&R, usize, &mut Measured) -> Result<(), StageError>,
+        mut take: impl FnMut(&R, Place<'_>, &mut Measured) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
         // An input's rows stand together: one look at whether it is taken in is enough.
-        let mut last: Option<(&str, &str, bool)> = None;
+        let mut last: Option<(&str, &str, Option<(usize, f64)>)> = None;
         for row in rows {
             let Subject { scenario: name, input, layer, measure } = subject(row);
             let known = last.filter(|(scenario, last, _)| (*scenario, *last) == (name, input));
-            let is_taken = known.map_or_else(|| context.takes(name, input), |known| known.2);
-            last = Some((name, input, is_taken));
-            if !is_taken {
-                continue;
+            let place = match known {
+                Some((.., place)) => place,
+                None if context.takes(name, input) => Some(self.place(name, input)),
+                None => None,
+            };
+            last = Some((name, input, place));
+            let Some((input, weight)) = place else { continue };
+            let Scenario { measures, wordings, .. } = &mut self.scenarios[name];
+            if !measures.contains_key(measure) {
+                measures.insert(measure.to_owned(), BTreeMap::new());
             }
-            if !self.scenarios.contains_key(name) {
-                self.scenarios.insert(name.to_owned(), Scenario::default());
-            }
-            let scenario = &mut self.scenarios[name];
-            let place = scenario.inputs.get_index_of(input);
-            let place = place.unwrap_or_else(|| scenario.inputs.insert_full(input.to_owned()).0);
-            if !scenario.measures.contains_key(measure) {
-                scenario.measures.insert(measure.to_owned(), BTreeMap::new());
-            }
-            take(row, place, scenario.measures[measure].entry(layer).or_default())?;
+            let measured = measures[measure].entry(layer).or_default();
+            take(row, Place { input, weight, wordings }, measured)?;
         }
         Ok(())
+    }
+
+    /// The input's place in its scenario, and what it counts there.
+    fn place(&mut self, name: &str, input: &str) -> (usize, f64) {
+        let Self { scenarios, wordings, clusters } = self;
+        let cluster = clusters.of(name, input);
+        if !scenarios.contains_key(name) {
+            let scenario = Scenario {
+                wordings: wordings[name].clone(),
+                inputs: IndexSet::new(),
+                clusters: Vec::new(),
+                measures: IndexMap::new(),
+            };
+            scenarios.insert(name.to_owned(), scenario);
+        }
+        let scenario = &mut scenarios[name];
+        let place = scenario.inputs.get_index_of(input).unwrap_or_else(|| {
+            scenario.clusters.push(cluster);
+            scenario.inputs.insert_full(input.to_owned()).0
+        });
+        (place, 1.0 / clusters.size(name, cluster) as f64)
+    }
+}
+
+impl Measured {
+    /// The dissimilarity of an input in a contrast: from all pairs of its prompts, copies of wordings
+    /// left out, where it has them all.
+    pub(super) fn value(&self, contrast: &str, input: usize) -> Option<f64> {
+        let own = self.of_pairs.get(input).copied().flatten();
+        own.and_then(|own| own.value(contrast)).or_else(|| self.contrasts.get(contrast)?.get(input))
     }
 }
 
 impl Series {
-    fn set(&mut self, input: usize, value: f64) {
-        if self.values.len() <= input {
-            self.values.resize(input + 1, None);
-        }
-        self.values[input] = Some(value);
-    }
-
     /// The value of an input.
     pub(super) fn get(&self, input: usize) -> Option<f64> {
         self.values.get(input).copied().flatten()
@@ -314,34 +232,27 @@ impl Scenario {
         self.inputs.len()
     }
 
+    /// The id of an input.
+    pub(super) fn input(&self, place: usize) -> &str {
+        &self.inputs[place]
+    }
+
+    /// The cluster of an input.
+    pub(super) fn cluster(&self, place: usize) -> usize {
+        self.clusters[place]
+    }
+
     /// The word for a row without values: why the first input has none.
-    pub(super) fn refusal(series: &[&Series]) -> String {
-        let refused = series.iter().find_map(|series| series.refused.clone());
+    pub(super) fn refusal(measured: &Measured, contrasts: [&str; 2]) -> String {
+        let series = |contrast: &&str| measured.contrasts.get(*contrast)?.refused.clone();
+        let refused = contrasts.iter().find_map(series).or_else(|| measured.pairs.refused.clone());
         refused.unwrap_or_else(|| status::N_TOO_SMALL.to_owned())
     }
 }
 
-impl PairSums {
-    /// Mean dissimilarities between the prompts of the tasks' first wordings, as many of each task
-    /// as the task with the fewest has: the number of tasks, of wordings, and the table row after
-    /// row, task after task. `None` as long as no input has them.
-    pub(super) fn balanced(&self) -> Option<(usize, usize, Vec<f64>)> {
-        let n_tasks = usize::try_from(*self.tasks.iter().max()?).ok()? + 1;
-        let of_task = |task: usize| -> Vec<usize> {
-            let places = self.tasks.iter().enumerate();
-            places.filter(|(_, own)| **own as usize == task).map(|(place, _)| place).collect()
-        };
-        let by_task: Vec<Vec<usize>> = (0..n_tasks).map(of_task).collect();
-        let wordings = by_task.iter().map(Vec::len).min()?;
-        let cells: Vec<usize> =
-            by_task.iter().flat_map(|places| &places[..wordings]).copied().collect();
-        let mean = |(&a, &b): (&usize, &usize)| {
-            let (a, b) = (a.min(b), a.max(b));
-            let n = self.tasks.len();
-            let place = |a: usize, b: usize| a * n - a * (a + 1) / 2 + b - a - 1;
-            if a == b { 0.0 } else { self.sums[place(a, b)] / self.n as f64 }
-        };
-        let table = cells.iter().flat_map(|a| cells.iter().map(move |b| (a, b))).map(mean);
-        Some((n_tasks, wordings, table.collect()))
+fn set<T: Clone>(values: &mut Vec<Option<T>>, at: usize, value: T) {
+    if values.len() <= at {
+        values.resize(at + 1, None);
     }
+    values[at] = Some(value);
 }

@@ -20,6 +20,7 @@ mod decoding;
 mod details;
 mod explain;
 mod gather;
+mod groups;
 mod heads;
 mod lens;
 mod lineage;

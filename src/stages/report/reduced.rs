@@ -51,6 +51,7 @@ view! {
         space: &'a str,
         n_inputs: i64,
         n_wordings: i64,
+        n_units: i64,
         ss_total: Option<f64>,
         ss_rest: Option<f64>,
         r2_input: Option<f64>,
@@ -58,7 +59,9 @@ view! {
         r2_wording: Option<f64>,
         r2_interaction: Option<f64>,
         partial_eta2: Option<f64>,
-        p_max_t: Option<f64>,
+        f_task: Option<f64>,
+        p_wording_max_t: Option<f64>,
+        n_reassignments: i64,
         status: &'a str,
     }
 }
@@ -122,7 +125,7 @@ fn judged_measures(sources: &Sources<'_>) -> Result<BTreeSet<String>, StageError
 }
 
 /// Fills each scenario's shares of variance, when stage `variance` found some; standardised vectors
-/// first, and of each site the input's before the last token's.
+/// first, and of each site the input's tokens before their mean and the last token.
 pub(super) fn add_partitions(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
@@ -145,7 +148,8 @@ pub(super) fn add_partitions(
         }
     }
     for partitions in scenarios.iter_mut().filter_map(|s| s.evidence.partitions.as_mut()) {
-        partitions.sort_by_key(|p| (p.site != "span", p.space != "standardised"));
+        let site = |site: &str| ["token", "span", "last"].iter().position(|other| *other == site);
+        partitions.sort_by_key(|p| (site(&p.site), p.space != "standardised"));
     }
     Ok(())
 }
@@ -156,13 +160,16 @@ fn partition_row(row: &Shares<'_>) -> PartitionRow {
         layer: row.layer,
         n_inputs: row.n_inputs,
         n_wordings: row.n_wordings,
+        n_units: row.n_units,
         input: row.r2_input,
         task: row.r2_task,
         wording: row.r2_wording,
         interaction: row.r2_interaction,
         rest: rest.filter(|(_, total)| *total > 0.0).map(|(rest, total)| rest / total),
         partial_eta2: row.partial_eta2,
-        p_max_t: row.p_max_t,
+        f_task: row.f_task,
+        p_wording_max_t: row.p_wording_max_t,
+        n_reassignments: row.n_reassignments,
         missing: missing(row.status),
     }
 }

@@ -1,32 +1,40 @@
 //! The verdict that rests on evidence: tasks compared with wordings, on measures and layers that were
 //! named before anything was seen.
 
-use super::rule::{LEVEL, Row, Rule, is_found};
+use indexmap::IndexMap;
+
+use super::rule::{self, Bound, Row, is_found, is_shown};
 use super::words;
 use crate::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary};
+use crate::stage::feasible::Feasible;
+use crate::stage::judged::Judged;
 use crate::stage::names::{OUTPUT_LAYER, PARAPHRASE};
+use crate::stage::read::wordings::{Wordings, read_wordings};
+use crate::stage::{Context, StageError};
 use crate::store::Store;
 use crate::table::schema::EFFECT;
 use crate::table::{ReadRow as _, TableError, status, view};
 
-/// Fewer inputs can neither give a p below [`LEVEL`] nor an interval.
-const LEAST_INPUTS: i64 = 5;
 /// Where the run has no table `effect`, its name takes the place of the measure's.
 const NO_EFFECT: &str = EFFECT.name;
 
 /// Gives every scenario its verdicts, from table `effect` when the run has it.
 pub(super) fn judge(
-    store: &Store,
-    rule: &Rule,
+    context: &Context<'_>,
+    judged: &Judged,
     scenarios: &mut [ScenarioSummary],
-) -> Result<(), TableError> {
-    let table = Table::read(store)?;
+) -> Result<(), StageError> {
+    let table = Table::read(context.store)?;
+    let wordings = read_wordings(context)?;
     for scenario in scenarios {
         scenario.evidence = match &table {
-            None => vec![without_rows(NO_EFFECT, rule, &[], words::no_effect_stage())],
+            None => vec![without_rows(NO_EFFECT, &[], words::no_effect_stage())],
             Some(table) => {
-                let of = |measure: &String| evidence(table, rule, &scenario.scenario, measure);
-                rule.measures.iter().map(of).collect()
+                let of = |measure: &String| {
+                    let rows = table.rows(&scenario.scenario, measure, judged);
+                    evidence(measure, &rows, judged, wordings.get(&scenario.scenario))
+                };
+                judged.measures.iter().map(of).collect()
             }
         };
         for evidence in &mut scenario.evidence {
@@ -36,57 +44,53 @@ pub(super) fn judge(
     Ok(())
 }
 
-/// The verdict on one measure.
-fn evidence(table: &Table, rule: &Rule, scenario: &str, measure: &str) -> Evidence {
-    let rows = table.rows(scenario, measure);
-    let counts = |row: &&Row| {
-        let is_named = rule.layers.as_ref().is_none_or(|layers| layers.contains(&row.layer));
-        is_named || row.layer == OUTPUT_LAYER
-    };
-    let rows: Vec<Row> = rows.iter().filter(counts).cloned().collect();
+/// The verdict on one measure: first whether the design can decide, then what it decides.
+fn evidence(measure: &str, rows: &[Row], judged: &Judged, wordings: Option<&Wordings>) -> Evidence {
     if rows.is_empty() {
-        return without_rows(measure, rule, &rows, words::no_rows(measure));
+        return without_rows(measure, rows, words::no_rows(measure));
     }
-    if let Some(bound) = rule.equivalence
-        && rows
-            .iter()
-            .all(|row| row.interval.is_some_and(|(low, high)| -bound < low && high < bound))
-    {
-        let row = extreme(&rows, |row| row.delta.map(f64::abs));
-        return of(measure, EvidenceVerdict::Equivalent, &rows, &row, rule);
+    if let Some(reason) = obstacle(rows, wordings) {
+        return without_rows(measure, rows, reason);
     }
-    if let Some(reason) = obstacle(&rows) {
-        return without_rows(measure, rule, &rows, reason);
-    }
-    let found: Vec<Row> = rows.iter().filter(|row| is_found(row)).cloned().collect();
-    let (verdict, row) = if found.is_empty() {
-        (EvidenceVerdict::Undecided, extreme(&rows, |row| row.delta))
-    } else {
-        (EvidenceVerdict::Supported, extreme(&found, |row| row.delta))
+    let bound = Bound::of(judged, measure);
+    let verdict = rule::verdict(rows, bound, judged);
+    let shown: Vec<Row> = match verdict {
+        EvidenceVerdict::Supported => {
+            rows.iter().filter(|row| is_found(row, bound)).cloned().collect()
+        }
+        _ => rows.iter().filter(|row| is_shown(row)).cloned().collect(),
     };
-    of(measure, verdict, &rows, &row, rule)
+    let candidates = if shown.is_empty() { rows } else { &shown };
+    let row = match verdict {
+        EvidenceVerdict::Equivalent => extreme(candidates, |row| row.delta.map(f64::abs)),
+        _ => extreme(candidates, |row| row.delta),
+    };
+    let reason = words::evidence(verdict, (rows, &row), bound, judged);
+    of(measure, verdict, rows, &row, reason)
 }
 
 /// Why nothing can be shown; `None` when something could be.
-fn obstacle(rows: &[Row]) -> Option<String> {
-    let most = |of: fn(&Row) -> i64| rows.iter().map(of).max().unwrap_or(0);
-    let wordings = most(|row| row.n_wordings);
+fn obstacle(rows: &[Row], wordings: Option<&Wordings>) -> Option<String> {
+    let most = |of: fn(&Row) -> i64| rows.iter().map(of).max().unwrap_or(0).unsigned_abs();
     let has_value = |row: &Row| row.delta.is_some();
-    if rows.iter().all(|row| row.status == status::NO_PAIRS) || wordings == 1 {
-        return Some(words::one_wording());
-    }
-    if !rows.iter().any(has_value) {
+    let sizes = wordings.map(Wordings::sizes).unwrap_or_default();
+    if !rows.iter().any(has_value) && rows[0].status != status::NO_PAIRS {
         return Some(words::no_values(&rows[0].status));
     }
-    let inputs = most(|row| row.n_inputs);
-    if inputs < LEAST_INPUTS {
-        return Some(words::few_inputs(inputs, LEAST_INPUTS));
-    }
-    if rows.iter().all(|row| row.status == status::CONSTANT) {
-        return Some(words::nothing_varies());
-    }
-    let ways = most(|row| row.n_reassignments);
-    (ways == 0 || 1.0 / ways as f64 >= LEVEL).then(|| words::few_ways(ways, wordings))
+    let (clusters, inputs) = (most(|row| row.n_clusters), most(|row| row.n_inputs));
+    let has_values = rows.iter().any(has_value);
+    let design = if has_values {
+        Feasible { clusters, inputs, wordings: sizes }
+    } else {
+        // Without a second wording there is no value, however many inputs there are.
+        Feasible { clusters: u64::MAX, inputs: u64::MAX, wordings: sizes }
+    };
+    design.obstacle().or_else(|| {
+        if rows.iter().all(|row| row.status == status::CONSTANT) {
+            return Some(words::nothing_varies());
+        }
+        (most(|row| row.n_reassignments) == 0).then(words::no_ways)
+    })
 }
 
 /// The row with the largest number; the first row when none has it.
@@ -98,44 +102,67 @@ fn extreme(rows: &[Row], number: impl Fn(&Row) -> Option<f64>) -> Row {
     rows.iter().max_by(by).expect("there is a row").clone()
 }
 
-fn of(measure: &str, verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: &Rule) -> Evidence {
-    let reason = words::evidence(verdict, rows, row, rule);
+fn of(
+    measure: &str,
+    verdict: EvidenceVerdict,
+    rows: &[Row],
+    row: &Row,
+    reason: String,
+) -> Evidence {
+    let ends = |interval: Option<(f64, f64)>| interval.unzip();
+    let (ci_low, ci_high) = ends(row.interval);
+    let (relative_low, relative_high) = ends(row.relative_interval);
     Evidence {
         measure: measure.to_owned(),
         verdict,
         layers: rows.iter().map(|row| row.layer).collect(),
         layer: row.layer,
         delta: row.delta,
-        ci_low: row.interval.map(|interval| interval.0),
-        ci_high: row.interval.map(|interval| interval.1),
+        ci_low,
+        ci_high,
+        relative: row.relative,
+        relative_low,
+        relative_high,
+        prevalence: row.prevalence,
         p: row.p,
         p_wording: row.p_wording,
-        equivalence: rule.equivalence,
+        p_wording_form: row.p_wording_form,
+        smallest: row.smallest,
+        beyond: words::beyond(rows),
         n_inputs: row.n_inputs.unsigned_abs(),
+        n_clusters: row.n_clusters.unsigned_abs(),
         n_wordings: row.n_wordings.unsigned_abs(),
+        warning: row.warning.clone(),
         reason,
         disagreement: None,
     }
 }
 
 /// A measure of which nothing can be said, with the numbers that there are.
-fn without_rows(measure: &str, rule: &Rule, rows: &[Row], reason: String) -> Evidence {
+fn without_rows(measure: &str, rows: &[Row], reason: String) -> Evidence {
     let verdict = EvidenceVerdict::NotTestable;
     let nothing = Row {
         layer: OUTPUT_LAYER,
         delta: None,
         interval: None,
+        relative: None,
+        relative_interval: None,
+        prevalence: None,
         p: None,
         p_wording: None,
+        p_wording_form: None,
+        smallest: None,
+        n_beyond: None,
+        beyond: Vec::new(),
         n_inputs: 0,
+        n_clusters: 0,
         n_reassignments: 0,
         n_wordings: 0,
+        warning: String::new(),
         status: String::new(),
     };
     let row = if rows.is_empty() { nothing } else { extreme(rows, |row| row.delta) };
-    let layers = rows.iter().map(|row| row.layer).collect();
-    let rows = [row.clone()];
-    Evidence { layers, reason, ..of(measure, verdict, &rows, &row, rule) }
+    of(measure, verdict, rows, &row, reason)
 }
 
 view! {
@@ -146,21 +173,56 @@ view! {
         measure: &'a str,
         contrast: &'a str,
         n_inputs: i64,
+        n_clusters: i64,
+        n_wordings: i64,
         delta: Option<f64>,
         ci_low: Option<f64>,
         ci_high: Option<f64>,
-        p_max_t: Option<f64>,
-        p_wording_max_t: Option<f64>,
+        relative: Option<f64>,
+        relative_low: Option<f64>,
+        relative_high: Option<f64>,
+        prevalence: Option<f64>,
+        smallest: Option<f64>,
+        n_beyond: Option<i64>,
+        beyond: &'a str,
+        p_joint: Option<f64>,
+        p_wording_joint: Option<f64>,
+        p_wording_form: Option<f64>,
         n_reassignments: i64,
-        n_wordings: i64,
+        warning: &'a str,
         status: &'a str,
     }
 }
 
-/// Table `effect`: the rows that compare tasks with wordings.
+impl Tested<'_> {
+    fn values(&self) -> Row {
+        Row {
+            layer: self.layer,
+            delta: self.delta,
+            interval: self.ci_low.zip(self.ci_high),
+            relative: self.relative,
+            relative_interval: self.relative_low.zip(self.relative_high),
+            prevalence: self.prevalence,
+            p: self.p_joint,
+            p_wording: self.p_wording_joint,
+            p_wording_form: self.p_wording_form,
+            smallest: self.smallest,
+            n_beyond: self.n_beyond,
+            beyond: serde_json::from_str(self.beyond).unwrap_or_default(),
+            n_inputs: self.n_inputs,
+            n_clusters: self.n_clusters,
+            n_reassignments: self.n_reassignments,
+            n_wordings: self.n_wordings,
+            warning: self.warning.to_owned(),
+            status: self.status.to_owned(),
+        }
+    }
+}
+
+/// Table `effect`: the rows that compare tasks with wordings, by scenario and measure.
 #[derive(Debug)]
 struct Table {
-    rows: Vec<(String, String, Row)>,
+    rows: IndexMap<(String, String), Vec<Row>>,
 }
 
 impl Table {
@@ -168,27 +230,18 @@ impl Table {
         let Some(frame) = Tested::frame_if_there(store, &EFFECT, 0)? else {
             return Ok(None);
         };
-        let row = |row: Tested<'_>| {
-            let values = Row {
-                layer: row.layer,
-                delta: row.delta,
-                interval: row.ci_low.zip(row.ci_high),
-                p: row.p_max_t,
-                p_wording: row.p_wording_max_t,
-                n_inputs: row.n_inputs,
-                n_reassignments: row.n_reassignments,
-                n_wordings: row.n_wordings,
-                status: row.status.to_owned(),
-            };
-            (row.scenario.to_owned(), row.measure.to_owned(), values)
-        };
-        let rows = Tested::rows(&frame)?.into_iter();
-        let rows = rows.filter(|row| row.contrast == PARAPHRASE).map(row).collect();
+        let mut rows: IndexMap<(String, String), Vec<Row>> = IndexMap::new();
+        for row in Tested::rows(&frame)?.iter().filter(|row| row.contrast == PARAPHRASE) {
+            let key = (row.scenario.to_owned(), row.measure.to_owned());
+            rows.entry(key).or_default().push(row.values());
+        }
         Ok(Some(Self { rows }))
     }
 
-    fn rows(&self, scenario: &str, measure: &str) -> Vec<Row> {
-        let own = self.rows.iter().filter(|(s, m, _)| s == scenario && m == measure);
-        own.map(|(.., row)| row.clone()).collect()
+    /// Those of a measure that count.
+    fn rows(&self, scenario: &str, measure: &str, judged: &Judged) -> Vec<Row> {
+        let own = self.rows.get(&(scenario.to_owned(), measure.to_owned()));
+        let counts = |row: &&Row| judged.counts(measure, row.layer);
+        own.into_iter().flatten().filter(counts).cloned().collect()
     }
 }

@@ -12,15 +12,8 @@
 //! This is the notebook's test (its sections 5 and 9), which has no baseline: it says how alike the
 //! prompts' vectors are and nothing about why. For each measure that the pipeline names there is a
 //! second verdict, which rests on table `effect`: how much further apart prompts of different tasks
-//! are than wordings of one task, over inputs:
-//!
-//! ```text
-//! supported     on some layer the 95 % interval is above 0, and p < 0.05 both over inputs and over
-//!               ways to deal the wordings out to tasks, each corrected over the layers
-//! equivalent    on every layer the interval lies within plus and minus `equivalence`
-//! not_testable  one wording, too few inputs, too few ways to deal wordings out, no value: what to add
-//! undecided     otherwise
-//! ```
+//! are than wordings of one task, over inputs and wordings.
+//! [`RULE`](crate::stage::judged::RULE) says when it is which.
 //!
 //! None of them says why tasks differ, nor whether the model makes use of it. Where the notebook
 //! prints fixed sentences ("early layers: high similarity"), the findings here say what was measured.
@@ -29,18 +22,21 @@
 
 mod judge;
 mod rule;
+mod smallest;
 mod tally;
 mod words;
+
+pub use smallest::SmallestConfig;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use self::rule::Rule;
 use self::tally::Tallies;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::PartStats;
 use crate::run_dir::summary::{Evidence, ScenarioSummary};
-use crate::stage::names::{FLAT, JSD_BITS, NOTEBOOK_THRESHOLD};
+use crate::stage::judged::{Judged, Smallest};
+use crate::stage::names::{FLAT, NOTEBOOK_THRESHOLD};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
 use crate::table::schema::{
@@ -51,7 +47,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "summary",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE],
@@ -71,17 +67,24 @@ pub struct Config {
     /// Layers that count for it; all captured ones when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<i64>>,
-    /// The verdict is `equivalent` when the interval of the difference between tasks beyond wordings
-    /// lies within plus and minus this on all layers. In units of the measure's dissimilarity: what
-    /// would be too small to matter? Without it no verdict is `equivalent`.
+    /// The smallest difference that matters: a number on the scale from 0, as another wording does, to 1,
+    /// as another input does (0.1 when left out; it takes the control `other_input`), or a number in the
+    /// measure's own unit for each measure by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smallest: Option<SmallestConfig>,
+    /// The share of inputs, 0 to 1, that may differ by more than that where tasks are called `equivalent`;
+    /// 0 when left out.
+    pub exceptions: f64,
+    /// The smallest difference that matters in the own unit of every measure, as pipelines named it before
+    /// `smallest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub equivalence: Option<f64>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let measures = ["span_standardised", "last_standardised", JSD_BITS];
-        Self { measures: measures.map(str::to_owned).to_vec(), layers: None, equivalence: None }
+        let Judged { measures, exceptions, .. } = Judged::default();
+        Self { measures, layers: None, smallest: None, exceptions, equivalence: None }
     }
 }
 
@@ -108,19 +111,57 @@ impl Config {
                 wrong(&at, message, "name captured layers of the model, or leave `layers` out");
             }
         }
-        if let Some(bound) = self.equivalence.filter(|bound| !(*bound > 0.0 && bound.is_finite())) {
-            let message = format!("equivalence {bound} is not above 0");
-            let help = "it is the largest difference that would not matter, such as 0.02";
-            wrong(&at.key("equivalence"), message, help);
+        is_good &= self.check_sizes(at, problems);
+        let threshold = facts.threshold.unwrap_or(NOTEBOOK_THRESHOLD);
+        is_good.then(|| Summary { threshold, judged: self.judged() })
+    }
+
+    /// Whether every size is one; what is wrong goes to `problems`.
+    fn check_sizes(&self, at: &Path, problems: &mut Problems) -> bool {
+        let before = problems.len();
+        let smallest = at.key("smallest");
+        let sizes: Vec<(Path, f64)> = match &self.smallest {
+            None => Vec::new(),
+            Some(SmallestConfig::Relative(size)) => vec![(smallest, *size)],
+            Some(SmallestConfig::Own(own)) => {
+                own.iter().map(|(measure, size)| (smallest.key(measure), *size)).collect()
+            }
+        };
+        let equivalence = self.equivalence.map(|size| (at.key("equivalence"), size));
+        for (at, size) in sizes.iter().cloned().chain(equivalence) {
+            if !(size > 0.0 && size.is_finite()) {
+                let message = format!("{size} is no size of a difference: it is not above 0");
+                problems.push(&at, message, "write the smallest difference that matters, as 0.1");
+            }
+        }
+        if self.equivalence.is_some() && self.smallest.is_some() {
+            let message = "`equivalence` and `smallest` both say which difference matters";
+            problems.push(&at.key("equivalence"), message, "remove `equivalence`");
+        }
+        if !(0.0..1.0).contains(&self.exceptions) {
+            let message =
+                format!("exceptions {} is not a share from 0 to below 1", self.exceptions);
+            let help = "it is the share of inputs that may differ by more, as 0.01";
+            problems.push(&at.key("exceptions"), message, help);
+        }
+        problems.len() == before
+    }
+
+    /// What the verdict rests on. Values that [`Config::validate`] refuses are left as they are.
+    pub fn judged(&self) -> Judged {
+        let mut smallest = Smallest { any: self.equivalence, ..Smallest::default() };
+        match &self.smallest {
+            None => {}
+            Some(SmallestConfig::Relative(size)) => smallest.relative = Some(*size),
+            Some(SmallestConfig::Own(own)) => smallest.own.clone_from(own),
         }
         let layers = self.layers.as_ref();
-        let rule = Rule {
+        Judged {
             measures: self.measures.clone(),
             layers: layers.map(|layers| layers.iter().map(|layer| *layer as i16).collect()),
-            equivalence: self.equivalence,
-        };
-        let threshold = facts.threshold.unwrap_or(NOTEBOOK_THRESHOLD);
-        is_good.then_some(Summary { threshold, rule })
+            smallest,
+            exceptions: self.exceptions,
+        }
     }
 }
 
@@ -128,7 +169,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Summary {
     threshold: f64,
-    rule: Rule,
+    judged: Judged,
 }
 
 impl Stage for Summary {
@@ -139,9 +180,7 @@ impl Stage for Summary {
     fn settings(&self) -> serde_json::Value {
         serde_json::json!({
             "threshold": self.threshold,
-            "measures": self.rule.measures,
-            "layers": self.rule.layers,
-            "equivalence": self.rule.equivalence,
+            "judged": self.judged,
         })
     }
 
@@ -157,7 +196,7 @@ impl Stage for Summary {
         }
         let judged = context.layers.last().copied().unwrap_or(context.card.n_layer - 1);
         let mut summaries = tallies.summaries(judged, self.threshold);
-        judge::judge(context.store, &self.rule, &mut summaries.scenarios)?;
+        judge::judge(context, &self.judged, &mut summaries.scenarios)?;
         let rows: Vec<VerdictRow<'_>> = summaries.scenarios.iter().flat_map(rows).collect();
         let part = VerdictRow::write(context.store, 0, &rows)?;
         let file = context.store.write(layout::SUMMARY, summaries.to_json().as_bytes())?;
@@ -182,10 +221,17 @@ fn notebook_row(scenario: &ScenarioSummary) -> VerdictRow<'_> {
         reason: &scenario.reason,
         ci_low: None,
         ci_high: None,
+        relative: None,
+        relative_low: None,
+        relative_high: None,
+        prevalence: None,
         p: None,
         p_wording: None,
+        p_wording_form: None,
         n_inputs: scenario.n_inputs as i64,
+        n_clusters: 0,
         n_wordings: 1,
+        warning: "",
     }
 }
 
@@ -195,14 +241,21 @@ fn evidence_row<'s>(scenario: &'s ScenarioSummary, evidence: &'s Evidence) -> Ve
         measure: &evidence.measure,
         layer: evidence.layer,
         value: evidence.delta,
-        threshold: evidence.equivalence,
+        threshold: evidence.smallest,
         verdict: evidence.verdict.word(),
         reason: &evidence.reason,
         ci_low: evidence.ci_low,
         ci_high: evidence.ci_high,
+        relative: evidence.relative,
+        relative_low: evidence.relative_low,
+        relative_high: evidence.relative_high,
+        prevalence: evidence.prevalence,
         p: evidence.p,
         p_wording: evidence.p_wording,
+        p_wording_form: evidence.p_wording_form,
         n_inputs: evidence.n_inputs as i64,
+        n_clusters: evidence.n_clusters as i64,
         n_wordings: evidence.n_wordings as i64,
+        warning: &evidence.warning,
     }
 }

@@ -1,9 +1,11 @@
 //! The sentences of a summary. Each is made of the numbers, and none says more than they do.
 
-use super::rule::{LEVEL, Row, Rule, is_found};
+use super::rule::{self, Bound, Row, is_found, is_shown};
 use crate::run_dir::summary::{
     AttentionSummary, EvidenceVerdict, LayerSummary, OutputSummary, ScenarioSummary, Verdict,
 };
+use crate::stage::feasible::LEVEL;
+use crate::stage::judged::Judged;
 use crate::stage::names::OUTPUT_LAYER;
 use crate::table::status;
 
@@ -108,8 +110,13 @@ fn outputs(outputs: &OutputSummary) -> String {
 }
 
 /// What a verdict that rests on evidence says, from its rows and the one that is shown.
-pub(super) fn evidence(verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: &Rule) -> String {
-    let found = rows.iter().filter(|row| is_found(row)).count();
+pub(super) fn evidence(
+    verdict: EvidenceVerdict,
+    (rows, row): (&[Row], &Row),
+    bound: Bound,
+    judged: &Judged,
+) -> String {
+    let found = rows.iter().filter(|row| is_found(row, bound)).count();
     let of_layers = |n: usize| match rows {
         [one] if one.layer == OUTPUT_LAYER => "in what the model says next".to_owned(),
         [one] => format!("on layer {}", one.layer),
@@ -117,25 +124,68 @@ pub(super) fn evidence(verdict: EvidenceVerdict, rows: &[Row], row: &Row, rule: 
         rows => format!("on {n} of {} layers", rows.len()),
     };
     let numbers = numbers(row, rows.len());
-    match verdict {
+    let mut text = match verdict {
         EvidenceVerdict::Supported => format!(
             "{} prompts of different tasks are further apart than wordings of one task, more than \
              chance makes them: {numbers}",
             of_layers(found)
         ),
+        EvidenceVerdict::Equivalent if is_shown(row) => format!(
+            "tasks differ more than wordings of one task do, by less than matters ({}): {numbers}",
+            smallest(bound)
+        ),
         EvidenceVerdict::Equivalent => format!(
-            "{} the difference between tasks is that between wordings of one task, to within {}: \
-             {numbers}",
+            "{} the difference between tasks is that between wordings of one task, to within what \
+             matters ({}): {numbers}",
             of_layers(rows.len()),
-            rule.equivalence.unwrap_or_default()
+            smallest(bound)
         ),
         EvidenceVerdict::Undecided | EvidenceVerdict::NotTestable => format!(
-            "{} neither shown nor ruled out is that tasks differ more than wordings of one task do: \
-             {numbers}; {}",
+            "{} neither shown nor ruled out is that tasks differ more than wordings of one task do, by as \
+             much as matters: {numbers}; {}",
             of_layers(0),
-            lacking(row, rule)
+            lacking(rows, row, bound, judged)
         ),
+    };
+    if verdict != EvidenceVerdict::Supported
+        && let Some(beyond) = exceptions(rows)
+    {
+        text.push_str(&format!("; {beyond}"));
     }
+    if !row.warning.is_empty() {
+        text.push_str(&format!("; note: {}", row.warning));
+    }
+    text
+}
+
+/// The smallest difference that matters, in words.
+fn smallest(bound: Bound) -> String {
+    match bound {
+        Bound::Own(bound) => format!("{bound} in the measure's unit"),
+        Bound::Relative(bound) => {
+            format!("{bound} of the way from another wording to another input")
+        }
+    }
+}
+
+/// The inputs that differ by more than matters, of the layer with most of them.
+pub(super) fn beyond(rows: &[Row]) -> Vec<String> {
+    let most = rows.iter().max_by_key(|row| row.n_beyond.unwrap_or(0));
+    most.map(|row| row.beyond.clone()).unwrap_or_default()
+}
+
+/// How many inputs differ by more than matters, and which; `None` when none does.
+fn exceptions(rows: &[Row]) -> Option<String> {
+    let row = rows.iter().max_by_key(|row| row.n_beyond.unwrap_or(0))?;
+    let n = row.n_beyond.filter(|n| *n > 0)?.unsigned_abs();
+    let more = if n > row.beyond.len() as u64 { ", ..." } else { "" };
+    let place =
+        if row.layer == OUTPUT_LAYER { String::new() } else { format!(" on layer {}", row.layer) };
+    Some(format!(
+        "{n} of {} by themselves differ by more than matters{place}: {}{more}",
+        count(row.n_inputs.unsigned_abs(), "input"),
+        row.beyond.join(", ")
+    ))
 }
 
 /// The numbers of the row that is shown.
@@ -150,19 +200,37 @@ fn numbers(row: &Row, layers: usize) -> String {
         |(low, high)| format!(" (95 % interval {low:.4} to {high:.4})"),
     );
     let p = |p: Option<f64>| p.map_or_else(|| "none".to_owned(), |p| format!("{p:.4}"));
-    let corrected = if layers > 1 { ", corrected over layers" } else { "" };
     format!(
-        "{place}{delta}{interval} over {} of {} wordings; p {} over inputs and {} over {}{corrected}",
-        count(row.n_inputs.unsigned_abs(), "input"),
-        row.n_wordings,
+        "{place}{delta}{interval}{} over {} and at least {} a task; p {} over inputs and {} over {}, \
+         corrected over all that is judged",
+        relative(row),
+        clusters(row),
+        count(row.n_wordings.unsigned_abs(), "wording"),
         p(row.p),
         p(row.p_wording),
         count(row.n_reassignments.unsigned_abs(), "way") + " to deal the wordings out",
     )
 }
 
+/// The size on the scale from another wording to another input.
+fn relative(row: &Row) -> String {
+    let Some(relative) = row.relative else { return String::new() };
+    let interval = row
+        .relative_interval
+        .map_or_else(String::new, |(low, high)| format!(", {low:.3} to {high:.3}"));
+    format!(", {relative:.3} of the way from another wording to another input{interval},")
+}
+
+fn clusters(row: &Row) -> String {
+    let inputs = count(row.n_inputs.unsigned_abs(), "input");
+    if row.n_clusters == row.n_inputs {
+        return inputs;
+    }
+    format!("{inputs} in {}", count(row.n_clusters.unsigned_abs(), "cluster"))
+}
+
 /// What an undecided verdict would have needed.
-fn lacking(row: &Row, rule: &Rule) -> String {
+fn lacking(rows: &[Row], row: &Row, bound: Bound, judged: &Judged) -> String {
     let mut lacking = Vec::new();
     if row.interval.is_none_or(|(low, _)| low <= 0.0) {
         lacking.push("the interval is not above 0");
@@ -173,11 +241,21 @@ fn lacking(row: &Row, rule: &Rule) -> String {
     if row.p_wording.is_none_or(|p| p >= LEVEL) {
         lacking.push("wordings dealt out at random do as well");
     }
-    let bound = match rule.equivalence {
-        Some(_) => "the interval is not within `equivalence`",
-        None => "no `equivalence` says which difference would be too small to matter",
-    };
-    lacking.push(bound);
+    if is_shown(row) {
+        lacking.push("it is smaller than what matters");
+    }
+    lacking.push(match bound {
+        _ if rows.iter().all(|row| bound.holds(row)) => {
+            let has_some = rows.iter().any(|row| rule::has_exceptions(row, judged));
+            if has_some { "single inputs differ by more than matters" } else { "" }
+        }
+        Bound::Relative(_) if row.smallest.is_none() => {
+            "without the control `other_input` or a `smallest` in the measure's unit nothing says which \
+             difference would be too small to matter"
+        }
+        _ => "the interval is not within what is too small to matter",
+    });
+    lacking.retain(|text| !text.is_empty());
     lacking.join(", ")
 }
 
@@ -196,24 +274,9 @@ pub(super) fn no_rows(measure: &str) -> String {
     )
 }
 
-/// Every task is asked in one way only.
-pub(super) fn one_wording() -> String {
-    "a task has one wording, so a difference between tasks cannot be told from one between wordings: \
-     give every task two `wordings` or more"
-        .to_owned()
-}
-
 /// No input has a value on any of the layers.
 pub(super) fn no_values(word: &str) -> String {
     format!("no input has a value: {}", status::meaning(word))
-}
-
-/// Too few inputs to show anything.
-pub(super) fn few_inputs(inputs: i64, least: i64) -> String {
-    format!(
-        "{} cannot show it: below {least} no p over inputs can be under {LEVEL}",
-        count(inputs.unsigned_abs(), "input")
-    )
 }
 
 /// All differences are the same.
@@ -222,16 +285,9 @@ pub(super) fn nothing_varies() -> String {
         .to_owned()
 }
 
-/// Too few ways to deal the wordings out.
-pub(super) fn few_ways(ways: i64, wordings: i64) -> String {
-    match ways {
-        0 => "not every input has all pairs of its prompts, so wordings cannot be dealt out anew"
-            .to_owned(),
-        _ => format!(
-            "with {wordings} wordings a task there are only {ways} ways to deal them out to the tasks, \
-             so that p can never be under {LEVEL}: add wordings or tasks"
-        ),
-    }
+/// No input has all pairs of its prompts.
+pub(super) fn no_ways() -> String {
+    "not every input has all pairs of its prompts, so wordings cannot be dealt out again".to_owned()
 }
 
 /// Why the notebook's test and the evidence say different things; `None` when they do not.

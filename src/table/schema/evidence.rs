@@ -49,9 +49,11 @@ table! {
 }
 
 table! {
-    /// One row per captured layer and dimension: what vectors are centred and standardised by.
-    pub REFERENCE: ReferenceRow<'a> = "reference", version 1,
-        row "layer, dimension" {
+    /// One row per scenario, captured layer and dimension: what the scenario's vectors are centred and
+    /// standardised by.
+    pub REFERENCE: ReferenceRow<'a> = "reference", version 3,
+        row "scenario, layer, dimension" {
+        #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
         #[key] dimension: i32 = says("index", "coordinate of the residual stream"),
         mean: Option<f64> = says("activation", "mean over the reference tokens"),
@@ -62,7 +64,7 @@ table! {
         ),
         n_prompts: i64 = says(
             "prompts",
-            "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
+            "prompts of the scenario's tasks, drawn by the run's seed; at least 10 are needed",
         ),
         status: &'a str = STATUS,
     }
@@ -79,6 +81,26 @@ table! {
         #[key] layer: i16 = LAYER,
         #[key] site: &str = says("", "span = mean over the input's span, last = last token"),
         values: ModelVector = says("activation", "the vector; zeros unless status is ok"),
+        status: &str = STATUS,
+    }
+}
+
+table! {
+    /// One row per input, layer and part: what the input's tokens vary by around the means over them.
+    pub TOKEN_SPREAD: raw by layer = "token_spread", version 1,
+        row "scenario, input, layer, part" {
+        #[key] scenario: &str = SCENARIO,
+        #[key] input: &str = INPUT,
+        #[key] layer: i16 = LAYER,
+        #[key] part: &str = says(
+            "",
+            "input = by token alone, task = by token and task, wording = by token and wording",
+        ),
+        n_tokens: i32 = says("tokens", "tokens of the input, position 0 left out"),
+        values: ModelVector = says(
+            "activation",
+            "of each dimension the root of the part's sum of squares; zeros unless status is ok",
+        ),
         status: &str = STATUS,
     }
 }
@@ -154,17 +176,22 @@ table! {
 table! {
     /// One row per layer, site and space: how far inputs, tasks, wordings and their interaction move
     /// the vectors.
-    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 1,
+    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 2,
         row "scenario, layer, site, space" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] site: &'a str = says(
+            "",
+            "span or last, as in table vectors; token = the input's tokens one by one",
+        ),
         #[key] space: &'a str = SPACE,
         n_inputs: i64 = N_INPUTS,
         n_tasks: i64 = says("tasks", "tasks of the scenario"),
-        n_wordings: i64 = says(
-            "wordings",
-            "wordings of each task: as many first ones as the task with the fewest has",
+        n_wordings: i64 = says("wordings", "wordings of the task with the fewest; all count"),
+        n_cells: i64 = says("wordings", "wordings of all tasks"),
+        n_units: i64 = says(
+            "units",
+            "what the sums of squares are over: inputs; at site token their tokens",
         ),
         ss_total: Option<f64> = says("activation^2", "sum of squares around the grand mean"),
         ss_input: Option<f64> = says("activation^2", "of the inputs' means"),
@@ -188,7 +215,8 @@ table! {
         partial_eta2: Option<f64> = says("share, 0..1", "ss_task over ss_task and ss_interaction"),
         f_task: Option<f64> = says(
             "ratio",
-            "mean square of the task over that of wordings (or interaction)",
+            "mean square of the task over that of wordings (or interaction); n_tasks - 1 and n_cells \
+             - n_tasks degrees of freedom",
         ),
         f_interaction: Option<f64> = says(
             "ratio",
@@ -205,20 +233,33 @@ table! {
             "the same, corrected over the layers (largest statistic)",
         ),
         n_permutations: i64 = N_PERMUTATIONS,
+        p_wording: Option<f64> = says(
+            "probability",
+            "wordings dealt out to tasks again, the same way for all inputs, statistic f_task: do \
+             tasks move the vectors more than wordings do? Null where a task has one wording",
+        ),
+        p_wording_max_t: Option<f64> = says(
+            "probability",
+            "the same, corrected over the layers (largest statistic)",
+        ),
+        n_reassignments: i64 = says(
+            "ways",
+            "ways to deal the wordings out behind p_wording, the identity counted; 0 without a test",
+        ),
         status: &'a str = STATUS,
     }
 }
 
 table! {
     /// One row per layer, measure and contrast: the difference between tasks against a baseline.
-    pub EFFECT: EffectRow<'a> = "effect", version 1,
+    pub EFFECT: EffectRow<'a> = "effect", version 2,
         row "scenario, layer, measure, contrast" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = says("index", "as in the measure's table; -1 = the model's output"),
         #[key] measure: &'a str = says(
             "",
-            "as in contrast (a cosine: its dissimilarity is 1 less it) or output_contrast \
-             (jsd_bits)",
+            "as in contrast (a cosine: its dissimilarity is 1 less it), output_contrast (jsd_bits) or \
+             a table of pairs of wordings",
         ),
         #[key] contrast: &'a str = says(
             "",
@@ -228,31 +269,85 @@ table! {
             "inputs",
             "inputs with both values on every layer of the measure that has any",
         ),
+        n_clusters: i64 = says(
+            "clusters",
+            "clusters of these inputs: of one text, or of one value of the inputs' column `cluster`; \
+             each counts once",
+        ),
+        n_wordings: i64 = says(
+            "wordings",
+            "distinct wordings of the task with the fewest; those that differ in blanks or case only \
+             are one",
+        ),
         between: Option<f64> = says(
             "dissimilarity",
-            "mean over inputs of the difference between tasks",
+            "mean over clusters of the difference between tasks",
         ),
         baseline: Option<f64> = says(
             "dissimilarity",
-            "mean over inputs of the contrast's difference",
+            "mean over clusters of the contrast's difference",
         ),
-        delta: Option<f64> = says("dissimilarity", "between less baseline, mean over inputs"),
-        ci_low: Option<f64> = says("dissimilarity", "lower end of the 95 % interval of delta"),
+        delta: Option<f64> = says("dissimilarity", "between less baseline, mean over clusters"),
+        ci_low: Option<f64> = says(
+            "dissimilarity",
+            "lower end of the 95 % interval of delta, inputs and wordings both random; paraphrase only",
+        ),
         ci_high: Option<f64> = says("dissimilarity", "upper end"),
         ci_method: &'a str = says(
             "",
-            "bca, percentile (5 to 7 inputs), constant (no input differs) or none (below 5)",
+            "crossed (variance over clusters and over wordings, Student's t), constant (neither \
+             varies) or none",
         ),
-        d_z: Option<f64> = says("sd", "delta over the standard deviation of the inputs' deltas"),
+        df: Option<f64> = says("degrees of freedom", "Satterthwaite's, of that interval"),
+        var_clusters: Option<f64> = says("dissimilarity^2", "variance of delta over clusters"),
+        var_wordings: Option<f64> = says("dissimilarity^2", "variance of delta over wordings"),
+        ci_inputs_low: Option<f64> = says(
+            "dissimilarity",
+            "lower end of the 95 % interval over inputs alone, for these very wordings",
+        ),
+        ci_inputs_high: Option<f64> = says("dissimilarity", "upper end"),
+        ci_inputs_method: &'a str = says(
+            "",
+            "bca, percentile (5 to 7 clusters), constant (no cluster differs) or none (below 5)",
+        ),
+        relative: Option<f64> = says(
+            "ratio",
+            "delta on a scale from 0 (as another wording does) to 1 (as another input does); needs \
+             control other_input; paraphrase only",
+        ),
+        relative_low: Option<f64> = says("ratio", "lower end of its 95 % interval, as ci_low"),
+        relative_high: Option<f64> = says("ratio", "upper end"),
+        mde: Option<f64> = says(
+            "dissimilarity",
+            "smallest true delta that this design finds with power 0.8",
+        ),
+        mde_relative: Option<f64> = says("ratio", "the same on the scale of relative"),
+        median: Option<f64> = says("dissimilarity", "median of the clusters' deltas"),
+        prevalence: Option<f64> = says(
+            "share, 0..1",
+            "share of inputs whose tasks are further apart than any two wordings of one task; \
+             paraphrase only",
+        ),
+        smallest: Option<f64> = says(
+            "dissimilarity",
+            "the smallest difference that matters, as stage summary names it; paraphrase only",
+        ),
+        n_beyond: Option<i64> = says("inputs", "inputs whose own delta is larger than that, either way"),
+        beyond: &'a str = says("", "ids of the first ten of them, a JSON list; empty without `smallest`"),
+        d_z: Option<f64> = says("sd", "delta over the standard deviation of the clusters' deltas"),
         auc: Option<f64> = says(
             "probability",
             "that a between difference is larger than a baseline one",
         ),
         cliffs_delta: Option<f64> = says("-1..1", "2 auc - 1"),
-        p: Option<f64> = says("probability", "one-sided, signs of the inputs' deltas flipped"),
+        p: Option<f64> = says("probability", "one-sided, signs of the clusters' deltas flipped"),
         p_max_t: Option<f64> = says(
             "probability",
             "the same, corrected over the layers of the measure",
+        ),
+        p_joint: Option<f64> = says(
+            "probability",
+            "the same, corrected over all measures and layers that stage summary names; else null",
         ),
         q: Option<f64> = says(
             "rate",
@@ -264,67 +359,35 @@ table! {
             "wordings reassigned to tasks; contrast paraphrase only",
         ),
         p_wording_max_t: Option<f64> = says("probability", "the same, corrected over the layers"),
+        p_wording_joint: Option<f64> = says(
+            "probability",
+            "the same, corrected over all measures and layers that stage summary names; else null",
+        ),
+        p_wording_form: Option<f64> = says(
+            "probability",
+            "wordings exchanged, with their differences in length and in words taken out; null where \
+             form alone says which task a wording is of",
+        ),
         n_reassignments: i64 = says(
             "ways",
             "ways to deal the wordings out that are behind p_wording, the pipeline's own counted: \
              1 over this is the smallest p_wording; 0 without a test",
         ),
-        n_wordings: i64 = says(
-            "wordings",
-            "wordings of each task that entered p_wording; 0 where no input has them all",
-        ),
-        status: &'a str = STATUS,
-    }
-}
-
-table! {
-    /// One row per scenario, layer and site: how well the task can be told on unseen wordings.
-    pub DECODING: DecodingRow<'a> = "decoding", version 1, row "scenario, layer, site" {
-        #[key] scenario: &'a str = SCENARIO,
-        #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
-        n_inputs: i64 = N_INPUTS,
-        n_clusters: i64 = says("clusters", "clusters of inputs that entered"),
-        n_tasks: i64 = says("tasks", "tasks of the scenario"),
-        n_wordings: i64 = says("wordings", "wordings of the task that has the fewest"),
-        accuracy: Option<f64> = says(
-            "share, 0..1",
-            "how often the task is told from the vector of a wording and an input that the \
-             classifier was not trained on; null with one wording",
-        ),
-        ci_low: Option<f64> = says(
-            "share, 0..1",
-            "lower end of its 95 % interval, inputs and wordings random; null below three wordings",
-        ),
-        ci_high: Option<f64> = says("share, 0..1", "upper end"),
-        accuracy_seen: Option<f64> = says(
-            "share, 0..1",
-            "the same with the tested wordings in training, on other inputs",
-        ),
-        gap: Option<f64> = says("share", "accuracy_seen - accuracy: what the text gives away"),
-        chance: Option<f64> = says("share, 0..1", "1 / n_tasks"),
-        p: Option<f64> = says("probability", "wordings reassigned to tasks, statistic accuracy"),
-        p_max_t: Option<f64> = says("probability", "the same, corrected over layers and sites"),
-        n_splits: i64 = says(
-            "splits",
-            "ways to leave one wording of every task out, all of which accuracy is the mean of",
-        ),
-        n_reassignments: i64 = says(
-            "ways",
-            "ways to deal the wordings out that are behind p, the pipeline's own counted: 1 over \
-             this is the smallest p; 0 without a test",
-        ),
+        warning: &'a str = says("", "what to know of the wordings' form; paraphrase only"),
         status: &'a str = STATUS,
     }
 }
 
 table! {
     /// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
-    pub GEOMETRY: GeometryRow<'a> = "geometry", version 1,
+    pub GEOMETRY: GeometryRow<'a> = "geometry", version 2,
         row "scenario, layer, site, task_a, task_b, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] site: &'a str = says(
+            "",
+            "span or last, as in table vectors; token = the input's tokens one by one",
+        ),
         #[key] task_a: &'a str = TASK_A,
         #[key] task_b: &'a str = TASK_B,
         #[key] measure: &'a str = says(
@@ -337,13 +400,14 @@ table! {
         chance: Option<f64> = says("the measure's", "what unrelated arrangements give on average"),
         se: Option<f64> = says(
             "the measure's",
-            "jackknife standard error over inputs; dcka only, else null",
+            "jackknife standard error over clusters of inputs; dcka only, else null",
         ),
         p: Option<f64> = says(
             "probability",
-            "inputs of task_b permuted; dcka and rsa_spearman, else null",
+            "inputs of task_b permuted, whole clusters of one size; dcka and rsa_spearman, else null",
         ),
         n_inputs: i64 = N_INPUTS,
+        n_clusters: i64 = says("clusters", "clusters of these inputs: what is resampled"),
         n_permutations: i64 = N_PERMUTATIONS,
         status: &'a str = STATUS,
     }

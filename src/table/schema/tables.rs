@@ -8,7 +8,7 @@ use crate::table::declare::table;
 
 table! {
     /// One row per prompt, in the order of the plan; the order of all per-prompt tables.
-    pub PROMPTS: PromptsRow<'a> = "prompts", version 2,
+    pub PROMPTS: PromptsRow<'a> = "prompts", version 3,
         row "prompt (scenario, input, task, wording)" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -22,6 +22,16 @@ table! {
         source_input: &'a str = says(
             "",
             "id of the input whose text the prompt holds; differs from input in role other_input",
+        ),
+        cluster: Option<&'a str> = says(
+            "",
+            "what column `cluster` of the inputs' file says of the input: those with one value are one \
+             piece of evidence; null without a value",
+        ),
+        input_sha256: &'a str = says(
+            "hex",
+            "first 16 digits of the SHA-256 of the text of source_input: inputs with one text are one \
+             piece of evidence too",
         ),
         text: &'a str = says("", "the full prompt as it was tokenised"),
         n_tokens: i32 = says("tokens", "length of the prompt; 0 where its bytes alone tell that it is too long"),
@@ -213,7 +223,7 @@ table! {
 
 table! {
     /// One row per scenario and measure: the answer.
-    pub VERDICT: VerdictRow<'a> = "verdict", version 2,
+    pub VERDICT: VerdictRow<'a> = "verdict", version 3,
         row "scenario, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] measure: &'a str = says(
@@ -233,8 +243,8 @@ table! {
         ),
         threshold: Option<f64> = says(
             "the measure's",
-            "flat: supported when the value is below it; else the difference that is too small to \
-             matter, null when the pipeline does not name it",
+            "flat: supported when the value is below it; else the smallest difference that matters, null \
+             when nothing says it",
         ),
         verdict: &'a str = says(
             "",
@@ -242,11 +252,24 @@ table! {
              undecided or not_testable",
         ),
         reason: &'a str = says("", "the reason in words, with the numbers it rests on"),
-        ci_low: Option<f64> = says("the measure's", "lower end of the value's 95 % interval"),
+        ci_low: Option<f64> = says(
+            "the measure's",
+            "lower end of the value's 95 % interval, over inputs and wordings",
+        ),
         ci_high: Option<f64> = says("the measure's", "upper end; both null for flat"),
-        p: Option<f64> = says("probability", "effect.p_max_t; null for flat"),
-        p_wording: Option<f64> = says("probability", "effect.p_wording_max_t; null for flat"),
+        relative: Option<f64> = says(
+            "ratio",
+            "effect.relative: 0 = as another wording does, 1 = as another input does; null for flat",
+        ),
+        relative_low: Option<f64> = says("ratio", "lower end of its 95 % interval"),
+        relative_high: Option<f64> = says("ratio", "upper end"),
+        prevalence: Option<f64> = says("share, 0..1", "effect.prevalence; null for flat"),
+        p: Option<f64> = says("probability", "effect.p_joint; null for flat"),
+        p_wording: Option<f64> = says("probability", "effect.p_wording_joint; null for flat"),
+        p_wording_form: Option<f64> = says("probability", "effect.p_wording_form; null for flat"),
         n_inputs: i64 = says("inputs", "inputs that entered"),
-        n_wordings: i64 = says("wordings", "wordings of each task that entered"),
+        n_clusters: i64 = says("clusters", "clusters that they form; flat: 0, it counts none"),
+        n_wordings: i64 = says("wordings", "distinct wordings of the task with the fewest"),
+        warning: &'a str = says("", "effect.warning: what to know of the wordings' form"),
     }
 }

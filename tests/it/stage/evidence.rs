@@ -7,7 +7,7 @@ use aqlens::table::status;
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
 
-use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, texts, vectors};
+use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, prompt, texts, vectors};
 
 /// A vector of a prompt at a site of a layer; `None` where the prompt cannot be compared there.
 pub(crate) type Vectors<'a> = &'a dyn Fn(&FakePrompt, i16, &str) -> Option<Vec<f32>>;
@@ -32,13 +32,14 @@ pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of
     }
 }
 
-/// Writes a reference set with these standard deviations on every layer.
+/// Writes a reference set of scenario `s` with these standard deviations on every layer.
 pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
     let rows: Vec<(i16, usize)> =
         run.layers.iter().flat_map(|layer| (0..sd.len()).map(move |d| (*layer, d))).collect();
     let n = rows.len();
     let counts = |count: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![count; n])) };
     let columns = vec![
+        texts(rows.iter().map(|_| "s")),
         int16s(rows.iter().map(|(layer, _)| *layer)),
         int32s(rows.iter().map(|(_, dimension)| *dimension as i32)),
         floats(rows.iter().map(|_| Some(0.5))),
@@ -54,10 +55,11 @@ pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
 pub(crate) type Cosine<'a> = &'a dyn Fn(&str, i16, (usize, usize), (usize, usize)) -> f64;
 
 /// The kinds of pairs that [`write_contrasts`] knows.
-const KINDS: [&str; 3] = ["between", "paraphrase", "neutral"];
+const KINDS: [&str; 4] = ["between", "paraphrase", "neutral", "other_input"];
 
 /// Writes a shard's contrasts and pairs of one measure as stage `contrast` does, from the cosines of
-/// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9.
+/// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9, another input
+/// everybody's task 8.
 pub(crate) fn write_contrasts(
     run: &FakeRun,
     part: u32,
@@ -71,6 +73,15 @@ pub(crate) fn write_contrasts(
         .flat_map(|a| (a + 1..cells.len()).map(move |b| (a, b)))
         .map(|(a, b)| (cells[a], cells[b]))
         .collect();
+    let prompts = inputs.iter().flat_map(|input| {
+        let of_cell = |(task, wording): &(usize, usize)| {
+            prompt(input, &format!("t{task}"), 4 + *wording as i32)
+                .segments(&("i".to_owned() + &"t".repeat(3 + wording)))
+                .wording(*wording as i16)
+        };
+        cells.iter().map(of_cell).collect::<Vec<_>>()
+    });
+    run.write_prompts(part, &prompts.collect::<Vec<_>>());
     let rows: Vec<(&str, i16)> = inputs
         .iter()
         .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
@@ -80,6 +91,7 @@ pub(crate) fn write_contrasts(
         match kind {
             "between" => pairs.iter().copied().filter(|(a, b)| a.0 != b.0).map(of).collect(),
             "paraphrase" => pairs.iter().copied().filter(|(a, b)| a.0 == b.0).map(of).collect(),
+            "other_input" => (0..tasks).map(|task| of(((task, 0), (8, 0)))).collect(),
             _ => (0..tasks).map(|task| of(((task, 0), (9, 0)))).collect(),
         }
     };

@@ -1,0 +1,121 @@
+//! What a design can show, before anything is measured. The verdict, `aqlens check` and `aqlens plan`
+//! ask here.
+
+use crate::math::ways_to_deal;
+
+/// p must be below this.
+pub const LEVEL: f64 = 0.05;
+/// Fewer clusters of inputs give no p below [`LEVEL`]: signs of four flip in 16 ways.
+pub const LEAST_CLUSTERS: u64 = 5;
+
+/// Inputs and wordings of a scenario, copies counted once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feasible {
+    /// Clusters of inputs.
+    pub clusters: u64,
+    /// Inputs; more than clusters where texts repeat or the pipeline names clusters.
+    pub inputs: u64,
+    /// Distinct wordings of each task: those that differ in more than blanks and case.
+    pub wordings: Vec<usize>,
+}
+
+impl Feasible {
+    /// In how many ways the wordings can be dealt out to the tasks; `None` when they cannot be
+    /// counted: enough.
+    pub fn ways(&self) -> Option<u64> {
+        ways_to_deal(&self.wordings)
+    }
+
+    /// The smallest p that dealing wordings out can give.
+    pub fn smallest_p(&self) -> f64 {
+        self.ways().map_or(0.0, |ways| 1.0 / ways as f64)
+    }
+
+    /// Why the design cannot show a difference between tasks, and what to add; `None` when it can.
+    pub fn obstacle(&self) -> Option<String> {
+        let tasks = self.wordings.len();
+        let fewest = self.wordings.iter().min().copied().unwrap_or(0);
+        if tasks < 2 {
+            return Some("there is one task: add another to compare it with".to_owned());
+        }
+        if fewest < 2 {
+            return Some(format!(
+                "a task has one wording (wordings that differ in blanks or case only are one), so a \
+                 difference between tasks cannot be told from one between wordings: give every task {} \
+                 wordings or more",
+                needed(tasks)
+            ));
+        }
+        if self.clusters < LEAST_CLUSTERS {
+            return Some(self.few_clusters());
+        }
+        let p = self.smallest_p();
+        (p >= LEVEL).then(|| {
+            let ways = self.ways().unwrap_or_default();
+            format!(
+                "the wordings can be dealt out to the {tasks} tasks in {ways} ways only, so that p can \
+                 never be below {LEVEL}: give every task {} wordings or more",
+                needed(tasks)
+            )
+        })
+    }
+
+    fn few_clusters(&self) -> String {
+        let Self { clusters, inputs, .. } = self;
+        let copies = if clusters < inputs {
+            format!(" ({inputs} inputs, of which copies and members of one cluster count once)")
+        } else {
+            String::new()
+        };
+        let noun = if *clusters == 1 { "independent input" } else { "independent inputs" };
+        format!(
+            "{clusters} {noun}{copies} cannot show it, since below {LEAST_CLUSTERS} no p over inputs can \
+             be under {LEVEL}: add inputs with other texts"
+        )
+    }
+}
+
+/// The fewest wordings of each of so many tasks with which p can be below [`LEVEL`].
+pub fn needed(tasks: usize) -> usize {
+    let is_enough = |wordings: &usize| {
+        ways_to_deal(&vec![*wordings; tasks]).is_none_or(|ways| 1.0 / (ways as f64) < LEVEL)
+    };
+    (2..=4).find(is_enough).unwrap_or(4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn design(clusters: u64, wordings: &[usize]) -> Feasible {
+        Feasible { clusters, inputs: clusters.max(5), wordings: wordings.to_vec() }
+    }
+
+    #[test]
+    fn four_wordings_are_needed_for_two_tasks_three_for_three_and_two_for_more() {
+        assert_eq!([2, 3, 4, 5, 12].map(needed), [4, 3, 2, 2, 2]);
+    }
+
+    #[test]
+    fn a_design_that_cannot_decide_says_what_to_add() {
+        for (clusters, wordings, says) in [
+            (20, vec![4, 4], None),
+            (20, vec![3, 5], None),
+            (20, vec![3, 3], Some("in 10 ways only")),
+            (20, vec![2, 3], Some("give every task 4 wordings")),
+            (20, vec![1, 2], Some("one wording")),
+            (20, vec![4], Some("add another")),
+            (4, vec![4, 4], Some("4 independent inputs (5 inputs")),
+            (1, vec![4, 4], Some("1 independent input (5 inputs")),
+        ] {
+            let obstacle = design(clusters, &wordings).obstacle();
+            match says {
+                None => assert_eq!(obstacle, None, "{wordings:?}"),
+                Some(says) => {
+                    let obstacle = obstacle.unwrap();
+                    assert!(obstacle.contains(says), "{obstacle}");
+                }
+            }
+        }
+    }
+}
