@@ -190,13 +190,14 @@ fn two_normal_distributions_are_told_as_often_as_theory_says() {
     assert!((mean(&accuracies) - 0.8413).abs() < 0.0225, "{}", mean(&accuracies));
     assert!((mean(&decoding.seen()) - mean(&accuracies)).abs() < 0.005);
     let (low, high) = decoding.interval(&accuracies, 0.95).unwrap();
-    assert!(low < 0.8413 && 0.8413 < high && high - low < 0.1, "{low} {high}");
+    // Wordings that do not differ at all: what is left of its width is what six wordings cannot rule out.
+    assert!(0.58 < low && low < 0.8413 && 0.8413 < high, "{low} {high}");
 }
 
 #[test]
 fn where_only_texts_differ_they_are_told_when_seen_and_tasks_are_not() {
     for (sizes, ways) in [(&[4, 4][..], 35), (&[2, 2, 2], 15), (&[3, 3, 3], 280)] {
-        let decoding = Made::new(5, 20, 6, sizes, [0.0, 20.0]).decoding();
+        let decoding = Made::new(5, 20, 60, sizes, [0.0, 20.0]).decoding();
         assert!(mean(&decoding.seen()) > 0.9);
         let dealings = Reassignments::new(sizes, 99, 1, "test").unwrap();
         let accuracy = mean(&decoding.accuracies().unwrap());
