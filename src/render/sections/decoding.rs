@@ -51,6 +51,7 @@ fn panel(title: &str, told: &Told) -> String {
         axis: Axis::unit([]),
         layers: &layers,
         marks: &marks,
+        bounds: &[],
         is_line: true,
     }
     .draw_beside(&beside)
