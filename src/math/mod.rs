@@ -3,6 +3,7 @@
 //! Everything is computed in float64 from the stored float32, and every sum has one fixed order, so
 //! the same numbers give the same bits on any number of threads.
 
+mod decoding;
 mod disjoint;
 mod distribution;
 mod dot;
@@ -22,6 +23,7 @@ mod variance;
 #[cfg(test)]
 mod calibration;
 
+pub use decoding::Decoding;
 pub use disjoint::DisjointSets;
 pub use distribution::{
     Distribution, Divergences, MASS_FLOOR, entropy_bits, jsd_bits, jsd_contributions, overlap_at,

@@ -2,7 +2,7 @@
 
 use super::evidence::{
     Effect, Explained, HeadMap, Lens, Mean, OutputMeasure, OutputPair, OutputToken, PARTS,
-    Partition, SurprisalMean,
+    Partition, SurprisalMean, Told,
 };
 use super::names;
 use super::page::{Input, Piece};
@@ -71,6 +71,40 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
                 words: vec![text, names::baseline(&effect.contrast).to_owned()],
                 code,
                 numbers: [layer, count(point.n_clusters)].into_iter().chain(numbers).collect(),
+            });
+        }
+    }
+    grid.cut()
+}
+
+/// How often the task is told on unseen wordings.
+pub(super) fn decoding(sites: &[Told]) -> Grid {
+    let head = [
+        "vector",
+        "layer",
+        "inputs",
+        "clusters",
+        "accuracy",
+        "from",
+        "to",
+        "wordings seen",
+        "chance",
+        "p",
+    ];
+    let caption = "Accuracy of telling the task".to_owned();
+    let mut grid = Grid::new(caption, &head, "decoding");
+    for told in sites {
+        for point in &told.points {
+            let (low, high) = point.interval.unzip();
+            let all = [point.accuracy, low, high, point.seen, point.chance, point.p_max_t];
+            let numbers = all.into_iter().map(|value| number(value, 4, &point.missing));
+            grid.rows.push(Row {
+                words: vec![names::site(&told.site).to_owned()],
+                numbers: [count(point.layer), count(point.n_inputs), count(point.n_clusters)]
+                    .into_iter()
+                    .chain(numbers)
+                    .collect(),
+                ..Row::default()
             });
         }
     }

@@ -42,12 +42,27 @@ pub(super) struct Panel<'a> {
     pub(super) is_line: bool,
 }
 
+/// What stands beside the marks to hold them against.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    /// A line at one value.
+    pub(super) level: Option<f64>,
+    /// A second value on each layer, joined by a dashed line.
+    pub(super) dashed: Vec<(i16, Option<f64>)>,
+}
+
 impl Panel<'_> {
     /// The picture.
     pub(super) fn draw(&self) -> String {
+        self.draw_beside(&Beside::default())
+    }
+
+    /// The picture with something to hold the marks against.
+    pub(super) fn draw_beside(&self, beside: &Beside) -> String {
         let mut svg = Svg::new("panel", WIDTH, HEIGHT, self.title);
         self.bounds(&mut svg);
         self.grid(&mut svg);
+        self.beside(&mut svg, beside);
         if self.is_line {
             for run in self.runs() {
                 self.line(&mut svg, &run);
@@ -66,6 +81,23 @@ impl Panel<'_> {
             svg.close();
         }
         svg.finish()
+    }
+
+    fn beside(&self, svg: &mut Svg, beside: &Beside) {
+        if let Some(level) = beside.level {
+            let y = self.y(level);
+            svg.line("level", (FRAME.0, y), (FRAME.2, y));
+        }
+        for run in beside.dashed.split(|(_, value)| value.is_none()) {
+            let at =
+                |(layer, value): &(i16, Option<f64>)| Some((self.x(*layer), self.y((*value)?)));
+            let line: Vec<(f64, f64)> = run.iter().filter_map(at).collect();
+            if line.len() > 1 {
+                svg.points("polyline", "mean dashed", &line);
+            } else if let Some(&(x, y)) = line.first() {
+                svg.line("mean dashed", (x - 6.0, y), (x + 6.0, y));
+            }
+        }
     }
 
     fn x(&self, layer: i16) -> f64 {

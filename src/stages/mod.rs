@@ -4,6 +4,7 @@
 pub mod alignment;
 pub mod attention;
 pub mod contrast;
+pub mod decoding;
 pub mod divergence;
 pub mod effect;
 pub mod explain;
@@ -114,6 +115,8 @@ stages! {
     lens => Lens,
     /// Partitions what the vectors vary by into input, task, wording and interaction.
     variance => Variance,
+    /// Tells tasks apart by the vectors, on wordings and inputs that were not seen.
+    decoding => Decoding,
     /// Compares the difference between tasks with baselines, over inputs.
     effect => Effect,
     /// Compares how tasks arrange the inputs.

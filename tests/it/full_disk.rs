@@ -43,6 +43,7 @@ stages:
   - kind: surprisal
   - kind: lens
   - kind: variance
+  - kind: decoding
   - kind: effect
   - kind: geometry
   - kind: summary
@@ -50,7 +51,7 @@ stages:
 "#;
 
 /// The one before all shards, those of the shard, those over the whole run.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "reference",
     "extract",
     "alignment",
@@ -66,6 +67,7 @@ const ORDER: [&str; 19] = [
     "lens",
     "divergence",
     "variance",
+    "decoding",
     "effect",
     "geometry",
     "summary",

@@ -35,6 +35,7 @@ MORE_TABLES = {
     "contrast": "value",
     "wording_pairs": None,
     "variance_partition": "r2_task",
+    "decoding": "accuracy",
     "effect": "delta",
     "geometry": "value",
     "attention_mass": "sink_mass",

@@ -3,6 +3,7 @@
 
 mod by_layer;
 mod by_task;
+mod decoding;
 mod tally;
 mod verdicts;
 mod whole;
@@ -91,6 +92,7 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
             by_task::write_tokens(&mut out, tally)?;
             by_layer::write_effects(&mut out, run.store(), &scenarios)?;
             by_layer::write_shares(&mut out, run.store())?;
+            decoding::write(&mut out, run.store())?;
         }
         is_whole = tally.is_some();
     }

@@ -89,7 +89,7 @@ fn squares(values: &[f64]) -> f64 {
 }
 
 /// Degrees of freedom of a sum of variances, each with its own: at least 1.
-fn satterthwaite(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
+pub(in crate::math) fn satterthwaite(parts: impl Iterator<Item = (f64, f64)>) -> f64 {
     let (sum, shares) = parts.fold((0.0, 0.0), |(sum, shares), (variance, freedom)| {
         (sum + variance, shares + variance * variance / freedom)
     });

@@ -26,11 +26,13 @@ mod wordings;
 pub use bootstrap::{
     BOOTSTRAP_DRAWS, Interval, IntervalMethod, Resamples, mean_interval, mean_intervals,
 };
+pub(super) use crossed::satterthwaite;
 pub use crossed::{Crossed, Planned, detectable};
 pub use effect::Effect;
 pub use flips::SignFlips;
 pub use form::{Form, Orders};
 pub use grouped::grouped_interval;
+pub(super) use student::student_quantile;
 pub use wordings::{Reassignments, Way, ways_to_deal};
 
 use super::Undefined;

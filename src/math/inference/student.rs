@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 /// The value with probability `p` below it with `freedom` degrees of freedom (1 or more, not
 /// necessarily whole; infinite = the normal distribution), to 1e-8 of itself. Bisection of the
 /// distribution, by the incomplete beta function.
-pub(super) fn student_quantile(p: f64, freedom: f64) -> f64 {
+pub(in crate::math) fn student_quantile(p: f64, freedom: f64) -> f64 {
     if freedom > FAR {
         return super::normal::normal_quantile(p);
     }

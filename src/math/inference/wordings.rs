@@ -107,6 +107,16 @@ impl Reassignments {
         PermutationTest::new(observed, self.ways.iter().map(statistic).collect(), self.exact)
     }
 
+    /// The same of a statistic that was computed for each of [`Self::ways`], in their order.
+    ///
+    /// # Panics
+    ///
+    /// When there is not one value a way.
+    pub fn test_of_values(&self, observed: f64, values: Vec<f64>) -> PermutationTest {
+        assert_eq!(values.len(), self.ways.len(), "one value a way");
+        PermutationTest::new(observed, values, self.exact)
+    }
+
     /// The pipeline's own way.
     pub fn own(&self) -> Way {
         let cells = self.sizes.iter().sum::<usize>() as u32;

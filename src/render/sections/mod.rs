@@ -1,5 +1,6 @@
 //! The sections of the sound measures: pictures with their captions, and the numbers under them.
 
+mod decoding;
 mod effects;
 mod explain;
 mod lens;
@@ -84,6 +85,7 @@ pub(super) fn of_scenario(scenario: &Scenario) -> Vec<Section> {
     let sections = [
         evidence.effects.as_ref().map(|effects| effects::effect(name, effects)),
         evidence.partitions.as_ref().map(|partitions| variance::variance(name, partitions)),
+        evidence.decoding.as_ref().map(|told| decoding::decoding(name, told)),
         evidence.lens.as_ref().map(|found| lens::lens(name, found)),
         evidence.outputs.as_ref().map(|pairs| readouts::outputs(&scenario.tasks, pairs)),
         evidence.surprisal.as_ref().map(|tasks| readouts::surprise(name, tasks)),

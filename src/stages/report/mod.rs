@@ -16,6 +16,7 @@
 //! few, in the pipeline's order, have a section each; the others are rows of one table. Equal tables give equal
 //! bytes: sums go in the order of the plan and the page holds no time.
 
+mod decoding;
 mod details;
 mod explain;
 mod gather;
@@ -50,7 +51,7 @@ use crate::run_dir::{RunDir, layout};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
 use crate::table::schema::{
-    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_FOCUS, ATTENTION_MASS, ATTENTION_OVERLAP,
+    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_FOCUS, ATTENTION_MASS, ATTENTION_OVERLAP, DECODING,
     DIVERGENCE, EFFECT, INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, NEXT_TOKENS,
     OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, PROMPTS, SEED_EXPLAIN, SIMILARITY,
     VARIANCE_PARTITION, VERDICT,
@@ -73,6 +74,7 @@ pub(super) const DESCRIPTION: Description = Description {
         &SEED_EXPLAIN,
         &EFFECT,
         &VARIANCE_PARTITION,
+        &DECODING,
         &OUTPUT_DIVERGENCE,
         &OUTPUT_DIVERGENCE_TOKEN,
         &INPUT_SURPRISAL,
@@ -226,6 +228,7 @@ impl Report {
         sources::add_verdicts(&sources, &mut others)?;
         reduced::add_effects(&sources, &mut scenarios)?;
         reduced::add_partitions(&sources, &mut scenarios)?;
+        decoding::add(&sources, &mut scenarios)?;
         let run = RunDir::of(store);
         lineage::add_findings(&run, &mut scenarios)?;
         let (name, lineage) = lineage::read(&run);

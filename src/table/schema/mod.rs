@@ -2,12 +2,14 @@
 //! each Parquet file carries its part of it as metadata.
 
 mod columns;
+mod decoding;
 mod evidence;
 mod pairs;
 mod readouts;
 mod tables;
 mod variance;
 
+pub use decoding::{DECODING, DecodingRow};
 pub use evidence::{
     ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
     REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, WORDING_PAIRS, WordingPairsRow,
@@ -50,6 +52,7 @@ pub const ALL: &[&Table] = &[
     &CONTRAST,
     &WORDING_PAIRS,
     &VARIANCE_PARTITION,
+    &DECODING,
     &EFFECT,
     &GEOMETRY,
     &GEOMETRY_WORDING_PAIRS,

@@ -7,7 +7,9 @@ use aqlens::store::Store;
 use aqlens::table::{schema, status};
 
 use super::fake::{FakeRun, chance};
-use super::fake_evidence::{CONTRASTS, MEASURES, between, delta, put, row, shares, surprisal};
+use super::fake_evidence::{
+    CONTRASTS, MEASURES, accuracy, between, delta, put, row, shares, surprisal,
+};
 use super::{LAYERS, count, fire, leave, page_of, page_with, red_ball, run};
 
 fn evidence_page(run: &FakeRun, inputs: usize) -> (Page, String) {
@@ -46,8 +48,8 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
     let run = several_inputs();
     let (page, html) = evidence_page(&run, 2);
     leave("evidence.html", &html);
-    // Panels: two measures with four contrasts and with three, and two of the lens each.
-    assert_eq!(count(&html, "class=\"panel\""), 2 * 4 + 2 * 3 + 2 * 2);
+    // Panels: two measures with four contrasts and with three, two of the lens and two of decoding each.
+    assert_eq!(count(&html, "class=\"panel\""), 2 * 4 + 2 * 3 + 2 * 2 + 2 * 2);
     // Strips: four partitions, onsets, surprisal and the notebook's number in each scenario.
     assert_eq!(count(&html, "class=\"strips\""), 2 * (4 + 1 + 1 + 1));
     assert_eq!(count(&html, "class=\"heads\""), 4);
@@ -70,6 +72,18 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
                 assert!(html.contains(&format!(">{value:.4}<")), "{value}");
             }
         }
+        for told in scenario.evidence.decoding.as_ref().unwrap() {
+            for point in &told.points {
+                let value = accuracy(&s.name, &told.site, point.layer);
+                assert_eq!(point.accuracy, Some(value));
+                let (low, high) = (value - 0.1, value + 0.05);
+                let hint = format!("layer {}: {value:.4}, {low:.4} to {high:.4}", point.layer);
+                assert!(html.contains(&hint), "{hint}");
+            }
+        }
+        assert!(
+            html.contains("9 inputs in 8 clusters, 3 tasks of at least 3 wordings, chance 0.33")
+        );
         for partition in scenario.evidence.partitions.as_ref().unwrap() {
             for row in &partition.rows {
                 let all = shares(&s.name, &partition.site, &partition.space, row.layer);
@@ -294,6 +308,7 @@ fn a_table_without_values_gives_its_reason_and_no_empty_picture() {
         ];
         put(&run, store, &schema::EFFECT, 0, &[row(&few, &[])]);
         put(&run, store, &schema::VARIANCE_PARTITION, 0, &[row(&few, &[])]);
+        put(&run, store, &schema::DECODING, 0, &[row(&few, &[])]);
         put(&run, store, &schema::LOGIT_LENS_DIVERGENCE, 0, &[row(&pair, &[])]);
         put(&run, store, &schema::LOGIT_LENS, 0, &[row(&prompt, &[])]);
         put(&run, store, &schema::OUTPUT_DIVERGENCE, 0, &[row(&pair, &[])]);

@@ -77,6 +77,11 @@ pub(crate) fn shares(scenario: &str, site: &str, space: &str, layer: i16) -> [f6
     std::array::from_fn(|i| raw(i) / sum)
 }
 
+/// How often the task is told on unseen wordings.
+pub(crate) fn accuracy(scenario: &str, site: &str, layer: i16) -> f64 {
+    0.4 + 0.5 * chance(&[scenario, site, "told"], layer as usize)
+}
+
 /// Surprisal and its difference to the neutral control, in bits.
 pub(crate) fn surprisal(scenario: &str, input: &str, task: &str, index: usize) -> (f64, f64) {
     let words = [scenario, input, task, "surprisal"];
@@ -110,7 +115,7 @@ impl FakeRun {
     }
 
     fn write_reduced_evidence(&self, store: &Store) {
-        let (mut effects, mut partitions) = (Vec::new(), Vec::new());
+        let (mut effects, mut partitions, mut told) = (Vec::new(), Vec::new(), Vec::new());
         for s in &self.scenarios {
             for &layer in &self.layers {
                 let l = f64::from(layer);
@@ -139,6 +144,23 @@ impl FakeRun {
                         ("p_wording_max_t", if layer < 10 { 0.01 } else { 0.2 }),
                     ];
                     effects.push(row(&[&texts[..], &[("ci_method", "bca")]].concat(), &numbers));
+                }
+                for site in ["last", "span"] {
+                    let accuracy = accuracy(&s.name, site, layer);
+                    let numbers = [
+                        ("layer", l),
+                        ("n_inputs", 9.0),
+                        ("n_clusters", 8.0),
+                        ("n_tasks", 3.0),
+                        ("n_wordings", 3.0),
+                        ("accuracy", accuracy),
+                        ("ci_low", accuracy - 0.1),
+                        ("ci_high", accuracy + 0.05),
+                        ("accuracy_seen", 0.97),
+                        ("chance", 1.0 / 3.0),
+                        ("p_max_t", 0.004),
+                    ];
+                    told.push(row(&[("scenario", &*s.name), ("site", site)], &numbers));
                 }
                 for (site, space) in
                     ["last", "span"].iter().flat_map(|s| ["raw", "standardised"].map(|p| (*s, p)))
@@ -169,6 +191,7 @@ impl FakeRun {
         put(self, store, &schema::EFFECT, 0, &effects);
         put(self, store, &schema::VERDICT, 0, &self.judgements());
         put(self, store, &schema::VARIANCE_PARTITION, 0, &partitions);
+        put(self, store, &schema::DECODING, 0, &told);
     }
 
     /// The notebook's verdict and three that rest on evidence.

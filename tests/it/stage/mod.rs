@@ -3,6 +3,7 @@
 mod alignment;
 mod attention;
 mod contrast;
+mod decoding;
 mod divergence;
 mod effect;
 mod evidence;
