@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::error::CliError;
 use super::first::FirstPrompts;
+use super::units::Units;
 use crate::prompt::visible;
 use crate::yaml::{Problem, Warning};
 
@@ -27,6 +28,8 @@ pub(super) struct Estimate {
     pub(super) threads: usize,
     /// What to know of the special tokens around every prompt, in sentences.
     pub(super) special_tokens: Vec<String>,
+    /// What the inputs are, as evidence.
+    pub(super) units: Units,
     pub(super) prompts: u64,
     /// Of the prompts that fit the model.
     pub(super) tokens: u64,
@@ -108,6 +111,7 @@ impl Estimate {
         for sentence in &self.special_tokens {
             writeln!(out, "special   {sentence}")?;
         }
+        self.units.write(out)?;
         writeln!(out, "prompts   {}", self.prompts)?;
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {

@@ -19,6 +19,7 @@ mod setup;
 mod show;
 mod specials;
 mod term;
+mod units;
 mod verify;
 
 pub use exit::Exit;

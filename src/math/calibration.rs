@@ -70,7 +70,7 @@ fn vectors(
     let mut two = |size: f64| [size * stream.normal(), size * stream.normal()];
     let tasks: Vec<[f64; 2]> = (0..k).map(|_| two(task)).collect();
     let wordings: Vec<[f64; 2]> = (0..k * w).map(|_| two(wording)).collect();
-    let mut cells = CentredCells::new(k, w, 2);
+    let mut cells = CentredCells::new(&vec![w; k], 2);
     for _ in 0..n {
         let place = two(3.0);
         let vector = |prompt: usize, own: [f64; 2]| {

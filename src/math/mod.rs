@@ -47,7 +47,7 @@ pub use sets::{jaccard, pairs};
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;
-pub use variance::{CentredCells, Design, Partition, Relabellings, Spread};
+pub use variance::{CentredCells, Design, Partition, Relabellings, Spread, Units, within_units};
 
 /// Why a number cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

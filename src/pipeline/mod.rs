@@ -4,9 +4,11 @@
 pub mod config;
 mod controls;
 mod error;
+mod filler;
 mod framing;
 mod inputs;
 mod neutral;
+mod others;
 pub mod plan;
 pub mod share;
 pub mod template;
@@ -15,6 +17,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+pub(crate) use filler::MOST_MADE;
 pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
@@ -118,21 +121,21 @@ pub struct Scenario {
 /// Which controls each task of a scenario has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Controls {
-    /// A prefix that asks for nothing.
+    /// Prefixes that ask for nothing.
     pub neutral: Option<Neutral>,
     /// The task's own words in another order.
     pub scrambled: bool,
-    /// The task, put to the next input.
+    /// The task, put to an input of another cluster.
     pub other_input: bool,
 }
 
-/// The text of the neutral control.
+/// The texts of the neutral control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Neutral {
-    /// Made to the length of each task.
-    Auto,
-    /// The pipeline's own, for every task.
-    Text(String),
+    /// Made to the length of each task: so many texts.
+    Auto(usize),
+    /// The pipeline's own, for every task; at least one, no two alike.
+    Texts(Vec<String>),
 }
 
 /// One task framing.

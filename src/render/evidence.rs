@@ -86,20 +86,28 @@ pub struct EffectPoint {
     pub baseline: Option<f64>,
     /// The one less the other.
     pub delta: Option<f64>,
-    /// Lower end of its 95 % interval.
+    /// Lower end of its 95 % interval: over inputs and wordings against paraphrases, over inputs alone
+    /// against a control.
     pub ci_low: Option<f64>,
     /// Upper end.
     pub ci_high: Option<f64>,
-    /// How the interval was made.
-    pub ci_method: String,
-    /// Delta over the standard deviation of the inputs' deltas.
-    pub d_z: Option<f64>,
-    /// P value corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// Clusters of the inputs; each counts once.
+    pub n_clusters: i64,
+    /// Delta from 0, as another wording does, to 1, as another input does; only against paraphrases.
+    pub relative: Option<f64>,
+    /// Share of inputs whose tasks are further apart than any two wordings of one task.
+    pub prevalence: Option<f64>,
+    /// The smallest difference that matters.
+    pub smallest: Option<f64>,
+    /// P value over inputs, corrected over all that the verdict rests on; over the layers for what it
+    /// does not rest on.
+    pub p: Option<f64>,
     /// Benjamini-Hochberg rate.
     pub q: Option<f64>,
-    /// P value of the wording test, corrected over the layers; only against paraphrases.
-    pub p_wording_max_t: Option<f64>,
+    /// P value of the wording test, corrected likewise; only against paraphrases.
+    pub p_wording: Option<f64>,
+    /// The same with the wordings' differences in form taken out, not corrected.
+    pub p_wording_form: Option<f64>,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }
@@ -107,7 +115,7 @@ pub struct EffectPoint {
 /// Variance of the vectors at one site in one space, over the layers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Partition {
-    /// `span` or `last`.
+    /// `token`, `span` or `last`.
     pub site: String,
     /// `raw` or `standardised`.
     pub space: String,
@@ -122,8 +130,10 @@ pub struct PartitionRow {
     pub layer: i16,
     /// Inputs that entered.
     pub n_inputs: i64,
-    /// Wordings of each task.
+    /// Wordings of the task with the fewest.
     pub n_wordings: i64,
+    /// Inputs, or their tokens, that the sums of squares are over.
+    pub n_units: i64,
     /// Of the inputs.
     pub input: Option<f64>,
     /// Of the tasks.
@@ -136,8 +146,12 @@ pub struct PartitionRow {
     pub rest: Option<f64>,
     /// Task over task and interaction.
     pub partial_eta2: Option<f64>,
-    /// P value of the task, corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// F of the task against its wordings (against the interaction with one wording).
+    pub f_task: Option<f64>,
+    /// Its P value over ways to deal the wordings out, corrected over the layers.
+    pub p_wording_max_t: Option<f64>,
+    /// How many ways; 0 without the P value.
+    pub n_reassignments: i64,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }

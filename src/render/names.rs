@@ -72,6 +72,7 @@ pub fn baseline(contrast: &str) -> &str {
 /// Which vectors are compared, from column `site`.
 pub fn site(site: &str) -> &str {
     match site {
+        "token" => "the input's tokens, one by one",
         "span" => "mean over the input's tokens",
         "last" => "last token",
         other => other,

@@ -167,8 +167,8 @@ impl FakeRun {
         write_part(&self.store, address, self.context(0).dims(), columns).unwrap();
     }
 
-    /// Writes table `reference` as stage `reference` does: mean and standard deviation by layer and
-    /// dimension.
+    /// Writes table `reference` of scenario `s` as stage `reference` does: mean and standard deviation
+    /// by layer and dimension.
     pub(crate) fn write_reference(&self, of: &dyn Fn(i16, usize) -> (f64, f64)) {
         let dimensions = || 0..self.card.d_model;
         let places = || self.layers.iter().flat_map(|l| dimensions().map(move |d| (*l, d)));
@@ -177,6 +177,7 @@ impl FakeRun {
             Arc::new(Float64Array::from_iter_values(places().map(|(l, d)| of(l, d))))
         };
         let columns = vec![
+            texts((0..n).map(|_| "s")),
             int16s(places().map(|(layer, _)| layer)),
             int32s(places().map(|(_, dimension)| dimension as i32)),
             wide(&|layer, dimension| of(layer, dimension).0),
@@ -193,13 +194,15 @@ impl FakeRun {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
+        let asked = prompts.iter().map(|p| format!("{} {} {}", p.task, p.wording, p.input));
+        let asked: Vec<String> = asked.collect();
         let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
             Arc::new(StringArray::new_null(prompts.len())),
             texts(prompts.iter().map(|p| p.input.split('#').next().unwrap_or_default())),
-            texts(prompts.iter().map(|_| "text")),
+            texts(asked.iter().map(String::as_str)),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
             int32s(prompts.iter().map(|p| p.segments.find('i').unwrap() as i32)),
@@ -270,6 +273,7 @@ pub(crate) fn facts() -> Facts {
         has_head: Some(true),
         captures_last: Some(true),
         threshold: Some(0.9),
+        judged: None,
     }
 }
 

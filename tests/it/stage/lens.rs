@@ -334,7 +334,7 @@ fn a_missing_head_is_a_problem_and_a_last_layer_that_is_not_captured_is_none() {
     };
     let mut other = facts();
     other.captures_last = Some(false);
-    assert_eq!(problems(other), [""; 0]);
+    assert_eq!(problems(other.clone()), [""; 0]);
     other.has_head = Some(false);
     assert_eq!(
         problems(other),
