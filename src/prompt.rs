@@ -81,7 +81,11 @@ impl Role {
     /// # Panics
     /// When it is beyond [`Role::MOST_NEUTRAL`].
     pub fn neutral_wording(i: usize) -> i16 {
-        assert!(i < Self::MOST_NEUTRAL, "there are at most {} neutral prefixes", Self::MOST_NEUTRAL);
+        assert!(
+            i < Self::MOST_NEUTRAL,
+            "there are at most {} neutral prefixes",
+            Self::MOST_NEUTRAL
+        );
         match i as i16 {
             0 => Self::Neutral.wording(),
             i => Self::OtherInput.wording() - i,
@@ -298,7 +302,10 @@ mod tests {
         for role in Role::CONTROLS {
             assert_eq!(Role::of_wording(role.wording()), role);
         }
-        assert_eq!([name(-3), name(-4), name(-5)], ["s/i/t#other_input", "s/i/t#neutral-2", "s/i/t#neutral-3"]);
+        assert_eq!(
+            [name(-3), name(-4), name(-5)],
+            ["s/i/t#other_input", "s/i/t#neutral-2", "s/i/t#neutral-3"]
+        );
         assert_eq!([0, 1, 2].map(Role::neutral_wording), [-1, -4, -5]);
         assert!((0..100).all(|i| Role::of_wording(Role::neutral_wording(i)) == Role::Neutral));
     }

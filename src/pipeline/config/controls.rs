@@ -14,7 +14,8 @@ const AUTO: usize = 2;
 
 /// The controls as they are meant; what is wrong with them goes to `problems`.
 pub(super) fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
-    let neutral = config.neutral.map(|neutral| self::neutral(neutral, &at.key("neutral"), problems));
+    let neutral =
+        config.neutral.map(|neutral| self::neutral(neutral, &at.key("neutral"), problems));
     Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
 }
 
@@ -45,7 +46,8 @@ fn neutral(config: NeutralConfig, at: &Path, problems: &mut Problems) -> Neutral
             let n = usize::try_from(made.auto).ok().filter(|n| (1..=MOST_MADE).contains(n));
             if n.is_none() {
                 let message = format!("auto {} is not between 1 and {MOST_MADE}", made.auto);
-                let help = "it is how many neutral texts each task has; write more of them as a list";
+                let help =
+                    "it is how many neutral texts each task has; write more of them as a list";
                 problems.push(&at.key("auto"), message, help);
             }
             Neutral::Auto(n.unwrap_or(AUTO))
