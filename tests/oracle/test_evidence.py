@@ -36,6 +36,10 @@ def cells(run, layer, site):
     return values.reshape(*shape, -1)
 
 
+# Tables of pairs of wordings on layers, whose values are dissimilarities.
+READOUTS = [f"{name}_wording_pairs" for name in ("attention", "surprisal", "lens", "geometry")]
+
+
 def contrasts(run):
     """Dissimilarities by (measure, layer, contrast): one for each input, in the plan's order."""
     series = {}
@@ -46,6 +50,13 @@ def contrasts(run):
                 value = 1 - value if table == 1 else value
             key = (row["measure"], row.get("layer", -1), row["contrast"])
             series.setdefault(key, []).append(value)
+    for row in (row for name in READOUTS for row in run.table(name).iter_rows(named=True)):
+        values, tasks = row["values"], np.array(row["tasks"])
+        a, b = np.triu_indices(len(tasks), 1)
+        for contrast, own in (("between", tasks[a] != tasks[b]), ("paraphrase", tasks[a] == tasks[b])):
+            key = (row["measure"], row["layer"], contrast)
+            mean = None if values is None else np.array(values)[own].mean()
+            series.setdefault(key, []).append(mean)
     return series
 
 
@@ -124,7 +135,8 @@ def sortings(cells, size):
 def test_wordings_are_dealt_out_in_every_way(run):
     rows = by_row(run.table("effect"), ["measure", "layer", "contrast"])
     tables = {}
-    for name, sign in (("wording_pairs", -1), ("output_wording_pairs", 1)):
+    names = ("wording_pairs", "output_wording_pairs", *READOUTS)
+    for name, sign in ((name, -1 if name == "wording_pairs" else 1) for name in names):
         for row in run.table(name).iter_rows(named=True):
             if row["values"] is None:
                 continue
@@ -249,9 +261,8 @@ def test_all_wordings_arrangements_are_jackknifed(run):
 def test_readouts_are_held_against_paraphrases(run):
     """Tables of pairs and table `effect`: each measure is there, on each of its layers."""
     rows = by_row(run.table("effect"), ["measure", "layer", "contrast"])
-    tables = [f"{name}_wording_pairs" for name in ("attention", "lens", "surprisal", "geometry")]
     found = {}
-    for row in (row for name in tables for row in run.table(name).iter_rows(named=True)):
+    for row in (row for name in READOUTS for row in run.table(name).iter_rows(named=True)):
         values = found.setdefault((row["measure"], row["layer"]), [])
         if row["values"] is None:
             continue

@@ -48,8 +48,8 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
     let run = several_inputs();
     let (page, html) = evidence_page(&run, 2);
     leave("evidence.html", &html);
-    // Panels: two measures with four contrasts and with three, two of the lens and two of decoding each.
-    assert_eq!(count(&html, "class=\"panel\""), 2 * 4 + 2 * 3 + 2 * 2 + 2 * 2);
+    // Panels: two measures with four contrasts and with three, three of the lens and two of decoding each.
+    assert_eq!(count(&html, "class=\"panel\""), 2 * 4 + 2 * 3 + 2 * 3 + 2 * 2);
     // Strips: four partitions, onsets, surprisal and the notebook's number in each scenario.
     assert_eq!(count(&html, "class=\"strips\""), 2 * (4 + 1 + 1 + 1));
     assert_eq!(count(&html, "class=\"heads\""), 4);
@@ -210,12 +210,14 @@ fn outputs_lens_and_heads_are_means_over_inputs_and_pairs() {
     }
     let lens = lens.as_ref().unwrap();
     assert_eq!((lens.n_pairs, lens.n_after, lens.n_alike), (30, 0, 0));
+    assert_eq!((lens.n_within, lens.n_unknown), (0, 0));
     for at in &lens.layers {
         let pair = |p: &(&str, &str)| {
             over_inputs(&run, 0, &|i| between("lens", name, i, *p, at.layer as usize))
         };
         let mean = average(&pairs.iter().map(pair).collect::<Vec<_>>());
-        assert!(close(at.divergence.value, mean));
+        assert!(close(at.divergence.value, mean) && close(at.between.value, mean));
+        assert!(close(at.within.value, mean / 2.0) && at.within.n == 3);
         assert_eq!(at.onsets, if at.layer == LAYERS[3] { 30 } else { 0 });
         assert!(html.contains(&format!(
             "layer {}: mean {:.6}",

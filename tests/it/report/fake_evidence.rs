@@ -283,6 +283,8 @@ impl FakeRun {
                 let numbers = [
                     ("layer", f64::from(layer)),
                     ("jsd_bits", value("lens", layer as usize)),
+                    ("between_bits", value("lens", layer as usize)),
+                    ("within_bits", 0.5 * value("lens", layer as usize)),
                     ("onset", onset),
                 ];
                 lens.push(row(&key, &numbers));
