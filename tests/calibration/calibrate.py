@@ -27,8 +27,8 @@ from program import DEMO, ROOT, Program, Run, pipeline
 from written import as_json, markdown
 
 PARTS = ("null", "known", "equivalent")
-# Draws of each model and design; of each effect and number of wordings.
-NULL_DRAWS, KNOWN_DRAWS = 70, 90
+# Draws of each model and design; of each effect and number of wordings; of each row of the spread.
+NULL_DRAWS, KNOWN_DRAWS, SPREAD_DRAWS = 70, 90, 400
 RANDOM_SEEDS = (1, 2)
 # Where a bound is put just below the truth, and how far below.
 LAYERS, BELOW = (0, 5, 11), 0.9999
@@ -76,7 +76,7 @@ class Calibration:
             run = self.run(f"truth-{effect}", DEMO, draws.truth(effect, self.options.seed), draws.MEASURED)
             found.append(truths(run.table("contrast"), run.table("output_contrast")).with_columns(effect=pl.lit(effect)))
             pairs = run.table("wording_pairs"), run.table("output_wording_pairs")
-            self.spreads[effect] = spread.table(*pairs, self.options.seed)
+            self.spreads[effect] = spread.table(*pairs, self.options.seed, self.options.draws or SPREAD_DRAWS)
             shutil.rmtree(run.path)
         return pl.concat(found)
 

@@ -130,7 +130,7 @@ def programs(folder: Path) -> None:
     """Each way to err is seen where it must be, and an honest program passes."""
     for number, (errs, wanted) in enumerate(PROGRAMS):
         place = folder / str(number)
-        options = calibrate.arguments(["--draws", "60", "--folder", str(place)])
+        options = calibrate.arguments(["--draws", "40", "--folder", str(place)])
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = calibrate.calibrate(options, MadeUp(place / "runs", **errs))

@@ -10,7 +10,6 @@ from counts import NAMED
 
 INPUTS, WORDINGS = (5, 20, 80), (2, 3, 4, 6)
 LAYER = 5
-DRAWS = 400
 
 
 def distances(pairs: pl.DataFrame, outputs: pl.DataFrame, measure: str) -> np.ndarray:
@@ -44,7 +43,7 @@ def delta(square: np.ndarray, half: int) -> float:
     return float(between - within)
 
 
-def spread(square: np.ndarray, inputs: int, wordings: int, rng: np.random.Generator, draws: int = DRAWS) -> float:
+def spread(square: np.ndarray, inputs: int, wordings: int, rng: np.random.Generator, draws: int) -> float:
     """Standard deviation of delta over draws of so many inputs, and wordings of each task."""
     n, half = len(square), square.shape[1] // 2
     found = []
@@ -56,14 +55,14 @@ def spread(square: np.ndarray, inputs: int, wordings: int, rng: np.random.Genera
     return float(np.std(found, ddof=1))
 
 
-def table(pairs: pl.DataFrame, outputs: pl.DataFrame, seed: int) -> list[dict]:
+def table(pairs: pl.DataFrame, outputs: pl.DataFrame, seed: int, draws: int) -> list[dict]:
     """One row for each measure and number of inputs; columns are numbers of wordings."""
     rng, rows = np.random.default_rng(seed), []
     for measure in NAMED:
         square = distances(pairs, outputs, measure)
         true = delta(square, square.shape[1] // 2)
         for inputs in INPUTS:
-            spreads = {f"{w} wordings": spread(square, inputs, w, rng) for w in WORDINGS}
+            spreads = {f"{w} wordings": spread(square, inputs, w, rng, draws) for w in WORDINGS}
             rows.append({"measure": measure, "true delta": true, "inputs": inputs, **spreads})
     return rows
 
