@@ -86,20 +86,28 @@ pub struct EffectPoint {
     pub baseline: Option<f64>,
     /// The one less the other.
     pub delta: Option<f64>,
-    /// Lower end of its 95 % interval.
+    /// Lower end of its 95 % interval: over inputs and wordings against paraphrases, over inputs alone
+    /// against a control.
     pub ci_low: Option<f64>,
     /// Upper end.
     pub ci_high: Option<f64>,
-    /// How the interval was made.
-    pub ci_method: String,
-    /// Delta over the standard deviation of the inputs' deltas.
-    pub d_z: Option<f64>,
-    /// P value corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// Clusters of the inputs; each counts once.
+    pub n_clusters: i64,
+    /// Delta from 0, as another wording does, to 1, as another input does; only against paraphrases.
+    pub relative: Option<f64>,
+    /// Share of inputs whose tasks are further apart than any two wordings of one task.
+    pub prevalence: Option<f64>,
+    /// The smallest difference that matters.
+    pub smallest: Option<f64>,
+    /// P value over inputs, corrected over all that the verdict rests on; over the layers for what it
+    /// does not rest on.
+    pub p: Option<f64>,
     /// Benjamini-Hochberg rate.
     pub q: Option<f64>,
-    /// P value of the wording test, corrected over the layers; only against paraphrases.
-    pub p_wording_max_t: Option<f64>,
+    /// P value of the wording test, corrected likewise; only against paraphrases.
+    pub p_wording: Option<f64>,
+    /// The same with the wordings' differences in form taken out, not corrected.
+    pub p_wording_form: Option<f64>,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }

@@ -30,16 +30,19 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
         "measure",
         "baseline",
         "layer",
-        "inputs",
+        "clusters",
         "between",
         "within",
         "delta",
         "95 % from",
         "to",
-        "d_z",
+        "relative",
+        "prevalence",
+        "matters from",
         "p",
         "q",
         "p wording",
+        "p form",
     ];
     let caption = "Dissimilarity between tasks and within the baseline".to_owned();
     let mut grid = Grid::new(caption, &head, "effect");
@@ -53,10 +56,13 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
                 point.delta,
                 point.ci_low,
                 point.ci_high,
-                point.d_z,
-                point.p_max_t,
+                point.relative,
+                point.prevalence,
+                point.smallest,
+                point.p,
                 point.q,
-                point.p_wording_max_t,
+                point.p_wording,
+                point.p_wording_form,
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, why));
             let Piece { text, code } = names::piece(&effect.measure);
@@ -64,7 +70,7 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
             grid.rows.push(Row {
                 words: vec![text, names::baseline(&effect.contrast).to_owned()],
                 code,
-                numbers: [layer, count(point.n_inputs)].into_iter().chain(numbers).collect(),
+                numbers: [layer, count(point.n_clusters)].into_iter().chain(numbers).collect(),
             });
         }
     }

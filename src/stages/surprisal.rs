@@ -7,11 +7,11 @@
 //! ```text
 //! surprisal(s) = -log2 P(x_s | task, template, x_<s)                  bits
 //! entropy(s)   = -Σ P(v) log2 P(v)        over the whole vocabulary    bits
-//! delta(s)     = surprisal(s) - surprisal(s) under the task's neutral control
+//! delta(s)     = surprisal(s) - mean surprisal(s) under the task's neutral controls
 //! ```
 //!
 //! in float64 from float32 scores. The sum of the deltas over an input is -log2 of how much more (or
-//! less) probable the task makes the input than a prefix of its length that asks for nothing. The
+//! less) probable the task makes the input than prefixes of its length that ask for nothing. The
 //! first token of a prompt has nothing before it and gets no value.
 //!
 //! What a task does must be held against what another wording of it does: `surprisal_wording_pairs`
@@ -31,7 +31,7 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::math::Softmax;
+use crate::math::{Softmax, Statistics};
 use crate::prompt::Role;
 use crate::stage::compare::pairs::{Paired, Pairing};
 use crate::stage::model::head;
@@ -203,16 +203,17 @@ fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<InputSur
     let mut rows = Vec::new();
     for prompt in input.prompts {
         let own = of_prompt(prompt);
-        let reference = input.prompts.iter().find(|other| is_reference(other, prompt));
-        let reference = reference.map_or(&[][..], of_prompt);
+        let references = input.prompts.iter().filter(|other| is_reference(other, prompt));
+        let references: Vec<&[Reading]> = references.map(of_prompt).collect();
         // The first token of a prompt has no reading.
         let without = usize::from(span(prompt).start == 0);
         for (index, position) in span(prompt).enumerate() {
             let place = index.checked_sub(without);
             let reading = place.and_then(|place| own.get(place)).copied();
-            let under_neutral = place.and_then(|place| reference.get(place));
-            let delta =
-                reading.zip(under_neutral).map(|(own, other)| own.surprisal - other.surprisal);
+            let neutral = |place: usize| references.iter().filter_map(move |of| of.get(place));
+            let neutral = place.map(|place| neutral(place).map(|other| other.surprisal));
+            let neutral = neutral.and_then(|values| values.collect::<Statistics>().mean());
+            let delta = reading.zip(neutral).map(|(own, neutral)| own.surprisal - neutral);
             let status = match (prompt.ran, reading, delta) {
                 (false, ..) => status::SKIPPED,
                 (true, None, _) => status::NO_PREDECESSOR,
@@ -262,7 +263,7 @@ fn has_same_input(a: &PromptRow, b: &PromptRow) -> bool {
     (span(a).start == 0) == (span(b).start == 0) && a.token_ids[span(a)] == b.token_ids[span(b)]
 }
 
-/// Whether `other` is what the surprisal of `prompt` is compared with: the neutral control of the same
+/// Whether `other` is what the surprisal of `prompt` is compared with: a neutral control of the same
 /// task, with the very same tokens of the input. A control is not compared with itself.
 fn is_reference(other: &PromptRow, prompt: &PromptRow) -> bool {
     prompt.role() != Role::Neutral

@@ -46,6 +46,10 @@ MORE_TABLES = {
     "input_surprisal": "surprisal_bits",
     "logit_lens": "entropy_bits",
     "logit_lens_divergence": "jsd_bits",
+}
+
+# And what a run of an earlier version has not.
+LATER_TABLES = {
     "attention_wording_pairs": None,
     "surprisal_wording_pairs": None,
     "lens_wording_pairs": None,
@@ -145,6 +149,8 @@ def main() -> None:
     on_disk = {path.name for path in (run / "tables").iterdir()}
     has_more = bool(on_disk & set(MORE_TABLES))
     tables = TABLES | MORE_TABLES if has_more else TABLES
+    if on_disk & set(LATER_TABLES):
+        tables |= LATER_TABLES
     assert on_disk == set(tables), on_disk ^ set(tables)
     for name, column in tables.items():
         print(name, check_table(run, name, column))

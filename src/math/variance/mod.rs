@@ -59,7 +59,8 @@
 //! # What the test within inputs exchanges
 //!
 //! [`Spread::task_tests`] averages over wordings, takes each input's own mean of the tasks off, and
-//! exchanges the K task labels within each input, each input by itself (with all its units). Under the
+//! exchanges the K task labels within each input, each input by itself (with all its units) or each
+//! cluster of inputs that are one piece of evidence ([`Spread::clustered`]). Under the
 //! null hypothesis that a task's vector is, given the input, a draw from one and the same distribution
 //! for every task, all these labellings are equally likely. The statistic is the share
 //! `SS_task / (SS_task + SS_inter)` (partial η²), which rises with the blocked F; their sum is the same

@@ -34,8 +34,10 @@ pub(super) struct Squares {
 pub struct Spread {
     design: Design,
     squares: Vec<Squares>,
+    /// What labels are exchanged in: inputs, or clusters of them.
+    exchanged: usize,
     /// Means over wordings, each input's mean of the tasks taken off, times the input's units: input
-    /// after input, task after task.
+    /// after input (or their sums, cluster after cluster), task after task.
     cells: Vec<f64>,
     /// Means over inputs of each (task, wording), the mean of all taken off.
     wordings: Vec<f64>,
@@ -48,7 +50,26 @@ impl Spread {
         cells: Vec<f64>,
         wordings: Vec<f64>,
     ) -> Self {
-        Self { design, squares, cells, wordings }
+        Self { exchanged: design.inputs, design, squares, cells, wordings }
+    }
+
+    /// The same, with labels exchanged in whole clusters of inputs. `clusters` has the cluster of each
+    /// input in the order in which they were pushed, numbered from 0 without a gap.
+    ///
+    /// # Panics
+    ///
+    /// When they are not one for each input.
+    #[must_use]
+    pub fn clustered(self, clusters: &[usize]) -> Self {
+        assert_eq!(clusters.len(), self.exchanged, "one cluster for each input");
+        let exchanged = clusters.iter().max().map_or(0, |last| last + 1);
+        let length = self.cells.len() / self.exchanged.max(1);
+        let mut cells = vec![0.0; exchanged * length];
+        for (input, cluster) in self.cells.chunks_exact(length.max(1)).zip(clusters) {
+            let sums = &mut cells[cluster * length..][..length];
+            sums.iter_mut().zip(input).for_each(|(sum, x)| *sum += x);
+        }
+        Self { exchanged, cells, ..self }
     }
 
     /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
@@ -83,11 +104,11 @@ impl Spread {
     /// The within-input permutation test of the task in each of some spaces, upper tail; its
     /// statistic is partial η². All spaces are tested in one pass. Errors as [`Self::partition`], and
     /// [`Undefined::Constant`] also without any interaction: then every input moves exactly alike
-    /// and there is nothing to compare the task with.
+    /// and there is nothing to compare the task with. [`Undefined::TooFew`] also with one cluster.
     ///
     /// # Panics
     ///
-    /// When `relabellings` were made for other numbers of inputs and tasks, or a scale is not of the
+    /// When `relabellings` were made for other numbers of inputs (or clusters) and tasks, or a scale is not of the
     /// vectors' width.
     pub fn task_tests(
         &self,
@@ -95,11 +116,14 @@ impl Spread {
         scales: &[Option<&[f64]>],
     ) -> Vec<Result<PermutationTest, Undefined>> {
         assert!(
-            relabellings.fits(self.design.inputs, self.design.tasks),
+            relabellings.fits(self.exchanged, self.design.tasks),
             "relabellings fit the design"
         );
         let testable = |scale| {
             let partition = self.partition(scale)?;
+            if self.exchanged < 2 {
+                return Err(Undefined::TooFew);
+            }
             if partition.interaction > 0.0 { Ok(partition) } else { Err(Undefined::Constant) }
         };
         let partitions: Vec<Result<Partition, Undefined>> =

@@ -130,22 +130,21 @@ pub(super) fn refuse_wordings_as_task(id: &str, at: &Path, problems: &mut Proble
     is_key
 }
 
-/// Reports a text for the neutral control that is nearly a word of ours; whether it did.
-pub(super) fn refuse_near_auto(text: &str, at: &Path, problems: &mut Problems) -> bool {
+/// Reports a text for the neutral control that is nearly a word of ours.
+pub(super) fn refuse_near_auto(text: &str, at: &Path, problems: &mut Problems) {
     let word = plain(text);
     let help = match word.as_str() {
         "no" | "none" | "off" | "never" | "nothing" => "leave `neutral` out for no neutral control",
-        "yes" | "on" => "write `auto` for a prefix as long as each task",
+        "yes" | "on" => "write `auto` for prefixes as long as each task",
         _ if did_you_mean(&word, &["auto", "automatic", "automatically"]).is_some() => {
             "did you mean `auto`?"
         }
-        _ => return false,
+        _ => return,
     };
     let message = format!("the neutral control would be the word {}", quote(text));
     let help =
         format!("{help} (any other text is taken as it is: a sentence, or the word and a `.`)");
     problems.push(at, message, help);
-    true
 }
 
 /// The key of a file that a key is, or nearly is.

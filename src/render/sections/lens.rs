@@ -88,7 +88,15 @@ fn mean_panel(title: &str, unit: &str, axis: Axis, layers: &[(i16, &Mean)]) -> O
     };
     let marks: Vec<Mark> = layers.iter().filter_map(mark).collect();
     let layers: Vec<i16> = layers.iter().map(|(layer, _)| *layer).collect();
-    let panel = Panel { title, name: unit, axis, layers: &layers, marks: &marks, is_line: true };
+    let panel = Panel {
+        title,
+        name: unit,
+        axis,
+        layers: &layers,
+        marks: &marks,
+        bounds: &[],
+        is_line: true,
+    };
     (!marks.is_empty()).then(|| panel.draw())
 }
 

@@ -9,7 +9,7 @@ use super::sources::Sources;
 use crate::render::evidence::{Effect, EffectPoint, Partition, PartitionRow};
 use crate::render::page::Scenario;
 use crate::stage::StageError;
-use crate::stage::names::FLAT;
+use crate::stage::names::{FLAT, PARAPHRASE};
 use crate::table::schema::{EFFECT, VARIANCE_PARTITION, VERDICT};
 use crate::table::{ReadRow as _, view};
 
@@ -21,16 +21,23 @@ view! {
         measure: &'a str,
         contrast: &'a str,
         n_inputs: i64,
+        n_clusters: i64,
         between: Option<f64>,
         baseline: Option<f64>,
         delta: Option<f64>,
         ci_low: Option<f64>,
         ci_high: Option<f64>,
-        ci_method: &'a str,
-        d_z: Option<f64>,
+        ci_inputs_low: Option<f64>,
+        ci_inputs_high: Option<f64>,
+        relative: Option<f64>,
+        prevalence: Option<f64>,
+        smallest: Option<f64>,
         p_max_t: Option<f64>,
+        p_joint: Option<f64>,
         q: Option<f64>,
         p_wording_max_t: Option<f64>,
+        p_wording_joint: Option<f64>,
+        p_wording_form: Option<f64>,
         status: &'a str,
     }
 }
@@ -97,19 +104,27 @@ pub(super) fn add_effects(
 }
 
 fn effect_point(row: &EffectRow<'_>) -> EffectPoint {
+    // A control stands beside one wording, so nothing says how it varies with wordings.
+    let (ci_low, ci_high) = match row.contrast {
+        PARAPHRASE => (row.ci_low, row.ci_high),
+        _ => (row.ci_inputs_low, row.ci_inputs_high),
+    };
     EffectPoint {
         layer: row.layer,
         n_inputs: row.n_inputs,
+        n_clusters: row.n_clusters,
         between: row.between,
         baseline: row.baseline,
         delta: row.delta,
-        ci_low: row.ci_low,
-        ci_high: row.ci_high,
-        ci_method: row.ci_method.to_owned(),
-        d_z: row.d_z,
-        p_max_t: row.p_max_t,
+        ci_low,
+        ci_high,
+        relative: row.relative,
+        prevalence: row.prevalence,
+        smallest: row.smallest,
+        p: row.p_joint.or(row.p_max_t),
         q: row.q,
-        p_wording_max_t: row.p_wording_max_t,
+        p_wording: row.p_wording_joint.or(row.p_wording_max_t),
+        p_wording_form: row.p_wording_form,
         missing: missing(row.status),
     }
 }

@@ -20,8 +20,8 @@
 //! | `token` | the input's tokens one by one: (input, token) takes the place of the input |
 //!
 //! A mean over tokens hides what a task does to each token in another way, so `span` says little about
-//! interaction; `token` has it. The unit of inference stays the input at every site: labels are
-//! exchanged for all tokens of an input together, wordings for all inputs. Site `token` needs no token
+//! interaction; `token` has it. The unit of inference stays the input at every site, or the cluster of
+//! inputs: labels are exchanged for all tokens of a cluster together, wordings for all inputs. Site `token` needs no token
 //! here: table `token_spread` has what stage `vectors` summed up of them, input by input.
 //!
 //! What p says: these prompts move the vectors the same way on all inputs, more than chance would.
@@ -30,7 +30,7 @@
 //! formulas, for tasks of as many wordings or not, and says what is exchangeable. MANOVA on distances
 //! (Anderson 2001).
 //!
-//! Reads `vectors`, `token_spread` and, when it is there, `reference`; writes `variance_partition`. One
+//! Reads `prompts`, `vectors`, `token_spread` and, when it is there, `reference`; writes `variance_partition`. One
 //! layer's vectors are in memory at a time, of at most about `max_inputs` inputs a scenario.
 
 mod families;
@@ -48,15 +48,16 @@ use self::families::Families;
 use self::row::{Place, Row, Space};
 use self::tokens::Tokens;
 use crate::math::{
-    CentredCells, PERMUTATION_DRAWS, PermutationTest, Reassignments, Relabellings, Spread,
+    CentredCells, PERMUTATION_DRAWS, PermutationTest, Reassignments, Relabellings, Spread, Units,
 };
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::read::spaces::scales;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
 use crate::table::schema::{
-    REFERENCE, TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow,
+    PROMPTS, REFERENCE, TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow,
 };
 use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
@@ -67,7 +68,7 @@ pub(super) const DESCRIPTION: Description = Description {
     version: 3,
     scope: Scope::Run,
     unit: "layers",
-    reads: &[&VECTORS, &TOKEN_SPREAD],
+    reads: &[&PROMPTS, &VECTORS, &TOKEN_SPREAD],
     reads_if_there: &[&REFERENCE],
     writes: &[&VARIANCE_PARTITION],
     file: None,
@@ -126,17 +127,17 @@ impl Stage for Variance {
         let mut families = [Families::default(), Families::default()];
         let mut rows = Vec::new();
         let mut exchanges = Exchanges::default();
+        let clusters = Clusters::read(context)?;
         for &layer in context.layers {
             let scales = scales(context.store, layer)?;
             let designs = read_designs(context, layer)?;
             let tokens = Tokens::read(context, layer)?;
-            let mut sites = Vec::new();
+            let mut sites: Vec<Site<'_>> = Vec::new();
             for ((scenario, site), vectors) in &designs {
-                sites.push(Site::of(scenario, site, vectors));
-                if site == SPAN {
-                    sites.push(tokens.site(scenario, vectors));
-                }
+                sites.push(Site::new(scenario, site, vectors, None, &clusters));
             }
+            let spans = designs.iter().filter(|((_, site), _)| site == SPAN);
+            sites.extend(spans.map(|((of, _), span)| tokens.site(of, span, &clusters)));
             sites.iter().for_each(|site| exchanges.draw(self.permutations, context.seed, site));
             let tested = |site: &Site<'_>| {
                 context.go_on()?;
@@ -146,7 +147,7 @@ impl Stage for Variance {
             let tested = sites.par_iter().map(tested).collect::<Vec<_>>();
             for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
                 for Tested { row, labels, wordings } in tested {
-                    families[0].add(&row, row.n_inputs, labels.as_ref());
+                    families[0].add(&row, row.n_clusters, labels.as_ref());
                     // The ways to deal wordings out do not depend on the inputs.
                     families[1].add(&row, 0, wordings.as_ref());
                     rows.push(row);
@@ -155,7 +156,7 @@ impl Stage for Variance {
             context.advance(&DESCRIPTION, 1);
         }
         for row in &mut rows {
-            row.p_max_t = families[0].p(row, row.n_inputs);
+            row.p_max_t = families[0].p(row, row.n_clusters);
             row.p_wording_max_t = families[1].p(row, 0);
         }
         let rows = by_scenario(rows);
@@ -176,18 +177,40 @@ struct Site<'a> {
     vectors: &'a SiteVectors,
     /// Of which inputs, by their place among the vectors, and what their tokens vary by; `None` where
     /// every input is one unit.
-    tokens: Option<Vec<(usize, crate::math::Units<'a>)>>,
+    tokens: Option<Vec<(usize, Units<'a>)>>,
+    /// The cluster of each input, numbered without a gap.
+    clusters: Vec<usize>,
     /// Why there is no input at all.
     refusal: Option<&'a str>,
 }
 
 impl<'a> Site<'a> {
-    fn of(scenario: &'a str, name: &'a str, vectors: &'a SiteVectors) -> Self {
-        Self { scenario, name, vectors, tokens: None, refusal: vectors.refusal() }
+    fn new(
+        scenario: &'a str,
+        name: &'a str,
+        vectors: &'a SiteVectors,
+        tokens: Option<Vec<(usize, Units<'a>)>>,
+        clusters: &Clusters,
+    ) -> Self {
+        let inputs: Vec<usize> = match &tokens {
+            Some(tokens) => tokens.iter().map(|(input, _)| *input).collect(),
+            None => (0..vectors.inputs.len()).collect(),
+        };
+        let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+        let clusters = inputs.into_iter().map(|input| {
+            let (cluster, next) = (clusters.of(scenario, &vectors.inputs[input]), numbers.len());
+            *numbers.entry(cluster).or_insert(next)
+        });
+        let clusters = clusters.collect();
+        Self { scenario, name, vectors, tokens, clusters, refusal: vectors.refusal() }
+    }
+
+    fn n_clusters(&self) -> usize {
+        self.clusters.iter().max().map_or(0, |last| last + 1)
     }
 
     fn n_inputs(&self) -> usize {
-        self.tokens.as_ref().map_or(self.vectors.inputs.len(), Vec::len)
+        self.clusters.len()
     }
 
     fn spread(&self) -> Spread {
@@ -204,7 +227,7 @@ impl<'a> Site<'a> {
                 }
             }
         }
-        cells.spread()
+        cells.spread().clustered(&self.clusters)
     }
 }
 
@@ -218,7 +241,7 @@ struct Tested {
 /// The exchanges of the scenarios, the same on all layers and sites.
 #[derive(Debug, Default)]
 struct Exchanges {
-    /// By the number of inputs and tasks.
+    /// By the number of clusters and tasks.
     labels: BTreeMap<(String, usize, usize), Relabellings>,
     /// By the wordings of each task; none where a task has one.
     wordings: BTreeMap<(String, Vec<usize>), Option<Reassignments>>,
@@ -226,14 +249,14 @@ struct Exchanges {
 
 impl Exchanges {
     fn key(site: &Site<'_>) -> (String, usize, usize) {
-        (site.scenario.to_owned(), site.n_inputs(), site.vectors.tasks.len())
+        (site.scenario.to_owned(), site.n_clusters(), site.vectors.tasks.len())
     }
 
     fn draw(&mut self, draws: usize, seed: u64, site: &Site<'_>) {
         let scenario = site.scenario;
         self.labels.entry(Self::key(site)).or_insert_with(|| {
             let purpose = format!("task labels of {scenario}");
-            let (n, k) = (site.n_inputs(), site.vectors.tasks.len());
+            let (n, k) = (site.n_clusters(), site.vectors.tasks.len());
             Relabellings::new(n, k, draws, seed, &purpose)
         });
         let sizes = &site.vectors.wordings;
@@ -248,7 +271,8 @@ impl Exchanges {
         let row = |space: Space| {
             let (scenario, name) = (site.scenario.to_owned(), site.name.to_owned());
             let sizes = &site.vectors.wordings;
-            Row::new(Place { scenario, site: name, space }, layer, site.n_inputs(), sizes)
+            let counts = [site.n_inputs(), site.n_clusters()];
+            Row::new(Place { scenario, site: name, space }, layer, counts, sizes)
         };
         let refused = |space: Space, reason: &str| Tested {
             row: Row { status: reason.to_owned(), ..row(space) },

@@ -36,6 +36,7 @@ pub(super) struct Row {
     pub(super) place: Place,
     pub(super) layer: i16,
     pub(super) n_inputs: usize,
+    pub(super) n_clusters: usize,
     pub(super) n_tasks: usize,
     pub(super) n_wordings: usize,
     pub(super) n_cells: usize,
@@ -50,12 +51,18 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// One without numbers yet, of tasks with so many wordings.
-    pub(super) fn new(place: Place, layer: i16, n_inputs: usize, wordings: &[usize]) -> Self {
+    /// One without numbers yet, of so many inputs, clusters of them, and wordings of each task.
+    pub(super) fn new(
+        place: Place,
+        layer: i16,
+        [n_inputs, n_clusters]: [usize; 2],
+        wordings: &[usize],
+    ) -> Self {
         Self {
             place,
             layer,
             n_inputs,
+            n_clusters,
             n_tasks: wordings.len(),
             n_wordings: wordings.iter().copied().min().unwrap_or(0),
             n_cells: wordings.iter().sum(),
@@ -79,6 +86,7 @@ impl Row {
             site: &self.place.site,
             space: self.place.space.name(),
             n_inputs: self.n_inputs as i64,
+            n_clusters: self.n_clusters as i64,
             n_tasks: self.n_tasks as i64,
             n_wordings: self.n_wordings as i64,
             n_cells: self.n_cells as i64,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Site, TOKEN};
 use crate::math::Units;
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::SiteVectors;
 use crate::stage::{Context, StageError};
 use crate::table::reader::{Part, read_part};
@@ -73,7 +74,12 @@ impl Tokens {
     }
 
     /// Site `token` of a scenario, with the span's vectors.
-    pub(super) fn site<'a>(&'a self, scenario: &'a str, vectors: &'a SiteVectors) -> Site<'a> {
+    pub(super) fn site<'a>(
+        &'a self,
+        scenario: &'a str,
+        vectors: &'a SiteVectors,
+        clusters: &Clusters,
+    ) -> Site<'a> {
         let of = self.scenarios.get(scenario);
         let units = |(place, name): (usize, &String)| {
             let of = of?;
@@ -85,6 +91,6 @@ impl Tokens {
         let tokens: Vec<_> = vectors.inputs.iter().enumerate().filter_map(units).collect();
         let refused = of.and_then(|of| of.refused.as_deref()).or(vectors.refusal());
         let refusal = refused.filter(|_| tokens.is_empty());
-        Site { scenario, name: TOKEN, vectors, tokens: Some(tokens), refusal }
+        Site { refusal, ..Site::new(scenario, TOKEN, vectors, Some(tokens), clusters) }
     }
 }

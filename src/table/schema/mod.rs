@@ -6,11 +6,11 @@ mod evidence;
 mod pairs;
 mod readouts;
 mod tables;
+mod variance;
 
 pub use evidence::{
     ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
-    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, TOKEN_SPREAD, VARIANCE_PARTITION,
-    VECTORS, VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
+    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, WORDING_PAIRS, WordingPairsRow,
 };
 pub use pairs::{
     ATTENTION_WORDING_PAIRS, AttentionWordingPairsRow, GEOMETRY_WORDING_PAIRS,
@@ -29,6 +29,7 @@ pub use tables::{
     AttentionOverlapRow, DIVERGENCE, DivergenceRow, LOGITS, NEXT_TOKENS, NextTokensRow, PROMPTS,
     PromptsRow, SIMILARITY, SKIPPED, SimilarityRow, SkippedRow, VERDICT, VerdictRow,
 };
+pub use variance::{TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow};
 
 use crate::table::Table;
 

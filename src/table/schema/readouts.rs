@@ -112,8 +112,8 @@ table! {
         ),
         delta_neutral_bits: Option<f64> = says(
             "bits",
-            "less the surprisal of the same token under the task's neutral control; null without \
-             one",
+            "less the mean surprisal of the same token under the task's neutral controls; null \
+             without one",
         ),
         entropy_bits: Option<f64> = says("bits", "entropy of the distribution that predicts it"),
         status: &'a str = STATUS,

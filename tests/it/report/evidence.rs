@@ -76,9 +76,11 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
                 let own = [row.input, row.task, row.wording, row.interaction, row.rest];
                 assert!(own.iter().zip(all).all(|(own, value)| close(*own, value)), "{row:?}");
                 assert!(html.contains(&format!("layer {}, task: {:.6}", row.layer, all[1])));
+                assert!(html.contains(&format!("F = {}.00, p = 0.0250", 2 + row.layer)));
             }
         }
     }
+    assert!(html.contains("9 inputs; p over 280 ways to deal out"));
     let flat =
         "All tokens flattened, the notebook's number (flat) against scrambled words: no value";
     assert!(html.contains(&escaped(flat)));

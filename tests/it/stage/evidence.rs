@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aqlens::table::schema::{CONTRAST, REFERENCE, VECTORS, WORDING_PAIRS};
+use aqlens::table::schema::{CONTRAST, REFERENCE, TOKEN_SPREAD, VECTORS, WORDING_PAIRS};
 use aqlens::table::status;
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
@@ -12,8 +12,10 @@ use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, prompt, te
 /// A vector of a prompt at a site of a layer; `None` where the prompt cannot be compared there.
 pub(crate) type Vectors<'a> = &'a dyn Fn(&FakePrompt, i16, &str) -> Option<Vec<f32>>;
 
-/// Writes a shard's vectors as stage `vectors` does.
+/// Writes a shard's prompts, and their vectors as stage `vectors` does; every input is one token long.
 pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of: Vectors<'_>) {
+    run.write_prompts(part, prompts);
+    write_token_spread(run, part, prompts, 1, &|_, _| vec![0.0; run.card.d_model]);
     for &layer in &run.layers {
         let rows: Vec<(&FakePrompt, &str)> =
             prompts.iter().flat_map(|p| [(p, "span"), (p, "last")]).collect();
@@ -29,6 +31,37 @@ pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of
             texts(rows.iter().map(word)),
         ]);
         run.write(PartAddress { table: &VECTORS, layer: Some(layer), part }, columns);
+    }
+}
+
+/// What the tokens of an input vary by, from its name and the part's.
+pub(crate) type Within<'a> = &'a dyn Fn(&str, &str) -> Vec<f32>;
+
+/// Writes what the tokens of a shard's inputs vary by, so many in each.
+pub(crate) fn write_token_spread(
+    run: &FakeRun,
+    part: u32,
+    prompts: &[FakePrompt],
+    n_tokens: i32,
+    of: Within<'_>,
+) {
+    for &layer in &run.layers {
+        let inputs = prompts.chunk_by(|a, b| a.input == b.input).map(|prompts| &prompts[0]);
+        let parts = |p| ["input", "task", "wording"].map(|part| (p, part));
+        let rows: Vec<(&FakePrompt, &str)> = inputs.flat_map(parts).collect();
+        let columns = vec![
+            texts(rows.iter().map(|(p, _)| p.scenario)),
+            texts(rows.iter().map(|(p, _)| p.input.as_str())),
+            int16s(rows.iter().map(|_| layer)),
+            texts(rows.iter().map(|(_, part)| *part)),
+            int32s(rows.iter().map(|_| n_tokens)),
+            vectors(
+                rows.iter().flat_map(|(p, part)| of(&p.input, part)).collect(),
+                run.card.d_model,
+            ),
+            texts(rows.iter().map(|_| status::OK)),
+        ];
+        run.write(PartAddress { table: &TOKEN_SPREAD, layer: Some(layer), part }, columns);
     }
 }
 

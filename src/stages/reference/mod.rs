@@ -20,13 +20,22 @@
 //! here; stage `extract` reports what becomes of it. Writes `reference`. Cost: the model's on these
 //! prompts; some scenarios are in memory at a time. Centring and standardising: Timkey and van
 //! Schijndel 2021 (arXiv 2109.04404).
+//!
+//! With `from`, the sets are those that another run of the same model took ([`pinned`]), and no prompt
+//! runs.
 
+pub mod pinned;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Batch, Outputs, Wanted};
+use self::pinned::{Pin, Pinned, Unfit, Wanted};
+use crate::model::{self, Batch, ModelCard, Outputs};
+use crate::prompt::Prompt;
 use crate::stage::model::batches::{Batches, Piece, several_at_once};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::schema::{REFERENCE, ReferenceRow};
@@ -63,11 +72,17 @@ const GROUP_ROWS: usize = 1 << 12;
 pub struct Config {
     /// How many prompts of each scenario to draw; all of them when there are fewer.
     pub prompts: u32,
+    /// A run whose reference sets are taken instead, of the same model: its run directory, relative
+    /// to this file. Each scenario takes that of its own name, or all take the `scenario` that is
+    /// named. Pinned by the SHA-256 of the table's file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<pinned::Written>")]
+    pub from: Option<Pin>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { prompts: 64 }
+        Self { prompts: 64, from: None }
     }
 }
 
@@ -81,7 +96,7 @@ impl Config {
     ) -> Option<Reference> {
         let prompts = self.prompts;
         if u64::from(prompts) >= LEAST_PROMPTS {
-            return Some(Reference { prompts: prompts as usize });
+            return Some(Reference { prompts: prompts as usize, from: self.from.clone() });
         }
         problems.push(
             &at.key("prompts"),
@@ -91,12 +106,50 @@ impl Config {
         );
         None
     }
+
+    /// Takes the run that `from` names as it is now: looks whether it fits the model, the captured
+    /// `layers` and the names of the pipeline's `scenarios`, and keeps its hash. `path` gives the
+    /// absolute path that a text at a place in the pipeline file means.
+    pub fn pin(
+        &mut self,
+        at: &Path,
+        path: &dyn Fn(&str, &Path) -> PathBuf,
+        (card, layers, scenarios): (&ModelCard, &[i16], &[&str]),
+        problems: &mut Problems,
+    ) {
+        let Some(pin) = &mut self.from else { return };
+        let at = at.key("from");
+        pin.run = path(&pin.run, &at).to_string_lossy().into_owned();
+        let model = card.graph_sha256();
+        let wanted = Wanted { layers, d_model: card.d_model };
+        let looked = Pinned::open(pin, &model).and_then(|pinned| {
+            let names: BTreeSet<&str> = match &pin.scenario {
+                Some(name) => BTreeSet::from([name.as_str()]),
+                None => scenarios.iter().copied().collect(),
+            };
+            let names: Vec<&str> = names.into_iter().collect();
+            for some in names.chunks(at_once(layers.len() * card.d_model)) {
+                pinned.read(&some.iter().copied().collect(), wanted)?;
+            }
+            Ok(pinned.sha256)
+        });
+        match looked {
+            Ok(sha256) => pin.sha256 = Some(sha256),
+            Err(Unfit { problem, help }) => problems.push(&at, problem, help),
+        }
+    }
+}
+
+/// How many scenarios are in memory at once, with that many rows each.
+fn at_once(rows: usize) -> usize {
+    GROUP_ROWS.div_ceil(rows.max(1))
 }
 
 /// The stage, configured.
 #[derive(Debug, Clone)]
 pub struct Reference {
     prompts: usize,
+    from: Option<Pin>,
 }
 
 impl Stage for Reference {
@@ -104,16 +157,25 @@ impl Stage for Reference {
         &DESCRIPTION
     }
 
+    /// With `from`, one prompt of each scenario, for its name.
     fn sample(&self) -> usize {
-        self.prompts
+        if self.from.is_some() { 1 } else { self.prompts }
     }
 
-    /// Empty: the sample itself is what counts, and enters by its prompts.
+    /// Empty: the sample itself is what counts, and enters by its prompts; or what stands for it.
     fn settings(&self) -> serde_json::Value {
-        serde_json::json!({})
+        match &self.from {
+            Some(Pin { run: _, scenario, sha256 }) => {
+                serde_json::json!({ "scenario": scenario, "sha256": sha256 })
+            }
+            None => serde_json::json!({}),
+        }
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
+        if let Some(pin) = &self.from {
+            return take_over(context, pin);
+        }
         let samples = samples(context)?;
         let total = samples.iter().filter(|sample| sample.is_enough()).map(Sample::length).sum();
         context.start(&DESCRIPTION, total);
@@ -121,7 +183,7 @@ impl Stage for Reference {
         let address = PartAddress::new(&REFERENCE, 0);
         let mut writer = PartWriter::begin(context.store, address, dims)?;
         let of_each = context.layers.len() * context.card.d_model;
-        for some in samples.chunks(GROUP_ROWS.div_ceil(of_each.max(1))) {
+        for some in samples.chunks(at_once(of_each)) {
             let sums = take_all(context, some)?;
             let rows: Vec<ReferenceRow<'_>> = some
                 .iter()
@@ -132,6 +194,51 @@ impl Stage for Reference {
         }
         Ok(Outcome { parts: vec![writer.finish()?], units: total, ..Outcome::default() })
     }
+}
+
+/// Writes what another run took, under the names of this one's scenarios.
+fn take_over(context: &Context<'_>, pin: &Pin) -> Result<Outcome, StageError> {
+    let same = |a: &Prompt, b: &Prompt| a.key.scenario == b.key.scenario;
+    let scenarios: Vec<&str> =
+        context.prompts.chunk_by(same).map(|prompts| &*prompts[0].key.scenario).collect();
+    let units = scenarios.len() as u64;
+    context.start(&DESCRIPTION, units);
+    let failed = |Unfit { problem, help }: Unfit| StageError::Given { problem, help };
+    let (layers, d_model) = (context.layers, context.card.d_model);
+    let model = context.card.graph_sha256();
+    let pinned = Pinned::open(pin, &model).map_err(failed)?;
+    let wanted = Wanted { layers, d_model };
+    let dims = Dims { d_model: 0, vocab_size: 0 };
+    let address = PartAddress::new(&REFERENCE, 0);
+    let mut writer = PartWriter::begin(context.store, address, dims)?;
+    for some in scenarios.chunks(at_once(layers.len() * d_model)) {
+        context.go_on()?;
+        let source = |scenario: &&'_ str| pin.scenario.clone().unwrap_or((*scenario).to_owned());
+        let sources: Vec<String> = some.iter().map(source).collect();
+        let names = sources.iter().map(String::as_str).collect();
+        let sets = pinned.read(&names, wanted).map_err(failed)?;
+        let rows: Vec<ReferenceRow<'_>> = some
+            .iter()
+            .zip(&sources)
+            .flat_map(|(scenario, source)| {
+                let set = &sets[source];
+                let place = move |place: usize| ReferenceRow {
+                    scenario: *scenario,
+                    layer: layers[place / d_model],
+                    dimension: (place % d_model) as i32,
+                    mean: Some(set.means[place]),
+                    sd: Some(set.sds[place]),
+                    n_tokens: set.n_tokens,
+                    n_prompts: set.n_prompts,
+                    status: status::OK,
+                };
+                (0..set.means.len()).map(place)
+            })
+            .collect();
+        writer.write(ReferenceRow::columns(&rows))?;
+        context.advance(&DESCRIPTION, some.len() as u64);
+    }
+    Ok(Outcome { parts: vec![writer.finish()?], units, ..Outcome::default() })
 }
 
 /// A scenario's prompts that can run, as tokens.
@@ -204,7 +311,7 @@ fn take(context: &Context<'_>, sample: &Sample<'_>) -> Result<Sums, StageError> 
         return Ok(sums);
     }
     let ids: Vec<&[i32]> = sample.ids.iter().map(Vec::as_slice).collect();
-    let wanted = Wanted { hidden: context.layers.to_vec(), ..Wanted::default() };
+    let wanted = model::Wanted { hidden: context.layers.to_vec(), ..model::Wanted::default() };
     // Sums depend on their order, in the last digits.
     let batches = Batches {
         kind: DESCRIPTION.kind,
