@@ -32,7 +32,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz flips bench fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz flips bench calibrate fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -70,6 +70,11 @@ $(VENV)/.oracle: $(VENV)/.readers
 
 test-oracle: $(VENV)/.oracle build ## every measure again, by numpy and scipy over the dumped tables
 	AQLENS=$(AQLENS) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/oracle
+	AQLENS=$(AQLENS) $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/calibration
+
+calibrate: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## how often the verdict errs where the truth is known (half an hour)
+	$(VENV)/bin/python tests/calibration/calibrate.py --self-test
+	AQLENS=$(AQLENS) EXPORT_PYTHON=$(EXPORT_VENV)/bin/python $(VENV)/bin/python tests/calibration/calibrate.py $(CALIBRATE)
 
 # rbo wants numpy below 2, so these have an environment of their own.
 $(PACKAGES_VENV)/.ready:

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import draws
 import polars as pl
+import spread
 from counts import NAMED, equivalent_figures, known_figures, null_figures, truths
 from program import DEMO, ROOT, Program, Run, pipeline
 from written import as_json, markdown
 
 PARTS = ("null", "known", "equivalent")
-# Draws of each model and design; of each effect and number of wordings.
-NULL_DRAWS, KNOWN_DRAWS = 70, 90
+# Draws of each model and design; of each effect and number of wordings; of each row of the spread.
+NULL_DRAWS, KNOWN_DRAWS, SPREAD_DRAWS = 70, 90, 400
 RANDOM_SEEDS = (1, 2)
 # Where a bound is put just below the truth, and how far below.
 LAYERS, BELOW = (0, 5, 11), 0.9999
@@ -39,7 +40,8 @@ class Calibration:
     def __init__(self, options, program=None):
         self.options = options
         self.program = program or Program(options.aqlens, options.folder / "runs", options.nice)
-        self.known_runs: list[tuple[str, list[dict], Run]] = []
+        self.known_runs: list[tuple[str, int, list[dict], Run]] = []
+        self.spreads: dict[str, list[dict]] = {}
 
     def null(self) -> list:
         """Every model and design."""
@@ -73,6 +75,8 @@ class Calibration:
         for effect in draws.EFFECTS:
             run = self.run(f"truth-{effect}", DEMO, draws.truth(effect, self.options.seed), draws.MEASURED)
             found.append(truths(run.table("contrast"), run.table("output_contrast")).with_columns(effect=pl.lit(effect)))
+            pairs = run.table("wording_pairs"), run.table("output_wording_pairs")
+            self.spreads[effect] = spread.table(*pairs, self.options.seed, self.options.draws or SPREAD_DRAWS)
             shutil.rmtree(run.path)
         return pl.concat(found)
 
@@ -140,9 +144,12 @@ def calibrate(options, program=None) -> int:
             figures += calibration.equivalent(truth)
         for *_, run in calibration.known_runs:
             shutil.rmtree(run.path)
-    (options.folder / "figures.json").write_text(json.dumps(as_json(figures), indent=1) + "\n")
-    (options.folder / "figures.md").write_text(markdown(figures))
-    print(markdown(figures))
+    spreads = calibration.spreads
+    everything = {"figures": as_json(figures), "spreads": spreads}
+    (options.folder / "figures.json").write_text(json.dumps(everything, indent=1) + "\n")
+    text = "\n".join([markdown(figures), *(spread.markdown(rows, effect) for effect, rows in spreads.items())])
+    (options.folder / "figures.md").write_text(text)
+    print(text)
     missed = [figure for figure in figures if figure.holds is False]
     for figure in missed:
         print(f"does not hold: {figure.section} {figure.of}: {figure.what} {figure.share:.3f}", file=sys.stderr)

@@ -53,7 +53,10 @@ class Program:
         path = self.place / f"{pipeline['name']}.yml"
         # JSON is YAML.
         path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
-        argv = ["nice", "-n", str(self.nice), self.aqlens, command, str(path), *more]
+        return self.words(command, str(path), *more)
+
+    def words(self, *words: str) -> subprocess.CompletedProcess:
+        argv = ["nice", "-n", str(self.nice), self.aqlens, *words]
         environment = {**os.environ, "NO_COLOR": "1", "ORT_DISABLE_TELEMETRY": "1"}
         return subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
 

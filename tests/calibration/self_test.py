@@ -5,6 +5,7 @@
 
 import contextlib
 import io
+import itertools
 import json
 import random
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import calibrate
 import numpy as np
 import polars as pl
+import spread
 from counts import NAMED, Figure, truths
 from draws import BLOCKS, DESIGNS, EFFECTS, known, null, scenes, truth
 from pools import POOLS
@@ -98,6 +100,21 @@ class MadeUpRun(Run):
         return [{**row, "measure": "jsd_bits", "value": 1 - row["value"]} for row in rows]
 
 
+    def _wording_pairs(self, name: str, scenario: dict) -> list[dict]:
+        """Layer 5 only; as many wordings as the pools have, the pairs in the plan's order."""
+        tasks = [task for task in (0, 1) for _ in range(12)]
+        pairs = itertools.combinations(tasks, 2)
+        values = [1 - PARAPHRASE if a == b else 1 - PARAPHRASE - DELTA for a, b in pairs]
+        return [
+            {"scenario": name, "input": i, "layer": 5, "measure": m, "tasks": tasks, "values": values}
+            for i in scenario["inputs"] for m in NAMED[:2]
+        ]  # fmt: skip
+
+    def _output_wording_pairs(self, name: str, scenario: dict) -> list[dict]:
+        rows = self._wording_pairs(name, scenario)[::2]
+        return [{**row, "measure": "jsd_bits", "values": [1 - v for v in row["values"]]} for row in rows]
+
+
 # What the program does, and the sections in which a figure must fail.
 PROGRAMS = [
     ({}, set()),
@@ -113,11 +130,11 @@ def programs(folder: Path) -> None:
     """Each way to err is seen where it must be, and an honest program passes."""
     for number, (errs, wanted) in enumerate(PROGRAMS):
         place = folder / str(number)
-        options = calibrate.arguments(["--draws", "60", "--folder", str(place)])
+        options = calibrate.arguments(["--draws", "40", "--folder", str(place)])
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             code = calibrate.calibrate(options, MadeUp(place / "runs", **errs))
-        figures = json.loads((place / "figures.json").read_text())
+        figures = json.loads((place / "figures.json").read_text())["figures"]
         failed = {figure["section"] for figure in figures if figure["holds"] is False}
         if code != bool(wanted) or failed != wanted:
             raise SystemExit(f"self-test: a program with {errs} gave {code}, {failed}\n{said.getvalue()}")
@@ -154,6 +171,23 @@ def true_values() -> None:
         raise SystemExit(f"self-test: a truth of {DELTA} and 0.5 was taken for {found}")
 
 
+def spreads() -> None:
+    """Wordings come back into the pools' order, and an estimate spreads as the wordings do."""
+    rng = np.random.default_rng(1)
+    own = rng.normal(size=24)
+    square = np.abs(own[:, None] - own[None, :])
+    upper = np.triu_indices(24, 1)
+    turned = [(i + 3) % 12 + i // 12 * 12 for i in range(24)]
+    values = (1 - square[np.ix_(turned, turned)])[upper].tolist()
+    row = {"scenario": "truth-03", "layer": 5, "measure": NAMED[0], "tasks": [0] * 12 + [1] * 12, "values": values}
+    found = spread.distances(pl.DataFrame([row]), pl.DataFrame([row]), NAMED[0])
+    if not np.allclose(found, square[None]):
+        raise SystemExit("self-test: the wordings of a turned scenario are not in the pools' order")
+    few, many = (spread.spread(found, 1, wordings, rng, 200) for wordings in (2, 8))
+    if not 0 < many < 0.7 * few or spread.spread(found, 1, 12, rng, 5) > 1e-12:
+        raise SystemExit(f"self-test: more wordings spread less, and here {few} became {many}")
+
+
 def shares() -> None:
     """A figure of no draws does not hold, one on the limit does, and a part of the draws is given room."""
     some = np.array([1.0] * 6 + [0.0] * 94)
@@ -180,6 +214,7 @@ def main() -> int:
         dealt()
         shares()
         true_values()
+        spreads()
         programs(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
