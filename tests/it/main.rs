@@ -29,6 +29,7 @@ mod own_files;
 mod page_cache;
 mod parity;
 mod pipeline_schema;
+mod plan;
 mod prefixes;
 mod readers;
 mod readout;
