@@ -12,6 +12,7 @@
 //!
 //! Whether a design can decide at all: [`Feasible`](crate::stage::feasible::Feasible).
 
+mod planned;
 mod read;
 mod table;
 
@@ -26,7 +27,8 @@ use super::grid::MOST_LISTED;
 use super::{grid, show};
 use crate::prompt::visible;
 use crate::run_dir::record::State;
-use read::{Asked, Planned};
+use planned::Planned;
+use read::Asked;
 
 /// Scenarios that are tabulated for people.
 const SHOWN: usize = 5;

@@ -1,43 +1,18 @@
 //! From table `effect` to what is to be planned.
 
-use indexmap::IndexMap;
-use serde_json::{Value, json};
+use indexmap::{IndexMap, IndexSet};
 
+use super::planned::{Measured, Planned};
 use crate::cli::error::CliError;
-use crate::math;
 use crate::prompt::visible;
 use crate::run_dir::RunDir;
 use crate::run_dir::summary::Evidence;
-use crate::stage::feasible::{Feasible, LEVEL};
 use crate::stage::judged::Judged;
 use crate::stage::names::{OUTPUT_LAYER, PARAPHRASE};
 use crate::stage::read::wordings::{Wordings, add_wordings};
 use crate::store::Store;
 use crate::table::schema::EFFECT;
 use crate::table::{ReadRow as _, view};
-
-/// Numbers of clusters that are tabulated, beside the run's own.
-const CLUSTERS: [u64; 6] = [10, 20, 50, 100, 200, 500];
-
-/// Numbers of wordings of each task, likewise.
-const WORDINGS: [usize; 6] = [2, 3, 4, 6, 8, 12];
-
-view! {
-    /// How much further apart tasks are than wordings, and what that varies by.
-    struct Measured<'a> of [EFFECT] {
-        scenario: &'a str,
-        layer: i16,
-        measure: &'a str,
-        contrast: &'a str,
-        n_clusters: i64,
-        delta: Option<f64>,
-        relative: Option<f64>,
-        mde: Option<f64>,
-        smallest: Option<f64>,
-        var_clusters: Option<f64>,
-        var_wordings: Option<f64>,
-    }
-}
 
 view! {
     /// What every version of the table has.
@@ -52,164 +27,6 @@ pub(super) struct Asked<'a> {
     pub(super) scenario: Option<&'a str>,
     pub(super) measure: Option<&'a str>,
     pub(super) layer: Option<i16>,
-}
-
-/// A measure of a scenario, on one layer.
-#[derive(Debug, Clone)]
-pub(super) struct Planned {
-    pub(super) scenario: String,
-    pub(super) measure: String,
-    pub(super) layer: i16,
-    pub(super) clusters: u64,
-    /// Distinct wordings of each task.
-    pub(super) wordings: Vec<usize>,
-    pub(super) delta: Option<f64>,
-    pub(super) relative: Option<f64>,
-    /// What the run itself finds.
-    pub(super) mde: Option<f64>,
-    /// The smallest difference that matters, in the measure's unit.
-    pub(super) smallest: Option<f64>,
-    /// Variances of what would be run; `None` where the run does not say them.
-    variances: Option<math::Planned>,
-}
-
-/// A number of clusters and wordings, and what they would find.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Choice {
-    pub(super) feasible: Feasible,
-    pub(super) mde: f64,
-}
-
-impl Planned {
-    fn of(row: &Measured<'_>, wordings: &[usize]) -> Self {
-        let clusters = row.n_clusters.unsigned_abs();
-        let variances = row.var_clusters.zip(row.var_wordings);
-        let variances = variances.filter(|(clusters, wordings)| clusters + wordings > 0.0);
-        let variances = variances.map(|(of_cluster, of_wording)| math::Planned {
-            of_cluster: of_cluster * clusters as f64,
-            of_wording: of_wording * harmonic_mean(wordings),
-            tasks: wordings.len() as f64,
-        });
-        Self {
-            scenario: row.scenario.to_owned(),
-            measure: row.measure.to_owned(),
-            layer: row.layer,
-            clusters,
-            wordings: wordings.to_vec(),
-            delta: row.delta,
-            relative: row.relative,
-            mde: row.mde,
-            smallest: row.smallest,
-            variances,
-        }
-    }
-
-    /// The measure's unit on the scale from another wording to another input; `None` without that.
-    pub(super) fn scale(&self) -> Option<f64> {
-        let scale = self.delta? / self.relative?;
-        (scale.is_finite() && scale > 0.0).then_some(scale)
-    }
-
-    /// Numbers of clusters, the run's own among them, ascending.
-    pub(super) fn rows(&self) -> Vec<u64> {
-        let mut all = [&CLUSTERS[..], &[self.clusters]].concat();
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// Numbers of wordings of each task, the run's own behind the last that is no larger.
-    pub(super) fn columns(&self) -> Vec<Vec<usize>> {
-        let tasks = self.wordings.len();
-        let mut all: Vec<Vec<usize>> = WORDINGS.iter().map(|n| vec![*n; tasks]).collect();
-        if !all.contains(&self.wordings) {
-            let own = harmonic_mean(&self.wordings);
-            let behind = WORDINGS.iter().filter(|n| **n as f64 <= own).count();
-            all.insert(behind, self.wordings.clone());
-        }
-        all
-    }
-
-    /// What so many clusters and wordings would find; `None` where the run does not say.
-    pub(super) fn choice(&self, clusters: u64, wordings: &[usize]) -> Option<Choice> {
-        let own = harmonic_mean(wordings);
-        let mde = self.variances.as_ref()?.detectable(clusters as f64, own, 1.0 - LEVEL);
-        let feasible = Feasible { clusters, inputs: clusters, wordings: wordings.to_vec() };
-        Some(Choice { feasible, mde })
-    }
-
-    /// What the run would find with twice the clusters, and with twice the wordings.
-    pub(super) fn twice(&self) -> Option<[Choice; 2]> {
-        let wordings: Vec<usize> = self.wordings.iter().map(|n| 2 * n).collect();
-        let clusters = self.choice(2 * self.clusters, &self.wordings)?;
-        Some([clusters, self.choice(self.clusters, &wordings)?])
-    }
-
-    /// Why there is nothing to plan with.
-    pub(super) fn refusal(&self) -> Option<String> {
-        if self.variances.is_some() {
-            return None;
-        }
-        let own = Feasible {
-            clusters: self.clusters,
-            inputs: self.clusters,
-            wordings: self.wordings.clone(),
-        };
-        let what = match own.wordings.iter().min() {
-            Some(0 | 1) | None => {
-                let obstacle = Feasible { clusters: u64::MAX, inputs: u64::MAX, ..own }.obstacle();
-                obstacle.unwrap_or_default()
-            }
-            _ if self.clusters < 2 => own.obstacle().unwrap_or_default(),
-            _ => "neither inputs nor wordings vary".to_owned(),
-        };
-        Some(format!("cannot be planned from this run: {what}"))
-    }
-
-    /// All of it as one object.
-    pub(super) fn json(&self) -> Value {
-        let scale = self.scale();
-        let choice = |choice: Choice| {
-            let Choice { feasible, mde } = choice;
-            json!({
-                "clusters": feasible.clusters,
-                "wordings": feasible.wordings,
-                "ways": feasible.ways(),
-                "smallest_p": feasible.smallest_p(),
-                "can_decide": feasible.obstacle().is_none(),
-                "mde": mde,
-                "mde_relative": scale.map(|scale| mde / scale),
-            })
-        };
-        let columns = self.columns();
-        let pairs = self
-            .rows()
-            .into_iter()
-            .flat_map(|clusters| columns.iter().map(move |own| (clusters, own)));
-        let designs = pairs.filter_map(|(clusters, wordings)| self.choice(clusters, wordings));
-        json!({
-            "scenario": self.scenario,
-            "measure": self.measure,
-            "layer": self.layer,
-            "clusters": self.clusters,
-            "wordings": self.wordings,
-            "delta": self.delta,
-            "relative": self.relative,
-            "mde": self.mde,
-            "smallest": self.smallest,
-            "scale": scale,
-            "designs": designs.map(choice).collect::<Vec<_>>(),
-            "twice_clusters": self.twice().map(|[own, _]| own.mde),
-            "twice_wordings": self.twice().map(|[_, own]| own.mde),
-            "refusal": self.refusal(),
-        })
-    }
-}
-
-/// Of the wordings of all tasks, as the variance over wordings is of a sum over tasks.
-fn harmonic_mean(wordings: &[usize]) -> f64 {
-    let sum: f64 = wordings.iter().map(|n| 1.0 / *n as f64).sum();
-    wordings.len() as f64 / sum
 }
 
 /// What is to be planned of the first `most` scenarios, and how many more there are.
@@ -295,7 +112,7 @@ fn nothing<'a>(
     name: &str,
     known: impl Iterator<Item = &'a str>,
 ) -> CliError {
-    let known: indexmap::IndexSet<&str> = known.collect();
+    let known: IndexSet<&str> = known.collect();
     let mut listed: Vec<String> = known.iter().take(NAMED).map(|name| visible(name)).collect();
     if known.len() > NAMED {
         listed.push(format!("and {} more", known.len() - NAMED));
@@ -363,7 +180,7 @@ fn choose<'r, 'a>(
 mod tests {
     use super::*;
 
-    fn row(measure: &'static str, layer: i16, variances: [f64; 2]) -> Measured<'static> {
+    fn row(measure: &'static str, layer: i16) -> Measured<'static> {
         Measured {
             scenario: "one",
             layer,
@@ -374,55 +191,14 @@ mod tests {
             relative: Some(0.6),
             mde: Some(0.2),
             smallest: None,
-            var_clusters: Some(variances[0]),
-            var_wordings: Some(variances[1]),
+            var_clusters: Some(0.1),
+            var_wordings: Some(0.1),
         }
-    }
-
-    /// numpy and `scipy.stats.t.ppf`, from the formula.
-    #[test]
-    fn a_planned_difference_is_that_of_the_formula() {
-        let plan = Planned::of(&row("span", 3, [0.0004, 0.0016]), &[4, 4]);
-        let mde = |clusters, wordings: &[usize]| plan.choice(clusters, wordings).unwrap().mde;
-        let expected: [(u64, &[usize], f64); 3] = [
-            (20, &[4, 4], 0.140_308_975_059_952_24),
-            (50, &[8, 8], 0.091_292_305_623_192_14),
-            (50, &[3, 5], 0.142_398_872_959_710_63),
-        ];
-        for (clusters, wordings, expected) in expected {
-            let found = mde(clusters, wordings);
-            assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
-        }
-        assert!((plan.scale().unwrap() - 0.5).abs() < 1e-15);
-    }
-
-    #[test]
-    fn the_runs_own_numbers_stand_among_the_others() {
-        let plan = Planned::of(&row("span", 3, [0.1, 0.1]), &[3, 5]);
-        assert_eq!(plan.rows(), [10, 20, 50, 100, 200, 500]);
-        let columns = plan.columns();
-        assert_eq!((columns.len(), &columns[1..3]), (7, &[vec![3, 3], vec![3, 5]][..]));
-        let balanced = Planned { clusters: 40, wordings: vec![4, 4], ..plan };
-        assert_eq!((balanced.rows().len(), balanced.columns().len()), (7, 6));
-    }
-
-    #[test]
-    fn what_does_not_vary_or_has_one_wording_is_refused() {
-        let refusal = |variances, wordings: &[usize]| {
-            let row = row("span", 3, variances);
-            let row =
-                if wordings.contains(&1) { Measured { var_wordings: None, ..row } } else { row };
-            Planned::of(&row, wordings).refusal()
-        };
-        assert_eq!(refusal([0.1, 0.1], &[4, 4]), None);
-        assert!(refusal([0.0, 0.0], &[4, 4]).unwrap().contains("neither inputs nor wordings vary"));
-        assert!(refusal([0.1, 0.1], &[1, 4]).unwrap().contains("give every task 4 wordings"));
     }
 
     #[test]
     fn the_last_judged_layer_is_planned_unless_another_is_asked_for() {
-        let rows =
-            [row("span", 2, [1.0; 2]), row("span", 9, [1.0; 2]), row("jsd_bits", -1, [1.0; 2])];
+        let rows = [row("span", 2), row("span", 9), row("jsd_bits", -1)];
         let rows: Vec<&Measured<'_>> = rows.iter().collect();
         let asked = |measure, layer| Asked { scenario: None, measure, layer };
         let layers = |asked: Asked<'_>| -> Vec<i16> {
@@ -431,7 +207,7 @@ mod tests {
         assert_eq!(layers(asked(None, None)), [-1]);
         assert_eq!(layers(asked(Some("span"), None)), [9]);
         assert_eq!(layers(asked(Some("span"), Some(2))), [2]);
-        assert_eq!(layers(asked(Some("span"), Some(4))), []);
+        assert!(layers(asked(Some("span"), Some(4))).is_empty());
         assert_eq!(layers(asked(Some("jsd_bits"), Some(4))), [-1]);
     }
 }

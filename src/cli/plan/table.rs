@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::read::{Choice, Planned};
+use super::planned::{Choice, Planned};
 use crate::cli::design::p;
 use crate::cli::grid::{Small, write_sentence};
 use crate::prompt::visible;
