@@ -31,7 +31,7 @@ pub(super) struct Designs(Vec<Design>);
 struct Design {
     scenario: String,
     inputs: u64,
-    /// Of inputs; copies of one text count once.
+    /// Of inputs; those of one text or one value of the column `cluster` count once.
     clusters: u64,
     /// Distinct wordings of each task.
     wordings: Vec<usize>,
@@ -121,7 +121,7 @@ impl Design {
     ) -> Result<Self, ModelError> {
         let wordings = wordings(prompts, tokenizer)?;
         let inputs = scenario.inputs.len();
-        let clusters = inputs - scenario.inputs.survey().repeats;
+        let clusters = scenario.inputs.survey().clusters;
         let feasible = Feasible { clusters, inputs, wordings: wordings.sizes() };
         let controls = [
             ("neutral", scenario.controls.neutral.is_some()),

@@ -16,17 +16,17 @@ const WORDINGS: [usize; 6] = [2, 3, 4, 6, 8, 12];
 view! {
     /// How much further apart tasks are than wordings, and what that varies by.
     pub(super) struct Measured<'a> of [EFFECT] {
-        pub(super) scenario: &'a str,
-        pub(super) layer: i16,
-        pub(super) measure: &'a str,
-        pub(super) contrast: &'a str,
-        pub(super) n_clusters: i64,
-        pub(super) delta: Option<f64>,
-        pub(super) relative: Option<f64>,
-        pub(super) mde: Option<f64>,
-        pub(super) smallest: Option<f64>,
-        pub(super) var_clusters: Option<f64>,
-        pub(super) var_wordings: Option<f64>,
+        scenario: &'a str,
+        layer: i16,
+        measure: &'a str,
+        contrast: &'a str,
+        n_clusters: i64,
+        delta: Option<f64>,
+        relative: Option<f64>,
+        mde: Option<f64>,
+        smallest: Option<f64>,
+        var_clusters: Option<f64>,
+        var_wordings: Option<f64>,
     }
 }
 
