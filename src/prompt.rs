@@ -37,7 +37,7 @@ impl fmt::Display for PromptKey {
         match (self.wording, Role::of_wording(self.wording)) {
             (0, _) => Ok(()),
             (wording, Role::Task) => write!(f, "#{wording}"),
-            (_, control) => write!(f, "#{}", control.name()),
+            (wording, _) => write!(f, "#{}", Role::name_of_wording(wording)),
         }
     }
 }
@@ -59,7 +59,8 @@ impl Role {
     /// The controls: every role but the task's own, in the order of their prompts.
     pub const CONTROLS: [Self; 3] = [Self::Neutral, Self::Scrambled, Self::OtherInput];
 
-    /// The value of `wording` for the control of a task; its wordings count from 0.
+    /// The value of `wording` for the control of a task, the first one of its role; a task's wordings
+    /// count from 0.
     ///
     /// # Panics
     /// For [`Role::Task`], whose wordings are many.
@@ -72,10 +73,39 @@ impl Role {
         }
     }
 
+    /// Most neutral prefixes of a task.
+    pub const MOST_NEUTRAL: usize = 100;
+
+    /// The value of `wording` for a task's neutral prefix, of several the `i`th from 0: -1, -4, -5, ...
+    ///
+    /// # Panics
+    /// When it is beyond [`Role::MOST_NEUTRAL`].
+    pub fn neutral_wording(i: usize) -> i16 {
+        assert!(i < Self::MOST_NEUTRAL, "there are at most {} neutral prefixes", Self::MOST_NEUTRAL);
+        match i as i16 {
+            0 => Self::Neutral.wording(),
+            i => Self::OtherInput.wording() - i,
+        }
+    }
+
     /// The role of the prompts with this `wording`.
     pub fn of_wording(wording: i16) -> Self {
-        let is = |role: &Self| role.wording() == wording;
-        Self::CONTROLS.into_iter().find(is).unwrap_or(Self::Task)
+        match wording {
+            0.. => Self::Task,
+            -2 => Self::Scrambled,
+            -3 => Self::OtherInput,
+            _ => Self::Neutral,
+        }
+    }
+
+    /// The word for this `wording` of a control: the name of its role, with a number where a task has
+    /// several, as in `neutral-2`.
+    pub fn name_of_wording(wording: i16) -> String {
+        let role = Self::of_wording(wording);
+        match Self::OtherInput.wording() - wording {
+            further @ 1.. => format!("{}-{}", role.name(), further + 1),
+            _ => role.name().to_owned(),
+        }
     }
 
     /// As in column `role` of table `prompts`.
@@ -97,6 +127,8 @@ pub struct Prompt {
     /// Id of the input whose text it holds; differs from the key's only for
     /// [`Role::OtherInput`].
     pub source_input: Arc<str>,
+    /// The cluster that the key's input is of, where its file names one.
+    pub cluster: Option<Arc<str>>,
     /// The full text: the template with task and input put in.
     pub text: String,
     /// Byte range of the input inside `text`.
@@ -266,5 +298,8 @@ mod tests {
         for role in Role::CONTROLS {
             assert_eq!(Role::of_wording(role.wording()), role);
         }
+        assert_eq!([name(-3), name(-4), name(-5)], ["s/i/t#other_input", "s/i/t#neutral-2", "s/i/t#neutral-3"]);
+        assert_eq!([0, 1, 2].map(Role::neutral_wording), [-1, -4, -5]);
+        assert!((0..100).all(|i| Role::of_wording(Role::neutral_wording(i)) == Role::Neutral));
     }
 }

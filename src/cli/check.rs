@@ -12,6 +12,7 @@ use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
 use super::first::FirstPrompts;
 use super::lengths::Lengths;
+use super::units::Units;
 use super::{interrupt, memory, setup, specials, term};
 use crate::model::{Batch, Engine, ModelError, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
@@ -90,6 +91,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         provider: facts.provider.to_string(),
         threads: facts.threads,
         special_tokens: specials::sentences(&tokenizer),
+        units: Units::of(pipeline),
         prompts: lengths.prompts,
         tokens: lengths.tokens,
         longest: lengths.longest,

@@ -10,6 +10,7 @@ use super::design::Designs;
 use super::error::CliError;
 use super::first::FirstPrompts;
 use super::grid::MOST_LISTED;
+use super::units::Units;
 use crate::prompt::visible;
 use crate::yaml::{Problem, Warning};
 
@@ -29,6 +30,8 @@ pub(super) struct Estimate {
     pub(super) threads: usize,
     /// What to know of the special tokens around every prompt, in sentences.
     pub(super) special_tokens: Vec<String>,
+    /// What the inputs are, as evidence.
+    pub(super) units: Units,
     pub(super) prompts: u64,
     /// Of the prompts that fit the model.
     pub(super) tokens: u64,
@@ -112,6 +115,7 @@ impl Estimate {
         for sentence in &self.special_tokens {
             writeln!(out, "special   {sentence}")?;
         }
+        self.units.write(out)?;
         writeln!(out, "prompts   {}", self.prompts)?;
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {

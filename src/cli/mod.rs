@@ -21,6 +21,7 @@ mod setup;
 mod show;
 mod specials;
 mod term;
+mod units;
 mod verify;
 
 pub use exit::Exit;

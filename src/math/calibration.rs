@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use super::{
     CentredCells, CentredGram, Gram, IntervalMethod, PermutationTest, Rdm, Reassignments,
-    Relabellings, Resamples, Side, SignFlips, Stream, exchange_tests, max_t, mean_interval,
+    Relabellings, Resamples, RowClusters, Side, SignFlips, Stream, exchange_tests, max_t,
+    mean_interval,
 };
 
 const EXPERIMENTS: u64 = 1000;
@@ -69,7 +70,7 @@ fn vectors(
     let mut two = |size: f64| [size * stream.normal(), size * stream.normal()];
     let tasks: Vec<[f64; 2]> = (0..k).map(|_| two(task)).collect();
     let wordings: Vec<[f64; 2]> = (0..k * w).map(|_| two(wording)).collect();
-    let mut cells = CentredCells::new(k, w, 2);
+    let mut cells = CentredCells::new(&vec![w; k], 2);
     for _ in 0..n {
         let place = two(3.0);
         let vector = |prompt: usize, own: [f64; 2]| {
@@ -161,7 +162,8 @@ fn arranged(seed: u64, n: usize, shared: f64) -> [PermutationTest; 2] {
         Side::new(n, Some(&gram), Some(&Rdm::pearson(&rows).unwrap()))
     };
     let (a, b) = (side(4), side(6));
-    let tests = exchange_tests(&[a], &b, DRAWS, seed, "calibration").remove(0);
+    let clusters = RowClusters::single(n);
+    let tests = exchange_tests(&[a], &b, &clusters, DRAWS, (seed, "calibration")).remove(0);
     [tests.cka.unwrap(), tests.rsa.unwrap()]
 }
 

@@ -3,6 +3,7 @@
 //! Everything is computed in float64 from the stored float32, and every sum has one fixed order, so
 //! the same numbers give the same bits on any number of threads.
 
+mod disjoint;
 mod distribution;
 mod dot;
 mod elementary;
@@ -21,6 +22,7 @@ mod variance;
 #[cfg(test)]
 mod calibration;
 
+pub use disjoint::DisjointSets;
 pub use distribution::{
     Distribution, Divergences, MASS_FLOOR, entropy_bits, jsd_bits, jsd_contributions, overlap_at,
     total_variation,
@@ -29,13 +31,15 @@ pub use dot::{
     NORM_FLOOR, cosine, dot, dot_wide, largest_products, norm, squared_distance, squared_norm,
 };
 pub use geometry::{
-    CentredGram, Exchanged, Gram, MutualNeighbours, Neighbours, Rdm, Side, biased_cka,
-    biased_cka_by_chance, debiased_cka, debiased_cka_error, exchange_tests, mutual_neighbours, rsa,
+    CentredGram, Exchanged, Gram, Jackknife, LeftOut, MutualNeighbours, Neighbours, Rdm,
+    RowClusters, Side, biased_cka, biased_cka_by_chance, debiased_cka, exchange_tests,
+    mutual_neighbours, rsa,
 };
 pub use inference::{
     BOOTSTRAP_DRAWS, Crossed, EXACT_LIMIT, Effect, Family, Form, Interval, IntervalMethod, Orders,
     PERMUTATION_DRAWS, PermutationTest, Planned, Reassignments, Resamples, SignFlips, Way,
-    detectable, false_discovery, max_t, mean_interval, mean_intervals, ways_to_deal,
+    detectable, false_discovery, grouped_interval, max_t, mean_interval, mean_intervals,
+    ways_to_deal,
 };
 pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
@@ -43,7 +47,7 @@ pub use sets::{jaccard, pairs};
 pub use softmax::Softmax;
 pub use stats::Statistics;
 pub use top_k::top_k;
-pub use variance::{CentredCells, Design, Partition, Relabellings, Spread};
+pub use variance::{CentredCells, Design, Partition, Relabellings, Spread, Units, within_units};
 
 /// Why a number cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

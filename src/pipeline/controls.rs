@@ -1,8 +1,8 @@
 //! The texts of controls: prefixes that show how much of a difference is there without a task.
 //!
-//! Each control belongs to a task and follows its first wording: a neutral prefix of as many tokens
+//! Each control belongs to a task and follows its first wording: neutral prefixes of as many tokens
 //! (so the input has the same positions), the task's own words in another order, and the
-//! task itself for another input (the next one of the scenario; the last one takes the first).
+//! task itself for another input of the scenario ([`super::others`] says which).
 
 use super::neutral::Ruler;
 use super::{Neutral, Scenario, Task};
@@ -14,33 +14,48 @@ use crate::store::hex_sha256;
 /// once for each of its words.
 const MANY_WORDS: usize = 1024;
 
-/// The controls of a task that the scenario asks for, in the order of [`Role::CONTROLS`].
+/// A control of a task.
+pub(super) struct Control {
+    pub(super) wording: i16,
+    pub(super) text: String,
+    /// What it was made of, for a neutral prefix that was made.
+    pub(super) family: Option<usize>,
+}
+
+/// The controls of a task that the scenario asks for, in the order of [`Role::CONTROLS`]; without
+/// inputs of several clusters there is no other input.
 ///
 /// # Errors
 /// When the tokenizer fails.
 pub(super) fn texts(
     scenario: &Scenario,
     task: &Task,
+    has_others: bool,
     seed: u64,
     ruler: Ruler<'_>,
-) -> Result<Vec<(Role, String)>, ModelError> {
+) -> Result<Vec<Control>, ModelError> {
     let controls = &scenario.controls;
     let first = &task.wordings[0];
-    let mut texts = Vec::new();
-    match &controls.neutral {
-        None => {}
-        Some(Neutral::Text(text)) => texts.push((Role::Neutral, text.clone())),
-        Some(Neutral::Auto) => {
-            texts.push((Role::Neutral, ruler.filler(task, scenario.inputs.first())?));
+    let neutral = match &controls.neutral {
+        None => Vec::new(),
+        Some(Neutral::Texts(texts)) => texts.iter().cloned().map(|text| (None, text)).collect(),
+        Some(Neutral::Auto(n)) => {
+            let fillers = ruler.fillers(*n, task, scenario.inputs.first())?;
+            fillers.into_iter().map(|(family, text)| (Some(family), text)).collect()
         }
-    }
+    };
+    let neutral = neutral.into_iter().enumerate();
+    let mut texts: Vec<Control> = neutral
+        .map(|(i, (family, text))| Control { wording: Role::neutral_wording(i), text, family })
+        .collect();
+    let control = |role: Role, text| Control { wording: role.wording(), text, family: None };
     if controls.scrambled {
         // A task of one word has no other order, and so no such control.
         let scrambled = scramble(first, seed);
-        texts.extend((scrambled != *first).then_some((Role::Scrambled, scrambled)));
+        texts.extend((scrambled != *first).then(|| control(Role::Scrambled, scrambled)));
     }
-    if controls.other_input && scenario.inputs.len() > 1 {
-        texts.push((Role::OtherInput, first.clone()));
+    if controls.other_input && has_others {
+        texts.push(control(Role::OtherInput, first.clone()));
     }
     Ok(texts)
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use super::error::PlanError;
 use super::neutral::Ruler;
-use super::{Neutral, Scenario, controls};
+use super::{Neutral, Scenario, Task, controls};
 use crate::monitor::Monitor;
-use crate::prompt::Role;
 use crate::yaml::{Warning, quote};
 
 /// One text that goes before (or after) an input.
@@ -19,6 +18,8 @@ pub(super) struct Framing {
     pub(super) texts: Vec<String>,
     /// For each input which of the texts; empty when all have the first.
     of_input: Vec<u32>,
+    /// What its texts are made of, for a neutral prefix that is as long as its task.
+    family: Option<usize>,
 }
 
 impl Framing {
@@ -37,6 +38,8 @@ pub(super) struct Unfit {
     /// The first such input.
     input: String,
     inputs: u64,
+    /// The last one that was counted: it may have several controls.
+    last: u64,
 }
 
 impl Unfit {
@@ -56,9 +59,10 @@ impl Unfit {
 }
 
 /// Every wording of every task, and the controls of each after its wordings; and which controls are
-/// not what they should be.
+/// not what they should be. `has_others` says whether the inputs are of several clusters.
 pub(super) fn framings(
     scenario: &Scenario,
+    has_others: bool,
     seed: u64,
     ruler: Ruler<'_>,
     monitor: &dyn Monitor,
@@ -69,19 +73,20 @@ pub(super) fn framings(
             return Err(PlanError::Interrupted);
         }
         let id: Arc<str> = task.id.as_str().into();
-        let framing = |wording, text| Framing {
+        let framing = |wording, text, family| Framing {
             task: Arc::clone(&id),
             wording,
             texts: vec![text],
             of_input: Vec::new(),
+            family,
         };
         let wordings = (0..).zip(&task.wordings);
-        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone())));
-        let controls = controls::texts(scenario, task, seed, ruler)?;
-        framings.extend(controls.into_iter().map(|(role, text)| framing(role.wording(), text)));
+        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone(), None)));
+        let controls = controls::texts(scenario, task, has_others, seed, ruler)?;
+        framings.extend(controls.into_iter().map(|c| framing(c.wording, c.text, c.family)));
     }
     let unfit = match scenario.controls.neutral {
-        Some(Neutral::Auto) => fit(scenario, &mut framings, ruler, monitor)?,
+        Some(Neutral::Auto(_)) => fit(scenario, &mut framings, ruler, monitor)?,
         _ => Vec::new(),
     };
     Ok((framings, unfit))
@@ -94,25 +99,34 @@ fn fit(
     ruler: Ruler<'_>,
     monitor: &dyn Monitor,
 ) -> Result<Vec<Unfit>, PlanError> {
-    let is_neutral = |framing: &&mut Framing| Role::of_wording(framing.wording) == Role::Neutral;
-    let mut neutral: Vec<&mut Framing> = framings.iter_mut().filter(is_neutral).collect();
-    let fillers: Vec<String> = neutral.iter().map(|framing| framing.texts[0].clone()).collect();
+    let of_task = |task: &Task| -> Vec<(usize, String)> {
+        let own = framings.iter().filter(|framing| *framing.task == *task.id);
+        own.filter_map(|framing| Some((framing.family?, framing.texts[0].clone()))).collect()
+    };
+    let fillers: Vec<Vec<(usize, String)>> = scenario.tasks.iter().map(of_task).collect();
+    let each = |(task, fillers): (usize, &Vec<_>)| vec![task; fillers.len()];
+    let task_of: Vec<usize> = fillers.iter().enumerate().flat_map(each).collect();
+    let mut neutral: Vec<&mut Framing> =
+        framings.iter_mut().filter(|framing| framing.family.is_some()).collect();
     let n_inputs = scenario.inputs.len() as usize;
     let mut unfit: BTreeMap<usize, Unfit> = BTreeMap::new();
     let mut known: BTreeMap<(usize, String), u32> = BTreeMap::new();
     for own in ruler.others(scenario, &fillers, monitor)? {
-        let framing = &mut *neutral[own.task];
+        let framing = &mut *neutral[own.place];
         if !own.filler.fits {
             let first = || Unfit {
                 scenario: scenario.name.clone(),
                 task: framing.task.to_string(),
                 input: own.input.clone(),
-                inputs: 0,
+                inputs: 1,
+                last: own.i,
             };
-            unfit.entry(own.task).or_insert_with(first).inputs += 1;
+            let unfit = unfit.entry(task_of[own.place]).or_insert_with(first);
+            unfit.inputs += u64::from(unfit.last != own.i);
+            unfit.last = own.i;
         }
         let text = own.filler.text;
-        let which = *known.entry((own.task, text)).or_insert_with_key(|(_, text)| {
+        let which = *known.entry((own.place, text)).or_insert_with_key(|(_, text)| {
             framing.texts.push(text.clone());
             framing.texts.len() as u32 - 1
         });

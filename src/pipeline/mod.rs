@@ -4,9 +4,11 @@
 pub mod config;
 mod controls;
 mod error;
+mod filler;
 mod framing;
 mod inputs;
 mod neutral;
+mod others;
 pub mod plan;
 pub mod share;
 pub mod template;
@@ -15,6 +17,7 @@ use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+pub(crate) use filler::MOST_MADE;
 pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
@@ -60,9 +63,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// The stages of `scope`, in the file's order.
+    /// The stages of `scope`, in the file's order; but of those over the whole run each comes after
+    /// the ones whose tables it uses.
     pub fn stages_of(&self, scope: Scope) -> Vec<&dyn Stage> {
-        self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope).collect()
+        let own = self.stages.iter().map(AsRef::as_ref).filter(|stage| stage.scope() == scope);
+        if scope == Scope::Run { in_order(own.collect()) } else { own.collect() }
     }
 
     /// The model's tokenizer, with the special tokens that the pipeline wants.
@@ -83,6 +88,21 @@ impl Pipeline {
     }
 }
 
+/// The stages in their order, each after those that write what it may read.
+fn in_order(mut left: Vec<&dyn Stage>) -> Vec<&dyn Stage> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let waits = |place: usize| {
+            let mut tables = left[place].description().may_read();
+            let others = || left.iter().enumerate().filter(|(other, _)| *other != place);
+            tables.any(|table| others().any(|(_, other)| other.description().writes(table)))
+        };
+        let next = (0..left.len()).find(|place| !waits(*place)).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}
+
 /// Inputs and the tasks they are all put under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
@@ -101,21 +121,21 @@ pub struct Scenario {
 /// Which controls each task of a scenario has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Controls {
-    /// A prefix that asks for nothing.
+    /// Prefixes that ask for nothing.
     pub neutral: Option<Neutral>,
     /// The task's own words in another order.
     pub scrambled: bool,
-    /// The task, put to the next input.
+    /// The task, put to an input of another cluster.
     pub other_input: bool,
 }
 
-/// The text of the neutral control.
+/// The texts of the neutral control.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Neutral {
-    /// Made to the length of each task.
-    Auto,
-    /// The pipeline's own, for every task.
-    Text(String),
+    /// Made to the length of each task: so many texts.
+    Auto(usize),
+    /// The pipeline's own, for every task; at least one, no two alike.
+    Texts(Vec<String>),
 }
 
 /// One task framing.

@@ -1,5 +1,6 @@
 //! From a pipeline to prompts and shards.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,8 +9,9 @@ pub use super::error::PlanError;
 
 use super::framing::{Framing, Unfit, framings};
 use super::neutral::Ruler;
+use super::others::{Earlier, first_other};
 use super::template::Template;
-use super::{Input, Inputs, Pipeline};
+use super::{Input, Inputs, Pipeline, Survey};
 use crate::model::Tokenizer;
 use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, PromptKey, Role};
@@ -53,6 +55,10 @@ struct ScenarioPlan<'p> {
     name: Arc<str>,
     inputs: &'p Inputs,
     framings: Vec<Framing>,
+    /// Which inputs are of one cluster.
+    survey: Cow<'p, Survey>,
+    /// What inputs whose neighbours are of their cluster take for another one.
+    first_other: Option<Input>,
     /// How much of a shard an input's prompts take, by number or by size, of [`SHARD_WEIGHT`].
     weight: u64,
 }
@@ -93,13 +99,18 @@ impl<'p> Plan<'p> {
         let mut scenarios = Vec::new();
         let mut unfit = Vec::new();
         for scenario in &pipeline.scenarios {
-            let (framings, not_fit) = framings(scenario, pipeline.seed, ruler, monitor)?;
+            let survey = scenario.inputs.survey();
+            let has_others = survey.clusters > 1;
+            let (framings, not_fit) =
+                framings(scenario, has_others, pipeline.seed, ruler, monitor)?;
             unfit.extend(not_fit);
             scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
                 weight: weight(pipeline, &scenario.inputs, &framings),
                 framings,
+                first_other: first_other(&scenario.inputs, &survey)?,
+                survey,
             });
         }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
@@ -133,9 +144,10 @@ impl<'p> Plan<'p> {
     }
 
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
-    /// or about 256 MiB of raw tables, as the mean length of the texts has it; a shard may hold the
-    /// last inputs of a scenario and the first of the next. Files of inputs are read as the shards are
-    /// asked for.
+    /// or about 256 MiB of raw tables, as the mean length of the texts has it. Each scenario is cut by
+    /// itself, so that what runs together of it does not depend on the others; a shard holds the last
+    /// inputs of a scenario and the next one, or several, where these fit whole. Files of inputs are
+    /// read as the shards are asked for.
     ///
     /// # Errors
     /// When a file is not what it was when the pipeline was loaded; nothing comes after an error.
@@ -161,25 +173,27 @@ impl<'p> Plan<'p> {
 
     /// How many inputs each shard has: known without reading any.
     fn shard_sizes(&self) -> impl Iterator<Item = u64> + Send {
-        let mut scenarios = self.scenarios.iter().map(|s| (s.inputs.len(), s.weight));
-        let mut at_hand = scenarios.next();
+        let blocks = |scenario: &ScenarioPlan<'_>| {
+            let (inputs, weight) = (scenario.inputs.len(), scenario.weight);
+            // At least one input, however large it is.
+            let most = self.shard_inputs.unwrap_or((SHARD_WEIGHT / weight).max(1));
+            let sizes = (0..inputs / most).map(move |_| most).chain([inputs % most]);
+            sizes.filter(|inputs| *inputs > 0).map(move |inputs| (inputs, weight))
+        };
+        let mut blocks = self.scenarios.iter().flat_map(blocks).peekable();
         std::iter::from_fn(move || {
-            let (mut inputs, mut used) = (0, 0);
-            while let Some((left, weight)) = at_hand {
-                let room = match self.shard_inputs {
-                    Some(limit) => limit - inputs,
-                    // At least one, however large it is.
-                    None if inputs == 0 => (SHARD_WEIGHT / weight).max(1),
-                    None => SHARD_WEIGHT.saturating_sub(used) / weight,
+            let (mut inputs, mut used) = (0_u64, 0_u64);
+            while let Some(&(more, weight)) = blocks.peek() {
+                let weight = more.saturating_mul(weight).saturating_add(used);
+                let fits = match self.shard_inputs {
+                    Some(limit) => inputs + more <= limit,
+                    None => weight <= SHARD_WEIGHT,
                 };
-                let taken = room.min(left);
-                inputs += taken;
-                used = taken.saturating_mul(weight).saturating_add(used);
-                if taken < left {
-                    at_hand = Some((left - taken, weight));
+                if inputs > 0 && !fits {
                     break;
                 }
-                at_hand = scenarios.next();
+                (inputs, used) = (inputs + more, weight);
+                blocks.next();
             }
             (inputs > 0).then_some(inputs)
         })
@@ -206,7 +220,7 @@ impl<'p> Plan<'p> {
         self.scenarios.iter().filter_map(fraction).collect()
     }
 
-    /// SHA-256 over keys and texts of all prompts, in order.
+    /// SHA-256 over keys, texts and clusters of all prompts, in order.
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
@@ -219,23 +233,40 @@ impl<'p> Plan<'p> {
                     digest.update_text(text);
                 }
                 digest.update(&key.wording.to_le_bytes());
+                if let Some(cluster) = &prompt.cluster {
+                    digest.update_text(cluster);
+                }
             }
         }
         Ok(digest.hex())
     }
 
-    /// At most `n` of the tasks' own prompts, drawn by the hash of seed and name and given in the
-    /// order of the plan: the same ones however the plan is cut into shards.
+    /// At most `n` of the tasks' own prompts of each scenario, drawn by the hash of seed and name and
+    /// given in the order of the plan: the same ones however the plan is cut into shards, and whatever
+    /// other scenarios there are.
     ///
     /// # Errors
     /// As the iterator of [`Plan::shards`].
     pub fn sample(&self, n: usize, seed: u64) -> Result<Vec<Prompt>, PlanError> {
+        let mut sampled = Vec::new();
+        if n == 0 {
+            return Ok(sampled);
+        }
         let mut drawn: BTreeMap<String, (usize, Prompt)> = BTreeMap::new();
-        let mut place = 0;
-        for shard in self.shards() {
-            for prompt in shard?.prompts.into_iter().filter(|p| p.role() == Role::Task) {
+        let mut take = |drawn: &mut BTreeMap<String, (usize, Prompt)>| {
+            let mut of_scenario: Vec<_> = std::mem::take(drawn).into_values().collect();
+            of_scenario.sort_by_key(|(place, _)| *place);
+            sampled.extend(of_scenario.into_iter().map(|(_, prompt)| prompt));
+        };
+        let (mut scenario, mut place) = (None, 0);
+        for prompts in self.inputs() {
+            for prompt in prompts?.into_iter().filter(|p| p.role() == Role::Task) {
                 place += 1;
                 let key = &prompt.key;
+                if scenario.as_ref() != Some(&key.scenario) {
+                    take(&mut drawn);
+                    scenario = Some(Arc::clone(&key.scenario));
+                }
                 let name = (seed, &*key.scenario, &*key.input, &*key.task, key.wording);
                 let draw = hex_sha256(format!("sample {name:?}").as_bytes());
                 drawn.insert(draw, (place, prompt));
@@ -244,32 +275,40 @@ impl<'p> Plan<'p> {
                 }
             }
         }
-        let mut drawn: Vec<_> = drawn.into_values().collect();
-        drawn.sort_by_key(|(place, _)| *place);
-        Ok(drawn.into_iter().map(|(_, prompt)| prompt).collect())
+        take(&mut drawn);
+        Ok(sampled)
     }
 
     /// All prompts of each input.
     fn inputs(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> + Send {
         self.scenarios.iter().flat_map(move |scenario| {
             let mut inputs = (0..).zip(scenario.inputs.read()).peekable();
+            let mut earlier = Earlier::default();
             std::iter::from_fn(move || {
                 let (i, input) = inputs.next()?;
                 if self.monitor.is_interrupted() {
                     return Some(Err(PlanError::Interrupted));
                 }
-                let prompts = input.and_then(|input| match inputs.peek() {
-                    Some((_, Ok(next))) => Ok(self.prompts(scenario, i, &input, next)),
-                    Some((_, Err(error))) => Err(error.clone()),
-                    // The last one takes the first.
-                    None => Ok(self.prompts(scenario, i, &input, scenario.inputs.first())),
+                let prompts = input.and_then(|input| {
+                    let (j, next) = match inputs.peek() {
+                        Some((j, Ok(next))) => (*j, next),
+                        Some((_, Err(error))) => return Err(error.clone()),
+                        None => (0, scenario.inputs.first()),
+                    };
+                    let cluster = scenario.survey.cluster(i);
+                    let other = Some(next).filter(|_| scenario.survey.cluster(j) != cluster);
+                    let other = other.or_else(|| earlier.other_than(cluster));
+                    let other = other.or(scenario.first_other.as_ref()).unwrap_or(&input);
+                    let prompts = self.prompts(scenario, i, &input, other);
+                    earlier.push(cluster, input);
+                    Ok(prompts)
                 });
                 Some(prompts.map_err(PlanError::from))
             })
         })
     }
 
-    /// All prompts of an input, the scenario's `i`th from 0; `other` is the next one.
+    /// All prompts of an input, the scenario's `i`th from 0; `other` is one of another cluster.
     fn prompts(
         &self,
         scenario: &ScenarioPlan<'_>,
@@ -300,6 +339,7 @@ impl<'p> Plan<'p> {
                 wording: framing.wording,
             },
             source_input: source.id.as_str().into(),
+            cluster: input.cluster.as_deref().map(Arc::from),
             text: filled.text,
             input_span: filled.input_span,
             task_spans: filled.task_spans,
@@ -348,7 +388,10 @@ mod tests {
         assert_eq!(shards(&pipeline), 1);
         // Scores of 16 MiB a prompt: four prompts of an input are a quarter of a shard.
         pipeline.card.vocab_size = 4 << 20;
-        assert_eq!(shards(&pipeline), inputs.div_ceil(3));
+        let by_itself = |most: u64| -> u64 {
+            pipeline.scenarios.iter().map(|s| s.inputs.len().div_ceil(most)).sum()
+        };
+        assert_eq!(shards(&pipeline), by_itself(3));
         // An input larger than a shard has one for itself.
         pipeline.card.vocab_size = 4 << 26;
         assert_eq!(shards(&pipeline), inputs);

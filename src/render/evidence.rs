@@ -9,6 +9,9 @@ pub struct Mean {
     pub min: Option<f64>,
     /// The largest.
     pub max: Option<f64>,
+    /// Its 95 % interval over inputs, those of one cluster taken together; `None` where that is not
+    /// computed, or cannot be.
+    pub interval: Option<(f64, f64)>,
     /// How many entered.
     pub n: u64,
     /// How many had no value, and why, in words; empty when all had one.
@@ -83,20 +86,28 @@ pub struct EffectPoint {
     pub baseline: Option<f64>,
     /// The one less the other.
     pub delta: Option<f64>,
-    /// Lower end of its 95 % interval.
+    /// Lower end of its 95 % interval: over inputs and wordings against paraphrases, over inputs alone
+    /// against a control.
     pub ci_low: Option<f64>,
     /// Upper end.
     pub ci_high: Option<f64>,
-    /// How the interval was made.
-    pub ci_method: String,
-    /// Delta over the standard deviation of the inputs' deltas.
-    pub d_z: Option<f64>,
-    /// P value corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// Clusters of the inputs; each counts once.
+    pub n_clusters: i64,
+    /// Delta from 0, as another wording does, to 1, as another input does; only against paraphrases.
+    pub relative: Option<f64>,
+    /// Share of inputs whose tasks are further apart than any two wordings of one task.
+    pub prevalence: Option<f64>,
+    /// The smallest difference that matters.
+    pub smallest: Option<f64>,
+    /// P value over inputs, corrected over all that the verdict rests on; over the layers for what it
+    /// does not rest on.
+    pub p: Option<f64>,
     /// Benjamini-Hochberg rate.
     pub q: Option<f64>,
-    /// P value of the wording test, corrected over the layers; only against paraphrases.
-    pub p_wording_max_t: Option<f64>,
+    /// P value of the wording test, corrected likewise; only against paraphrases.
+    pub p_wording: Option<f64>,
+    /// The same with the wordings' differences in form taken out, not corrected.
+    pub p_wording_form: Option<f64>,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }
@@ -104,7 +115,7 @@ pub struct EffectPoint {
 /// Variance of the vectors at one site in one space, over the layers.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Partition {
-    /// `span` or `last`.
+    /// `token`, `span` or `last`.
     pub site: String,
     /// `raw` or `standardised`.
     pub space: String,
@@ -119,8 +130,10 @@ pub struct PartitionRow {
     pub layer: i16,
     /// Inputs that entered.
     pub n_inputs: i64,
-    /// Wordings of each task.
+    /// Wordings of the task with the fewest.
     pub n_wordings: i64,
+    /// Inputs, or their tokens, that the sums of squares are over.
+    pub n_units: i64,
     /// Of the inputs.
     pub input: Option<f64>,
     /// Of the tasks.
@@ -133,8 +146,12 @@ pub struct PartitionRow {
     pub rest: Option<f64>,
     /// Task over task and interaction.
     pub partial_eta2: Option<f64>,
-    /// P value of the task, corrected over the layers.
-    pub p_max_t: Option<f64>,
+    /// F of the task against its wordings (against the interaction with one wording).
+    pub f_task: Option<f64>,
+    /// Its P value over ways to deal the wordings out, corrected over the layers.
+    pub p_wording_max_t: Option<f64>,
+    /// How many ways; 0 without the P value.
+    pub n_reassignments: i64,
     /// Why values are missing, in words; empty when none is.
     pub missing: String,
 }
@@ -150,6 +167,10 @@ pub struct Lens {
     pub n_after: u64,
     /// Pairs whose outputs do not differ.
     pub n_alike: u64,
+    /// Pairs whose outputs differ no more than those of wordings of one of the tasks.
+    pub n_within: u64,
+    /// Pairs of which it is not known how far wordings differ.
+    pub n_unknown: u64,
 }
 
 /// The logit lens on one layer.
@@ -157,11 +178,16 @@ pub struct Lens {
 pub struct LensLayer {
     /// The layer.
     pub layer: i16,
-    /// Jensen-Shannon divergence between tasks, in bits, over inputs and pairs.
+    /// Jensen-Shannon divergence between tasks' first wordings, in bits: each input's mean over its
+    /// pairs, over the inputs.
     pub divergence: Mean,
+    /// The same between tasks in all their wordings, of the inputs that have a baseline.
+    pub between: Mean,
+    /// Of these inputs, the largest divergence of two wordings of one of the two tasks.
+    pub within: Mean,
     /// Pairs whose difference begins here and stays.
     pub onsets: u64,
-    /// What is lost by reading the model off here, in nats, over prompts.
+    /// What is lost by reading the model off here, in nats: each input's mean over its prompts.
     pub kl_to_final: Mean,
 }
 

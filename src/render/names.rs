@@ -8,7 +8,7 @@ const OUTPUT_LAYER: i16 = -1;
 const MEAN_HEAD: i16 = -1;
 
 /// Every measure that tables `similarity`, `contrast`, `output_contrast` and `effect` can hold.
-const MEASURES: [(&str, &str); 20] = [
+const MEASURES: [(&str, &str); 27] = [
     ("flat", "all tokens flattened, the notebook's number"),
     ("token", "the input token by token, raw"),
     ("last", "the last token, raw"),
@@ -29,6 +29,13 @@ const MEASURES: [(&str, &str); 20] = [
     ("last_rogue_share", "the last token, share of the three largest dimensions"),
     ("span_rogue_share", "the input's tokens, share of the three largest dimensions"),
     ("jsd_bits", "what the model says next"),
+    ("attention_jsd_full", "where the last token looks"),
+    ("attention_jsd_no_sink", "where the last token looks, without position 0"),
+    ("attention_jsd_input", "where on the input the last token looks"),
+    ("lens_jsd_bits", "what the model would say next"),
+    ("surprisal_bits", "surprisal of the input's tokens"),
+    ("geometry_dcka_span", "how the inputs lie to each other, input's tokens"),
+    ("geometry_dcka_last", "how the inputs lie to each other, last token"),
 ];
 
 /// What a measure compares; the bare name of one that is not known.
@@ -65,6 +72,7 @@ pub fn baseline(contrast: &str) -> &str {
 /// Which vectors are compared, from column `site`.
 pub fn site(site: &str) -> &str {
     match site {
+        "token" => "the input's tokens, one by one",
         "span" => "mean over the input's tokens",
         "last" => "last token",
         other => other,

@@ -30,16 +30,19 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
         "measure",
         "baseline",
         "layer",
-        "inputs",
+        "clusters",
         "between",
         "within",
         "delta",
         "95 % from",
         "to",
-        "d_z",
+        "relative",
+        "prevalence",
+        "matters from",
         "p",
         "q",
         "p wording",
+        "p form",
     ];
     let caption = "Dissimilarity between tasks and within the baseline".to_owned();
     let mut grid = Grid::new(caption, &head, "effect");
@@ -53,10 +56,13 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
                 point.delta,
                 point.ci_low,
                 point.ci_high,
-                point.d_z,
-                point.p_max_t,
+                point.relative,
+                point.prevalence,
+                point.smallest,
+                point.p,
                 point.q,
-                point.p_wording_max_t,
+                point.p_wording,
+                point.p_wording_form,
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, why));
             let Piece { text, code } = names::piece(&effect.measure);
@@ -64,7 +70,7 @@ pub(super) fn effects(effects: &[Effect]) -> Grid {
             grid.rows.push(Row {
                 words: vec![text, names::baseline(&effect.contrast).to_owned()],
                 code,
-                numbers: [layer, count(point.n_inputs)].into_iter().chain(numbers).collect(),
+                numbers: [layer, count(point.n_clusters)].into_iter().chain(numbers).collect(),
             });
         }
     }
@@ -78,13 +84,16 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
         "space",
         "layer",
         "inputs",
+        "units",
         "input",
         "task",
         "wording",
         "input × task",
         "rest",
         "partial η²",
-        "p",
+        "F",
+        "p (wordings)",
+        "ways",
     ];
     let caption = "Shares of the variance".to_owned();
     let mut grid = Grid::new(caption, &head, "variance_partition");
@@ -97,14 +106,16 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
                 row.interaction,
                 row.rest,
                 row.partial_eta2,
-                row.p_max_t,
+                row.f_task,
+                row.p_wording_max_t,
             ];
             let numbers = measures.into_iter().map(|value| number(value, 4, &row.missing));
             grid.rows.push(Row {
                 words: vec![names::site(&partition.site).to_owned(), partition.space.clone()],
-                numbers: [count(row.layer), count(row.n_inputs)]
+                numbers: [count(row.layer), count(row.n_inputs), count(row.n_units)]
                     .into_iter()
                     .chain(numbers)
+                    .chain([count(row.n_reassignments)])
                     .collect(),
                 ..Row::default()
             });
@@ -115,7 +126,18 @@ pub(super) fn variance(partitions: &[Partition]) -> Grid {
 
 /// The logit lens, layer by layer.
 pub(super) fn lens(lens: &Lens) -> Grid {
-    let head = ["layer", "JSD (bits)", "min", "max", "values", "onsets", "KL (nats)"];
+    let head = [
+        "layer",
+        "JSD (bits)",
+        "from",
+        "to",
+        "inputs",
+        "all wordings",
+        "within a task",
+        "inputs",
+        "onsets",
+        "KL (nats)",
+    ];
     let caption = "Tasks' readings and what they lose".to_owned();
     let mut grid = Grid::new(caption, &head, "logit_lens_divergence");
     for at in &lens.layers {
@@ -124,9 +146,12 @@ pub(super) fn lens(lens: &Lens) -> Grid {
             words: vec![at.layer.to_string()],
             numbers: vec![
                 mean(jsd, 4),
-                number(jsd.min, 4, ""),
-                number(jsd.max, 4, ""),
+                number(jsd.interval.map(|ends| ends.0), 4, ""),
+                number(jsd.interval.map(|ends| ends.1), 4, ""),
                 count(jsd.n),
+                mean(&at.between, 4),
+                mean(&at.within, 4),
+                count(at.within.n),
                 count(at.onsets),
                 mean(&at.kl_to_final, 4),
             ],
@@ -178,7 +203,7 @@ pub(super) fn output_tokens(tasks: &[String], tokens: &[OutputToken]) -> Grid {
 
 /// Mean surprisal of the inputs, task by task.
 pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
-    let head = ["task", "bits a token", "against neutral", "smallest", "largest", "inputs"];
+    let head = ["task", "bits a token", "against neutral", "from", "to", "inputs"];
     let caption = "Surprisal of the inputs' tokens".to_owned();
     let mut grid = Grid::new(caption, &head, "input_surprisal");
     for task in tasks {
@@ -187,8 +212,8 @@ pub(super) fn surprisal(tasks: &[SurprisalMean]) -> Grid {
             numbers: vec![
                 mean(&task.bits, 4),
                 mean(&task.delta, 4),
-                number(task.delta.min, 4, ""),
-                number(task.delta.max, 4, ""),
+                number(task.delta.interval.map(|ends| ends.0), 4, ""),
+                number(task.delta.interval.map(|ends| ends.1), 4, ""),
                 count(task.bits.n),
             ],
             ..Row::default()

@@ -36,6 +36,8 @@ pub(super) struct Panel<'a> {
     /// All layers, ascending, with a value or without.
     pub(super) layers: &'a [i16],
     pub(super) marks: &'a [Mark],
+    /// By layer, how far from 0 a value may lie before it matters; mostly empty.
+    pub(super) bounds: &'a [(i16, f64)],
     /// Whether neighbours are joined and their ranges make a band; else each has its whisker.
     pub(super) is_line: bool,
 }
@@ -44,6 +46,7 @@ impl Panel<'_> {
     /// The picture.
     pub(super) fn draw(&self) -> String {
         let mut svg = Svg::new("panel", WIDTH, HEIGHT, self.title);
+        self.bounds(&mut svg);
         self.grid(&mut svg);
         if self.is_line {
             for run in self.runs() {
@@ -105,6 +108,23 @@ impl Panel<'_> {
         svg.text("ink axis-name", at, Anchor::Middle, self.name, &turn);
     }
 
+    /// A shaded piece for each layer, from minus to plus its bound.
+    fn bounds(&self, svg: &mut Svg) {
+        for (layer, bound) in self.bounds {
+            let (x, top, bottom) = (self.x(*layer), self.y(*bound), self.y(-*bound));
+            let half = self.half_step();
+            let (left, right) = ((x - half).max(FRAME.0), (x + half).min(FRAME.2));
+            let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+            svg.points("polygon", "bound", &corners);
+        }
+    }
+
+    /// Half the way from a layer to the next.
+    fn half_step(&self) -> f64 {
+        let steps = self.layers.windows(2).map(|pair| self.x(pair[1]) - self.x(pair[0]));
+        steps.fold(FRAME.2 - FRAME.0, f64::min) / 2.0
+    }
+
     /// The stretches of neighbouring layers that have a value: a line never bridges a gap.
     fn runs(&self) -> Vec<Vec<&Mark>> {
         let mut runs: Vec<Vec<&Mark>> = vec![Vec::new()];
@@ -142,7 +162,8 @@ mod tests {
 
     fn panel(layers: &[i16], marks: &[Mark], is_line: bool) -> String {
         let axis = Axis::around([-0.2, 0.8]);
-        Panel { title: "t", name: "n", axis, layers, marks, is_line }.draw()
+        let bounds = [(0, 0.1)];
+        Panel { title: "t", name: "n", axis, layers, marks, bounds: &bounds, is_line }.draw()
     }
 
     #[test]
@@ -151,6 +172,11 @@ mod tests {
         assert_eq!(svg.matches("class=\"whisker\"").count(), 6);
         assert_eq!(svg.matches("class=\"dot\"").count(), 1);
         assert_eq!(svg.matches("class=\"dot hollow\"").count(), 1);
+        assert_eq!(
+            svg.matches("class=\"bound\"").count(),
+            1,
+            "what is too small to matter is shaded"
+        );
         // The axis runs from -0.25 to 1: 0.8 lies 84 % up, 0 lies 20 % up.
         let y = |share: f64| super::super::svg::number(FRAME.3 - share * (FRAME.3 - FRAME.1));
         assert!(svg.contains(&format!("cy=\"{}\"", y(0.84))), "{svg}");
@@ -162,7 +188,7 @@ mod tests {
         let marks = [mark(0, 0.1, false), mark(2, 0.2, false), mark(3, 0.3, false)];
         let svg = panel(&[0, 1, 2, 3], &marks, true);
         assert_eq!(svg.matches("<polyline").count(), 1);
-        assert_eq!(svg.matches("<polygon").count(), 1);
+        assert_eq!(svg.matches("class=\"band\"").count(), 1);
         assert_eq!(svg.matches("class=\"dot\"").count(), 3);
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Part {
     /// Its place in the key.
     pub(super) kind: usize,
     pub(super) value: f64,
+    /// Ends of the interval of the value, where it is the bar's only part.
+    pub(super) ends: Option<(f64, f64)>,
     /// What shows when the pointer rests on it.
     pub(super) hint: String,
 }
@@ -68,7 +70,15 @@ pub(super) fn strips(title: &str, axis: Axis, n_kinds: usize, rows: &[Strip]) ->
             let area = Area { x, y, width: (to - from).abs(), height: BAR };
             draw(&mut svg, part, n_kinds, area);
         }
-        let behind = (place(ends[0].max(0.0)) + 7.0, y + 14.0);
+        let whisker = row.parts.iter().filter_map(|part| part.ends).next();
+        if let Some((low, high)) = whisker.map(|(low, high)| (place(low), place(high))) {
+            let middle = y + BAR / 2.0;
+            svg.line("whisker", (low, middle), (high, middle));
+            svg.line("whisker", (low, middle - 4.0), (low, middle + 4.0));
+            svg.line("whisker", (high, middle - 4.0), (high, middle + 4.0));
+        }
+        let furthest = whisker.map_or(0.0, |(_, high)| high);
+        let behind = (place(ends[0].max(furthest).max(0.0)) + 7.0, y + 14.0);
         let room = WIDTH - behind.0;
         svg.text("ink num", behind, Anchor::Start, &fit(&row.after, SIZE, room), "");
     }
@@ -99,7 +109,7 @@ mod tests {
     use super::*;
 
     fn part(kind: usize, value: f64) -> Part {
-        Part { kind, value, hint: format!("part {kind}") }
+        Part { kind, value, hint: format!("part {kind}"), ..Part::default() }
     }
 
     #[test]
@@ -131,5 +141,17 @@ mod tests {
                 assert!(step > 30.0, "{kind} of {n}: {step}");
             }
         }
+    }
+
+    #[test]
+    fn an_interval_is_drawn_across_the_bar_and_the_number_stands_behind_it() {
+        let whole = Part { ends: Some((0.25, 1.0)), ..part(0, 0.5) };
+        let row = Strip { parts: vec![whole], after: "0.5".to_owned(), ..Strip::default() };
+        let svg = strips("t", Axis::unit([]), 1, &[row]);
+        let unit = 760.0 - 142.0;
+        let (low, high) = (10.0 + unit * 0.25, 10.0 + unit);
+        assert_eq!(svg.matches("class=\"whisker\"").count(), 3, "{svg}");
+        assert!(svg.contains(&format!("x1=\"{low}\" y1=\"12.5\" x2=\"{high}\"")), "{svg}");
+        assert!(svg.contains(&format!("x=\"{}\" y=\"17\"", high + 7.0)), "{svg}");
     }
 }

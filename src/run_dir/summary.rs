@@ -62,6 +62,29 @@ pub struct ScenarioSummary {
     pub evidence: Vec<Evidence>,
 }
 
+/// The rule of the verdict, a word and when it is given: the code follows it (`stages/summary`),
+/// the report and docs/measures/effect.md quote it.
+pub const RULE: [(&str, &str); 4] = [
+    (
+        "not_testable",
+        "the design cannot decide, whatever was measured: fewer than 5 clusters of inputs, one task, one \
+         distinct wording of a task, or so few ways to deal the wordings out to the tasks that no p can be \
+         below 0.05; or there is no value",
+    ),
+    (
+        "supported",
+        "on some judged layer the 95 % interval of delta, over inputs and wordings, lies above 0, both \
+         joint p (over inputs; over ways to deal the wordings out) are below 0.05, and delta is at least \
+         the smallest difference that matters",
+    ),
+    (
+        "equivalent",
+        "on every judged layer the interval lies within plus and minus the smallest difference that \
+         matters, and no larger share of the inputs than `exceptions` differs by more",
+    ),
+    ("undecided", "otherwise"),
+];
+
 /// Whether tasks differ more than the wordings of one task do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -191,6 +191,14 @@ pub enum StageError {
     /// The model cannot be used or failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// Something that the pipeline names is no longer what it was when the pipeline was read.
+    #[error("{problem}; {help}")]
+    Given {
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        help: &'static str,
+    },
     /// One prompt cannot be run, or gave no numbers.
     #[error("prompt {key} {problem}")]
     Prompt {

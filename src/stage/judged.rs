@@ -11,29 +11,6 @@ use super::names::{JSD_BITS, OUTPUT_LAYER};
 /// another wording does to what another input does.
 pub const SMALLEST_RELATIVE: f64 = 0.1;
 
-/// The rule of the verdict, a word and when it is given: the code follows it (`stages/summary`),
-/// the report and docs/measures/effect.md quote it.
-pub const RULE: [(&str, &str); 4] = [
-    (
-        "not_testable",
-        "the design cannot decide, whatever was measured: fewer than 5 clusters of inputs, one task, one \
-         distinct wording of a task, or so few ways to deal the wordings out to the tasks that no p can be \
-         below 0.05; or there is no value",
-    ),
-    (
-        "supported",
-        "on some judged layer the 95 % interval of delta, over inputs and wordings, lies above 0, both \
-         joint p (over inputs; over ways to deal the wordings out) are below 0.05, and delta is at least \
-         the smallest difference that matters",
-    ),
-    (
-        "equivalent",
-        "on every judged layer the interval lies within plus and minus the smallest difference that \
-         matters, and no larger share of the inputs than `exceptions` differs by more",
-    ),
-    ("undecided", "otherwise"),
-];
-
 /// Measures and layers that a verdict rests on, and which differences matter.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {

@@ -11,6 +11,20 @@ pub const JACCARD_NO_SINK: &str = "jaccard_no_sink";
 /// How far two distributions lie apart: Jensen-Shannon divergence, 0 = equal.
 pub const JSD_BITS: &str = "jsd_bits";
 
+/// Difference of two prompts' attention, mean of the heads: [all of it, without the first position, on
+/// the input's tokens].
+pub const ATTENTION_JSDS: [&str; 3] =
+    ["attention_jsd_full", "attention_jsd_no_sink", "attention_jsd_input"];
+/// [`JSD_BITS`] of what the logit lens reads off a layer.
+pub const LENS_JSD_BITS: &str = "lens_jsd_bits";
+/// Mean absolute difference of the surprisals of an input's tokens.
+pub const SURPRISAL_BITS: &str = "surprisal_bits";
+/// How unlike two prompts' tasks and wordings arrange the inputs: 1 - debiased CKA of the mean vectors
+/// of the input's tokens.
+pub const GEOMETRY_DCKA_SPAN: &str = "geometry_dcka_span";
+/// The same of the last tokens' vectors.
+pub const GEOMETRY_DCKA_LAST: &str = "geometry_dcka_last";
+
 /// In column `contrast`: prompts of different tasks.
 pub const BETWEEN: &str = "between";
 /// In column `contrast`: wordings of one task. The others are the names of the controls.

@@ -38,7 +38,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "contrast",
-    version: 1,
+    version: 2,
     scope: Scope::Shard,
     unit: "layers",
     reads: &[&PROMPTS, &ACTIVATIONS],
@@ -94,8 +94,9 @@ impl Stage for Contrast {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let reference = Reference::read(context.store)?;
         let designs: Vec<Design<'_>> = prompts.inputs().into_iter().map(Design::of).collect();
+        let scenarios = designs.iter().map(|design| design.input.scenario()).collect();
+        let reference = Reference::read(context.store, &scenarios)?;
         let found =
             by_input_and_layer(context, DESCRIPTION.kind, &prompts, &designs, |layer, design| {
                 self.compare(layer, design, &reference)
@@ -263,7 +264,7 @@ impl Contrast {
         design: &'p Design<'p>,
         reference: &Reference,
     ) -> Result<Found<'p>, StageError> {
-        let reference = reference.layer(layer.number);
+        let reference = reference.layer(design.input.scenario(), layer.number);
         let compared = Compared::new(&design.prompts, layer, &design.spans, reference)?;
         let cells = compared.measure(&self.measures, &design.pairs);
         let layer = layer.number;

@@ -37,7 +37,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "similarity",
-    version: 3,
+    version: 4,
     scope: Scope::Shard,
     unit: "layers",
     reads: &[&PROMPTS, &ACTIVATIONS],
@@ -102,8 +102,9 @@ impl Stage for Similarity {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let reference = Reference::read(context.store)?;
         let inputs = prompts.inputs();
+        let scenarios = inputs.iter().map(|input| input.scenario()).collect();
+        let reference = Reference::read(context.store, &scenarios)?;
         let rows =
             by_input_and_layer(context, DESCRIPTION.kind, &prompts, &inputs, |layer, input| {
                 self.compare(layer, *input, &reference)
@@ -124,7 +125,8 @@ impl Similarity {
     ) -> Result<Vec<SimilarityRow<'p>>, StageError> {
         let tasks = input.first_wordings();
         let spans = Spans::of(input);
-        let compared = Compared::new(&tasks, layer, &spans, reference.layer(layer.number))?;
+        let reference = reference.layer(input.scenario(), layer.number);
+        let compared = Compared::new(&tasks, layer, &spans, reference)?;
         let all: Vec<(usize, usize)> = pairs(tasks.len()).collect();
         let cells = compared.measure(&self.measures, &all);
         let mut rows = Vec::with_capacity(all.len() * self.measures.len());

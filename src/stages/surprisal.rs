@@ -7,15 +7,23 @@
 //! ```text
 //! surprisal(s) = -log2 P(x_s | task, template, x_<s)                  bits
 //! entropy(s)   = -Σ P(v) log2 P(v)        over the whole vocabulary    bits
-//! delta(s)     = surprisal(s) - surprisal(s) under the task's neutral control
+//! delta(s)     = surprisal(s) - mean surprisal(s) under the task's neutral controls
 //! ```
 //!
 //! in float64 from float32 scores. The sum of the deltas over an input is -log2 of how much more (or
-//! less) probable the task makes the input than a prefix of its length that asks for nothing. The
+//! less) probable the task makes the input than prefixes of its length that ask for nothing. The
 //! first token of a prompt has nothing before it and gets no value.
 //!
-//! Reads `prompts` and the last layer of `activations`, writes `input_surprisal`. Needs the model's
-//! head. Surprisal as a measure of processing: Hale 2001, Levy 2008.
+//! What a task does must be held against what another wording of it does: `surprisal_wording_pairs`
+//! has for all pairs (a, b) of the tasks' prompts, in all wordings,
+//!
+//! ```text
+//! surprisal_bits = mean over the input's tokens of |surprisal_a(s) - surprisal_b(s)|     bits a token
+//! ```
+//!
+//! Reads `prompts` and the last layer of `activations`, writes `input_surprisal` and
+//! `surprisal_wording_pairs`. Needs the model's head, whose scores of all prompts serve both. Surprisal
+//! as a measure of processing: Hale 2001, Levy 2008.
 
 use std::f64::consts::LN_2;
 
@@ -23,24 +31,29 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::math::Softmax;
+use crate::math::{Softmax, Statistics};
 use crate::prompt::Role;
+use crate::stage::compare::pairs::{Paired, Pairing};
 use crate::stage::model::head;
+use crate::stage::names::{OUTPUT_LAYER, SURPRISAL_BITS};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
-use crate::table::schema::{ACTIVATIONS, INPUT_SURPRISAL, InputSurprisalRow, PROMPTS};
+use crate::table::schema::{
+    ACTIVATIONS, INPUT_SURPRISAL, InputSurprisalRow, PROMPTS, SURPRISAL_WORDING_PAIRS,
+    SurprisalWordingPairsRow,
+};
 use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "surprisal",
-    version: 2,
+    version: 3,
     scope: Scope::Shard,
     unit: "tokens",
     reads: &[&PROMPTS, &ACTIVATIONS],
     reads_if_there: &[],
-    writes: &[&INPUT_SURPRISAL],
+    writes: &[&INPUT_SURPRISAL, &SURPRISAL_WORDING_PAIRS],
     file: None,
     depends_on: DependsOn { layers: false, seed: false, head: true, lineage: false },
 };
@@ -89,8 +102,13 @@ impl Stage for Surprisal {
         let inputs = prompts.inputs();
         let rows: Vec<InputSurprisalRow<'_>> =
             inputs.iter().flat_map(|input| rows_of(*input, &readings)).collect();
-        let part = InputSurprisalRow::write(context.store, context.part, &rows)?;
-        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+        let paired: Vec<Paired> = inputs.iter().map(|input| paired(*input, &readings)).collect();
+        let paired: Vec<_> = paired.iter().map(SurprisalWordingPairsRow::from).collect();
+        let parts = vec![
+            InputSurprisalRow::write(context.store, context.part, &rows)?,
+            SurprisalWordingPairsRow::write(context.store, context.part, &paired)?,
+        ];
+        Ok(Outcome { parts, units, ..Outcome::default() })
     }
 }
 
@@ -185,16 +203,17 @@ fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<InputSur
     let mut rows = Vec::new();
     for prompt in input.prompts {
         let own = of_prompt(prompt);
-        let reference = input.prompts.iter().find(|other| is_reference(other, prompt));
-        let reference = reference.map_or(&[][..], of_prompt);
+        let references = input.prompts.iter().filter(|other| is_reference(other, prompt));
+        let references: Vec<&[Reading]> = references.map(of_prompt).collect();
         // The first token of a prompt has no reading.
         let without = usize::from(span(prompt).start == 0);
         for (index, position) in span(prompt).enumerate() {
             let place = index.checked_sub(without);
             let reading = place.and_then(|place| own.get(place)).copied();
-            let under_neutral = place.and_then(|place| reference.get(place));
-            let delta =
-                reading.zip(under_neutral).map(|(own, other)| own.surprisal - other.surprisal);
+            let neutral = |place: usize| references.iter().filter_map(move |of| of.get(place));
+            let neutral = place.map(|place| neutral(place).map(|other| other.surprisal));
+            let neutral = neutral.and_then(|values| values.collect::<Statistics>().mean());
+            let delta = reading.zip(neutral).map(|(own, neutral)| own.surprisal - neutral);
             let status = match (prompt.ran, reading, delta) {
                 (false, ..) => status::SKIPPED,
                 (true, None, _) => status::NO_PREDECESSOR,
@@ -219,14 +238,37 @@ fn rows_of<'p>(input: InputGroup<'p>, readings: &[Vec<Reading>]) -> Vec<InputSur
     rows
 }
 
-/// Whether `other` is what the surprisal of `prompt` is compared with: the neutral control of the same
+/// The row of one input: how far its tokens' surprisals differ, for all pairs of the tasks' prompts.
+fn paired(input: InputGroup<'_>, readings: &[Vec<Reading>]) -> Paired {
+    let pairing = Pairing::of(input);
+    let prompts = input.tasks();
+    let difference = |(a, b): (usize, usize)| {
+        let (a, b) = (prompts[a], prompts[b]);
+        if !a.ran || !b.ran {
+            return Err(status::SKIPPED);
+        }
+        let (of_a, of_b) = (&readings[a.run_index], &readings[b.run_index]);
+        if !has_same_input(a, b) || of_a.is_empty() {
+            return Err(status::NO_ALIGNMENT);
+        }
+        let apart = of_a.iter().zip(of_b).map(|(a, b)| (a.surprisal - b.surprisal).abs());
+        Ok(apart.sum::<f64>() / of_a.len() as f64)
+    };
+    let found: Vec<_> = pairing.pairs().map(difference).collect();
+    pairing.with(OUTPUT_LAYER, SURPRISAL_BITS, &found)
+}
+
+/// Whether both prompts hold the very same tokens of the input, and have a value for the same ones.
+fn has_same_input(a: &PromptRow, b: &PromptRow) -> bool {
+    (span(a).start == 0) == (span(b).start == 0) && a.token_ids[span(a)] == b.token_ids[span(b)]
+}
+
+/// Whether `other` is what the surprisal of `prompt` is compared with: a neutral control of the same
 /// task, with the very same tokens of the input. A control is not compared with itself.
 fn is_reference(other: &PromptRow, prompt: &PromptRow) -> bool {
-    let tokens = |prompt: &PromptRow| prompt.token_ids[span(prompt)].to_vec();
     prompt.role() != Role::Neutral
         && other.role() == Role::Neutral
         && other.ran
         && other.key.task == prompt.key.task
-        && (span(other).start == 0) == (span(prompt).start == 0)
-        && tokens(other) == tokens(prompt)
+        && has_same_input(other, prompt)
 }

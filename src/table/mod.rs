@@ -7,6 +7,7 @@ pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod declare;
 mod frame;
+pub(crate) mod groups;
 mod guard;
 pub mod preview;
 pub(crate) mod raw;

@@ -172,6 +172,20 @@ impl Source for Part {
 }
 
 impl Part {
+    /// Rows that were read, which must have these columns.
+    ///
+    /// # Errors
+    /// When one is missing.
+    pub(super) fn of(
+        batch: RecordBatch,
+        path: &Path,
+        columns: &[&str],
+    ) -> Result<Self, TableError> {
+        let part = Self { batch, path: path.to_owned(), finite: BTreeSet::new() };
+        columns.iter().try_for_each(|name| part.column(name).map(drop))?;
+        Ok(part)
+    }
+
     /// How many rows the part has.
     pub fn rows(&self) -> usize {
         self.batch.num_rows()

@@ -8,37 +8,62 @@
 use std::io::Write;
 
 use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::Float32Type;
+use arrow::datatypes::{Float32Type, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_writer::{ArrowWriterOptions, compute_leaves};
+use parquet::arrow::arrow_writer::{
+    ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+};
 use parquet::column::writer::ColumnWriterImpl;
 use parquet::data_type::FloatType;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
 
-/// Writes all rows and what a Parquet file has around them.
-pub(super) fn write_rows<W: Write + Send>(
-    file: W,
-    rows: &RecordBatch,
-    properties: WriterProperties,
-) -> Result<W, ParquetError> {
-    let most_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
-    let numbers_at_once = properties.write_batch_size();
-    let options = ArrowWriterOptions::new().with_properties(properties);
-    // It knows the Parquet schema and what readers are to know of the Arrow one.
-    let writer = ArrowWriter::try_new_with_options(file, rows.schema(), options)?;
-    let (mut file, factory) = writer.into_serialized_writer()?;
-    for (number, start) in (0..rows.num_rows()).step_by(most_rows).enumerate() {
-        let part = rows.slice(start, most_rows.min(rows.num_rows() - start));
-        let mut group = file.next_row_group()?;
-        let mut writers = factory.create_column_writers(number)?.into_iter();
+/// A Parquet file under way.
+pub(super) struct RowGroups<W: Write> {
+    file: SerializedFileWriter<W>,
+    factory: ArrowRowGroupWriterFactory,
+    most_rows: usize,
+    numbers_at_once: usize,
+    /// How many row groups it has.
+    written: usize,
+}
+
+impl<W: Write + Send> RowGroups<W> {
+    /// Begins a file of rows with that schema.
+    pub(super) fn begin(
+        file: W,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<Self, ParquetError> {
+        let most_rows = properties.max_row_group_row_count().unwrap_or(usize::MAX);
+        let numbers_at_once = properties.write_batch_size();
+        let options = ArrowWriterOptions::new().with_properties(properties);
+        // It knows the Parquet schema and what readers are to know of the Arrow one.
+        let writer = ArrowWriter::try_new_with_options(file, schema, options)?;
+        let (file, factory) = writer.into_serialized_writer()?;
+        Ok(Self { file, factory, most_rows, numbers_at_once, written: 0 })
+    }
+
+    /// Writes rows as a row group, or as several when they are too many for one.
+    pub(super) fn write(&mut self, rows: &RecordBatch) -> Result<(), ParquetError> {
+        for start in (0..rows.num_rows()).step_by(self.most_rows) {
+            let part = rows.slice(start, self.most_rows.min(rows.num_rows() - start));
+            self.write_group(&part)?;
+        }
+        Ok(())
+    }
+
+    fn write_group(&mut self, part: &RecordBatch) -> Result<(), ParquetError> {
+        let mut group = self.file.next_row_group()?;
+        let mut writers = self.factory.create_column_writers(self.written)?.into_iter();
         for (field, column) in part.schema_ref().fields().iter().zip(part.columns()) {
             if let Some((numbers, width)) = vectors(column) {
                 // Its place among the writers.
                 writers.next();
                 let none_left = || ParquetError::General("more columns than leaves".to_owned());
                 let mut writer = group.next_column()?.ok_or_else(none_left)?;
-                write_vectors(numbers, width, numbers_at_once, writer.typed())?;
+                write_vectors(numbers, width, self.numbers_at_once, writer.typed())?;
                 writer.close()?;
                 continue;
             }
@@ -48,8 +73,14 @@ pub(super) fn write_rows<W: Write + Send>(
             }
         }
         group.close()?;
+        self.written += 1;
+        Ok(())
     }
-    file.into_inner()
+
+    /// Writes what a Parquet file has after its rows.
+    pub(super) fn finish(self) -> Result<W, ParquetError> {
+        self.file.into_inner()
+    }
 }
 
 /// All numbers of a column of vectors, row after row, and how many each row has. `None` when it
@@ -89,6 +120,16 @@ mod tests {
     use arrow::datatypes::{DataType, Field};
 
     use super::*;
+
+    fn write_rows(
+        file: Vec<u8>,
+        rows: &RecordBatch,
+        properties: WriterProperties,
+    ) -> Result<Vec<u8>, ParquetError> {
+        let mut groups = RowGroups::begin(file, rows.schema(), properties)?;
+        groups.write(rows)?;
+        groups.finish()
+    }
 
     fn as_arrow_writes(rows: &RecordBatch, properties: WriterProperties) -> Vec<u8> {
         let mut writer = ArrowWriter::try_new(Vec::new(), rows.schema(), Some(properties)).unwrap();

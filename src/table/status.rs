@@ -23,6 +23,10 @@ pub const NO_PREDECESSOR: &str = "no_predecessor";
 pub const NO_REFERENCE: &str = "no_reference";
 /// The two outputs are as good as equal, so nowhere does a difference begin.
 pub const NO_DIVERGENCE: &str = "no_divergence";
+/// The two outputs differ no more than outputs of wordings of one of the tasks do.
+pub const WITHIN_WORDINGS: &str = "within_wordings";
+/// The input is not among those that the stage draws for this value.
+pub const NOT_DRAWN: &str = "not_drawn";
 /// The prompts do not hold the same tokens of the input, so none stands for another.
 pub const NO_ALIGNMENT: &str = "no_alignment";
 /// Less than a thousandth of the attention is left: what is there is rounding.
@@ -49,6 +53,12 @@ pub const ALL: &[(&str, &str)] = &[
          (stage reference), or no control that ran with the same tokens of the input",
     ),
     (NO_DIVERGENCE, "the outputs of the two tasks do not differ, so there is no onset"),
+    (
+        WITHIN_WORDINGS,
+        "the outputs of the two tasks differ no more than those of two wordings of one of them, so \
+         there is no onset",
+    ),
+    (NOT_DRAWN, "the input is not among the baseline_inputs that the stage draws for it"),
     (
         NO_ALIGNMENT,
         "the prompts cannot be compared on the input's tokens: they hold other ones, or the input \

@@ -3,10 +3,11 @@
 //! Settings are fixed, so equal rows give equal bytes: no timestamps, no statistics of floats, one
 //! writer version string.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::error::ArrowError;
+use arrow::datatypes::SchemaRef;
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
@@ -15,11 +16,11 @@ use parquet::schema::types::ColumnPath;
 
 use super::TableError;
 use super::column::{Dims, Kind, Table};
-use super::row_groups::write_rows;
+use super::row_groups::RowGroups;
 use crate::run_dir::layout::older_table_file;
 use crate::run_dir::made_by::THIS_VERSION;
 use crate::run_dir::receipt::PartStats;
-use crate::store::Store;
+use crate::store::{PendingFile, Store};
 
 /// Raised when equal rows come to be written in another way: each fingerprint has it, so that a run
 /// writes every table again instead of keeping files that some readers refuse. 1: files of a layer lay in
@@ -77,17 +78,63 @@ pub fn write_part(
     dims: Dims,
     columns: Vec<ArrayRef>,
 ) -> Result<PartStats, TableError> {
-    let name = address.file();
-    let path = store.path(&name);
-    let schema = Arc::new(address.table.arrow_schema(dims));
-    let arrow_error =
-        |source: ArrowError| TableError::Arrow { action: "write", path: path.clone(), source };
-    let batch = RecordBatch::try_new(schema, columns).map_err(arrow_error)?;
-    let error =
-        |source: ParquetError| TableError::Parquet { action: "write", path: path.clone(), source };
-    let file = write_rows(store.begin(&name)?, &batch, properties(address.table)).map_err(error)?;
-    let file = file.commit_later()?;
-    Ok(PartStats { file, rows: batch.num_rows() as u64 })
+    let mut part = PartWriter::begin(store, address, dims)?;
+    part.write(columns)?;
+    part.finish()
+}
+
+/// A part that is written some rows at a time, where all of them would not fit into memory: each
+/// time a row group of its own.
+pub(crate) struct PartWriter {
+    path: PathBuf,
+    schema: SchemaRef,
+    groups: RowGroups<PendingFile>,
+    rows: u64,
+}
+
+impl PartWriter {
+    /// Begins a part; dropped before [`Self::finish`] it leaves nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn begin(
+        store: &Store,
+        address: PartAddress,
+        dims: Dims,
+    ) -> Result<Self, TableError> {
+        let name = address.file();
+        let path = store.path(&name);
+        let schema = Arc::new(address.table.arrow_schema(dims));
+        let (file, properties) = (store.begin(&name)?, properties(address.table));
+        let groups = RowGroups::begin(file, Arc::clone(&schema), properties)
+            .map_err(|source| parquet_error(&path, source))?;
+        Ok(Self { path, schema, groups, rows: 0 })
+    }
+
+    /// Writes rows: `columns` in the order of the table's own.
+    ///
+    /// # Errors
+    /// When the columns do not fit the table or the file cannot be written.
+    pub(crate) fn write(&mut self, columns: Vec<ArrayRef>) -> Result<(), TableError> {
+        let path = || self.path.clone();
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .map_err(|source| TableError::Arrow { action: "write", path: path(), source })?;
+        self.rows += batch.num_rows() as u64;
+        self.groups.write(&batch).map_err(|source| parquet_error(&self.path, source))
+    }
+
+    /// Gives the part its name.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn finish(self) -> Result<PartStats, TableError> {
+        let file = self.groups.finish().map_err(|source| parquet_error(&self.path, source))?;
+        Ok(PartStats { file: file.commit_later()?, rows: self.rows })
+    }
+}
+
+fn parquet_error(path: &Path, source: ParquetError) -> TableError {
+    TableError::Parquet { action: "write", path: path.to_owned(), source }
 }
 
 fn properties(table: &Table) -> WriterProperties {

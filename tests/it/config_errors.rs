@@ -9,6 +9,7 @@ use aqlens::pipeline::config::{ConfigError, json_schema, load, resolved_yaml};
 use aqlens::pipeline::plan::{Plan, ShardPlan};
 use aqlens::pipeline::{FileSource, Input, Pipeline, Scenario};
 use aqlens::prompt::{Prompt, Role};
+use aqlens::stage::{Scope, Stage};
 
 const WIDTH: usize = 100;
 
@@ -207,6 +208,22 @@ fn an_input_file_that_changed_under_a_resolved_pipeline_is_noticed() {
     put(&texts, "id,text\na,two\n");
     let error = load(&path, &[]).unwrap_err().render(WIDTH, false);
     assert!(error.contains("has changed: its sha256 is"), "{error}");
+}
+
+/// An older pipeline lists `effect` before `geometry`, whose tables it now tests.
+#[test]
+fn stages_over_the_run_come_after_those_whose_tables_they_use() {
+    let older = Path::new("tests/fixtures/runs/v1.yml");
+    let pipeline = load(older, &["model=tests/fixtures/tiny".to_owned()]).unwrap();
+    let kinds = |stages: &[&dyn Stage]| -> Vec<&str> {
+        let of_run = stages.iter().filter(|stage| stage.scope() == Scope::Run);
+        of_run.map(|stage| stage.kind()).collect()
+    };
+    let listed: Vec<&dyn Stage> = pipeline.stages.iter().map(AsRef::as_ref).collect();
+    let expected = ["divergence", "variance", "effect", "geometry", "summary", "report"];
+    assert_eq!(kinds(&listed), expected);
+    let expected = ["divergence", "variance", "geometry", "effect", "summary", "report"];
+    assert_eq!(kinds(&pipeline.stages_of(Scope::Run)), expected);
 }
 
 #[test]

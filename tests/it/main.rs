@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
+mod beside;
 mod check;
 mod cli;
 mod config_errors;

@@ -46,6 +46,7 @@ fn prompts() -> Vec<Prompt> {
                     wording: 0,
                 },
                 source_input: format!("input-{i}").into(),
+                cluster: None,
                 input_span: 0..text.len(),
                 text,
                 task_spans: Vec::new(),

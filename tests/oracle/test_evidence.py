@@ -1,4 +1,4 @@
-"""Partition of variance, effect, geometry and verdict again, by numpy and scipy over the dumped
+"""Effect, geometry and verdict again, by numpy and scipy over the dumped
 tables. Every test of the oracle's pipeline is small enough to be counted out, so p is compared
 exactly; bootstraps and orders of inputs are drawn as the program says it draws them."""
 
@@ -34,63 +34,6 @@ def cells(run, layer, site):
     values = frame["values"].to_numpy().astype(np.float64)
     shape = [frame[name].n_unique() for name in ("input", "task", "wording")]
     return values.reshape(*shape, -1)
-
-
-def partition(v):
-    """The sums of squares of measures.md M6, each mean taken of the whole array."""
-    mean = lambda *axes: v.mean(axis=axes, keepdims=True)  # noqa: E731
-    grand, by_input, task = mean(0, 1, 2), mean(1, 2), mean(0, 2)
-    cell, wording = mean(2), mean(0)
-    total = lambda x: float((np.broadcast_to(x, v.shape) ** 2).sum())  # noqa: E731
-    return {
-        "ss_total": total(v - grand),
-        "ss_input": total(by_input - grand),
-        "ss_task": total(task - grand),
-        "ss_wording": total(wording - task),
-        "ss_interaction": total(cell - by_input - task + grand),
-        "ss_rest": total(v - cell - wording + task),
-    }
-
-
-def relabelled(v):
-    """Partial eta squared under every exchange of task labels within inputs, the first kept."""
-    n, k = v.shape[:2]
-    u = v.mean(axis=2)
-    u = u - u.mean(axis=1, keepdims=True)
-    orders = np.array(list(itertools.permutations(range(k))))
-    sums = u[:1][:, orders[:1]].sum(axis=0)
-    for i in range(1, n):
-        sums = (sums[:, None] + u[i][orders][None]).reshape(-1, k, v.shape[3])
-    return (sums**2).sum(axis=(1, 2)) / n / (u**2).sum()
-
-
-def test_variance_is_partitioned_as_the_formulas_say(run):
-    rows = by_row(run.table("variance_partition"), ["layer", "site", "space"])
-    assert len(rows) == len(run.layers()) * 4
-    reference = run.table("reference")
-    draws = {}
-    for (layer, site, space), row in rows.items():
-        v = cells(run, layer, site)
-        if space == "standardised":
-            v = v / reference.filter(pl.col("layer") == layer).sort("dimension")["sd"].to_numpy()
-        n, k, w = v.shape[:3]
-        sums = partition(v)
-        for name, value in sums.items():
-            near(row[name], value, (name, layer, site, space))
-        near(sum(value for name, value in sums.items() if name != "ss_total"), sums["ss_total"], "sum")
-        for name in ("input", "task", "wording", "interaction"):
-            near(row[f"r2_{name}"], sums[f"ss_{name}"] / sums["ss_total"], name)
-        task, inter = sums["ss_task"], sums["ss_interaction"]
-        near(row["partial_eta2"], task / (task + inter), "partial_eta2")
-        near(row["f_task"], task / (k - 1) / (sums["ss_wording"] / (k * (w - 1))), "f_task")
-        rest = sums["ss_rest"] / ((n - 1) * k * (w - 1))
-        near(row["f_interaction"], inter / ((n - 1) * (k - 1)) / rest, "f_interaction")
-        draws[layer, site, space] = relabelled(v)
-        assert row["n_permutations"] == math.factorial(k) ** (n - 1) == len(draws[layer, site, space])
-        near(row["p"], at_least(draws[layer, site, space], row["partial_eta2"]) / 7776, "p")
-    for (layer, site, space), row in rows.items():
-        family = np.max([draws[other, site, space] for other in run.layers()], axis=0)
-        near(row["p_max_t"], at_least(family, row["partial_eta2"]) / len(family), "p_max_t")
 
 
 def contrasts(run):
@@ -280,6 +223,52 @@ def test_arrangements_are_compared_as_numpy_and_scipy_do(run):
             near(row["chance"], 2 / 5, key)
         if measure == "cka_biased" and (a, b) == ("color", "location"):
             near(row["chance"], np.mean([biased(x, y[order]) for order in everyone]), key)
+
+
+def test_all_wordings_arrangements_are_jackknifed(run):
+    rows = by_row(run.table("geometry_wording_pairs"), ["input", "layer", "measure"])
+    inputs = run.table("vectors")["input"].unique(maintain_order=True).to_list()
+    for layer, site in itertools.product(run.layers(), ("span", "last")):
+        of = cells(run, layer, site)
+        of = of.reshape(6, 6, -1).swapaxes(0, 1)
+        pairs = list(itertools.combinations(range(6), 2))
+        for (a, b), place in zip(pairs, range(15)):
+            x, y = of[a], of[b]
+            whole = 1 - debiased(x, y)
+            pseudo = [
+                6 * whole - 5 * (1 - debiased(np.delete(x, i, 0), np.delete(y, i, 0)))
+                for i in range(6)
+            ]
+            for name, value in zip(inputs, pseudo):
+                row = rows[name, layer, f"geometry_dcka_{site}"]
+                assert row["status"] == "ok" and row["tasks"] == [0, 0, 1, 1, 2, 2]
+                assert row["values"][place] == pytest.approx(value, rel=1e-9, abs=1e-9)
+    assert len(rows) == 6 * len(run.layers()) * 2
+
+
+def test_readouts_are_held_against_paraphrases(run):
+    """Tables of pairs and table `effect`: each measure is there, on each of its layers."""
+    rows = by_row(run.table("effect"), ["measure", "layer", "contrast"])
+    tables = [f"{name}_wording_pairs" for name in ("attention", "lens", "surprisal", "geometry")]
+    found = {}
+    for row in (row for name in tables for row in run.table(name).iter_rows(named=True)):
+        values = found.setdefault((row["measure"], row["layer"]), [])
+        if row["values"] is None:
+            continue
+        tasks = np.array(row["tasks"])
+        a, b = np.triu_indices(len(tasks), 1)
+        same, of = tasks[a] == tasks[b], np.array(row["values"])
+        values.append((of[~same].mean(), of[same].mean()))
+    assert len({measure for measure, _ in found}) == 7
+    for (measure, layer), values in found.items():
+        row = rows[measure, layer, "paraphrase"]
+        assert row["n_inputs"] == len(values), (measure, layer)
+        if not values:
+            continue
+        between, within = np.mean(values, axis=0)
+        near(row["between"], between, (measure, layer))
+        near(row["baseline"], within, (measure, layer))
+        near(row["delta"], between - within, (measure, layer))
 
 
 def test_the_verdict_follows_from_the_effects(run):

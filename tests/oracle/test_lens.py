@@ -55,28 +55,68 @@ def test_the_last_layer_is_the_model_itself(run):
     assert first["kl_to_final"].min() > 0.1
 
 
+def jsd(a, b):
+    """Bits, of two rows of log-probabilities."""
+    return jensenshannon(np.exp(a), np.exp(b), base=2) ** 2
+
+
+def gap(prompts, logs, a, b):
+    """Mean between two tasks, and the largest within one of them, over all their wordings."""
+    pairs = list(combinations(prompts, 2))
+    between = [jsd(logs[p], logs[q]) for p, q in pairs if {p.task, q.task} == {a, b}]
+    within = [jsd(logs[p], logs[q]) for p, q in pairs if p.task == q.task and p.task in (a, b)]
+    assert (len(between), len(within)) == (4, 2)
+    return np.mean(between), max(within)
+
+
 def test_the_divergence_of_two_tasks_and_its_onset(run):
     rows = by_row(
         run.table("logit_lens_divergence"), ["scenario", "input", "layer", "task_a", "task_b"]
     )
-    n, largest = 0, 0.0
+    n, largest, found = 0, 0.0, set()
     for (scenario, name), prompts in run.inputs().items():
-        first = [prompt for prompt in prompts if prompt.wording == 0]
-        for a, b in combinations(first, 2):
-            own = (np.exp(log_softmax(run.logits()[prompt.key])) for prompt in (a, b))
-            half = jensenshannon(*own, base=2) ** 2 / 2
-            jsds, flags = [], []
-            for layer in run.layers():
-                p, q = (np.exp(lens(run, prompt, layer)) for prompt in (a, b))
-                jsds.append(jensenshannon(p, q, base=2) ** 2)
-                row = rows[scenario, name, layer, a.task, b.task]
-                assert row["status"] == "ok"
-                largest = max(largest, abs(row["jsd_bits"] - jsds[-1]))
-                flags.append(row["onset"])
+        tasks = [prompt for prompt in prompts if prompt.role == "task"]
+        final = {prompt: log_softmax(run.logits()[prompt.key]) for prompt in tasks}
+        read = {at: {prompt: lens(run, prompt, at) for prompt in tasks} for at in run.layers()}
+        for a, b in combinations([prompt for prompt in tasks if prompt.wording == 0], 2):
+            of = [rows[scenario, name, layer, a.task, b.task] for layer in run.layers()]
+            gaps = [gap(tasks, read[layer], a.task, b.task) for layer in run.layers()]
+            for layer, row, (between, within) in zip(run.layers(), of, gaps):
+                differences = [
+                    row["jsd_bits"] - jsd(read[layer][a], read[layer][b]),
+                    row["between_bits"] - between,
+                    row["within_bits"] - within,
+                ]
+                largest = max(largest, *map(abs, differences))
                 n += 1
-            assert min(abs(jsd - half) for jsd in jsds) > 1e-6, "no close call in this pipeline"
-            below = [place for place, jsd in enumerate(jsds) if jsd < half]
+            between, within = gap(tasks, final, a.task, b.task)
+            close = [abs(x - between / 2) for x, _ in gaps] + [abs(x - y) for x, y in gaps]
+            assert min(*close, abs(between - within)) > 1e-6, "no close call in this pipeline"
+            flags, words = [row["onset"] for row in of], {row["status"] for row in of}
+            if between <= within:
+                assert (flags, words) == ([None] * len(of), {"within_wordings"})
+                found.add("none")
+                continue
+            below = [at for at, (x, y) in enumerate(gaps) if x < between / 2 or x <= y]
             onset = max(below, default=-1) + 1
-            assert flags == [int(place == onset) for place in range(len(jsds))]
+            assert words == {"ok"}
+            assert flags == [int(place == onset) for place in range(len(of))]
+            found.add("some")
     assert n == len(rows)
+    assert 0 < largest < TOLERANCE
+    assert found == {"none", "some"}, "both kinds of pairs are in this pipeline"
+
+
+def test_all_wordings_are_read_and_compared(run):
+    rows = by_row(run.table("lens_wording_pairs"), ["scenario", "input", "layer", "measure"])
+    largest = 0.0
+    for (scenario, name), prompts in run.inputs().items():
+        tasks = [prompt for prompt in prompts if prompt.role == "task"]
+        for layer in run.layers():
+            logs = [lens(run, prompt, layer) for prompt in tasks]
+            row = rows.pop((scenario, name, layer, "lens_jsd_bits"))
+            assert row["status"] == "ok" and row["tasks"] == [0, 0, 1, 1, 2, 2]
+            expected = [jsd(a, b) for a, b in combinations(logs, 2)]
+            largest = max(largest, np.abs(np.array(row["values"]) - expected).max())
+    assert not rows
     assert 0 < largest < TOLERANCE

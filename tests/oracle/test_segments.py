@@ -115,6 +115,36 @@ def test_every_pair_of_tasks_head_by_head(run):
     assert largest < TOLERANCE, largest
 
 
+def test_all_wordings_are_compared_in_the_mean_of_the_heads(run):
+    keys = ["scenario", "input", "layer", "measure"]
+    rows = by_row(run.table("attention_wording_pairs"), keys)
+    by_key, largest = weights(run), 0.0
+    layers = sorted({layer for *_, layer in by_key})
+    for (scenario, name), prompts in run.inputs().items():
+        tasks = [prompt for prompt in prompts if prompt.role == "task"]
+        for layer in layers:
+            pairs = [
+                [
+                    expected(support(a, of_a), support(b, of_b))
+                    for of_a, of_b in zip(by_key[*a.key, layer], by_key[*b.key, layer])
+                ]
+                for a, b in combinations(tasks, 2)
+            ]
+            for measure in ("jsd_full", "jsd_no_sink", "jsd_input"):
+                row = rows.pop((scenario, name, layer, f"attention_{measure}"))
+                assert row["tasks"] == [0, 0, 1, 1, 2, 2]
+                values = [[head[measure][0] for head in heads] for heads in pairs]
+                values = [[value for value in of if value is not None] for of in values]
+                if not all(values):
+                    assert (row["values"], row["status"]) == (None, "low_mass")
+                    continue
+                assert row["status"] == "ok"
+                means = [np.mean(of) for of in values]
+                largest = max(largest, np.abs(np.array(row["values"]) - means).max())
+    assert not rows
+    assert 0 < largest < TOLERANCE, largest
+
+
 def named(prompt) -> list:
     """What each position is called in every prompt: places from the end but in the input."""
     names = [("first", 0)]

@@ -1,5 +1,7 @@
 """Surprisal of the input's tokens, from the stored activations and the checkpoint's weights."""
 
+from itertools import combinations
+
 import numpy as np
 from scipy.stats import entropy
 
@@ -42,6 +44,20 @@ def test_surprisal_is_minus_log2_of_what_the_model_gave_the_token(run):
                 largest = max(largest, *map(abs, differences))
                 n += 1
     assert n == len(rows) == sum(len(p.span) for p in run.prompts())
+    assert 0 < largest < TOLERANCE
+
+
+def test_all_wordings_are_compared_token_by_token(run):
+    rows = by_row(run.table("surprisal_wording_pairs"), ["scenario", "input"])
+    largest = 0.0
+    for key, prompts in run.inputs().items():
+        bits = [surprisals(run, p)[0] for p in prompts if p.role == "task"]
+        row = rows.pop(key)
+        assert (row["measure"], row["layer"], row["status"]) == ("surprisal_bits", -1, "ok")
+        assert row["tasks"] == [0, 0, 1, 1, 2, 2]
+        expected = [np.abs(a - b).mean() for a, b in combinations(bits, 2)]
+        largest = max(largest, np.abs(np.array(row["values"]) - expected).max())
+    assert not rows
     assert 0 < largest < TOLERANCE
 
 

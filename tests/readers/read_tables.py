@@ -48,6 +48,14 @@ MORE_TABLES = {
     "logit_lens_divergence": "jsd_bits",
 }
 
+# And what a run of an earlier version has not.
+LATER_TABLES = {
+    "attention_wording_pairs": None,
+    "surprisal_wording_pairs": None,
+    "lens_wording_pairs": None,
+    "geometry_wording_pairs": None,
+}
+
 # Tables without rows when nothing happened that they would record; they open all the same.
 MAY_BE_EMPTY = {"skipped"}
 
@@ -141,6 +149,8 @@ def main() -> None:
     on_disk = {path.name for path in (run / "tables").iterdir()}
     has_more = bool(on_disk & set(MORE_TABLES))
     tables = TABLES | MORE_TABLES if has_more else TABLES
+    if on_disk & set(LATER_TABLES):
+        tables |= LATER_TABLES
     assert on_disk == set(tables), on_disk ^ set(tables)
     for name, column in tables.items():
         print(name, check_table(run, name, column))

@@ -103,7 +103,7 @@ fn put_words(table: &Table, columns: &[&str], row: &mut [String]) {
     for (column, text) in columns.iter().zip(row) {
         let Ok(code @ ..=-1) = text.parse::<i16>() else { continue };
         let word = match *column {
-            "wording" => Role::of_wording(code).name(),
+            "wording" => &Role::name_of_wording(code),
             "head" if code == MEAN_HEAD => "mean",
             "layer" if has_output && code == OUTPUT_LAYER => output,
             _ => continue,
@@ -126,7 +126,7 @@ mod tests {
     fn codes_below_0_are_named_and_numbers_stay() {
         let prompts = crate::table::schema::PROMPTS;
         for (code, word) in
-            [("0", "0"), ("2", "2"), ("-1", "neutral"), ("-2", "scrambled"), ("-3", "other_input")]
+            [("0", "0"), ("2", "2"), ("-1", "neutral"), ("-3", "other_input"), ("-4", "neutral-2")]
         {
             assert_eq!(words(&prompts, &["task", "wording"], &["-1", code]), ["-1", word]);
         }

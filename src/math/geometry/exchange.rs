@@ -1,19 +1,23 @@
 //! The permutation test of debiased CKA and of RSA, upper tail: the rows of one side are given to other
-//! inputs, as if the two sides arranged the inputs independently of each other (a Mantel test).
+//! inputs, as if the two sides arranged the inputs independently of each other (a Mantel test). Rows
+//! of one cluster stay together: whole clusters are exchanged, with clusters of as many rows.
 //!
 //! An exchange of rows is an exchange of rows and columns of the n x n table that is already there.
 //! The tables of both measures lie entry beside entry, so that one look-up serves both, and one
 //! exchange of a side serves all the sides that it is compared with.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{CentredGram, Rdm};
+use super::{CentredGram, Rdm, RowClusters};
 use crate::math::Stream;
 use crate::math::dot::dot_pairs;
 use crate::math::inference::PermutationTest;
 
+/// Fewer ways to exchange the clusters cannot give a p of 0.05.
+const LEAST_WAYS: f64 = 20.0;
 /// Entries that are looked up before they are multiplied, so that they stay in the nearest cache.
 const BLOCK: usize = 512;
 /// Draws that a thread makes together, so that it reads the other sides once for all of them.
@@ -103,8 +107,39 @@ fn blocks(n: usize) -> Vec<Range<usize>> {
     blocks
 }
 
-/// The tests of `side` against each of `others`: its rows are given to other inputs, `draws` times.
-/// Draw m depends on (`seed`, `purpose`, m) and the number of rows alone.
+/// The clusters by their sizes: lists of clusters that can be exchanged with each other.
+fn by_size(clusters: &RowClusters) -> Vec<Vec<&[usize]>> {
+    let mut classes: BTreeMap<usize, Vec<&[usize]>> = BTreeMap::new();
+    for members in clusters.members() {
+        classes.entry(members.len()).or_default().push(members);
+    }
+    classes.into_values().collect()
+}
+
+/// In how many ways they can be exchanged.
+fn ways(classes: &[Vec<&[usize]>]) -> f64 {
+    let factorial = |n: usize| (1..=n).map(|k| k as f64).product::<f64>();
+    classes.iter().map(|class| factorial(class.len())).product()
+}
+
+/// For each row the row that takes its place: clusters of one size are shuffled among each other.
+fn exchanged_rows(n: usize, classes: &[Vec<&[usize]>], mut stream: Stream) -> Vec<u32> {
+    let mut order = vec![0; n];
+    for class in classes {
+        let mut others: Vec<u32> = (0..class.len() as u32).collect();
+        stream.shuffle(&mut others);
+        for (members, other) in class.iter().zip(others) {
+            for (&row, &from) in members.iter().zip(class[other as usize]) {
+                order[row] = from as u32;
+            }
+        }
+    }
+    order
+}
+
+/// The tests of `side` against each of `others`: its rows are given to other inputs, `draws` times,
+/// whole `clusters` at once; none where the clusters can be exchanged in fewer than 20 ways. Draw m
+/// depends on (`seed`, `purpose`, m), the number of rows and the clusters alone.
 ///
 /// # Panics
 ///
@@ -112,13 +147,14 @@ fn blocks(n: usize) -> Vec<Range<usize>> {
 pub fn exchange_tests(
     others: &[Side],
     side: &Side,
+    clusters: &RowClusters,
     draws: usize,
-    seed: u64,
-    purpose: &str,
+    (seed, purpose): (u64, &str),
 ) -> Vec<Exchanged> {
     assert!(others.iter().all(|other| other.n == side.n), "all sides have the same rows");
-    if others.is_empty() {
-        return Vec::new();
+    let classes = by_size(clusters);
+    if others.is_empty() || ways(&classes) < LEAST_WAYS {
+        return others.iter().map(|_| Exchanged { cka: None, rsa: None }).collect();
     }
     let blocks = blocks(side.n);
     // For each of some orders the products with each of the others.
@@ -138,11 +174,8 @@ pub fn exchange_tests(
         products
     };
     let identity: Vec<u32> = (0..side.n as u32).collect();
-    let order = |draw: usize| {
-        let mut order = identity.clone();
-        Stream::new(seed, purpose, draw as u64).shuffle(&mut order);
-        order
-    };
+    let order =
+        |draw: usize| exchanged_rows(side.n, &classes, Stream::new(seed, purpose, draw as u64));
     let of_draws = |first: usize| {
         let orders: Vec<Vec<u32>> = (first..draws.min(first + AT_ONCE)).map(order).collect();
         products(&orders)
@@ -180,7 +213,8 @@ mod tests {
     fn permutations_are_of_the_rows_of_one_side_and_the_same_for_all_others() {
         let (x, y, z) = (noise(5, 40, 4), noise(6, 40, 3), noise(7, 40, 5));
         assert!(blocks(40).len() > 1 && 20 > AT_ONCE);
-        let tests = exchange_tests(&[side(&x), side(&y)], &side(&z), 20, 37, "geometry");
+        let (others, single) = ([side(&x), side(&y)], RowClusters::single(40));
+        let tests = exchange_tests(&others, &side(&z), &single, 20, (37, "geometry"));
         for (other, test) in [&x, &y].into_iter().zip(&tests) {
             let (gram, distances) = tables(other);
             let (cka, rsas) = (test.cka.as_ref().unwrap(), test.rsa.as_ref().unwrap());
@@ -198,7 +232,7 @@ mod tests {
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let alone =
-            pool.install(|| exchange_tests(&[side(&x), side(&y)], &side(&z), 20, 37, "geometry"));
+            pool.install(|| exchange_tests(&others, &side(&z), &single, 20, (37, "geometry")));
         assert_eq!(tests, alone);
     }
 
@@ -207,9 +241,44 @@ mod tests {
         let (gram, distances) = tables(&noise(1, 6, 3));
         let whole = Side::new(6, Some(&gram), Some(&distances));
         let only = [Side::new(6, Some(&gram), None), Side::new(6, None, Some(&distances))];
-        let both = exchange_tests(std::slice::from_ref(&whole), &whole, 9, 1, "x").remove(0);
-        let tests = exchange_tests(&only, &whole, 9, 1, "x");
+        let test =
+            |others: &[Side]| exchange_tests(others, &whole, &RowClusters::single(6), 9, (1, "x"));
+        let both = test(std::slice::from_ref(&whole)).remove(0);
+        let tests = test(&only);
         assert_eq!(tests[0], Exchanged { cka: both.cka, rsa: None });
         assert_eq!(tests[1], Exchanged { cka: None, rsa: both.rsa });
+    }
+
+    #[test]
+    fn clusters_stay_together_and_change_places_with_clusters_of_their_size() {
+        let of = [0, 1, 0, 2, 3, 3, 4, 1, 5, 5];
+        let clusters = RowClusters::of(&of);
+        let classes = by_size(&clusters);
+        // Two clusters of one row, four of two.
+        assert!((ways(&classes) - 48.0).abs() < 1e-9);
+        let mut seen = std::collections::BTreeSet::new();
+        for draw in 0..400 {
+            let order = exchanged_rows(10, &classes, Stream::new(1, "clusters", draw));
+            let mut rows = order.clone();
+            rows.sort_unstable();
+            assert!(rows.iter().copied().eq(0..10));
+            let is_together = |a: usize, b: usize| {
+                (of[a] == of[b]) == (of[order[a] as usize] == of[order[b] as usize])
+            };
+            assert!((0..10).all(|a| (0..10).all(|b| is_together(a, b))), "{order:?}");
+            seen.insert(order);
+        }
+        assert_eq!(seen.len(), 48);
+    }
+
+    #[test]
+    fn clusters_that_can_hardly_be_exchanged_are_not_tested() {
+        let whole = side(&noise(2, 9, 3));
+        let test = |of: &[usize]| {
+            let others = std::slice::from_ref(&whole);
+            exchange_tests(others, &whole, &RowClusters::of(of), 9, (1, "x")).remove(0)
+        };
+        assert_eq!(test(&[0, 0, 1, 1, 2, 2, 3, 3, 3]), Exchanged { cka: None, rsa: None });
+        assert!(test(&[0, 0, 1, 1, 2, 2, 3, 3, 4]).cka.is_some());
     }
 }

@@ -17,7 +17,7 @@ use crate::math::Undefined;
 use crate::math::dot::dot_wide;
 
 /// A sum of squares below this part of the sum it was cancelled from is rounding.
-const ROUNDING: f64 = 1e-20;
+pub(super) const ROUNDING: f64 = 1e-20;
 
 /// Dot products of every row with every other, after centring the columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,6 +86,11 @@ impl CentredGram {
         self.products.n
     }
 
+    /// The products of row i with every other.
+    pub(super) fn row(&self, i: usize) -> &[f64] {
+        self.products.row(i)
+    }
+
     /// The U-centred products below the diagonal, and the root of the sum of their squares.
     pub(super) fn below(&self) -> (impl Iterator<Item = f64>, f64) {
         (self.products.below(), self.norm / std::f64::consts::SQRT_2)
@@ -120,37 +125,4 @@ pub fn biased_cka_by_chance(a: &Gram, b: &Gram) -> Result<f64, Undefined> {
 pub fn debiased_cka(a: &CentredGram, b: &CentredGram) -> f64 {
     assert_eq!(a.n(), b.n(), "both sides have the same rows");
     dot_wide(&a.products.values, &b.products.values) / (a.norm * b.norm)
-}
-
-/// Standard error of [`debiased_cka`] by leaving out one row after the other (jackknife). No row
-/// enters twice, as rows would in a bootstrap. [`Undefined::TooFew`] below five rows,
-/// [`Undefined::Constant`] when a side does not vary without one of its rows.
-///
-/// U-centring what is left when row i is taken out of a U-centred table comes to
-/// `<A, B> - 2 s_i (n-2)/(n-3)` with `s_i = Σ_j A_ij B_ij`, so all n values take one pass.
-pub fn debiased_cka_error(a: &CentredGram, b: &CentredGram) -> Result<f64, Undefined> {
-    assert_eq!(a.n(), b.n(), "both sides have the same rows");
-    let n = a.n();
-    if n <= LEAST_ROWS {
-        return Err(Undefined::TooFew);
-    }
-    let share = 2.0 * (n as f64 - 2.0) / (n as f64 - 3.0);
-    let without = |x: &CentredGram, y: &CentredGram| -> Vec<f64> {
-        let own = |i: usize| dot_wide(x.products.row(i), y.products.row(i));
-        let own: Vec<f64> = (0..n).map(own).collect();
-        let all: f64 = own.iter().sum();
-        own.into_iter().map(|own| all - share * own).collect()
-    };
-    let (aa, bb, ab) = (without(a, a), without(b, b), without(a, b));
-    let mut values = Vec::with_capacity(n);
-    for i in 0..n {
-        let left = aa[i].min(bb[i]);
-        if left <= ROUNDING.sqrt() * (a.norm * a.norm).max(b.norm * b.norm) {
-            return Err(Undefined::Constant);
-        }
-        values.push(ab[i] / (aa[i] * bb[i]).sqrt());
-    }
-    let mean = values.iter().sum::<f64>() / n as f64;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Ok((squares * (n as f64 - 1.0) / n as f64).sqrt())
 }

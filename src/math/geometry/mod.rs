@@ -9,15 +9,15 @@
 
 mod exchange;
 mod gram;
+mod jackknife;
 mod neighbours;
 mod rdm;
 
 use rayon::prelude::*;
 
 pub use exchange::{Exchanged, Side, exchange_tests};
-pub use gram::{
-    CentredGram, Gram, biased_cka, biased_cka_by_chance, debiased_cka, debiased_cka_error,
-};
+pub use gram::{CentredGram, Gram, biased_cka, biased_cka_by_chance, debiased_cka};
+pub use jackknife::{Jackknife, LeftOut, RowClusters};
 pub use neighbours::{MutualNeighbours, Neighbours, mutual_neighbours};
 pub use rdm::{Rdm, rsa};
 

@@ -106,24 +106,6 @@ fn rows_that_do_not_vary_have_no_cka() {
 }
 
 #[test]
-fn the_jackknife_is_leaving_rows_out_by_hand() {
-    let (x, y) = (noise(3, 9, 4), noise(4, 9, 6));
-    let without = |rows: &[Vec<f32>], i: usize| {
-        let mut rows = rows.to_vec();
-        rows.remove(i);
-        rows
-    };
-    let values: Vec<f64> = (0..9).map(|i| cka(&without(&x, i), &without(&y, i))).collect();
-    let mean = values.iter().sum::<f64>() / 9.0;
-    let error = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() * 8.0 / 9.0).sqrt();
-    let (a, b) = (centred(&x).unwrap(), centred(&y).unwrap());
-    assert!((debiased_cka_error(&a, &b).unwrap() - error).abs() < 1e-12);
-    let (x, y) = golden();
-    let (a, b) = (centred(&x[..4]).unwrap(), centred(&y[..4]).unwrap());
-    assert_eq!(debiased_cka_error(&a, &b), Err(Undefined::TooFew));
-}
-
-#[test]
 fn biased_cka_by_chance_is_its_mean_over_all_orders() {
     let (x, y) = (noise(5, 5, 3), noise(6, 5, 2));
     let gram = |x: &[Vec<f32>]| Gram::of_rows(&rows(x));

@@ -18,6 +18,7 @@ mod crossed;
 mod effect;
 mod flips;
 mod form;
+mod grouped;
 mod normal;
 mod student;
 mod wordings;
@@ -29,6 +30,7 @@ pub use crossed::{Crossed, Planned, detectable};
 pub use effect::Effect;
 pub use flips::SignFlips;
 pub use form::{Form, Orders};
+pub use grouped::grouped_interval;
 pub use wordings::{Reassignments, Way, ways_to_deal};
 
 use super::Undefined;

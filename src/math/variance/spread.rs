@@ -1,9 +1,10 @@
 //! Squares by dimension: a space that divides each dimension by its own scale then takes no more
 //! than a weighted sum.
 
-use super::{Design, Partition, Relabellings, relabel};
+use super::partition::{Design, Partition};
+use super::relabel::{self, Relabellings};
 use crate::math::Undefined;
-use crate::math::inference::PermutationTest;
+use crate::math::inference::{PermutationTest, Reassignments, Way};
 
 /// A sum of squares below this part of the vectors' own squares is rounding.
 const ROUNDING: f64 = 1e-26;
@@ -16,8 +17,10 @@ pub(super) struct Squares {
     pub(super) interaction: f64,
     pub(super) wording: f64,
     pub(super) rest: f64,
-    /// Of the means over wordings of each (input, task).
+    /// Of the means over wordings of each (input, task), around the input's mean of the tasks.
     pub(super) cells: f64,
+    /// Of the tasks' means of these.
+    pub(super) even: f64,
     /// Of the vectors themselves.
     pub(super) magnitude: f64,
 }
@@ -31,13 +34,42 @@ pub(super) struct Squares {
 pub struct Spread {
     design: Design,
     squares: Vec<Squares>,
-    /// Means over wordings, each input's mean taken off: input after input, task after task.
+    /// What labels are exchanged in: inputs, or clusters of them.
+    exchanged: usize,
+    /// Means over wordings, each input's mean of the tasks taken off, times the input's units: input
+    /// after input (or their sums, cluster after cluster), task after task.
     cells: Vec<f64>,
+    /// Means over inputs of each (task, wording), the mean of all taken off.
+    wordings: Vec<f64>,
 }
 
 impl Spread {
-    pub(super) fn new(design: Design, squares: Vec<Squares>, cells: Vec<f64>) -> Self {
-        Self { design, squares, cells }
+    pub(super) fn new(
+        design: Design,
+        squares: Vec<Squares>,
+        cells: Vec<f64>,
+        wordings: Vec<f64>,
+    ) -> Self {
+        Self { exchanged: design.inputs, design, squares, cells, wordings }
+    }
+
+    /// The same, with labels exchanged in whole clusters of inputs. `clusters` has the cluster of each
+    /// input in the order in which they were pushed, numbered from 0 without a gap.
+    ///
+    /// # Panics
+    ///
+    /// When they are not one for each input.
+    #[must_use]
+    pub fn clustered(self, clusters: &[usize]) -> Self {
+        assert_eq!(clusters.len(), self.exchanged, "one cluster for each input");
+        let exchanged = clusters.iter().max().map_or(0, |last| last + 1);
+        let length = self.cells.len() / self.exchanged.max(1);
+        let mut cells = vec![0.0; exchanged * length];
+        for (input, cluster) in self.cells.chunks_exact(length.max(1)).zip(clusters) {
+            let sums = &mut cells[cluster * length..][..length];
+            sums.iter_mut().zip(input).for_each(|(sum, x)| *sum += x);
+        }
+        Self { exchanged, cells, ..self }
     }
 
     /// The sums of squares. [`Undefined::TooFew`] below two inputs or two tasks,
@@ -56,7 +88,7 @@ impl Spread {
             let sum = self.sum(scale, part);
             if sum > nothing { sum } else { 0.0 }
         };
-        let has_wordings = design.wordings > 1;
+        let has_wordings = design.cells > design.tasks;
         let partition = Partition {
             design,
             input: sum(|squares| squares.input),
@@ -72,11 +104,11 @@ impl Spread {
     /// The within-input permutation test of the task in each of some spaces, upper tail; its
     /// statistic is partial η². All spaces are tested in one pass. Errors as [`Self::partition`], and
     /// [`Undefined::Constant`] also without any interaction: then every input moves exactly alike
-    /// and there is nothing to compare the task with.
+    /// and there is nothing to compare the task with. [`Undefined::TooFew`] also with one cluster.
     ///
     /// # Panics
     ///
-    /// When `relabellings` were made for other numbers of inputs and tasks, or a scale is not of the
+    /// When `relabellings` were made for other numbers of inputs (or clusters) and tasks, or a scale is not of the
     /// vectors' width.
     pub fn task_tests(
         &self,
@@ -84,11 +116,14 @@ impl Spread {
         scales: &[Option<&[f64]>],
     ) -> Vec<Result<PermutationTest, Undefined>> {
         assert!(
-            relabellings.fits(self.design.inputs, self.design.tasks),
+            relabellings.fits(self.exchanged, self.design.tasks),
             "relabellings fit the design"
         );
         let testable = |scale| {
             let partition = self.partition(scale)?;
+            if self.exchanged < 2 {
+                return Err(Undefined::TooFew);
+            }
             if partition.interaction > 0.0 { Ok(partition) } else { Err(Undefined::Constant) }
         };
         let partitions: Vec<Result<Partition, Undefined>> =
@@ -97,14 +132,63 @@ impl Spread {
         let weights: Vec<Vec<f64>> = tested.map(|(_, scale)| self.weights(*scale)).collect();
         let mut sums = relabel::squared_sums(relabellings, &self.cells, &weights).into_iter();
         let test = |(partition, scale): (Result<Partition, Undefined>, Option<&[f64]>)| {
-            let Partition { task, interaction, .. } = partition?;
-            // Σ_k ‖N mean_k‖² to the share of N Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
-            let all = self.design.inputs as f64 * self.sum(scale, |squares| squares.cells);
+            partition?;
+            // Σ_k ‖U mean_k‖² to the share of U Σ_k ‖mean_k‖² in Σ_ik ‖cell‖².
+            let cells = self.sum(scale, |squares| squares.cells);
+            let all = self.design.units as f64 * cells;
             let draws = sums.next().unwrap_or_default().into_iter().map(|sum| sum / all).collect();
-            let observed = task / (task + interaction);
+            let observed = self.sum(scale, |squares| squares.even) / cells;
             Ok(PermutationTest::new(observed, draws, relabellings.is_exact()))
         };
         partitions.into_iter().zip(scales.iter().copied()).map(test).collect()
+    }
+
+    /// The test of the task against its wordings in each of some spaces, upper tail: the wordings are
+    /// dealt out to the tasks again by each of `ways`. Its statistic is `SS_task / (SS_task +
+    /// SS_wording)`. Errors as [`Self::partition`], and [`Undefined::Constant`] also where all wordings
+    /// have one mean.
+    ///
+    /// # Panics
+    ///
+    /// When `ways` deal out another number of wordings, or a scale is not of the vectors' width.
+    pub fn wording_tests(
+        &self,
+        ways: &Reassignments,
+        scales: &[Option<&[f64]>],
+    ) -> Vec<Result<PermutationTest, Undefined>> {
+        let test = |scale: &Option<&[f64]>| {
+            let partition = self.partition(*scale)?;
+            let between = partition.task + partition.wording.unwrap_or(0.0);
+            if between <= 0.0 {
+                return Err(Undefined::Constant);
+            }
+            let (n, table) = (self.design.cells, self.products(*scale));
+            let all: f64 = (0..n).map(|cell| table[cell * n + cell]).sum();
+            let statistic = |way: &Way| {
+                let of_task = |cells: &[u32]| {
+                    let row = |a: &u32| &table[*a as usize * n..][..n];
+                    let sum: f64 = cells
+                        .iter()
+                        .map(|a| cells.iter().map(|b| row(a)[*b as usize]).sum::<f64>())
+                        .sum();
+                    sum / cells.len() as f64
+                };
+                way.tasks().map(of_task).sum::<f64>() / all
+            };
+            Ok(ways.test_of(statistic(&ways.own()), statistic))
+        };
+        scales.iter().map(test).collect()
+    }
+
+    /// Dot products of all (task, wording) means in a space, row after row.
+    fn products(&self, scale: Option<&[f64]>) -> Vec<f64> {
+        let weights = self.weights(scale);
+        let means: Vec<&[f64]> = self.wordings.chunks_exact(weights.len().max(1)).collect();
+        let product = |a: &[f64], b: &[f64]| {
+            a.iter().zip(b).zip(&weights).map(|((a, b), w)| a * b * w).sum::<f64>()
+        };
+        let row = |a: &&[f64]| means.iter().map(|b| product(a, b)).collect::<Vec<_>>();
+        means.iter().flat_map(row).collect()
     }
 
     /// A sum over the dimensions of a space.

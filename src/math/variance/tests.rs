@@ -3,6 +3,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::math::{PermutationTest, Reassignments, Stream, Undefined};
 
+mod unequal;
+
 /// N=4, K=3, D=2; `measures.md` section 5.
 const GOLDEN: [[[f32; 2]; 3]; 4] = [
     [[2.0, 0.0], [0.0, 1.0], [1.0, 1.0]],
@@ -14,24 +16,11 @@ const GOLDEN: [[[f32; 2]; 3]; 4] = [
 /// `inputs[i]` holds the vectors of input i, task after task, wording after wording.
 fn cells(inputs: &[Vec<Vec<f32>>], wordings: usize) -> CentredCells {
     let (prompts, width) = (inputs[0].len(), inputs[0][0].len());
-    let mut cells = CentredCells::new(prompts / wordings, wordings, width);
+    let mut cells = CentredCells::new(&vec![wordings; prompts / wordings], width);
     for input in inputs {
         cells.push_input(&input.iter().map(Vec::as_slice).collect::<Vec<_>>());
     }
     cells
-}
-
-impl CentredCells {
-    /// Squared distances between the mean vectors of all (task, wording) cells, row after row: what
-    /// [`Reassignments`] sorts again. Its statistic rises with `f_task`.
-    pub(in crate::math) fn wording_distances(&self) -> Vec<f64> {
-        let means = self.wording_means();
-        let vectors: Vec<&[f64]> = means.chunks_exact(self.width.max(1)).collect();
-        let distance =
-            |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
-        let row = |a: &&[f64]| vectors.iter().map(|b| distance(a, b)).collect::<Vec<_>>();
-        vectors.iter().flat_map(row).collect()
-    }
 }
 
 fn golden() -> CentredCells {
@@ -108,17 +97,18 @@ fn drawn_relabellings_are_the_partition_of_relabelled_vectors() {
 }
 
 /// Every mean taken of the whole array, as the formulas say.
-fn by_definition(inputs: &[Vec<Vec<f32>>], k: usize, w: usize) -> [f64; 6] {
-    let (n, d) = (inputs.len(), inputs[0][0].len());
+fn by_definition(inputs: &[Vec<Vec<f32>>], sizes: &[usize]) -> [f64; 6] {
+    let (n, k, d) = (inputs.len(), sizes.len(), inputs[0][0].len());
+    let first = |task: usize| sizes[..task].iter().sum::<usize>();
     let at = |i: usize, task: usize, wording: usize, x: usize| {
-        f64::from(inputs[i][task * w + wording][x])
+        f64::from(inputs[i][first(task) + wording][x])
     };
     let mean = |i: Option<usize>, task: Option<usize>, wording: Option<usize>, x: usize| {
         let all = |fixed: Option<usize>, n: usize| fixed.map_or(0..n, |at| at..at + 1);
         let (mut sum, mut count) = (0.0, 0.0);
         for i in all(i, n) {
             for task in all(task, k) {
-                for wording in all(wording, w) {
+                for wording in all(wording, sizes[task]) {
                     sum += at(i, task, wording, x);
                     count += 1.0;
                 }
@@ -129,7 +119,7 @@ fn by_definition(inputs: &[Vec<Vec<f32>>], k: usize, w: usize) -> [f64; 6] {
     let mut sums = [0.0; 6];
     for i in 0..n {
         for task in 0..k {
-            for wording in 0..w {
+            for wording in 0..sizes[task] {
                 for x in 0..d {
                     let (grand, input) = (mean(None, None, None, x), mean(Some(i), None, None, x));
                     let of_task = mean(None, Some(task), None, x);
@@ -160,7 +150,7 @@ proptest! {
         seed in 0_u64..500, n in 2_usize..6, k in 2_usize..4, w in 1_usize..4, d in 1_usize..4,
     ) {
         let inputs = noise(seed, n, k * w, d);
-        let [total, input, task, inter, wording, rest] = by_definition(&inputs, k, w);
+        let [total, input, task, inter, wording, rest] = by_definition(&inputs, &vec![w; k]);
         let partition = partition(&cells(&inputs, w)).unwrap();
         let close = |a: f64, b: f64| (a - b).abs() <= 1e-11 * total;
         prop_assert!(close(partition.total(), total));

@@ -69,8 +69,8 @@ impl Loader<'_> {
                 problems.push(at, message, "name each file once; a pattern may match it too");
             }
         }
-        let (id, text) = (config.id.clone(), config.text.clone());
-        let wanted = Wanted { paths, is_list, id, text };
+        let (id, text, cluster) = (config.id.clone(), config.text.clone(), config.cluster.clone());
+        let wanted = Wanted { paths, is_list, id, text, cluster };
         if let Some([first, second]) = wanted.same_stems().filter(|_| problems.len() == before) {
             let message = format!(
                 "the rows of {} and {} would have the same ids",

@@ -76,7 +76,7 @@ fn near_placeholder(text: &str) -> Option<&str> {
 
 fn inputs(scenario: &Scenario, at: &Path, warnings: &mut Warnings) {
     let survey = scenario.inputs.survey();
-    let Survey { odd, repeats, first_repeat } = &*survey;
+    let Survey { odd, repeats, first_repeat, clusters, .. } = &*survey;
     let place = |id: &str| match scenario.inputs {
         Inputs::Inline(_) => at.key(id),
         Inputs::File(_) => at.key("file"),
@@ -99,7 +99,21 @@ fn inputs(scenario: &Scenario, at: &Path, warnings: &mut Warnings) {
         warnings.push(("input", "repeat"), &at, 1, || {
             format!(
                 "{repeats} of the {n} inputs of scenario {} have the text of an earlier one, the first \
-                 are {pair}: copies are counted as if they were evidence of their own",
+                 are {pair}: copies are one piece of evidence, which leaves {clusters} cluster{}",
+                quote(&scenario.name),
+                if *clusters == 1 { "" } else { "s" }
+            )
+        });
+    }
+    if scenario.controls.other_input && *clusters == 1 {
+        let at = match scenario.inputs {
+            Inputs::Inline(_) => at.clone(),
+            Inputs::File(_) => at.key("file"),
+        };
+        warnings.push(("input", "other"), &at, 1, || {
+            format!(
+                "scenario {} has inputs of one cluster only: there is no other input for its control \
+                 `other_input`, which is left out",
                 quote(&scenario.name)
             )
         });

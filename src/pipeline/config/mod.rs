@@ -2,6 +2,7 @@
 
 pub mod wire;
 
+mod controls;
 mod files;
 mod lint;
 mod near;
@@ -16,8 +17,10 @@ use std::path::{Path, PathBuf};
 
 pub use resolved::resolved_yaml;
 
+use self::stages::Around;
 use self::wire::{PipelineConfig, RawTable};
 use super::Pipeline;
+use super::inputs::absolute;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
 use crate::stage::Facts;
@@ -132,7 +135,14 @@ impl Loader<'_> {
             has_head: model.as_ref().map(|(_, card)| card.head_path().is_some()),
             ..Facts::default()
         };
-        let stages = root.get("stages").and_then(|node| stages::check(node, facts, problems));
+        let names = scenarios.iter().flatten().map(|scenario| scenario.name.as_str());
+        let around = Around {
+            path: &|text, at| absolute(self.path(text, at)),
+            card: model.as_ref().map(|(_, card)| card),
+            scenarios: &names.collect::<Vec<_>>(),
+        };
+        let stages =
+            root.get("stages").and_then(|node| stages::check(node, facts, around, problems));
         let (model, card) = model?;
         let stages = stages?;
         Some(Pipeline {

@@ -24,10 +24,11 @@ impl fmt::Display for Noun {
 }
 
 /// What people call a file of texts, its column of ids and its column of texts, beside our own words.
-const MEANT: [(&str, &[&str]); 4] = [
+const MEANT: [(&str, &[&str]); 5] = [
     ("file", &["files", "filename", "file_name", "filepath", "file_path", "path", "source", "src"]),
     ("id", &["ids", "id_column", "key", "keys", "index"]),
     ("text", &["txt", "texts", "text_column", "column", "field", "content", "prompt"]),
+    ("cluster", &["clusters", "cluster_column", "group", "groups"]),
     ("sha256", &["sha", "sha_256", "hash", "checksum"]),
 ];
 
@@ -63,7 +64,7 @@ pub(super) fn refuse_near_file(
     }
     let is_near = names().any(|((_, node), _)| is_file_name(node) || node.elements().is_some())
         || (value("file").is_some_and(may_be_path)
-            && ["id", "text", "sha256"].into_iter().any(has))
+            && ["id", "text", "cluster", "sha256"].into_iter().any(has))
         || (names().any(|((_, node), _)| may_be_path(node)) && has("id") && has("text"));
     if is_near {
         report_file(entries, &meant, at, noun, problems);
@@ -129,22 +130,21 @@ pub(super) fn refuse_wordings_as_task(id: &str, at: &Path, problems: &mut Proble
     is_key
 }
 
-/// Reports a text for the neutral control that is nearly a word of ours; whether it did.
-pub(super) fn refuse_near_auto(text: &str, at: &Path, problems: &mut Problems) -> bool {
+/// Reports a text for the neutral control that is nearly a word of ours.
+pub(super) fn refuse_near_auto(text: &str, at: &Path, problems: &mut Problems) {
     let word = plain(text);
     let help = match word.as_str() {
         "no" | "none" | "off" | "never" | "nothing" => "leave `neutral` out for no neutral control",
-        "yes" | "on" => "write `auto` for a prefix as long as each task",
+        "yes" | "on" => "write `auto` for prefixes as long as each task",
         _ if did_you_mean(&word, &["auto", "automatic", "automatically"]).is_some() => {
             "did you mean `auto`?"
         }
-        _ => return false,
+        _ => return,
     };
     let message = format!("the neutral control would be the word {}", quote(text));
     let help =
         format!("{help} (any other text is taken as it is: a sentence, or the word and a `.`)");
     problems.push(at, message, help);
-    true
 }
 
 /// The key of a file that a key is, or nearly is.
@@ -155,7 +155,7 @@ fn file_key(key: &str) -> Option<&'static str> {
         return Some(own);
     }
     // Misspelt; a word of two letters is near to too many others.
-    did_you_mean(&word, &["file", "text", "sha256"]).and_then(|near| {
+    did_you_mean(&word, &["file", "text", "cluster", "sha256"]).and_then(|near| {
         let same_start = word.chars().next() == near.chars().next();
         FileConfig::KEYS.into_iter().find(|own| same_start && *own == near)
     })

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::wire::{ControlsConfig, FileConfig, OneOrMany};
+use super::wire::{ControlsConfig, FileConfig, MadeConfig, NeutralConfig, OneOrMany};
 use crate::model::{ProviderChoice, SpecialTokens};
 use crate::pipeline::inputs::absolute;
 use crate::pipeline::{Controls, FileSource, HashedFile, Inputs, Neutral, Pipeline, Task};
@@ -93,8 +93,11 @@ fn body(task: &Task) -> Body<'_> {
 fn controls(controls: &Controls) -> Option<ControlsConfig> {
     (*controls != Controls::default()).then(|| ControlsConfig {
         neutral: controls.neutral.as_ref().map(|neutral| match neutral {
-            Neutral::Auto => "auto".to_owned(),
-            Neutral::Text(text) => text.clone(),
+            Neutral::Auto(n) => NeutralConfig::Made(MadeConfig { auto: *n as i64 }),
+            Neutral::Texts(texts) => match texts.as_slice() {
+                [only] => NeutralConfig::Text(only.clone()),
+                several => NeutralConfig::Texts(several.to_vec()),
+            },
         }),
         scrambled: controls.scrambled,
         other_input: controls.other_input,
@@ -111,6 +114,7 @@ fn reference(source: &FileSource) -> FileConfig {
         file: texts(|file| file.path.to_string_lossy().into_owned()),
         id: source.id.clone(),
         text: source.text.clone(),
+        cluster: source.cluster.clone(),
         sha256: Some(texts(|file| file.sha256.clone())),
     }
 }

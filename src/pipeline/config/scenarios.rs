@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Loader;
-use super::near::{Noun, names_file, refuse_near_auto, refuse_near_file, refuse_wordings_as_task};
-use super::wire::{ControlsConfig, ScenarioConfig, WordingsConfig};
+use super::controls::controls;
+use super::near::{Noun, names_file, refuse_near_file, refuse_wordings_as_task};
+use super::wire::{ScenarioConfig, WordingsConfig};
 use crate::pipeline::inputs::read_texts;
-use crate::pipeline::{Controls, FileSource, Input, Inputs, InputsFile, Neutral, Scenario, Task};
+use crate::pipeline::{FileSource, Input, Inputs, InputsFile, Scenario, Task};
 use crate::yaml::{Node, Path, Problems, Value, quote, read};
 
 /// Most wordings of a task: they are counted in 16 bits.
@@ -91,7 +92,7 @@ impl Loader<'_> {
             }
         };
         let input = |(id, texts): (String, Vec<String>)| {
-            texts.into_iter().next().map(|text| Input { id, text })
+            texts.into_iter().next().map(|text| Input { id, text, cluster: None })
         };
         Inputs::Inline(list.into_iter().filter_map(input).collect())
     }
@@ -108,6 +109,12 @@ impl Loader<'_> {
                 (list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(), None)
             }
             Some((node, Texts::File)) => {
+                if node.get("cluster").is_some() {
+                    let message = "tasks have no clusters";
+                    let help = "`cluster` names a column of an inputs file: it says which inputs are \
+                                one piece of evidence; remove it here";
+                    problems.push_key(&at.key("cluster"), message, help);
+                }
                 match self.files(node, at, problems, |wanted| read_texts(&wanted)) {
                     None => (Vec::new(), None),
                     Some((texts, source)) => (tasks_of(texts, at, problems), Some(source)),
@@ -174,23 +181,6 @@ fn texts(node: &Node, at: &Path, noun: Noun, problems: &mut Problems) -> Texts {
         }
     }
     Texts::Inline(list)
-}
-
-fn controls(config: ControlsConfig, at: &Path, problems: &mut Problems) -> Controls {
-    let at = at.key("neutral");
-    let neutral = config.neutral.map(|text| {
-        if text == "auto" {
-            return Neutral::Auto;
-        }
-        if text.trim().is_empty() {
-            let help = "write a text that asks for nothing, or `auto` for one as long as each task";
-            problems.push(&at, "the neutral control is empty", help);
-        } else {
-            refuse_near_auto(&text, &at, problems);
-        }
-        Neutral::Text(text)
-    });
-    Controls { neutral, scrambled: config.scrambled, other_input: config.other_input }
 }
 
 /// The text of an input, or the wordings of a task.

@@ -1,8 +1,10 @@
 //! The list of stages.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::model::ModelCard;
 use crate::stage::{Facts, Scope, Stage};
 use crate::stages::{KINDS, StageConfig, description_of, writer_of};
 use crate::table::Table;
@@ -22,8 +24,24 @@ struct Entry {
     config: Option<StageConfig>,
 }
 
+/// What of the pipeline a stage may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The absolute path that a text at a place in the pipeline file means.
+    pub(super) path: &'a dyn Fn(&str, &Path) -> PathBuf,
+    /// The model; `None` when its folder could not be read.
+    pub(super) card: Option<&'a ModelCard>,
+    /// Names of the scenarios.
+    pub(super) scenarios: &'a [&'a str],
+}
+
 /// Reads and checks the stages; `None` when there was a problem.
-pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> Option<Stages> {
+pub(super) fn check(
+    node: &Node,
+    mut facts: Facts,
+    around: Around<'_>,
+    problems: &mut Problems,
+) -> Option<Stages> {
     let at = Path::default().key("stages");
     let Some(list) = node.elements().filter(|list| !list.is_empty()) else {
         let message = match node.elements() {
@@ -44,6 +62,7 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
     if all_known {
         check_order(&firsts, problems);
     }
+    let mut captured = Vec::new();
     for entry in &entries {
         if let Some(StageConfig::Divergence(config)) = &entry.config {
             facts.threshold = Some(config.threshold);
@@ -56,6 +75,7 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
                 config.clone().validate(&entry.at, &facts, &mut Problems::default())
         {
             facts.captures_last = facts.n_layer.map(|n| stage.layers().contains(&(n - 1)));
+            captured = stage.layers().to_vec();
         }
     }
     let mut valid = Stages { layers: Vec::new(), list: Vec::new(), configs: Vec::new() };
@@ -68,6 +88,12 @@ pub(super) fn check(node: &Node, mut facts: Facts, problems: &mut Problems) -> O
             let layers = stage.layers().iter().map(|layer| i64::from(*layer)).collect();
             // Layers with a problem stay as they are written: `validate` reports it below.
             extract.layers = Some(layers);
+        }
+        if let StageConfig::Reference(reference) = &mut config
+            && let Some(card) = around.card.filter(|_| !captured.is_empty())
+        {
+            let fits = (card, captured.as_slice(), around.scenarios);
+            reference.pin(&at, around.path, fits, problems);
         }
         valid.list.extend(config.validate(&at, &facts, problems));
         valid.configs.push(config);
@@ -141,8 +167,10 @@ fn check_order(entries: &[&Entry], problems: &mut Problems) {
         }
         for later in below {
             let other = description_of(later.kind);
-            // Stages over the whole run come after all others, wherever they are listed.
-            let too_late = own.scope == other.scope || other.scope == Scope::Run;
+            // Stages over the whole run come after all others, wherever they are listed, and after
+            // those of them whose tables they use.
+            let is_early = own.scope != Scope::Run;
+            let too_late = is_early && (own.scope == other.scope || other.scope == Scope::Run);
             if too_late && own.reads_if_there.iter().any(|table| other.writes(table)) {
                 let message = format!(
                     "`{}` uses what `{}` writes, but comes before it",

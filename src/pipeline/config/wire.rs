@@ -6,7 +6,8 @@ use std::fmt;
 use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
-use serde::de::{self, IgnoredAny, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::model::{ProviderChoice, SpecialTokens};
@@ -79,14 +80,66 @@ pub struct ScenarioConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlsConfig {
-    /// A prefix that asks for nothing: `auto` makes one as long as the task; any other text is taken
-    /// as it is.
+    /// Prefixes that ask for nothing: `auto` makes two as long as the task, `{ auto: N }` as many as
+    /// that says; any other text, or list of texts, is taken as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub neutral: Option<String>,
+    pub neutral: Option<NeutralConfig>,
     /// The task's own words in an order drawn by the seed.
     pub scrambled: bool,
-    /// The task, put to the next input of the scenario.
+    /// The task, put to another input of the scenario: the next one that is of another cluster.
     pub other_input: bool,
+}
+
+/// The texts of the neutral control.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum NeutralConfig {
+    /// `auto`, or the text of every task.
+    Text(String),
+    /// Several texts of every task.
+    Texts(Vec<String>),
+    /// Made to the length of each task.
+    Made(MadeConfig),
+}
+
+/// Texts that are made to the length of each task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MadeConfig {
+    /// How many, 1 to 4.
+    #[schemars(range(min = 1, max = 4))]
+    pub auto: i64,
+}
+
+/// By hand, for the messages, as below.
+impl<'de> Deserialize<'de> for NeutralConfig {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+        impl<'de> Visitor<'de> for Texts {
+            type Value = NeutralConfig;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`auto`, `{ auto: 2 }`, text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<NeutralConfig, E> {
+                Ok(NeutralConfig::Text(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<NeutralConfig, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(NeutralConfig::Texts(texts))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NeutralConfig, A::Error> {
+                MadeConfig::deserialize(MapAccessDeserializer::new(map)).map(NeutralConfig::Made)
+            }
+        }
+        deserializer.deserialize_any(Texts)
+    }
 }
 
 /// Inputs: `id: text`, or files.
@@ -139,6 +192,10 @@ pub struct FileConfig {
     pub id: String,
     /// Their column of texts.
     pub text: String,
+    /// Of inputs: their column of clusters, text or whole numbers. Rows with one value are one piece of
+    /// evidence, as are rows with one text; a row without a value is its own cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// SHA-256 that the file must have, when it is given; of several files a list, in their order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<OneOrMany>,
@@ -198,7 +255,7 @@ impl<'de> Deserialize<'de> for OneOrMany {
 
 impl FileConfig {
     /// Its keys.
-    pub(super) const KEYS: [&str; 4] = ["file", "id", "text", "sha256"];
+    pub(super) const KEYS: [&str; 5] = ["file", "id", "text", "cluster", "sha256"];
 }
 
 /// A table that can go once the measures are made.

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use super::absolute;
 use super::duplicates::{FilePlace, Ids};
-use super::input::{FileSource, HashedFile};
+use super::input::{FileSource, HashedFile, Input};
 use super::open::open_rows;
 use super::problem::{FileProblem, mib, name};
-use super::rows::{Cell, MOST_ROWS, MOST_TEXT, Place, Row, Wrong, nearest};
+use super::rows::{Cell, Cells, ClusterCell, MOST_ROWS, MOST_TEXT, Place, Row, Wrong, nearest};
 use super::wanted::Wanted;
 use crate::yaml::quote;
 
@@ -21,8 +21,7 @@ const REPORTED: usize = 5;
 pub(super) struct GoodRow {
     /// Its file, from 0, and where it is in that.
     pub(super) place: FilePlace,
-    pub(super) id: String,
-    pub(super) text: String,
+    pub(super) input: Input,
 }
 
 /// Texts by id, several in the order of their rows.
@@ -36,7 +35,7 @@ pub(crate) fn read_texts(wanted: &Wanted) -> Result<(Texts, FileSource), Vec<Fil
     let mut seen: BTreeMap<(usize, String), FilePlace> = BTreeMap::new();
     let mut problems = Vec::new();
     let files = check_files(wanted, false, &mut |row| {
-        let GoodRow { place, id, text } = row;
+        let GoodRow { place, input: Input { id, text, .. } } = row;
         let at = *by_id.entry(id.clone()).or_insert_with(|| {
             texts.push((id.clone(), Vec::new()));
             texts.len() - 1
@@ -72,6 +71,7 @@ pub(super) fn source(wanted: &Wanted, sha256: impl Iterator<Item = String>) -> F
         is_list: wanted.is_list,
         id: wanted.id.clone(),
         text: wanted.text.clone(),
+        cluster: wanted.cluster.clone(),
     }
 }
 
@@ -155,6 +155,8 @@ struct Pass<'a> {
     ids: Ids,
     /// Its rows without a cell in that column.
     missing: [Found; 2],
+    /// Its rows that do not have the column of clusters.
+    clusterless: u64,
     found: Found,
     /// Bytes of all texts so far.
     text_bytes: u64,
@@ -170,6 +172,7 @@ impl<'a> Pass<'a> {
             before: 0,
             ids: Ids::default(),
             missing: [Found::default(), Found::default()],
+            clusterless: 0,
             found: Found::default(),
             text_bytes: 0,
             numbers: None,
@@ -240,13 +243,14 @@ impl<'a> Pass<'a> {
     /// Notes what is wrong with a row; gives it back when nothing is.
     fn look(&mut self, row: Row) -> Option<GoodRow> {
         match row.cells {
-            Ok([id, text]) => {
+            Ok(Cells { id, text, cluster }) => {
                 let id = self.good(id, row.place, 0);
                 let text = self.good(text, row.place, 1);
+                let cluster = self.good_cluster(cluster, row.place);
                 self.text_bytes += text.as_ref().map_or(0, |text| text.len() as u64);
                 self.ids.add(id.as_deref());
                 let place = (self.file, row.place);
-                id.zip(text).map(|(id, text)| GoodRow { place, id, text })
+                Some(GoodRow { place, input: Input { id: id?, text: text?, cluster: cluster? } })
             }
             Err(FileProblem { message, help }) => {
                 let problem = self.at(row.place, &message, help);
@@ -275,6 +279,23 @@ impl<'a> Pass<'a> {
         None
     }
 
+    /// The cluster that a row names, if any; `None` when something is wrong with it.
+    fn good_cluster(&mut self, cell: ClusterCell, place: Place) -> Option<Option<String>> {
+        let (what, help) = match cell {
+            Ok(cluster) => return Some(cluster),
+            Err(Wrong::Missing) => {
+                self.clusterless += 1;
+                return Some(None);
+            }
+            Err(Wrong::Says(what, help)) => (what, help),
+        };
+        let name = self.wanted.cluster.as_deref().unwrap_or_default();
+        let help = help.unwrap_or_else(|| "name the cluster, or leave it empty".to_owned());
+        let problem = self.at(place, &format!("`{name}` {what}"), help);
+        self.found.push((self.ids.rows(), 2), problem);
+        None
+    }
+
     /// A problem with file and place in front.
     fn at(&self, place: Place, what: &str, help: String) -> FileProblem {
         let file = name(&self.wanted.paths[self.file]);
@@ -284,12 +305,21 @@ impl<'a> Pass<'a> {
     /// A column that no row of a file has is one mistake, not one of each row.
     fn fold_missing(&mut self, names: &[String], path: &Path) {
         let rows = self.ids.rows() - self.before;
+        let no_line = |column: &str| {
+            let message = format!("no line of {} has the key {}", name(path), quote(column));
+            FileProblem::new(message, nearest(names, column))
+        };
+        if let Some(column) = &self.wanted.cluster
+            && rows > 0
+            && std::mem::take(&mut self.clusterless) == rows
+        {
+            self.found.push((self.before, 2), no_line(column));
+        }
         for (i, column) in [&self.wanted.id, &self.wanted.text].into_iter().enumerate() {
             let mut missing = std::mem::take(&mut self.missing[i]);
             if missing.n > 0 && missing.n == rows {
-                let message = format!("no line of {} has the key {}", name(path), quote(column));
                 missing = Found::default();
-                missing.push((self.before, i), FileProblem::new(message, nearest(names, column)));
+                missing.push((self.before, i), no_line(column));
             }
             self.found.append(missing);
         }
@@ -304,7 +334,7 @@ impl<'a> Pass<'a> {
             let id = quote(&duplicate.id);
             let message = format!("{here}: the id {id} is already that of {first}");
             let help = "give each row a different id";
-            found.push((duplicate.row, 2), FileProblem::new(message, help));
+            found.push((duplicate.row, 3), FileProblem::new(message, help));
         }
         found.n = n;
         self.found.append(found);

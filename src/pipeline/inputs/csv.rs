@@ -6,7 +6,7 @@ use std::io;
 use super::encoding::text;
 use super::problem::{FileProblem, mib};
 use super::records::{Fault, Records, Shape};
-use super::rows::{Cell, Columns, LONGEST, Place, Row, RowReader, Wrong, places};
+use super::rows::{Cells, Columns, LONGEST, Place, Places, Row, RowReader, Wrong, cluster, places};
 use super::source::TextSource;
 use crate::yaml::quote;
 
@@ -20,7 +20,7 @@ struct CsvRows {
     records: Records,
     columns: Columns,
     names: Vec<String>,
-    places: (Option<usize>, usize),
+    places: Places,
     row: u64,
     /// Set by a row whose quoting cannot be told: nothing after it can.
     ended: bool,
@@ -99,7 +99,7 @@ impl RowReader for CsvRows {
     }
 
     fn numbers(&self) -> bool {
-        self.places.0.is_none()
+        self.places.id.is_none()
     }
 
     fn sha256(&mut self) -> io::Result<String> {
@@ -108,7 +108,7 @@ impl RowReader for CsvRows {
 }
 
 impl CsvRows {
-    fn cells(&self) -> Result<[Cell; 2], FileProblem> {
+    fn cells(&self) -> Result<Cells, FileProblem> {
         let (fields, names) = (self.records.n_fields(), self.names.len());
         if fields != names {
             let s = if fields == 1 { "" } else { "s" };
@@ -116,11 +116,12 @@ impl CsvRows {
             return Err(FileProblem::new(message, QUOTING));
         }
         let cell = |at: usize| text(self.records.field(at));
-        let id = match self.places.0 {
+        let id = match self.places.id {
             Some(at) => cell(at),
             None => Ok(self.columns.numbered(self.row)),
         };
-        Ok([id, cell(self.places.1)])
+        let cluster = self.places.cluster.map_or(Ok(None), |at| cluster(cell(at), false));
+        Ok(Cells { id, text: cell(self.places.text), cluster })
     }
 
     fn misquoted(&self, shape: &Shape) -> FileProblem {

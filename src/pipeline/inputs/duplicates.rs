@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::open::open_rows;
-use super::rows::Place;
+use super::rows::{Cells, Place};
 use super::wanted::Wanted;
 
 /// The hashes of all ids of the files, in the order of their rows: 8 bytes a row.
@@ -58,7 +58,7 @@ impl Ids {
         });
         for (i, (file, row)) in (0..=last).zip(rows) {
             if let Some(slot) = named.get_mut(&i)
-                && let Ok([Ok(id), _]) = row.cells
+                && let Ok(Cells { id: Ok(id), .. }) = row.cells
             {
                 *slot = Some(((file, row.place), id));
             }
@@ -76,6 +76,18 @@ impl Ids {
     /// Pairs of rows with one hash: the first that has it, and another; at most `most` of them, and
     /// how many there are.
     pub(super) fn suspicious(&self, most: usize) -> (Vec<(u64, u64)>, u64) {
+        let (mut pairs, mut n) = (Vec::new(), 0);
+        self.repeats(&mut |first, row| {
+            n += 1;
+            if pairs.len() < most {
+                pairs.push((first, row));
+            }
+        });
+        (pairs, n)
+    }
+
+    /// Gives `take` each row whose hash an earlier one has, in order, behind the first that has it.
+    pub(super) fn repeats(&self, take: &mut dyn FnMut(u64, u64)) {
         let mut sorted = self.hashes.clone();
         sorted.sort_unstable();
         let mut twice: Vec<u64> =
@@ -83,19 +95,13 @@ impl Ids {
         drop(sorted);
         twice.dedup();
         let mut firsts = vec![None; twice.len()];
-        let (mut pairs, mut n) = (Vec::new(), 0);
         for (row, hash) in (0..).zip(&self.hashes) {
             let Ok(at) = twice.binary_search(hash) else { continue };
-            let Some(first) = firsts[at] else {
-                firsts[at] = Some(row);
-                continue;
-            };
-            n += 1;
-            if pairs.len() < most {
-                pairs.push((first, row));
+            match firsts[at] {
+                Some(first) => take(first, row),
+                None => firsts[at] = Some(row),
             }
         }
-        (pairs, n)
     }
 }
 

@@ -7,7 +7,7 @@ use super::check::{check_files, source};
 use super::input::{FileSource, Input};
 use super::open::open_rows;
 use super::problem::FileProblem;
-use super::rows::{Row, RowReader};
+use super::rows::{Cells, Row, RowReader, Wrong};
 use super::survey::{Survey, Surveying};
 use super::wanted::{Wanted, columns};
 use crate::store::Digest;
@@ -30,7 +30,7 @@ pub struct InputsFile {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Content {
     rows: u64,
-    /// Digests of its rows' ids and texts, for each [`BLOCK`] of them.
+    /// Digests of its rows' ids, texts and clusters, for each [`BLOCK`] of them.
     blocks: Vec<[u8; 16]>,
 }
 
@@ -57,15 +57,15 @@ impl InputsFile {
         let mut text_bytes = 0;
         let mut surveying = Surveying::default();
         let checked = check_files(wanted, true, &mut |row| {
-            text_bytes += row.text.len() as u64;
-            surveying.add(&row.id, &row.text);
+            text_bytes += row.input.text.len() as u64;
+            surveying.add(&row.input);
             let (file, _) = row.place;
             if file != at || block.rows == BLOCK {
                 contents[at].add(std::mem::take(&mut block));
                 at = file;
             }
-            block.add(&row.id, &row.text);
-            first.get_or_insert(Input { id: row.id, text: row.text });
+            block.add(&row.input);
+            first.get_or_insert(row.input);
         })?;
         contents[at].add(block);
         debug_assert!(contents.iter().zip(&checked).all(|(a, b)| a.rows == b.rows));
@@ -120,9 +120,12 @@ struct Block {
 }
 
 impl Block {
-    fn add(&mut self, id: &str, text: &str) {
-        self.digest.update_text(id);
-        self.digest.update_text(text);
+    fn add(&mut self, input: &Input) {
+        // No cluster has an empty name.
+        let cluster = input.cluster.as_deref().unwrap_or_default();
+        [&input.id, &input.text, cluster]
+            .into_iter()
+            .for_each(|text| self.digest.update_text(text));
         self.rows += 1;
     }
 
@@ -180,9 +183,9 @@ impl FileInputs<'_> {
         let rows = if let Some(rows) = &mut self.rows {
             rows
         } else {
-            let FileSource { files, is_list, id, text } = &self.files.source;
+            let FileSource { files, is_list, id, text, cluster } = &self.files.source;
             let path = &files[self.file].path;
-            let columns = columns([id, text], *is_list, path);
+            let columns = columns([id, text], cluster.as_deref(), *is_list, path);
             self.rows.insert(open_rows(path, columns).map_err(|problem| problem.message)?)
         };
         let mut block = Block::default();
@@ -191,11 +194,17 @@ impl FileInputs<'_> {
             && let Some(row) = rows.next_row()
         {
             let Row { place, cells } = row.map_err(|problem| problem.message)?;
-            let Ok([Ok(id), Ok(text)]) = cells else {
+            let Ok(Cells { id: Ok(id), text: Ok(text), cluster }) = cells else {
                 return Err(format!("{place} is not the one that was checked"));
             };
-            block.add(&id, &text);
-            inputs.push(Input { id, text });
+            let cluster = match cluster {
+                Ok(cluster) => cluster,
+                Err(Wrong::Missing) => None,
+                Err(_) => return Err(format!("{place} is not the one that was checked")),
+            };
+            let input = Input { id, text, cluster };
+            block.add(&input);
+            inputs.push(input);
         }
         let first = self.block as u64 * BLOCK;
         if block.digest() != content.blocks[self.block] {

@@ -14,6 +14,8 @@ pub struct FileSource {
     pub id: String,
     /// Their column of texts.
     pub text: String,
+    /// Their column of clusters, if the pipeline names one.
+    pub cluster: Option<String>,
 }
 
 /// A file, and what was in it.
@@ -32,4 +34,6 @@ pub struct Input {
     pub id: String,
     /// Its text, as it goes into the template.
     pub text: String,
+    /// The cluster that its file says it is of: inputs of one cluster are one piece of evidence.
+    pub cluster: Option<String>,
 }

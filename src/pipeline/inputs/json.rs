@@ -4,13 +4,13 @@
 //! encoding, any depth). What nobody asked for does not matter, so here only strings and brackets are
 //! followed; what is asked for is then read strictly.
 
-/// What a line has under the two keys that are asked for.
+/// What a line has under the keys that are asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found<'l> {
     /// The values as they stand.
-    pub(super) values: [Option<&'l [u8]>; 2],
+    pub(super) values: [Option<&'l [u8]>; 3],
     /// Whether a key stands there more than once.
-    pub(super) twice: [bool; 2],
+    pub(super) twice: [bool; 3],
 }
 
 /// Why a line is no object: the byte, from 1, and in words.
@@ -20,10 +20,10 @@ pub(super) struct NoObject {
     pub(super) why: String,
 }
 
-/// Finds two keys of the object in a line; every key goes to `see`.
+/// Finds up to three keys of the object in a line; every key goes to `see`.
 pub(super) fn find<'l>(
     line: &'l [u8],
-    keys: [&str; 2],
+    keys: [Option<&str>; 3],
     see: &mut dyn FnMut(&[u8]),
 ) -> Result<Found<'l>, NoObject> {
     let mut scan = Scan { line, at: 0 };
@@ -47,7 +47,7 @@ pub(super) fn find<'l>(
             let value = scan.value()?;
             see(key);
             for (i, wanted) in keys.into_iter().enumerate() {
-                if is_key(key, wanted) {
+                if wanted.is_some_and(|wanted| is_key(key, wanted)) {
                     found.twice[i] = found.values[i].is_some();
                     found.values[i] = Some(value);
                 }
@@ -204,13 +204,17 @@ impl<'l> Scan<'l> {
 mod tests {
     use super::*;
 
+    const KEYS: [Option<&str>; 3] = [Some("id"), Some("text"), None];
+
     fn values(line: &str) -> [Option<String>; 2] {
-        let found = find(line.as_bytes(), ["id", "text"], &mut |_| {}).unwrap();
-        found.values.map(|value| value.map(|raw| String::from_utf8_lossy(raw).into_owned()))
+        let found = find(line.as_bytes(), KEYS, &mut |_| {}).unwrap();
+        let [id, text, none] = found.values;
+        assert_eq!(none, None);
+        [id, text].map(|value| value.map(|raw| String::from_utf8_lossy(raw).into_owned()))
     }
 
     fn why(line: &str) -> String {
-        let wrong = find(line.as_bytes(), ["id", "text"], &mut |_| {}).unwrap_err();
+        let wrong = find(line.as_bytes(), KEYS, &mut |_| {}).unwrap_err();
         format!("{}: {}", wrong.column, wrong.why)
     }
 
@@ -234,9 +238,14 @@ mod tests {
 
     #[test]
     fn a_key_given_twice_is_told() {
-        let twice = |line: &str| find(line.as_bytes(), ["id", "text"], &mut |_| {}).unwrap().twice;
-        assert_eq!(twice(r#"{"id": 1, "text": "a", "text": "b", "x": 1, "x": 2}"#), [false, true]);
-        assert_eq!(twice(r#"{"id": 1, "\u0069d": 1}"#), [true, false]);
+        let keys = [Some("id"), Some("text"), Some("x")];
+        let twice = |line: &str| find(line.as_bytes(), keys, &mut |_| {}).unwrap().twice;
+        assert_eq!(
+            twice(r#"{"id": 1, "text": "a", "text": "b", "x": 1, "y": 2}"#),
+            [false, true, false]
+        );
+        assert_eq!(twice(r#"{"id": 1, "\u0069d": 1}"#), [true, false, false]);
+        assert_eq!(twice(r#"{"x": 1, "id": 1, "x": null}"#), [false, false, true]);
     }
 
     #[test]

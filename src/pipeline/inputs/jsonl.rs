@@ -5,7 +5,9 @@ use std::io::{self, BufRead as _, Read as _};
 use super::encoding::text;
 use super::json::{find, string};
 use super::problem::{FileProblem, mib};
-use super::rows::{Cell, Columns, LONGEST, Place, Row, RowReader, Wrong, no_whole, whole};
+use super::rows::{
+    Cell, Cells, Columns, LONGEST, Place, Row, RowReader, Wrong, cluster, no_whole, whole,
+};
 use super::source::TextSource;
 use crate::yaml::quote;
 
@@ -79,7 +81,7 @@ impl RowReader for JsonLines {
 }
 
 impl JsonLines {
-    fn cells(&mut self) -> Result<[Cell; 2], FileProblem> {
+    fn cells(&mut self) -> Result<Cells, FileProblem> {
         let (names, is_first) = (&mut self.names, self.row == 1);
         let mut see = |key: &[u8]| {
             if is_first && names.len() < KEYS {
@@ -89,7 +91,7 @@ impl JsonLines {
         };
         let keys = self.columns.names();
         let found = find(&self.line, keys, &mut see).map_err(|wrong| {
-            let [id, text] = keys;
+            let [id, text, _] = keys.map(Option::unwrap_or_default);
             FileProblem::new(
                 format!("not a JSON object (column {}): {}", wrong.column, wrong.why),
                 format!("write one object a line: {{\"{id}\": \"...\", \"{text}\": \"...\"}}"),
@@ -103,7 +105,7 @@ impl JsonLines {
                 "is given twice".to_owned(),
                 Some("remove one of them: readers of JSON differ in which they take".to_owned()),
             )),
-            Some(raw) => value(raw, i == 0),
+            Some(raw) => value(raw, i != 1),
             None => Err(Wrong::Missing),
         };
         let id = match found.values[0] {
@@ -118,7 +120,11 @@ impl JsonLines {
             )),
             _ => cell(0),
         };
-        Ok([id, cell(1)])
+        let cluster = match self.columns.cluster {
+            None => Ok(None),
+            Some(_) => cluster(cell(2), found.values[2].is_some_and(is_null)),
+        };
+        Ok(Cells { id, text: cell(1), cluster })
     }
 
     fn too_long(&self) -> FileProblem {
@@ -127,6 +133,11 @@ impl JsonLines {
             "write one object a line; a JSON list in one line is not JSON lines",
         )
     }
+}
+
+/// Whether a value says that there is none: `NaN` is what Python writes for a missing number.
+fn is_null(raw: &[u8]) -> bool {
+    matches!(raw, b"null" | b"NaN")
 }
 
 /// The text that a value is; whole numbers too where they are ids.

@@ -28,13 +28,16 @@ pub(super) const ROW: &str = "row";
 pub(super) struct Columns {
     pub(super) id: String,
     pub(super) text: String,
+    /// That of the clusters, where there is one.
+    pub(super) cluster: Option<String>,
     /// What stands before the number of a row in an id that is made of it.
     pub(super) prefix: String,
 }
 
 impl Columns {
-    pub(super) fn names(&self) -> [&str; 2] {
-        [&self.id, &self.text]
+    /// Those of ids, texts and clusters.
+    pub(super) fn names(&self) -> [Option<&str>; 3] {
+        [Some(&self.id), Some(&self.text), self.cluster.as_deref()]
     }
 
     /// Whether ids are made of the rows' numbers unless there is a column `row`.
@@ -89,12 +92,34 @@ impl Wrong {
 /// A cell: its text, or why it holds none.
 pub(super) type Cell = Result<String, Wrong>;
 
+/// The cluster that a cell names; none where it is empty, null or not there.
+pub(super) type ClusterCell = Result<Option<String>, Wrong>;
+
+/// A cell as that of a cluster, as its format reads an id.
+pub(super) fn cluster(cell: Cell, is_null: bool) -> ClusterCell {
+    match cell {
+        _ if is_null => Ok(None),
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => Ok(Some(text)),
+        Err(wrong) => Err(wrong),
+    }
+}
+
+/// What is read of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Cells {
+    pub(super) id: Cell,
+    pub(super) text: Cell,
+    /// [`Wrong::Missing`] where the row has no such column, which is no mistake in a single row.
+    pub(super) cluster: ClusterCell,
+}
+
 /// One row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
     pub(super) place: Place,
-    /// Its id and its text; or what makes the whole row unreadable.
-    pub(super) cells: Result<[Cell; 2], FileProblem>,
+    /// What is read of it; or what makes the whole row unreadable.
+    pub(super) cells: Result<Cells, FileProblem>,
 }
 
 /// The rows of a file in order. An error ends them: nothing after it can be read.
@@ -112,12 +137,18 @@ pub(super) trait RowReader: Send {
     fn sha256(&mut self) -> io::Result<String>;
 }
 
-/// Where the columns are among the names that a file gives them, each of which must be there once; no
-/// place for ids that are made of the rows' numbers.
-pub(super) fn places(
-    names: &[String],
-    columns: &Columns,
-) -> Result<(Option<usize>, usize), FileProblem> {
+/// Where a file's columns are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    /// `None` for ids that are made of the rows' numbers.
+    pub(super) id: Option<usize>,
+    pub(super) text: usize,
+    /// `None` where no clusters are asked for.
+    pub(super) cluster: Option<usize>,
+}
+
+/// Where the columns are among the names that a file gives them, each of which must be there once.
+pub(super) fn places(names: &[String], columns: &Columns) -> Result<Places, FileProblem> {
     let place = |column: &str| match names.iter().filter(|name| *name == column).count() {
         0 => {
             let message = format!("it has no column {}", quote(column));
@@ -131,7 +162,9 @@ pub(super) fn places(
     };
     let has_none = columns.may_number() && !names.contains(&columns.id);
     let id = if has_none { None } else { Some(place(&columns.id)?) };
-    Ok((id, place(&columns.text)?))
+    let text = place(&columns.text)?;
+    let cluster = columns.cluster.as_deref().map(place).transpose()?;
+    Ok(Places { id, text, cluster })
 }
 
 /// The most similar name, or the first names.
@@ -154,11 +187,11 @@ pub(super) fn whole(number: f64) -> Option<String> {
     (number.fract() == 0.0 && number.abs() <= EXACT).then(|| (number as i64).to_string())
 }
 
-/// What an id that is a number must be, for a message.
+/// What an id or a cluster that is a number must be, for a message.
 pub(super) fn no_whole(found: &str) -> Wrong {
     Wrong::Says(
         format!("must be text or a whole number, found {}", quote(found)),
-        Some("write the ids as text, or as whole numbers below 2^53".to_owned()),
+        Some("write such values as text, or as whole numbers below 2^53".to_owned()),
     )
 }
 

@@ -2,6 +2,7 @@
 
 use super::duplicates::Ids;
 use super::input::Input;
+use crate::math::DisjointSets;
 use crate::prompt::is_hidden;
 
 /// Endings of files of texts.
@@ -83,7 +84,7 @@ pub(crate) fn has_file_ending(text: &str) -> bool {
     ENDINGS.iter().any(|ending| word.ends_with(ending))
 }
 
-/// What is odd about the texts of inputs.
+/// What is odd about the texts of inputs, and which of them are one piece of evidence.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Survey {
     /// Each kind that was found: how many texts are odd in that way, and the id of the first.
@@ -92,6 +93,20 @@ pub struct Survey {
     pub repeats: u64,
     /// The first of them: the earlier input and the later one, counted from 0.
     pub first_repeat: Option<(u64, u64)>,
+    /// How many clusters the inputs are: those with one value in the column of clusters, or with one
+    /// text, are one, and whatever these are joined to.
+    pub clusters: u64,
+    /// For each input the number of its cluster, in the order in which they appear; empty when each
+    /// input is its own.
+    cluster_of: Vec<u32>,
+}
+
+impl Survey {
+    /// The cluster of an input, counted from 0; equal for inputs that are one piece of evidence.
+    pub fn cluster(&self, input: u64) -> u64 {
+        let at = usize::try_from(input).ok();
+        at.and_then(|at| self.cluster_of.get(at)).map_or(input, |cluster| u64::from(*cluster))
+    }
 }
 
 /// A survey under way.
@@ -99,19 +114,34 @@ pub struct Survey {
 pub(super) struct Surveying {
     survey: Survey,
     texts: Ids,
+    clusters: Ids,
+    has_clusters: bool,
 }
 
 impl Surveying {
-    pub(super) fn add(&mut self, id: &str, text: &str) {
+    pub(super) fn add(&mut self, input: &Input) {
+        let Input { id, text, cluster } = input;
         self.texts.add(Some(text));
+        self.add_cluster(cluster.as_deref());
         for odd in Odd::ALL {
             if odd == Odd::Blank || !odd.is_in(text) {
                 continue;
             }
             match self.survey.odd.iter_mut().find(|(known, ..)| *known == odd) {
                 Some((_, n, _)) => *n += 1,
-                None => self.survey.odd.push((odd, 1, id.to_owned())),
+                None => self.survey.odd.push((odd, 1, id.clone())),
             }
+        }
+    }
+
+    /// Takes in the next input's cluster: of inputs without any nothing is kept.
+    fn add_cluster(&mut self, cluster: Option<&str>) {
+        if cluster.is_some() && !self.has_clusters {
+            self.has_clusters = true;
+            (1..self.texts.rows()).for_each(|_| self.clusters.add(None));
+        }
+        if self.has_clusters {
+            self.clusters.add(cluster);
         }
     }
 
@@ -120,6 +150,16 @@ impl Surveying {
         self.survey.repeats = n;
         self.survey.first_repeat = pairs.first().copied();
         self.survey.odd.sort();
+        self.survey.clusters = self.texts.rows();
+        if n > 0 || self.has_clusters {
+            let mut sets = DisjointSets::new(self.texts.rows() as usize);
+            let mut join = |a: u64, b: u64| sets.join(a as usize, b as usize);
+            self.texts.repeats(&mut join);
+            self.clusters.repeats(&mut join);
+            let (numbers, count) = sets.numbers();
+            self.survey.clusters = count as u64;
+            self.survey.cluster_of = numbers;
+        }
         self.survey
     }
 }
@@ -128,7 +168,7 @@ impl Surveying {
 pub(super) fn survey(inputs: &[Input]) -> Survey {
     let mut surveying = Surveying::default();
     for input in inputs {
-        surveying.add(&input.id, &input.text);
+        surveying.add(input);
     }
     surveying.finish()
 }
@@ -156,10 +196,35 @@ mod tests {
 
     #[test]
     fn repeated_texts_are_counted_and_the_first_named() {
-        let input = |id: &str, text: &str| Input { id: id.to_owned(), text: text.to_owned() };
+        let input = |id: &str, text: &str| Input {
+            id: id.to_owned(),
+            text: text.to_owned(),
+            cluster: None,
+        };
         let inputs = [input("a", "x"), input("b", "y\n"), input("c", "x"), input("d", "x")];
         let found = survey(&inputs);
         assert_eq!((found.repeats, found.first_repeat), (2, Some((0, 2))));
+        assert_eq!((found.clusters, found.cluster_of.as_slice()), (2, &[0, 1, 0, 0][..]));
         assert_eq!(found.odd, [(Odd::LineBreak, 1, "b".to_owned())]);
+    }
+
+    #[test]
+    fn inputs_of_one_cluster_or_text_are_counted_once() {
+        let clusters = |inputs: &[(&str, Option<&str>)]| {
+            let input = |(text, cluster): &(&str, Option<&str>)| Input {
+                id: String::new(),
+                text: (*text).to_owned(),
+                cluster: cluster.map(str::to_owned),
+            };
+            let found = survey(&inputs.iter().map(input).collect::<Vec<_>>());
+            let of = (0..inputs.len() as u64).map(|i| found.cluster(i)).collect::<Vec<_>>();
+            (found.clusters, of)
+        };
+        assert_eq!(clusters(&[("a", None), ("b", None)]), (2, vec![0, 1]));
+        // The third joins the second, whose text it has, to the last, whose cluster it is of.
+        let joined = [("a", None), ("b", None), ("b", Some("x")), ("c", None), ("d", Some("x"))];
+        assert_eq!(clusters(&joined), (3, vec![0, 1, 1, 2, 1]));
+        assert_eq!(clusters(&[("a", Some("x")), ("b", Some("x"))]), (1, vec![0, 0]));
+        assert_eq!(clusters(&[("x", Some("a")), ("b", Some("x"))]), (2, vec![0, 1]));
     }
 }

@@ -18,7 +18,7 @@ const MATCHING: MatchOptions = MatchOptions {
     require_literal_leading_dot: true,
 };
 
-/// Files of inputs or tasks, and their two columns.
+/// Files of inputs or tasks, and their columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The files, in the order in which they are read; at least one.
@@ -29,12 +29,14 @@ pub(crate) struct Wanted {
     pub(crate) id: String,
     /// Their column of texts.
     pub(crate) text: String,
+    /// Their column of clusters, if they have one.
+    pub(crate) cluster: Option<String>,
 }
 
 impl Wanted {
     /// The columns of one of the files.
     pub(super) fn columns(&self, path: &Path) -> Columns {
-        columns([&self.id, &self.text], self.is_list, path)
+        columns([&self.id, &self.text], self.cluster.as_deref(), self.is_list, path)
     }
 
     /// Two files whose rows would have the same ids, where these are made of the rows' numbers.
@@ -48,9 +50,15 @@ impl Wanted {
 }
 
 /// The columns of a file that is named as one of a list, or alone.
-pub(super) fn columns([id, text]: [&str; 2], is_list: bool, path: &Path) -> Columns {
+pub(super) fn columns(
+    [id, text]: [&str; 2],
+    cluster: Option<&str>,
+    is_list: bool,
+    path: &Path,
+) -> Columns {
     let prefix = if is_list { format!("{}-", stem(path)) } else { String::new() };
-    Columns { id: id.to_owned(), text: text.to_owned(), prefix }
+    let cluster = cluster.map(str::to_owned);
+    Columns { id: id.to_owned(), text: text.to_owned(), cluster, prefix }
 }
 
 /// A file's own name, not that of a link to it, up to its first dot: the same however it is reached.

@@ -53,6 +53,7 @@ fn explain_strip(layer: &ExplainedLayer) -> Strip {
                 "layer {}, {}: {:.6} from {} tokens with {:.6} of the weight",
                 layer.layer, PARTS[kind], part.contribution, part.tokens, part.weight
             ),
+            ..Part::default()
         })
     };
     let is_there = layer.missing.is_empty();

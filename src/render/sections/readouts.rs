@@ -23,8 +23,9 @@ pub(super) fn outputs(tasks: &[String], pairs: &[OutputPair]) -> Section {
     Section {
         heading: "How far do the outputs differ?",
         intro: "The distributions of the next token over the whole vocabulary, task against task; \
-                mean over the inputs. JSD is 0 for equal outputs and 1 bit for outputs that share \
-                no token."
+                first wordings, mean over the inputs. JSD is 0 for equal outputs and 1 bit for \
+                outputs that share no token. None of these numbers has a baseline: two wordings of \
+                one task differ too, and by how much less is measure jsd_bits of table effect."
             .to_owned(),
         grids: vec![numbers::outputs(tasks, pairs)],
         is_table: true,
@@ -37,17 +38,25 @@ pub(super) fn surprise(name: &str, tasks: &[SurprisalMean]) -> Section {
     let mut section = Section {
         heading: "Does the task make the input itself more or less expected?",
         intro: "Surprisal of the input's own tokens, less that under a neutral prefix of the same \
-                length, in bits a token: each input's mean over its tokens, mean over the inputs. \
-                Left of 0, the task made the input more expected."
+                length, in bits a token: each input's mean over its tokens, mean over the inputs, \
+                with its 95 % interval over inputs, those of one cluster taken together. Left of 0, \
+                the task made the input more expected. Whether tasks differ more than wordings do is \
+                measure surprisal_bits of table effect."
             .to_owned(),
         ..Section::default()
     };
     if tasks.iter().any(|task| task.delta.value.is_some()) {
         let rows: Vec<Strip> = tasks.iter().map(surprise_strip).collect();
-        let axis = Axis::around(tasks.iter().filter_map(|task| task.delta.value));
+        let ends = |(low, high): (f64, f64)| [low, high];
+        let ends = tasks.iter().filter_map(|task| task.delta.interval).flat_map(ends);
+        let axis = Axis::around(tasks.iter().filter_map(|task| task.delta.value).chain(ends));
         let title = format!("{name}: surprisal of the input against the neutral prefix, by task");
         let svg = strips::strips(&title, axis, 1, &rows);
-        section.groups.push(Group::of(svg));
+        let n = tasks.iter().map(|task| task.delta.n).max().unwrap_or(0);
+        let caption =
+            format!("Bits a token against the neutral prefix, first wordings; {n} inputs");
+        let figures = vec![Figure { svg, caption }];
+        section.groups.push(Group { figures, ..Group::default() });
     } else {
         let why = reasons(tasks.iter().map(|task| task.delta.missing.as_str()));
         section.notes.push(format!("No difference to a neutral prefix: {why}."));
@@ -57,10 +66,14 @@ pub(super) fn surprise(name: &str, tasks: &[SurprisalMean]) -> Section {
 }
 
 fn surprise_strip(task: &SurprisalMean) -> Strip {
+    let ends = task.delta.interval;
+    let interval = ends.map_or_else(String::new, |(l, h)| format!(", from {l:+.6} to {h:+.6}"));
+    let n = task.delta.n;
     let part = task.delta.value.map(|value| Part {
         kind: 0,
         value,
-        hint: format!("{}: {value:+.6} bits a token, {} inputs", task.task, task.delta.n),
+        ends,
+        hint: format!("{}: {value:+.6} bits a token{interval}, {n} inputs", task.task),
     });
     let bits = task.delta.value.map(|value| format!("{value:+.3} bits"));
     Strip {

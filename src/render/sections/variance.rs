@@ -15,7 +15,9 @@ pub(super) fn variance(name: &str, partitions: &[Partition]) -> Section {
         heading: "What moves the vectors?",
         intro: "The variance of all vectors of a layer, cut into what the inputs, the tasks, the \
                 wordings of a task and the interaction of input and task make of it. The \
-                interaction is the notebook's claim: each input is moved by a task in its own way."
+                interaction is the notebook's claim: each input is moved by a task in its own way. \
+                A mean over the input's tokens hides what a task does to each of them in another \
+                way; token by token it shows."
             .to_owned(),
         key: key(&SHARES),
         ..Section::default()
@@ -30,20 +32,22 @@ pub(super) fn variance(name: &str, partitions: &[Partition]) -> Section {
         let rows: Vec<Strip> = partition.rows.iter().map(variance_strip).collect();
         let title = format!("{name}: shares of variance by layer, {what}");
         let svg = strips::strips(&title, Axis::unit([]), SHARES.len(), &rows);
-        let figures = vec![Figure { svg, caption: String::new() }];
+        let figures = vec![Figure { svg, caption: counts(&partition.rows) }];
         section.groups.push(Group { title: what, figures, ..Group::default() });
     }
     section.notes.push(
-        "The order within a bar is that of the key. p: task labels permuted within each input, \
-         corrected over the layers; it is small when these prompts move the vectors the same way on \
-         all inputs, which is no evidence that tasks do rather than wordings. Standardised: the \
+        "The order within a bar is that of the key. F: the task's mean square over that of its \
+         wordings, about 1 where tasks differ no more than wordings do. p: the wordings dealt out to \
+         the tasks again, the same way for all inputs, corrected over the layers. Standardised: the \
          reference set's mean is taken off every dimension and its spread divided out, so that a \
          few large dimensions do not decide alone."
             .to_owned(),
     );
     if partitions.iter().flat_map(|p| &p.rows).all(|row| row.n_wordings < 2) {
         section.notes.push(
-            "Each task has one wording, so what its wording does counts as the task's.".to_owned(),
+            "Each task has one wording, so what its wording does counts as the task's; F is over the \
+             interaction, and has no p that speaks about tasks."
+                .to_owned(),
         );
     }
     section.grids.push(numbers::variance(partitions));
@@ -55,12 +59,23 @@ fn variance_strip(row: &PartitionRow) -> Strip {
     let part = |(kind, value): (usize, Option<f64>)| {
         let value = value?;
         let hint = format!("layer {}, {}: {value:.6}", row.layer, SHARES[kind]);
-        Some(Part { kind, value, hint })
+        Some(Part { kind, value, hint, ..Part::default() })
     };
-    let p = row.p_max_t.map(|p| format!("task: p = {p:.4}"));
+    let p = row.p_wording_max_t.map_or_else(String::new, |p| format!(", p = {p:.4}"));
+    let f = row.f_task.map(|f| format!("F = {f:.2}{p}"));
     Strip {
         label: format!("layer {}", row.layer),
         parts: shares.into_iter().enumerate().filter_map(part).collect(),
-        after: p.unwrap_or_else(|| row.missing.clone()),
+        after: f.unwrap_or_else(|| row.missing.clone()),
     }
+}
+
+/// What a figure rests on: inputs, their units, and ways to deal the wordings out.
+fn counts(rows: &[PartitionRow]) -> String {
+    let most = |number: fn(&PartitionRow) -> i64| rows.iter().map(number).max().unwrap_or(0);
+    let (inputs, units, ways) =
+        (most(|row| row.n_inputs), most(|row| row.n_units), most(|row| row.n_reassignments));
+    let tokens = if units > inputs { format!(" with {units} tokens") } else { String::new() };
+    let ways = if ways > 0 { format!("; p over {ways} ways to deal out") } else { String::new() };
+    format!("Share of the sum of squares, {inputs} inputs{tokens}{ways}.")
 }

@@ -4,6 +4,7 @@
 //! Vectors of the input's span leave position 0 out: the attention sink there says nothing about
 //! the input.
 
+pub(crate) mod pairs;
 pub(crate) mod spans;
 pub mod vector_measure;
 

@@ -25,6 +25,9 @@ pub(crate) struct Batches<'a> {
     /// For each prompt a number of its task: what all prompts of a task start with then runs once,
     /// where the model can do so and it saves time. `None` = every prompt runs whole.
     pub(crate) tasks: Option<&'a [usize]>,
+    /// How many prompts of each scenario there are, one scenario after the other: no batch holds
+    /// prompts of two, whose padding would change the last digits of each other's numbers.
+    pub(crate) scenarios: &'a [usize],
     /// Whether batches are passed on in their order, one after another.
     pub(crate) in_order: bool,
 }
@@ -84,8 +87,8 @@ pub(crate) fn several_at_once(
 
 impl Batches<'_> {
     /// Runs prompts with these tokens, none of them empty, and passes each batch's outputs to `take`:
-    /// the start of a prompt before the rest of it. The batches depend on the tokens alone; several
-    /// run at once, where the model can, and are passed on one by one as they end.
+    /// the start of a prompt before the rest of it. The batches of a scenario depend on its tokens
+    /// alone; several run at once, where the model can, and are passed on one by one as they end.
     ///
     /// # Errors
     /// When the model fails, the run was asked to stop, or `take` fails.
@@ -99,29 +102,92 @@ impl Batches<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let Self { kind: stage, shard, batch_tokens, tasks, in_order } = self;
-        let budget = match batch_tokens {
+        let total = ids.iter().map(|ids| ids.len() as u64).sum();
+        let Self { kind: stage, shard, .. } = self;
+        context.monitor.event(&Event::StageStarted { stage, shard, total, unit: "tokens" });
+        self.go_on(context, ids, wanted, take)
+    }
+
+    /// Likewise, as a part of a stage's work that has begun.
+    ///
+    /// # Errors
+    /// As [`Batches::run`].
+    pub(crate) fn go_on(
+        self,
+        context: &Context<'_>,
+        ids: &[&[i32]],
+        wanted: &Wanted,
+        take: &mut TakePiece<'_>,
+    ) -> Result<(), StageError> {
+        let budget = match self.batch_tokens {
             0 => context.engine.batch_budget()?,
             tokens => tokens as usize,
         };
-        let total = ids.iter().map(|ids| ids.len() as u64).sum();
-        context.monitor.event(&Event::StageStarted { stage, shard, total, unit: "tokens" });
-        let at_once = if in_order { 1 } else { context.engine.at_once()? };
-        let runner =
-            Runner { context, stage, ids, budget, at_once, wanted, take: Mutex::new(take) };
-        let plan = match tasks {
-            Some(tasks) if context.engine.takes_past()? => plan_prefixes(ids, tasks, budget),
+        let at_once = if self.in_order { 1 } else { context.engine.at_once()? };
+        let take = Mutex::new(take);
+        let runner = Runner { context, stage: self.kind, ids, budget, at_once, wanted, take };
+        let Work { sets, whole } = self.plan(context, ids, budget)?;
+        // Many small sets, each of too few prompts to occupy the model, run side by side.
+        if sets.len() >= SETS_SIDE_BY_SIDE * at_once {
+            let is_spare = if whole.is_empty() { context.model_is_spare } else { &|| {} };
+            let after = |set: usize| runner.after_prefixes(&sets[set], 1, &|| {});
+            several_at_once(at_once, sets.len(), is_spare, after)?;
+        } else {
+            for (i, set) in sets.iter().enumerate() {
+                let is_last = i + 1 == sets.len() && whole.is_empty();
+                let is_spare = if is_last { context.model_is_spare } else { &|| {} };
+                runner.after_prefixes(set, at_once, is_spare)?;
+            }
+        }
+        runner.whole(&whole)
+    }
+
+    /// What runs after a shared start, and what whole, scenario by scenario.
+    fn plan(
+        &self,
+        context: &Context<'_>,
+        ids: &[&[i32]],
+        budget: usize,
+    ) -> Result<Work, StageError> {
+        let tasks = match self.tasks {
+            Some(tasks) if context.engine.takes_past()? => Some(tasks),
             _ => None,
         };
-        let Some(plan) = plan else {
-            return runner.whole(&(0..ids.len()).collect::<Vec<_>>());
-        };
-        for (i, set) in plan.sets.iter().enumerate() {
-            let is_last = i + 1 == plan.sets.len() && plan.whole.is_empty();
-            runner.after_prefixes(set, is_last)?;
+        let mut work = Work::default();
+        let mut first = 0;
+        for prompts in self.scenarios {
+            let own = first..first + prompts;
+            let plan = tasks
+                .and_then(|tasks| plan_prefixes(&ids[own.clone()], &tasks[own.clone()], budget));
+            let mut whole: Vec<usize> = own.collect();
+            if let Some(plan) = plan {
+                whole = plan.whole.into_iter().map(|prompt| first + prompt).collect();
+                work.sets.extend(plan.sets.into_iter().map(|mut set| {
+                    set.prompts.iter_mut().for_each(|(prompt, _)| *prompt += first);
+                    set
+                }));
+            }
+            let lengths: Vec<usize> = whole.iter().map(|prompt| ids[*prompt].len()).collect();
+            let batches = plan_batches(&lengths, 0, budget);
+            let rows = |batch: Vec<usize>| batch.into_iter().map(|place| whole[place]).collect();
+            work.whole.extend(batches.into_iter().map(rows));
+            first += prompts;
         }
-        runner.whole(&plan.whole)
+        Ok(work)
     }
+}
+
+/// Sets of prefixes of one shard, for each batch that the model can run at once, from which on they
+/// run side by side: fewer may be large ones, whose own batches run at once.
+const SETS_SIDE_BY_SIDE: usize = 4;
+
+/// What is to be run.
+#[derive(Debug, Default)]
+struct Work {
+    /// Prompts after what they start with.
+    sets: Vec<PrefixSet>,
+    /// Batches of whole prompts.
+    whole: Vec<Vec<usize>>,
 }
 
 struct Runner<'r, 'c, 't> {
@@ -135,26 +201,27 @@ struct Runner<'r, 'c, 't> {
 }
 
 impl Runner<'_, '_, '_> {
-    /// Runs whole prompts, after which there is nothing left.
-    fn whole(&self, prompts: &[usize]) -> Result<(), StageError> {
-        let lengths: Vec<usize> = prompts.iter().map(|prompt| self.ids[*prompt].len()).collect();
-        let batches = plan_batches(&lengths, 0, self.budget);
+    /// Runs batches of whole prompts, after which there is nothing left.
+    fn whole(&self, batches: &[Vec<usize>]) -> Result<(), StageError> {
         several_at_once(self.at_once, batches.len(), self.context.model_is_spare, |batch| {
-            let rows: Vec<usize> = batches[batch].iter().map(|&place| prompts[place]).collect();
-            self.prompts(&Batch::pad(&rows, self.ids, PAD_ID))
+            self.prompts(&Batch::pad(&batches[batch], self.ids, PAD_ID))
         })
     }
 
-    /// Runs what prompts start with, then what is left of them.
-    fn after_prefixes(&self, set: &PrefixSet, is_last: bool) -> Result<(), StageError> {
+    /// Runs what prompts start with, then what is left of them, `at_once` batches at a time.
+    fn after_prefixes(
+        &self,
+        set: &PrefixSet,
+        at_once: usize,
+        is_spare: &(dyn Fn() + Sync),
+    ) -> Result<(), StageError> {
         let prefixes = Arc::new(self.starts(set)?);
         let length_of = |of: usize| set.prefixes[of].len();
         let rests: Vec<&[i32]> =
             set.prompts.iter().map(|&(prompt, of)| &self.ids[prompt][length_of(of)..]).collect();
         let lengths: Vec<usize> = rests.iter().map(|ids| ids.len()).collect();
         let batches = plan_batches(&lengths, prefixes.past, self.budget);
-        let is_spare = if is_last { self.context.model_is_spare } else { &|| {} };
-        several_at_once(self.at_once, batches.len(), is_spare, |batch| {
+        several_at_once(at_once, batches.len(), is_spare, |batch| {
             let places = &batches[batch];
             let of = places.iter().map(|&place| set.prompts[place].1);
             let past = Past {

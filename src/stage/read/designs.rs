@@ -1,8 +1,8 @@
 //! The vectors of one layer as designs: for every scenario and site, the inputs that have all their
 //! vectors, with one vector for every task and wording. Controls are left out.
 //!
-//! A design is balanced: where tasks have different numbers of wordings, only the first of each
-//! count, as many as the task with the fewest has.
+//! Inputs are crossed with wordings, and wordings nested in tasks: every input has all wordings of
+//! every task, but a task may have more of them than another.
 
 use indexmap::IndexMap;
 use rayon::prelude::*;
@@ -28,12 +28,12 @@ pub(crate) type Designs = IndexMap<(String, String), SiteVectors>;
 pub(crate) struct SiteVectors {
     /// The scenario's tasks, in the pipeline's order.
     pub(crate) tasks: Vec<String>,
-    /// How many wordings of each task count.
-    pub(crate) wordings: usize,
-    /// How many inputs have all their vectors.
-    pub(crate) inputs: usize,
+    /// How many wordings each task has.
+    pub(crate) wordings: Vec<usize>,
+    /// The inputs that have all their vectors.
+    pub(crate) inputs: Vec<String>,
     width: usize,
-    /// Input after input, task after task, wording after wording.
+    /// Input after input, cell after cell.
     values: Vec<f32>,
     /// Status of the first vector that kept an input out.
     refused: Option<String>,
@@ -68,8 +68,8 @@ fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result
             && keys.scenario.value(*a) == keys.scenario.value(*b)
     };
     for input in rows.chunk_by(same_input) {
-        let scenario = keys.scenario.value(input[0]);
-        if !context.takes(scenario, keys.input.value(input[0])) {
+        let (scenario, name) = (keys.scenario.value(input[0]), keys.input.value(input[0]));
+        if !context.takes(scenario, name) {
             continue;
         }
         // By site, then by task: the rows of its wordings.
@@ -81,7 +81,7 @@ fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result
             }
         }
         for (site, tasks) in places {
-            add_input(designs, part, (scenario, site), &tasks)?;
+            add_input(designs, part, (scenario, name, site), &tasks)?;
         }
     }
     Ok(())
@@ -91,7 +91,7 @@ fn add_part(designs: &mut Designs, part: &Part, context: &Context<'_>) -> Result
 fn add_input(
     designs: &mut Designs,
     part: &Part,
-    (scenario, site): (&str, &str),
+    (scenario, input, site): (&str, &str, &str),
     tasks: &IndexMap<&str, Vec<usize>>,
 ) -> Result<(), StageError> {
     let (values, width) = part.vectors("values")?;
@@ -99,26 +99,24 @@ fn add_input(
     let key = (scenario.to_owned(), site.to_owned());
     let vectors = designs.entry(key).or_insert_with(|| SiteVectors {
         tasks: tasks.keys().map(|task| (*task).to_owned()).collect(),
-        wordings: tasks.values().map(Vec::len).min().unwrap_or(0),
-        inputs: 0,
+        wordings: tasks.values().map(Vec::len).collect(),
+        inputs: Vec::new(),
         width,
         values: Vec::new(),
         refused: None,
     });
-    if !tasks.keys().eq(&vectors.tasks) || tasks.values().any(|rows| rows.len() < vectors.wordings)
-    {
+    if !tasks.keys().eq(&vectors.tasks) || !tasks.values().map(Vec::len).eq(vectors.counts()) {
         return Err(part
             .problem(format!("does not have the same prompts for every input of '{scenario}'"))
             .into());
     }
-    let wordings = vectors.wordings;
-    let counted = || tasks.values().flat_map(|rows| &rows[..wordings]);
-    if let Some(&row) = counted().find(|row| words.value(**row) != status::OK) {
+    let cells = || tasks.values().flatten();
+    if let Some(&row) = cells().find(|row| words.value(**row) != status::OK) {
         vectors.refused.get_or_insert_with(|| words.value(row).to_owned());
         return Ok(());
     }
-    vectors.inputs += 1;
-    for &row in counted() {
+    vectors.inputs.push(input.to_owned());
+    for &row in cells() {
         vectors.values.extend_from_slice(&values[row * width..(row + 1) * width]);
     }
     Ok(())
@@ -130,25 +128,44 @@ impl SiteVectors {
         self.width
     }
 
-    /// One input's vectors: task after task, wording after wording.
-    pub(crate) fn input(&self, input: usize) -> Vec<&[f32]> {
-        let prompts = self.tasks.len() * self.wordings;
-        (input * prompts..(input + 1) * prompts).map(|prompt| self.vector(prompt)).collect()
+    /// How many vectors an input has: one for each task and wording.
+    pub(crate) fn cells(&self) -> usize {
+        self.wordings.iter().sum()
     }
 
-    /// One task's first wording: a vector for each input.
-    pub(crate) fn task(&self, task: usize) -> Vec<&[f32]> {
-        let prompts = self.tasks.len() * self.wordings;
-        let prompt = |input: usize| input * prompts + task * self.wordings;
-        (0..self.inputs).map(|input| self.vector(prompt(input))).collect()
+    /// The task of each of an input's vectors.
+    pub(crate) fn cell_tasks(&self) -> Vec<usize> {
+        let tasks = self.counts().enumerate();
+        tasks.flat_map(|(task, wordings)| std::iter::repeat_n(task, wordings)).collect()
+    }
+
+    /// One input's vectors: task after task, wording after wording.
+    pub(crate) fn input(&self, input: usize) -> Vec<&[f32]> {
+        let cells = self.cells();
+        (input * cells..(input + 1) * cells).map(|cell| self.vector(cell)).collect()
+    }
+
+    /// One task's wording, in the order of [`Self::input`]: a vector for each input.
+    pub(crate) fn cell(&self, cell: usize) -> Vec<&[f32]> {
+        let cells = self.cells();
+        (0..self.inputs.len()).map(|input| self.vector(input * cells + cell)).collect()
+    }
+
+    /// The cell of a task's first wording.
+    pub(crate) fn first_cell(&self, task: usize) -> usize {
+        self.counts().take(task).sum()
     }
 
     /// Why there is no input at all; `None` when there is one.
     pub(crate) fn refusal(&self) -> Option<&str> {
-        self.refused.as_deref().filter(|_| self.inputs == 0)
+        self.refused.as_deref().filter(|_| self.inputs.is_empty())
     }
 
-    fn vector(&self, prompt: usize) -> &[f32] {
-        &self.values[prompt * self.width..(prompt + 1) * self.width]
+    fn counts(&self) -> impl Iterator<Item = usize> + '_ {
+        self.wordings.iter().copied()
+    }
+
+    fn vector(&self, cell: usize) -> &[f32] {
+        &self.values[cell * self.width..(cell + 1) * self.width]
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::StringArray;
+use indexmap::IndexSet;
 
 use super::reread;
 pub(crate) use crate::math::pairs;
@@ -217,6 +218,13 @@ impl<'a> InputGroup<'a> {
     /// left out.
     pub(crate) fn tasks(self) -> Vec<&'a PromptRow> {
         self.prompts.iter().filter(|prompt| prompt.role() == Role::Task).collect()
+    }
+
+    /// For each of [`Self::tasks`] the place of its task, 0 for the first one's.
+    pub(crate) fn task_places(self) -> Vec<i32> {
+        let mut names = IndexSet::new();
+        let place = |prompt: &PromptRow| names.insert_full(Arc::clone(&prompt.key.task)).0 as i32;
+        self.tasks().into_iter().map(place).collect()
     }
 
     /// The prompts of every task's first wording: those that the notebook's measures compare.

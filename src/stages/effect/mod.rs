@@ -2,8 +2,9 @@
 //! with baselines, over inputs and wordings.
 //!
 //! For every scenario, measure, captured layer and baseline, with one dissimilarity of each kind for
-//! each input i (1 less a cosine; for the outputs, under layer -1, their Jensen-Shannon divergence),
-//! averaged within clusters of inputs:
+//! each input i (1 less a cosine; for outputs, attention and the lens a Jensen-Shannon divergence; for
+//! the surprisal of its tokens a mean absolute difference; for geometry a pseudo-value of 1 - CKA; layer
+//! -1 is what comes after all layers), averaged within clusters of inputs:
 //!
 //! ```text
 //! delta_i  = between_i - baseline_i      between: prompts of different tasks
@@ -29,8 +30,8 @@
 //! A control stands beside the first wording alone, so nothing says how `neutral`, `scrambled` and
 //! `other_input` vary with wordings: their rows have `ci_inputs` and no other interval.
 //!
-//! Reads `prompts`, `contrast`, `wording_pairs` and, when they are there, `output_contrast` and
-//! `output_wording_pairs`; writes `effect`. A number for each input, layer, measure and kind is in
+//! Reads `prompts`, `contrast`, `wording_pairs` and, when an earlier stage wrote them, `output_contrast`
+//! and the tables of wording pairs of outputs, attention, surprisal, lens and geometry; writes `effect`. A number for each input, layer, measure and kind is in
 //! memory, of at most about `max_inputs` inputs a scenario.
 
 mod deal;
@@ -53,7 +54,9 @@ use crate::stage::{
 };
 use crate::table::WriteRow as _;
 use crate::table::schema::{
-    CONTRAST, EFFECT, EffectRow, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, PROMPTS, WORDING_PAIRS,
+    ATTENTION_WORDING_PAIRS, CONTRAST, EFFECT, EffectRow, GEOMETRY_WORDING_PAIRS,
+    LENS_WORDING_PAIRS, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, PROMPTS, SURPRISAL_WORDING_PAIRS,
+    WORDING_PAIRS,
 };
 use crate::yaml::{Path, Problems};
 
@@ -64,7 +67,14 @@ pub(super) const DESCRIPTION: Description = Description {
     scope: Scope::Run,
     unit: "shards",
     reads: &[&PROMPTS, &CONTRAST, &WORDING_PAIRS],
-    reads_if_there: &[&OUTPUT_CONTRAST, &OUTPUT_WORDING_PAIRS],
+    reads_if_there: &[
+        &OUTPUT_CONTRAST,
+        &OUTPUT_WORDING_PAIRS,
+        &ATTENTION_WORDING_PAIRS,
+        &SURPRISAL_WORDING_PAIRS,
+        &LENS_WORDING_PAIRS,
+        &GEOMETRY_WORDING_PAIRS,
+    ],
     writes: &[&EFFECT],
     file: None,
     depends_on: DependsOn { layers: false, seed: true, head: false, lineage: false },

@@ -3,7 +3,10 @@
 use crate::stage::names::OUTPUT_LAYER;
 use crate::store::Store;
 use crate::table::reader::Part;
-use crate::table::schema::{CONTRAST, OUTPUT_CONTRAST, OUTPUT_WORDING_PAIRS, WORDING_PAIRS};
+use crate::table::schema::{
+    ATTENTION_WORDING_PAIRS, CONTRAST, GEOMETRY_WORDING_PAIRS, LENS_WORDING_PAIRS, OUTPUT_CONTRAST,
+    OUTPUT_WORDING_PAIRS, SURPRISAL_WORDING_PAIRS, WORDING_PAIRS,
+};
 use crate::table::{ReadRow as _, Table, TableError, view};
 
 view! {
@@ -33,7 +36,10 @@ view! {
 
 view! {
     /// The values of all pairs of an input's prompts, on a layer.
-    pub(super) struct LayerPairs<'a> of [WORDING_PAIRS] {
+    pub(super) struct LayerPairs<'a> of [
+        WORDING_PAIRS, ATTENTION_WORDING_PAIRS, LENS_WORDING_PAIRS, SURPRISAL_WORDING_PAIRS,
+        GEOMETRY_WORDING_PAIRS
+    ] {
         scenario: &'a str,
         input: &'a str,
         layer: i16,
@@ -74,10 +80,17 @@ impl<'a> From<OutputPairs<'a>> for LayerPairs<'a> {
 pub(super) type Unlike = fn(f64) -> f64;
 
 const OF_COSINE: Unlike = |cosine| 1.0 - cosine;
-const OF_BITS: Unlike = |bits| bits;
+/// Of a table whose values are dissimilarities.
+const AS_IT_IS: Unlike = |value| value;
 
 /// Tables of pairs on layers, and what makes a dissimilarity of their values.
-const PAIRS: [(&Table, Unlike); 1] = [(&WORDING_PAIRS, OF_COSINE)];
+const PAIRS: [(&Table, Unlike); 5] = [
+    (&WORDING_PAIRS, OF_COSINE),
+    (&ATTENTION_WORDING_PAIRS, AS_IT_IS),
+    (&SURPRISAL_WORDING_PAIRS, AS_IT_IS),
+    (&LENS_WORDING_PAIRS, AS_IT_IS),
+    (&GEOMETRY_WORDING_PAIRS, AS_IT_IS),
+];
 
 /// The parts of a shard that are there.
 pub(super) struct Parts {
@@ -117,11 +130,11 @@ impl Parts {
         }
         if let Some(part) = &self.output_contrasts {
             let rows = OutputContrast::rows(part)?.into_iter().map(LayerContrast::from).collect();
-            all.contrasts.push((rows, OF_BITS));
+            all.contrasts.push((rows, AS_IT_IS));
         }
         if let Some(part) = &self.output_pairs {
             let rows = OutputPairs::rows(part)?.into_iter().map(LayerPairs::from).collect();
-            all.pairs.push((part, rows, OF_BITS));
+            all.pairs.push((part, rows, AS_IT_IS));
         }
         for (part, unlike) in &self.pairs {
             all.pairs.push((part, LayerPairs::rows(part)?, *unlike));

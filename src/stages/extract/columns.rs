@@ -88,7 +88,7 @@ fn keys(rows: &[&Row], times: impl Fn(&Row) -> usize) -> Vec<ArrayRef> {
 
 /// The row of a prompt in table `prompts`.
 fn prompt(row: &Row) -> PromptsRow<'_> {
-    let Row { prompt, encoded, .. } = row;
+    let Row { prompt, encoded, input_sha256, .. } = row;
     let span = encoded.input.as_ref();
     PromptsRow {
         scenario: &prompt.key.scenario,
@@ -97,6 +97,8 @@ fn prompt(row: &Row) -> PromptsRow<'_> {
         wording: prompt.key.wording,
         role: prompt.role().name(),
         source_input: &prompt.source_input,
+        cluster: prompt.cluster.as_deref(),
+        input_sha256,
         text: &prompt.text,
         n_tokens: encoded.ids.len() as i32,
         token_ids: &encoded.ids,

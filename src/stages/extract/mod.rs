@@ -1,7 +1,8 @@
 //! Runs every prompt of a shard through the model and keeps what the measures need.
 //!
 //! Prompts are tokenised whole, sorted by length into right-padded batches, run, and each output is
-//! copied once, from the runtime's buffer to its place in the table. What all prompts of a task
+//! copied once, from the runtime's buffer to its place in the table. No batch holds prompts of two
+//! scenarios, so that a scenario's numbers do not depend on the others. What all prompts of a task
 //! start with runs once and is copied to each of them, where the model folder has a graph for that
 //! (`past.onnx`) and it saves time. Kept per prompt: the output of every captured block at every
 //! token (the notebook's hooks), the attention of the last token in every captured block and always
@@ -43,7 +44,7 @@ use rows::Row;
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "extract",
-    version: 5,
+    version: 6,
     scope: Scope::Shard,
     unit: "tokens",
     reads: &[],
@@ -252,11 +253,15 @@ impl Extract {
         let mut gathered = Gathered::within(&self.spare, &lengths, wanted, context.card);
         let mut flaws = Vec::new();
         let tasks = PromptKey::numbers_of_tasks((0..ids.len()).map(key));
+        let places: Vec<usize> = (0..ids.len()).collect();
+        let same = |a: &usize, b: &usize| key(*a).scenario == key(*b).scenario;
+        let scenarios: Vec<usize> = places.chunk_by(same).map(<[usize]>::len).collect();
         let batches = Batches {
             kind: DESCRIPTION.kind,
             shard: Some(context.part),
             batch_tokens: self.batch_tokens,
             tasks: self.share_prefixes.then_some(&tasks),
+            scenarios: &scenarios,
             in_order: false,
         };
         batches.run(context, ids, wanted, &mut |piece, outputs| {

@@ -6,12 +6,18 @@ use super::{Context, Extract, StageError, TooLong};
 use crate::model::Encoded;
 use crate::monitor::{Event, Monitor};
 use crate::prompt::Prompt;
+use crate::store::hex_sha256;
 use crate::table::status;
+
+/// Digits of an input's hash that are kept: that two of a million texts share them has probability 3e-8.
+const HASH_DIGITS: usize = 16;
 
 /// A prompt with its tokens.
 pub(super) struct Row {
     pub(super) prompt: Prompt,
     pub(super) encoded: Encoded,
+    /// First [`HASH_DIGITS`] digits of the SHA-256 of the input's text.
+    pub(super) input_sha256: String,
     /// Why it has no numbers; `None` when it has.
     pub(super) refusal: Option<Refusal>,
 }
@@ -53,7 +59,8 @@ impl Extract {
                 too_long = (tokens > limit).then(|| self::too_long(tokens, limit));
             }
             self.check_length(prompt, encoded.ids.len(), too_long.as_deref())?;
-            Ok((Row { prompt: prompt.clone(), encoded, refusal: None }, too_long))
+            let input_sha256 = input_sha256(prompt);
+            Ok((Row { prompt: prompt.clone(), encoded, input_sha256, refusal: None }, too_long))
         };
         // Collected before the first error is taken, so that it is always the plan's first one.
         let rows: Vec<Result<_, StageError>> = context.prompts.par_iter().map(row).collect();
@@ -97,4 +104,11 @@ fn encode(context: &Context<'_>, prompt: &Prompt) -> Result<Encoded, StageError>
 
 fn too_long(tokens: usize, limit: usize) -> String {
     format!("has {tokens} tokens, and the model reads {limit} at most")
+}
+
+/// The hash of the text that the prompt has of its source input.
+fn input_sha256(prompt: &Prompt) -> String {
+    let mut hash = hex_sha256(prompt.text[prompt.input_span.clone()].as_bytes());
+    hash.truncate(HASH_DIGITS);
+    hash
 }

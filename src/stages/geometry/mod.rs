@@ -15,11 +15,17 @@
 //! With fewer inputs than dimensions `cka_biased` is near 1 for noise too, as its chance level shows.
 //! Below 20 inputs all of them vary widely from sample to sample. p is the share of 1 +
 //! `permutations` arrangements (one task's vectors given to other inputs) that do at least as well;
-//! `se` leaves out one input after the other. The formulas are in [`crate::math`].
+//! `se` leaves out one cluster of inputs after the other. The formulas are in [`crate::math`].
 //!
-//! Reads `vectors`, writes `geometry`. One layer's vectors and n x n tables are in memory at a time,
+//! Two wordings of one task arrange the inputs differently too: table `geometry_wording_pairs` has
+//! 1 - `dcka` of all pairs of (task, wording), as the pseudo-value of every input, so that table
+//! `effect` can say whether tasks do so more than wordings.
+//!
+//! Reads `vectors`, writes `geometry` and `geometry_wording_pairs`. One layer's vectors and n x n tables are in memory at a time,
 //! of at most about `max_inputs` inputs a scenario. Kornblith et al. 2019, Song et al. 2012, Murphy
 //! et al. 2024 (CKA); Kriegeskorte et al. 2008 (RSA); Huh et al. 2024 (mutual neighbours).
+
+mod wordings;
 
 use std::collections::BTreeMap;
 
@@ -27,25 +33,29 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::wordings::Cells;
 use crate::math;
-use crate::math::{CentredGram, Gram, Neighbours, PermutationTest, Rdm, Side, Undefined};
+use crate::math::{Gram, Neighbours, PermutationTest, Rdm, RowClusters, Side, Undefined};
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{SiteVectors, read_designs};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::table::schema::{GEOMETRY, GeometryRow, VECTORS};
+use crate::table::schema::{
+    GEOMETRY, GEOMETRY_WORDING_PAIRS, GeometryRow, GeometryWordingPairsRow, PROMPTS, VECTORS,
+};
 use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "geometry",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "layers",
-    reads: &[&VECTORS],
+    reads: &[&PROMPTS, &VECTORS],
     reads_if_there: &[],
-    writes: &[&GEOMETRY],
+    writes: &[&GEOMETRY, &GEOMETRY_WORDING_PAIRS],
     file: None,
     depends_on: DependsOn { layers: true, seed: true, head: false, lineage: false },
 };
@@ -116,20 +126,31 @@ impl Stage for Geometry {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
-        let mut rows = Vec::new();
+        let clusters = Clusters::read(context)?;
+        let (mut rows, mut wordings) = (Vec::new(), Vec::new());
         for &layer in context.layers {
             for ((scenario, site), vectors) in &read_designs(context, layer)? {
                 context.go_on()?;
-                rows.extend(self.rows(context, (scenario, layer, site), vectors)?);
+                let at = (scenario.as_str(), layer, site.as_str());
+                let of = |input: &String| clusters.of(scenario, input);
+                let clusters = RowClusters::of(&vectors.inputs.iter().map(of).collect::<Vec<_>>());
+                let cells = Cells::of(vectors, &clusters);
+                rows.extend(self.rows(context, at, vectors, &clusters, &cells)?);
+                wordings.extend(wordings::rows(&cells, at, vectors, &clusters));
             }
             context.advance(&DESCRIPTION, 1);
         }
         // Stable: scenarios as the plan has them, in each the layers ascending.
         let order: indexmap::IndexSet<String> = rows.iter().map(|r| r.scenario.clone()).collect();
         rows.sort_by_key(|row| order.get_index_of(&row.scenario));
+        wordings.sort_by_key(|row| order.get_index_of(&*row.scenario));
         let rows: Vec<GeometryRow<'_>> = rows.iter().map(Row::row).collect();
-        let part = GeometryRow::write(context.store, 0, &rows)?;
-        Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
+        let wordings: Vec<_> = wordings.iter().map(GeometryWordingPairsRow::from).collect();
+        let parts = vec![
+            GeometryRow::write(context.store, 0, &rows)?,
+            GeometryWordingPairsRow::write(context.store, 0, &wordings)?,
+        ];
+        Ok(Outcome { parts, units, ..Outcome::default() })
     }
 }
 
@@ -144,6 +165,7 @@ struct Row {
     measure: &'static str,
     value: Option<Found>,
     n_inputs: usize,
+    n_clusters: usize,
     status: String,
 }
 
@@ -185,33 +207,35 @@ impl Row {
             se: self.value.and_then(|found| found.error),
             p: self.value.and_then(|found| found.p),
             n_inputs: self.n_inputs as i64,
+            n_clusters: self.n_clusters as i64,
             n_permutations: self.value.map_or(0, |found| found.n_permutations as i64),
             status: &self.status,
         }
     }
 }
 
-/// How one task arranges the inputs.
+/// How one task arranges the inputs, in its first wording.
 struct Arrangement {
+    /// Its place among the [`Cells`].
+    cell: usize,
     gram: Gram,
-    centred: Result<CentredGram, Undefined>,
     distances: Result<Rdm, Undefined>,
     neighbours: Result<Neighbours, Undefined>,
 }
 
 impl Arrangement {
-    fn of(rows: &[&[f32]], k: usize) -> Self {
-        let gram = Gram::of_rows(rows);
+    fn of(vectors: &SiteVectors, cell: usize, k: usize) -> Self {
+        let rows = vectors.cell(cell);
         Self {
-            centred: CentredGram::of(&gram),
-            distances: Rdm::pearson(rows),
-            neighbours: Neighbours::of_rows(rows, k),
-            gram,
+            cell,
+            gram: Gram::of_rows(&rows),
+            distances: Rdm::pearson(&rows),
+            neighbours: Neighbours::of_rows(&rows, k),
         }
     }
 
-    fn side(&self) -> Side {
-        Side::new(self.gram.n(), self.centred.as_ref().ok(), self.distances.as_ref().ok())
+    fn side(&self, cells: &Cells) -> Side {
+        Side::new(self.gram.n(), cells.centred(self.cell).ok(), self.distances.as_ref().ok())
     }
 }
 
@@ -222,11 +246,14 @@ impl Geometry {
         context: &Context<'_>,
         (scenario, layer, site): (&str, i16, &str),
         vectors: &SiteVectors,
+        clusters: &RowClusters,
+        cells: &Cells,
     ) -> Result<Vec<Row>, StageError> {
         let purpose = format!("inputs of {scenario}");
         let arranged = |task: usize| {
-            let arrangement = Arrangement::of(&vectors.task(task), self.neighbours);
-            let side = arrangement.side();
+            let cell = vectors.first_cell(task);
+            let arrangement = Arrangement::of(vectors, cell, self.neighbours);
+            let side = arrangement.side(cells);
             (arrangement, side)
         };
         let (arrangements, sides): (Vec<Arrangement>, Vec<Side>) =
@@ -244,7 +271,8 @@ impl Geometry {
                 tasks: [vectors.tasks[a].clone(), vectors.tasks[b].clone()],
                 measure,
                 value: value.ok(),
-                n_inputs: vectors.inputs,
+                n_inputs: vectors.inputs.len(),
+                n_clusters: clusters.count(),
                 status: status.to_owned(),
             }
         };
@@ -254,14 +282,14 @@ impl Geometry {
             let tests = math::exchange_tests(
                 &sides[..b],
                 &sides[b],
+                clusters,
                 self.permutations,
-                context.seed,
-                &purpose,
+                (context.seed, &purpose),
             );
             for ((a, x), tests) in arrangements[..b].iter().enumerate().zip(tests) {
                 let values = [
-                    ("dcka", debiased_cka(x, y, tests.cka)),
-                    ("cka_biased", biased_cka(x, y)),
+                    ("dcka", debiased_cka((x, y), cells, clusters, tests.cka)),
+                    ("cka_biased", biased_cka(x, y, cells)),
                     ("rsa_spearman", rsa(x, y, tests.rsa)),
                     ("mutual_knn", neighbours(x, y)),
                 ];
@@ -274,16 +302,15 @@ impl Geometry {
 }
 
 fn debiased_cka(
-    x: &Arrangement,
-    y: &Arrangement,
+    (x, y): (&Arrangement, &Arrangement),
+    cells: &Cells,
+    clusters: &RowClusters,
     test: Option<PermutationTest>,
 ) -> Result<Found, Undefined> {
-    let (x, y) = (x.centred.as_ref(), y.centred.as_ref());
-    let (x, y) = (x.map_err(|reason| *reason)?, y.map_err(|reason| *reason)?);
-    Ok(Found {
-        error: math::debiased_cka_error(x, y).ok(),
-        ..Found::tested(math::debiased_cka(x, y), test)
-    })
+    let value = math::debiased_cka(cells.centred(x.cell)?, cells.centred(y.cell)?);
+    let jackknife = cells.jackknife((x.cell, y.cell), clusters);
+    let error = jackknife.ok().map(|jackknife| jackknife.error());
+    Ok(Found { error, ..Found::tested(value, test) })
 }
 
 fn rsa(
@@ -296,9 +323,9 @@ fn rsa(
     Ok(Found::tested(math::rsa(x, y), test))
 }
 
-fn biased_cka(x: &Arrangement, y: &Arrangement) -> Result<Found, Undefined> {
+fn biased_cka(x: &Arrangement, y: &Arrangement, cells: &Cells) -> Result<Found, Undefined> {
     // Defined where the debiased one is, so that the two stand beside each other.
-    x.centred.as_ref().and(y.centred.as_ref()).map_err(|reason| *reason)?;
+    cells.centred(x.cell).and(cells.centred(y.cell))?;
     let chance = math::biased_cka_by_chance(&x.gram, &y.gram)?;
     Ok(Found::without_test(math::biased_cka(&x.gram, &y.gram)?, chance))
 }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::rows::{PromptLens, Reading, pair_rows};
+use super::rows::{Baseline, Divergences, PromptLens, Reading, pair_rows};
 use crate::math::{Distribution, jsd_bits};
+use crate::prompt::Role;
+use crate::stage::compare::pairs::{Paired, Pairing};
 use crate::stage::model::head;
+use crate::stage::names::LENS_JSD_BITS;
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::reread;
 use crate::stage::{Context, StageError};
-use crate::table::TableError;
 use crate::table::reader::Part;
 use crate::table::schema::{LOGITS, LogitLensDivergenceRow};
 use crate::table::writer::PartAddress;
+use crate::table::{TableError, status};
 
 /// What the raw tables have of a shard's prompts, ready to be read off input by input.
 pub(super) struct Reader<'c> {
@@ -29,14 +32,15 @@ pub(super) struct Reader<'c> {
 pub(super) struct OfInput<'p> {
     pub(super) lenses: Vec<PromptLens<'p>>,
     pub(super) pairs: Vec<LogitLensDivergenceRow<'p>>,
+    /// Of an input with a baseline, by layer.
+    pub(super) wordings: Vec<Paired>,
 }
 
 /// What the whole model says after the prompts of one input.
 struct Final {
     /// Of the prompts that ran.
     own: Vec<Own>,
-    /// Of the pairs of tasks.
-    jsds: Vec<Option<f64>>,
+    divergences: Divergences,
 }
 
 /// What the whole model says after one prompt.
@@ -45,10 +49,11 @@ struct Own {
     top: usize,
 }
 
-/// One layer of one input: of the prompts that ran, and of the pairs of tasks.
+/// One layer of one input.
 struct Layer {
+    /// Of the prompts that ran.
     readings: Vec<Reading>,
-    jsds: Vec<Option<f64>>,
+    divergences: Divergences,
 }
 
 impl<'c> Reader<'c> {
@@ -124,8 +129,8 @@ impl<'c> Reader<'c> {
         };
         let own: Option<Vec<Own>> = ran(input).into_iter().map(own).collect();
         Ok(own.map(|own| {
-            let jsds = jsds(input, &own.iter().map(|own| &own.next).collect::<Vec<_>>());
-            Final { own, jsds }
+            let nexts: Vec<_> = own.iter().map(|own| &own.next).collect();
+            Final { divergences: self.divergences(input, &nexts), own }
         }))
     }
 
@@ -145,7 +150,7 @@ impl<'c> Reader<'c> {
             }
         }
         if hidden.is_empty() {
-            return Ok(inputs.iter().map(|input| empty(*input, layers.len())).collect());
+            return Ok(inputs.iter().map(|input| self.empty(*input, layers.len())).collect());
         }
         let scores = head::scores(self.context, &hidden)?;
         let mut first = 0;
@@ -160,7 +165,7 @@ impl<'c> Reader<'c> {
             let of_layer = |layer: usize| {
                 let start = (layer * prompts + starts[place]) * vocab;
                 let scores = &scores[start..start + finals.own.len() * vocab];
-                read_layer(inputs[place], scores, vocab, &finals.own)
+                self.read_layer(inputs[place], scores, vocab, &finals.own)
             };
             Ok((0..layers.len()).map(of_layer).collect::<Option<Vec<Layer>>>())
         });
@@ -199,32 +204,82 @@ impl<'c> Reader<'c> {
             }
             place += usize::from(prompt.ran);
         }
-        let by_layer: Vec<Vec<Option<f64>>> =
-            layers.iter().map(|layer| layer.jsds.clone()).collect();
-        let pairs = pair_rows(input, self.context.layers, &by_layer, &finals.jsds);
-        OfInput { lenses, pairs }
+        let by_layer: Vec<&Divergences> = layers.iter().map(|layer| &layer.divergences).collect();
+        let of = self.context.layers;
+        let pairs = pair_rows(input, of, &by_layer, &finals.divergences);
+        let wordings = match &finals.divergences.baseline {
+            Baseline::NotDrawn => Vec::new(),
+            Baseline::Of(_) => self.wordings(input, &by_layer),
+        };
+        OfInput { lenses, pairs, wordings }
+    }
+
+    /// The rows of all pairs of prompts of an input that has a baseline.
+    fn wordings(&self, input: InputGroup<'_>, layers: &[&Divergences]) -> Vec<Paired> {
+        let pairing = Pairing::of(input);
+        let layers = self.context.layers.iter().zip(layers);
+        let row = |(layer, divergences): (&i16, &&Divergences)| match &divergences.baseline {
+            Baseline::Of(found) => Some(pairing.with(*layer, LENS_JSD_BITS, found)),
+            Baseline::NotDrawn => None,
+        };
+        layers.filter_map(row).collect()
+    }
+
+    /// Reads one layer of one input off its scores, `[prompts that ran, vocab]`; `None` when one of
+    /// them is not a finite number.
+    fn read_layer(
+        &self,
+        input: InputGroup<'_>,
+        scores: &[f32],
+        vocab: usize,
+        own: &[Own],
+    ) -> Option<Layer> {
+        let scores = || scores.chunks(vocab);
+        let nexts: Vec<Distribution> =
+            scores().map(Distribution::from_logits).collect::<Result<_, _>>().ok()?;
+        let readings = scores().zip(&nexts).zip(own);
+        let readings = readings.map(|((scores, next), own)| reading(scores, next, own)).collect();
+        let nexts: Vec<&Distribution> = nexts.iter().collect();
+        Some(Layer { readings, divergences: self.divergences(input, &nexts) })
+    }
+
+    /// The layers of an input of which no prompt ran.
+    fn empty(&self, input: InputGroup<'_>, layers: usize) -> Vec<Layer> {
+        let layer = |_| Layer { readings: Vec::new(), divergences: self.divergences(input, &[]) };
+        (0..layers).map(layer).collect()
+    }
+
+    /// The JSDs of an input, given what is said after each prompt that ran, in their order: of the
+    /// pairs of tasks and, when the input is drawn for the baseline, of all pairs of prompts.
+    fn divergences(&self, input: InputGroup<'_>, ran: &[&Distribution]) -> Divergences {
+        let mut rest = ran.iter();
+        let nexts = input.prompts.iter().map(|prompt| (prompt, prompt.ran.then(|| rest.next())));
+        let nexts: Vec<(&PromptRow, Option<&Distribution>)> = nexts
+            .map(|(prompt, next)| (prompt, next.flatten().copied()))
+            .filter(|(prompt, _)| prompt.role() == Role::Task)
+            .collect();
+        let jsd = |(a, b): (usize, usize)| {
+            let (a, b) = (nexts[a].1.ok_or(status::SKIPPED)?, nexts[b].1.ok_or(status::SKIPPED)?);
+            Ok(jsd_bits(a, b))
+        };
+        let is_first = |(a, b): &(usize, usize)| {
+            nexts[*a].0.is_first_wording() && nexts[*b].0.is_first_wording()
+        };
+        let all = || pairs(nexts.len());
+        if !self.context.takes(input.scenario(), input.input()) {
+            let tasks = all().filter(is_first).map(|pair| jsd(pair).ok()).collect();
+            return Divergences { tasks, baseline: Baseline::NotDrawn };
+        }
+        let found: Vec<Result<f64, &'static str>> = all().map(jsd).collect();
+        let first = all().zip(&found).filter(|(pair, _)| is_first(pair));
+        let tasks = first.map(|(_, found)| found.ok()).collect();
+        Divergences { tasks, baseline: Baseline::Of(found) }
     }
 }
 
 /// The prompts of an input that ran.
 fn ran(input: InputGroup<'_>) -> Vec<&PromptRow> {
     input.prompts.iter().filter(|prompt| prompt.ran).collect()
-}
-
-/// The layers of an input of which no prompt ran.
-fn empty(input: InputGroup<'_>, layers: usize) -> Vec<Layer> {
-    (0..layers).map(|_| Layer { readings: Vec::new(), jsds: jsds(input, &[]) }).collect()
-}
-
-/// Reads one layer of one input off its scores, `[prompts that ran, vocab]`; `None` when one of them
-/// is not a finite number.
-fn read_layer(input: InputGroup<'_>, scores: &[f32], vocab: usize, own: &[Own]) -> Option<Layer> {
-    let scores = || scores.chunks(vocab);
-    let nexts: Vec<Distribution> =
-        scores().map(Distribution::from_logits).collect::<Result<_, _>>().ok()?;
-    let readings = scores().zip(&nexts).zip(own);
-    let readings = readings.map(|((scores, next), own)| reading(scores, next, own)).collect();
-    Some(Layer { readings, jsds: jsds(input, &nexts.iter().collect::<Vec<_>>()) })
 }
 
 fn reading(scores: &[f32], next: &Distribution, own: &Own) -> Reading {
@@ -248,18 +303,4 @@ fn top(scores: &[f32]) -> usize {
     let larger =
         |best: usize, place: usize| if scores[place] > scores[best] { place } else { best };
     (0..scores.len()).fold(0, larger)
-}
-
-/// The JSD of every pair of tasks (first wordings), given what is said after each prompt that ran, in
-/// their order; `None` where one of the two did not run.
-fn jsds(input: InputGroup<'_>, ran: &[&Distribution]) -> Vec<Option<f64>> {
-    let mut rest = ran.iter();
-    let nexts: Vec<Option<&Distribution>> = input
-        .prompts
-        .iter()
-        .map(|prompt| (prompt, if prompt.ran { rest.next().copied() } else { None }))
-        .filter(|(prompt, _)| prompt.key.wording == 0)
-        .map(|(_, next)| next)
-        .collect();
-    pairs(nexts.len()).map(|(a, b)| Some(jsd_bits(nexts[a]?, nexts[b]?))).collect()
 }

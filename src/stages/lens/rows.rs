@@ -49,77 +49,171 @@ impl PromptLens<'_> {
     }
 }
 
-/// The rows of the pairs of one input, layer after layer. `by_layer` has the JSD of every pair of
-/// tasks in each of `layers`, `finals` that of the whole model's outputs; `None` where a prompt of
-/// the pair did not run.
+/// The JSDs of one input, on a layer or in the end.
+#[derive(Debug)]
+pub(super) struct Divergences {
+    /// Of the pairs of tasks, first wordings; `None` where one of the two did not run.
+    pub(super) tasks: Vec<Option<f64>>,
+    pub(super) baseline: Baseline,
+}
+
+/// What a difference between tasks is held against.
+#[derive(Debug)]
+pub(super) enum Baseline {
+    /// The stage did not draw this input for it.
+    NotDrawn,
+    /// The JSDs of all pairs of the tasks' prompts, or why there is none.
+    Of(Vec<Result<f64, &'static str>>),
+}
+
+/// How far two tasks are apart, and what two wordings of one of them make up of that. Bits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Gap {
+    /// Mean over all pairs of a wording of the one and a wording of the other.
+    between: f64,
+    /// The largest of two wordings of one of them.
+    within: f64,
+}
+
+impl Gap {
+    /// Of the `a`-th and the `b`-th task; or why there is none. `tasks` has for each prompt the place
+    /// of its task.
+    fn of(tasks: &[i32], baseline: &Baseline, (a, b): (i32, i32)) -> Result<Self, &'static str> {
+        let Baseline::Of(jsds) = baseline else { return Err(status::NOT_DRAWN) };
+        let (mut between, mut within) = (Vec::new(), Vec::new());
+        for ((i, j), jsd) in pairs(tasks.len()).zip(jsds) {
+            let own = (tasks[i], tasks[j]);
+            if own == (a, b) || own == (b, a) {
+                between.push((*jsd)?);
+            } else if own == (a, a) || own == (b, b) {
+                within.push((*jsd)?);
+            }
+        }
+        let within = within.into_iter().reduce(f64::max).ok_or(status::NO_PAIRS)?;
+        Ok(Self { between: between.iter().sum::<f64>() / between.len() as f64, within })
+    }
+}
+
+/// The rows of the pairs of one input, layer after layer: `by_layer` has what is found in each of
+/// `layers`, `finals` what is found in the whole model's outputs.
 pub(super) fn pair_rows<'p>(
     input: InputGroup<'p>,
     layers: &[i16],
-    by_layer: &[Vec<Option<f64>>],
-    finals: &[Option<f64>],
+    by_layer: &[&Divergences],
+    finals: &Divergences,
 ) -> Vec<LogitLensDivergenceRow<'p>> {
     let tasks = input.first_wordings();
-    let of_pair =
-        |pair: usize| -> Vec<f64> { by_layer.iter().filter_map(|jsds| jsds[pair]).collect() };
-    let onsets: Vec<Option<usize>> = finals
-        .iter()
-        .enumerate()
-        .map(|(pair, last)| last.and_then(|last| onset(&of_pair(pair), last)))
-        .collect();
+    let places = input.task_places();
+    // Tasks are numbered in their order, which is that of their first wordings.
+    let of_pair = |divergences: &Divergences, (a, b): (usize, usize)| {
+        Gap::of(&places, &divergences.baseline, (a as i32, b as i32))
+    };
+    let found = pairs(tasks.len()).map(|pair| {
+        let gaps: Vec<_> = by_layer.iter().map(|layer| of_pair(layer, pair)).collect();
+        let known: Result<Vec<Gap>, &'static str> = gaps.iter().copied().collect();
+        let last = of_pair(finals, pair);
+        (gaps, known.and_then(|gaps| onset(&gaps, last?)))
+    });
+    let found: Vec<(Vec<Result<Gap, _>>, Result<usize, &'static str>)> = found.collect();
     let mut rows = Vec::new();
-    for (place, (layer, jsds)) in layers.iter().zip(by_layer).enumerate() {
+    for (place, (layer, divergences)) in layers.iter().zip(by_layer).enumerate() {
         for (pair, (a, b)) in pairs(tasks.len()).enumerate() {
-            let status = match (jsds[pair], onsets[pair]) {
-                (None, _) => status::SKIPPED,
-                (Some(_), None) => status::NO_DIVERGENCE,
-                (Some(_), Some(_)) => status::OK,
-            };
+            let jsd_bits = divergences.tasks[pair];
+            let (gaps, onset) = &found[pair];
+            let gap = gaps[place].ok();
             rows.push(LogitLensDivergenceRow {
                 scenario: input.scenario(),
                 input: input.input(),
                 layer: *layer,
                 task_a: &tasks[a].key.task,
                 task_b: &tasks[b].key.task,
-                jsd_bits: jsds[pair],
-                onset: onsets[pair].map(|onset| i16::from(onset == place)),
-                status,
+                jsd_bits,
+                between_bits: gap.map(|gap| gap.between),
+                within_bits: gap.map(|gap| gap.within),
+                onset: onset.ok().map(|onset| i16::from(onset == place)),
+                status: match onset {
+                    _ if jsd_bits.is_none() => status::SKIPPED,
+                    Ok(_) => status::OK,
+                    Err(word) => word,
+                },
             });
         }
     }
     rows
 }
 
-/// The place of the captured layer from which on all divergences (`jsds`, one a layer) are at least
-/// half of `last`, that of the outputs; the number of layers when even the last one's is not. `None`
-/// when the outputs do not differ.
-fn onset(jsds: &[f64], last: f64) -> Option<usize> {
-    let below = |jsd: &f64| *jsd < last / 2.0;
-    (last >= JSD_FLOOR).then(|| jsds.iter().rposition(below).map_or(0, |place| place + 1))
+/// The place of the captured layer from which on the tasks are further apart than wordings, and at
+/// least half as far as in the outputs (`last`), in every captured layer (`layers`); the number of
+/// layers when even the last one is not like that. An error, with the word for it, when the outputs do
+/// not differ, or by no more than wordings do.
+fn onset(layers: &[Gap], last: Gap) -> Result<usize, &'static str> {
+    if last.between < JSD_FLOOR {
+        return Err(status::NO_DIVERGENCE);
+    }
+    if last.between <= last.within {
+        return Err(status::WITHIN_WORDINGS);
+    }
+    let below = |gap: &Gap| gap.between < last.between / 2.0 || gap.between <= gap.within;
+    Ok(layers.iter().rposition(below).map_or(0, |place| place + 1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn gaps<const N: usize>(between: [f64; N], within: [f64; N]) -> [Gap; N] {
+        std::array::from_fn(|i| Gap { between: between[i], within: within[i] })
+    }
+
+    const LAST: Gap = Gap { between: 0.6, within: 0.1 };
+
     #[test]
     fn the_onset_is_where_the_divergence_comes_to_stay_above_half_of_the_outputs() {
-        assert_eq!(onset(&[0.0, 0.1, 0.4, 0.6], 0.6), Some(2));
+        let onset = |between: [f64; 4]| onset(&gaps(between, [0.0; 4]), LAST);
+        assert_eq!(onset([0.0, 0.1, 0.4, 0.6]), Ok(2));
         // A bump before it does not count.
-        assert_eq!(onset(&[0.5, 0.1, 0.3, 0.6], 0.6), Some(2));
-        assert_eq!(onset(&[0.5, 0.1, 0.2, 0.6], 0.6), Some(3));
-        assert_eq!(onset(&[0.3, 0.5], 0.6), Some(0));
+        assert_eq!(onset([0.5, 0.1, 0.3, 0.6]), Ok(2));
+        assert_eq!(onset([0.5, 0.1, 0.2, 0.6]), Ok(3));
+        assert_eq!(onset([0.3, 0.5, 0.3, 0.3]), Ok(0));
+    }
+
+    #[test]
+    fn a_layer_where_wordings_differ_as_much_is_before_the_onset() {
+        assert_eq!(onset(&gaps([0.5, 0.5, 0.6], [0.5, 0.4, 0.1]), LAST), Ok(1));
+        assert_eq!(onset(&gaps([0.5, 0.5, 0.6], [0.4, 0.6, 0.1]), LAST), Ok(2));
+        assert_eq!(onset(&gaps([0.5, 0.5, 0.6], [0.4, 0.4, 0.7]), LAST), Ok(3));
     }
 
     #[test]
     fn an_onset_after_the_last_captured_layer_is_none_of_them() {
-        assert_eq!(onset(&[0.0, 0.1], 0.6), Some(2));
-        assert_eq!(onset(&[], 0.6), Some(0));
+        assert_eq!(onset(&gaps([0.0, 0.1], [0.0; 2]), LAST), Ok(2));
+        assert_eq!(onset(&[], LAST), Ok(0));
     }
 
     #[test]
-    fn outputs_that_do_not_differ_have_no_onset() {
-        assert_eq!(onset(&[0.0, 0.5, 0.0], 0.0), None);
-        assert_eq!(onset(&[0.0, 0.5, 0.0], JSD_FLOOR / 2.0), None);
-        assert_eq!(onset(&[0.0], JSD_FLOOR), Some(1));
+    fn outputs_that_differ_not_at_all_or_as_wordings_do_have_no_onset() {
+        let layers = gaps([0.0, 0.5, 0.0], [0.0; 3]);
+        let last = |between, within| onset(&layers, Gap { between, within });
+        assert_eq!(last(0.0, 0.0), Err(status::NO_DIVERGENCE));
+        assert_eq!(last(JSD_FLOOR / 2.0, 0.0), Err(status::NO_DIVERGENCE));
+        assert_eq!(last(JSD_FLOOR, 0.0), Ok(3));
+        assert_eq!(last(0.3, 0.3), Err(status::WITHIN_WORDINGS));
+        assert_eq!(last(0.3, 0.4), Err(status::WITHIN_WORDINGS));
+    }
+
+    #[test]
+    fn a_gap_is_the_mean_between_and_the_largest_within_of_its_two_tasks_alone() {
+        // Tasks 0, 0, 1, 2, 2.
+        let jsds = [0.2, 0.4, 9.0, 9.0, 0.6, 9.0, 9.0, 0.7, 0.5, 0.1].map(Ok).to_vec();
+        let (tasks, baseline) = ([0, 0, 1, 2, 2], Baseline::Of(jsds));
+        let gap = |pair| Gap::of(&tasks, &baseline, pair);
+        assert_eq!(gap((0, 1)), Ok(Gap { between: 0.5, within: 0.2 }));
+        assert_eq!(gap((1, 2)), Ok(Gap { between: 0.6, within: 0.1 }));
+        assert_eq!(gap((0, 2)), Ok(Gap { between: 9.0, within: 0.2 }));
+        assert_eq!(Gap::of(&tasks, &Baseline::NotDrawn, (0, 1)), Err(status::NOT_DRAWN));
+        let alone = Baseline::Of(vec![Ok(0.3)]);
+        assert_eq!(Gap::of(&[0, 1], &alone, (0, 1)), Err(status::NO_PAIRS));
+        let skipped = Baseline::Of(vec![Ok(0.3), Err(status::SKIPPED), Ok(0.3)]);
+        assert_eq!(Gap::of(&[0, 0, 1], &skipped, (0, 1)), Err(status::SKIPPED));
     }
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use crate::prompt::Role;
@@ -54,9 +53,7 @@ pub(super) fn rows<'p>(
     let prompts: Vec<usize> = (0..input.prompts.len())
         .filter(|&place| input.prompts[place].role() == Role::Task)
         .collect();
-    let mut names = IndexSet::new();
-    let task = |place: &usize| names.insert_full(&*input.prompts[*place].key.task).0 as i32;
-    let tasks: Vec<i32> = prompts.iter().map(task).collect();
+    let tasks = input.task_places();
     let all: Vec<Places> = pairs(prompts.len()).map(|(a, b)| (prompts[a], prompts[b])).collect();
     let values = compare(&all);
     let is_same: Vec<bool> = pairs(tasks.len()).map(|(a, b)| tasks[a] == tasks[b]).collect();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::math::grouped_interval;
 use crate::render::evidence::Mean;
 use crate::table::status;
 use crate::table::status::meaning;
@@ -12,6 +13,8 @@ pub(super) struct Gathered {
     total: f64,
     n: u64,
     range: Option<(f64, f64)>,
+    /// Sum and number by group, for the interval.
+    groups: BTreeMap<u16, (f64, u64)>,
     /// How often each status stood where there was no value.
     missing: BTreeMap<Box<str>, u64>,
 }
@@ -29,6 +32,16 @@ impl Gathered {
         self.range = Some((low.min(value), high.max(value)));
     }
 
+    /// Takes in the value of an input of that group: its mean will have an interval.
+    pub(super) fn add_of(&mut self, group: u16, value: Option<f64>, status: &str) {
+        self.add(value, status);
+        if let Some(value) = value {
+            let (sum, n) = self.groups.entry(group).or_default();
+            *sum += value;
+            *n += 1;
+        }
+    }
+
     /// Their mean.
     pub(super) fn mean(&self) -> Mean {
         let missing: Vec<String> = self
@@ -40,6 +53,7 @@ impl Gathered {
             value: (self.n > 0).then(|| self.total / self.n as f64),
             min: self.range.map(|(low, _)| low),
             max: self.range.map(|(_, high)| high),
+            interval: grouped_interval(self.groups.values().copied()),
             n: self.n,
             missing: missing.join("; "),
         }
@@ -68,5 +82,19 @@ mod tests {
         assert_eq!((mean.value, mean.n), (Some(0.75), 3));
         assert_eq!((mean.min, mean.max), (Some(0.25), Some(1.5)));
         assert!(mean.missing.starts_with("2 without a value: one of the prompts"), "{mean:?}");
+        assert_eq!(mean.interval, None);
+    }
+
+    #[test]
+    fn values_of_inputs_have_an_interval_over_their_groups() {
+        let mut all = Gathered::default();
+        for (group, value) in [(1, 0.25), (1, 0.25), (2, 0.5), (3, 0.75), (4, 1.0), (5, 0.5)] {
+            all.add_of(group, Some(value), status::OK);
+            all.add_of(group, None, status::SKIPPED);
+        }
+        let groups = [(0.5, 2), (0.5, 1), (0.75, 1), (1.0, 1), (0.5, 1)];
+        let (low, high) = grouped_interval(groups.into_iter()).unwrap();
+        assert_eq!(all.mean().interval, Some((low, high)));
+        assert!((f64::midpoint(low, high) - 3.25 / 6.0).abs() < 1e-12);
     }
 }

@@ -19,6 +19,7 @@
 mod details;
 mod explain;
 mod gather;
+mod groups;
 mod heads;
 mod lens;
 mod lineage;

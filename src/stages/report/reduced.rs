@@ -9,7 +9,7 @@ use super::sources::Sources;
 use crate::render::evidence::{Effect, EffectPoint, Partition, PartitionRow};
 use crate::render::page::Scenario;
 use crate::stage::StageError;
-use crate::stage::names::FLAT;
+use crate::stage::names::{FLAT, PARAPHRASE};
 use crate::table::schema::{EFFECT, VARIANCE_PARTITION, VERDICT};
 use crate::table::{ReadRow as _, view};
 
@@ -21,16 +21,23 @@ view! {
         measure: &'a str,
         contrast: &'a str,
         n_inputs: i64,
+        n_clusters: i64,
         between: Option<f64>,
         baseline: Option<f64>,
         delta: Option<f64>,
         ci_low: Option<f64>,
         ci_high: Option<f64>,
-        ci_method: &'a str,
-        d_z: Option<f64>,
+        ci_inputs_low: Option<f64>,
+        ci_inputs_high: Option<f64>,
+        relative: Option<f64>,
+        prevalence: Option<f64>,
+        smallest: Option<f64>,
         p_max_t: Option<f64>,
+        p_joint: Option<f64>,
         q: Option<f64>,
         p_wording_max_t: Option<f64>,
+        p_wording_joint: Option<f64>,
+        p_wording_form: Option<f64>,
         status: &'a str,
     }
 }
@@ -51,6 +58,7 @@ view! {
         space: &'a str,
         n_inputs: i64,
         n_wordings: i64,
+        n_units: i64,
         ss_total: Option<f64>,
         ss_rest: Option<f64>,
         r2_input: Option<f64>,
@@ -58,7 +66,9 @@ view! {
         r2_wording: Option<f64>,
         r2_interaction: Option<f64>,
         partial_eta2: Option<f64>,
-        p_max_t: Option<f64>,
+        f_task: Option<f64>,
+        p_wording_max_t: Option<f64>,
+        n_reassignments: i64,
         status: &'a str,
     }
 }
@@ -94,19 +104,27 @@ pub(super) fn add_effects(
 }
 
 fn effect_point(row: &EffectRow<'_>) -> EffectPoint {
+    // A control stands beside one wording, so nothing says how it varies with wordings.
+    let (ci_low, ci_high) = match row.contrast {
+        PARAPHRASE => (row.ci_low, row.ci_high),
+        _ => (row.ci_inputs_low, row.ci_inputs_high),
+    };
     EffectPoint {
         layer: row.layer,
         n_inputs: row.n_inputs,
+        n_clusters: row.n_clusters,
         between: row.between,
         baseline: row.baseline,
         delta: row.delta,
-        ci_low: row.ci_low,
-        ci_high: row.ci_high,
-        ci_method: row.ci_method.to_owned(),
-        d_z: row.d_z,
-        p_max_t: row.p_max_t,
+        ci_low,
+        ci_high,
+        relative: row.relative,
+        prevalence: row.prevalence,
+        smallest: row.smallest,
+        p: row.p_joint.or(row.p_max_t),
         q: row.q,
-        p_wording_max_t: row.p_wording_max_t,
+        p_wording: row.p_wording_joint.or(row.p_wording_max_t),
+        p_wording_form: row.p_wording_form,
         missing: missing(row.status),
     }
 }
@@ -122,7 +140,7 @@ fn judged_measures(sources: &Sources<'_>) -> Result<BTreeSet<String>, StageError
 }
 
 /// Fills each scenario's shares of variance, when stage `variance` found some; standardised vectors
-/// first, and of each site the input's before the last token's.
+/// first, and of each site the input's tokens before their mean and the last token.
 pub(super) fn add_partitions(
     sources: &Sources<'_>,
     scenarios: &mut [Scenario],
@@ -145,7 +163,8 @@ pub(super) fn add_partitions(
         }
     }
     for partitions in scenarios.iter_mut().filter_map(|s| s.evidence.partitions.as_mut()) {
-        partitions.sort_by_key(|p| (p.site != "span", p.space != "standardised"));
+        let site = |site: &str| ["token", "span", "last"].iter().position(|other| *other == site);
+        partitions.sort_by_key(|p| (site(&p.site), p.space != "standardised"));
     }
     Ok(())
 }
@@ -156,13 +175,16 @@ fn partition_row(row: &Shares<'_>) -> PartitionRow {
         layer: row.layer,
         n_inputs: row.n_inputs,
         n_wordings: row.n_wordings,
+        n_units: row.n_units,
         input: row.r2_input,
         task: row.r2_task,
         wording: row.r2_wording,
         interaction: row.r2_interaction,
         rest: rest.filter(|(_, total)| *total > 0.0).map(|(rest, total)| rest / total),
         partial_eta2: row.partial_eta2,
-        p_max_t: row.p_max_t,
+        f_task: row.f_task,
+        p_wording_max_t: row.p_wording_max_t,
+        n_reassignments: row.n_reassignments,
         missing: missing(row.status),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::gather::{Gathered, missing};
+use super::groups::Groups;
 use super::roster::Roster;
 use super::sources::Sources;
 use crate::render::evidence::{InputSurprisal, SurprisalMean, TokenSurprisal};
@@ -31,6 +32,9 @@ struct OfTask {
     bits: Gathered,
     delta: Gathered,
 }
+
+/// Places of scenario and task, name of the scenario, id of the input.
+type Key<'a> = (usize, usize, &'a str, &'a str);
 
 /// One prompt's tokens, on their way to their means.
 #[derive(Debug, Default)]
@@ -64,18 +68,19 @@ impl Surprisals {
         &mut self,
         sources: &Sources<'_>,
         roster: &Roster,
-        part: u32,
+        number: u32,
     ) -> Result<(), StageError> {
-        let table = sources.optional::<InputToken<'_>>(&INPUT_SURPRISAL, part)?;
+        let table = sources.optional::<InputToken<'_>>(&INPUT_SURPRISAL, number)?;
         let Some(part) = table else { return Ok(()) };
+        let groups = Groups::read(sources, number)?;
         // The prompt whose rows are coming in: they stand together.
-        let mut open: Option<((usize, usize, &str), OfPrompt)> = None;
+        let mut open: Option<(Key<'_>, OfPrompt)> = None;
         for row in InputToken::rows(&part)?.iter().filter(|row| row.wording == FIRST_WORDING) {
             let Some((place, _, entry)) = roster.scenarios.get_full(row.scenario) else { continue };
             let Some(of_task) = entry.tasks.get_index_of(row.task) else { continue };
-            let key = (place, of_task, row.input);
+            let key = (place, of_task, row.scenario, row.input);
             if open.as_ref().is_none_or(|(own, _)| *own != key) {
-                self.close(open.take());
+                self.close(&groups, open.take());
             }
             let (_, prompt) = open.get_or_insert_with(|| (key, OfPrompt::default()));
             prompt.add(row.surprisal_bits, row.delta_neutral_bits, row.status);
@@ -89,16 +94,17 @@ impl Surprisals {
                 });
             }
         }
-        self.close(open);
+        self.close(&groups, open);
         Ok(())
     }
 
     /// Takes a finished prompt's means in.
-    fn close(&mut self, prompt: Option<((usize, usize, &str), OfPrompt)>) {
-        let Some(((scenario, task, _), prompt)) = prompt else { return };
+    fn close(&mut self, groups: &Groups, prompt: Option<(Key<'_>, OfPrompt)>) {
+        let Some(((scenario, task, name, input), prompt)) = prompt else { return };
         let of = self.tasks.entry((scenario, task)).or_default();
-        of.bits.add(prompt.bits.mean().value, &prompt.why[0]);
-        of.delta.add(prompt.delta.mean().value, &prompt.why[1]);
+        let group = groups.of(name, input);
+        of.bits.add_of(group, prompt.bits.mean().value, &prompt.why[0]);
+        of.delta.add_of(group, prompt.delta.mean().value, &prompt.why[1]);
     }
 
     /// A scenario's tasks in their order; `None` without the table.

@@ -19,10 +19,12 @@
 //! the input (else `no_alignment`). Where less than 0.001 is left on either side there is nothing to
 //! compare (`low_mass`). Head -1 is the mean over the heads that have a value: the JSD of the mean
 //! weights would be smaller (it is convex) and would hide heads that move in opposite ways.
+//! `attention_wording_pairs` has the same mean of the three JSDs for all pairs of the tasks' prompts,
+//! in all wordings: two tasks may spread attention differently just as two wordings of one do.
 //!
 //! Attention is not importance: a head may look where little is read off (Kobayashi et al. 2020,
-//! arXiv 2004.10102). Reads `prompts` and `attention`, writes `attention_mass` (every prompt) and
-//! `attention_divergence` (pairs of tasks, first wordings).
+//! arXiv 2004.10102). Reads `prompts` and `attention`, writes `attention_mass` (every prompt),
+//! `attention_divergence` (pairs of tasks, first wordings) and `attention_wording_pairs`.
 
 mod rows;
 mod support;
@@ -39,20 +41,20 @@ use crate::stage::read::weights::Weights;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
 use crate::table::schema::{
-    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_MASS, AttentionDivergenceRow, AttentionMassRow,
-    PROMPTS,
+    ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_MASS, ATTENTION_WORDING_PAIRS,
+    AttentionDivergenceRow, AttentionMassRow, AttentionWordingPairsRow, PROMPTS,
 };
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "segments",
-    version: 2,
+    version: 3,
     scope: Scope::Shard,
     unit: "inputs",
     reads: &[&PROMPTS, &ATTENTION],
     reads_if_there: &[],
-    writes: &[&ATTENTION_MASS, &ATTENTION_DIVERGENCE],
+    writes: &[&ATTENTION_MASS, &ATTENTION_DIVERGENCE, &ATTENTION_WORDING_PAIRS],
     file: None,
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
 };
@@ -124,14 +126,17 @@ impl Stage for Segments {
             Ok(of_input)
         });
         let found: Vec<OfInput<'_>> = found.collect::<Result<_, StageError>>()?;
-        let (mut masses, mut divergences) = (Vec::new(), Vec::new());
+        let (mut masses, mut divergences, mut wordings) = (Vec::new(), Vec::new(), Vec::new());
         for of_input in found {
             masses.extend(of_input.masses);
             divergences.extend(of_input.divergences);
+            wordings.extend(of_input.wordings);
         }
+        let wordings: Vec<_> = wordings.iter().map(AttentionWordingPairsRow::from).collect();
         let parts = vec![
             AttentionMassRow::write(context.store, context.part, &masses)?,
             AttentionDivergenceRow::write(context.store, context.part, &divergences)?,
+            AttentionWordingPairsRow::write(context.store, context.part, &wordings)?,
         ];
         Ok(Outcome { parts, units, ..Outcome::default() })
     }

@@ -4,9 +4,11 @@ use std::ops::Range;
 
 use super::SINK_THRESHOLD;
 use super::support::{Cut, Found, MEASURES, Masses, Support};
+use crate::prompt::Role;
 use crate::stage::StageError;
-use crate::stage::names::MEAN_HEAD;
-use crate::stage::read::prompts::{InputGroup, PromptRow, pairs};
+use crate::stage::compare::pairs::{Paired, Pairing};
+use crate::stage::names::{ATTENTION_JSDS, MEAN_HEAD};
+use crate::stage::read::prompts::{InputGroup, PromptRow};
 use crate::stage::read::weights::{Heads, Weights};
 use crate::table::schema::{AttentionDivergenceRow, AttentionMassRow};
 use crate::table::status;
@@ -28,14 +30,18 @@ pub(super) struct Scheme<'p> {
 pub(super) struct OfInput<'p> {
     pub(super) masses: Vec<AttentionMassRow<'p>>,
     pub(super) divergences: Vec<AttentionDivergenceRow<'p>>,
+    pub(super) wordings: Vec<Paired>,
 }
 
-/// A task's prompt, ready to be compared.
+/// A prompt of a task, in any of its wordings, ready to be compared.
 struct Task<'p> {
     prompt: &'p PromptRow,
     /// `None` when it did not run.
     read: Option<(Support, Vec<Vec<Cut>>)>,
 }
+
+/// A pair of prompts on one layer: every measure of every head.
+type OfHeads = Vec<[Found; MEASURES.len()]>;
 
 impl Scheme<'_> {
     /// All rows of an input: prompts, layers and heads in order; layers, heads, pairs, measures.
@@ -49,15 +55,29 @@ impl Scheme<'_> {
                 self.skip(prompt, &mut masses);
                 None
             };
-            if prompt.is_first_wording() {
+            if prompt.role() == Role::Task {
                 tasks.push(Task { prompt, read });
             }
         }
-        let mut divergences = Vec::new();
+        let pairing = Pairing::of(input);
+        let (mut divergences, mut wordings) = (Vec::new(), Vec::new());
         for (place, &layer) in self.layers.iter().enumerate() {
-            self.compare(input, &tasks, place, layer, &mut divergences);
+            let found: Vec<OfHeads> =
+                pairing.pairs().map(|(a, b)| self.compare(&tasks[a], &tasks[b], place)).collect();
+            for (number, measure) in ATTENTION_JSDS.into_iter().enumerate() {
+                let mean = |found: &OfHeads| {
+                    let found = mean(found, number);
+                    found.value.ok_or(found.status)
+                };
+                let means: Vec<_> = found.iter().map(mean).collect();
+                wordings.push(pairing.with(layer, measure, &means));
+            }
+            let first = pairing.pairs().map(|(a, b)| (&tasks[a], &tasks[b])).zip(found);
+            let first = first
+                .filter(|((a, b), _)| a.prompt.is_first_wording() && b.prompt.is_first_wording());
+            self.divergences(layer, &first.collect::<Vec<_>>(), &mut divergences);
         }
-        Ok(OfInput { masses, divergences })
+        Ok(OfInput { masses, divergences, wordings })
     }
 
     /// The heads that have rows.
@@ -102,41 +122,34 @@ impl Scheme<'_> {
                 };
                 mass_row(prompt, layer, head, Some(of_head))
             }));
-            if prompt.is_first_wording() {
+            if prompt.role() == Role::Task {
                 cuts.push(gathered.iter().map(|gathered| Cut::of(gathered)).collect());
             }
         }
         Ok((support, cuts))
     }
 
-    /// Adds the rows of one layer, the `place`-th.
-    fn compare<'p>(
+    /// Adds the rows of one layer's pairs of tasks.
+    fn divergences<'p>(
         &self,
-        input: InputGroup<'p>,
-        tasks: &[Task<'p>],
-        place: usize,
         layer: i16,
+        found: &[((&Task<'p>, &Task<'p>), OfHeads)],
         rows: &mut Vec<AttentionDivergenceRow<'p>>,
     ) {
-        // By pair, then head.
-        let found: Vec<Vec<[Found; MEASURES.len()]>> = pairs(tasks.len())
-            .map(|(a, b)| self.compare_pair(&tasks[a], &tasks[b], place))
-            .collect();
         for head in self.heads() {
-            for ((a, b), found) in pairs(tasks.len()).zip(&found) {
+            for ((a, b), found) in found {
                 for (number, measure) in MEASURES.into_iter().enumerate() {
-                    let of_heads = || found.iter().map(|found| found[number]).collect::<Vec<_>>();
                     let found = match usize::try_from(head) {
                         Ok(head) => found[head][number],
-                        Err(_) => Found::mean(&of_heads()),
+                        Err(_) => mean(found, number),
                     };
                     rows.push(AttentionDivergenceRow {
-                        scenario: input.scenario(),
-                        input: input.input(),
+                        scenario: &a.prompt.key.scenario,
+                        input: &a.prompt.key.input,
                         layer,
                         head,
-                        task_a: &tasks[a].prompt.key.task,
-                        task_b: &tasks[b].prompt.key.task,
+                        task_a: &a.prompt.key.task,
+                        task_b: &b.prompt.key.task,
                         measure,
                         value: found.value,
                         mass_a: found.masses.map(|masses| masses.0),
@@ -149,13 +162,8 @@ impl Scheme<'_> {
         }
     }
 
-    /// Every measure of every head.
-    fn compare_pair(
-        &self,
-        a: &Task<'_>,
-        b: &Task<'_>,
-        place: usize,
-    ) -> Vec<[Found; MEASURES.len()]> {
+    /// Every measure of every head, on the `place`-th layer.
+    fn compare(&self, a: &Task<'_>, b: &Task<'_>, place: usize) -> OfHeads {
         let nothing = |status| vec![[Found::nothing(status); MEASURES.len()]; self.n_head as usize];
         let (Some((support_a, a)), Some((support_b, b))) = (&a.read, &b.read) else {
             return nothing(status::SKIPPED);
@@ -165,6 +173,11 @@ impl Scheme<'_> {
         }
         a[place].iter().zip(&b[place]).map(|(a, b)| a.compare(b)).collect()
     }
+}
+
+/// A measure's mean over the heads.
+fn mean(of_heads: &OfHeads, measure: usize) -> Found {
+    Found::mean(&of_heads.iter().map(|found| found[measure]).collect::<Vec<_>>())
 }
 
 /// The row of a prompt's head; without masses when the prompt did not run.

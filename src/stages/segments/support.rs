@@ -11,7 +11,8 @@ const TEMPLATE: usize = 2;
 const TAIL: usize = 3;
 const INPUT: usize = 4;
 
-/// The measures of table `attention_divergence`, in the order of their rows.
+/// The measures of table `attention_divergence`, in the order of their rows; the first three are
+/// [`ATTENTION_JSDS`](crate::stage::names::ATTENTION_JSDS).
 pub(super) const MEASURES: [&str; 4] = ["jsd_full", "jsd_no_sink", "jsd_input", "overlap"];
 
 /// The place of every token of a prompt on the support.

@@ -13,7 +13,7 @@
 //! prompts' vectors are and nothing about why. For each measure that the pipeline names there is a
 //! second verdict, which rests on table `effect`: how much further apart prompts of different tasks
 //! are than wordings of one task, over inputs and wordings.
-//! [`RULE`](crate::stage::judged::RULE) says when it is which.
+//! [`RULE`](crate::run_dir::summary::RULE) says when it is which.
 //!
 //! None of them says why tasks differ, nor whether the model makes use of it. Where the notebook
 //! prints fixed sentences ("early layers: high similarity"), the findings here say what was measured.

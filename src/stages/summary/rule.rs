@@ -1,4 +1,4 @@
-//! The rule of a verdict by evidence ([`RULE`](crate::stage::judged::RULE) in words), on the rows of table
+//! The rule of a verdict by evidence ([`RULE`](crate::run_dir::summary::RULE) in words), on the rows of table
 //! `effect` that it looks at.
 
 use crate::run_dir::summary::EvidenceVerdict;

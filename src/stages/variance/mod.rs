@@ -1,27 +1,41 @@
 //! What moves the model's vectors: the input, the task, the task's wording, or input and task
 //! together. The notebook's question, layer by layer.
 //!
-//! For every scenario, captured layer and site (`span`: mean over the input's tokens; `last`: last
-//! token), over the inputs that have all their vectors, in the raw space and standardised by the
-//! reference set:
+//! For every scenario, captured layer and site, over the inputs that have all their vectors, in the raw
+//! space and standardised by the scenario's reference set:
 //!
 //! ```text
-//! SS_total = SS_input + SS_task + SS_interaction (+ SS_wording + SS_rest with two wordings or more)
-//! R²       = SS / SS_total            partial η² = SS_task / (SS_task + SS_interaction)
-//! f_task   = mean square of the task over that of the wordings (of the interaction with one wording)
-//! p        = task labels exchanged within each input; its statistic is partial η²
-//! p_max_t  = the same, corrected over the captured layers
+//! SS_total  = SS_input + SS_task + SS_interaction (+ SS_wording + SS_rest with two wordings or more)
+//! R²        = SS / SS_total            partial η² = SS_task / (SS_task + SS_interaction)
+//! f_task    = mean square of the task over that of the wordings (of the interaction with one wording)
+//! p         = task labels exchanged within each input; its statistic is partial η²
+//! p_wording = wordings dealt out to tasks again, the same way for all inputs; its statistic is f_task
+//! *_max_t   = the same, corrected over the captured layers
 //! ```
 //!
-//! What p says: these prompts move the vectors the same way on all inputs, more than chance would.
-//! Any two different texts do that, so p is no evidence for the *task*: for that, `f_task` and table
-//! `effect` compare tasks with wordings. [`crate::math::CentredCells`] has the formulas and says what
-//! is exchangeable. MANOVA on distances (Anderson 2001).
+//! | site | what is partitioned |
+//! |---|---|
+//! | `span` | mean over the input's tokens |
+//! | `last` | last token of the prompt |
+//! | `token` | the input's tokens one by one: (input, token) takes the place of the input |
 //!
-//! Reads `vectors` and, when it is there, `reference`; writes `variance_partition`. One layer's
-//! vectors are in memory at a time, of at most about `max_inputs` inputs a scenario.
+//! A mean over tokens hides what a task does to each token in another way, so `span` says little about
+//! interaction; `token` has it. The unit of inference stays the input at every site, or the cluster of
+//! inputs: labels are exchanged for all tokens of a cluster together, wordings for all inputs. Site `token` needs no token
+//! here: table `token_spread` has what stage `vectors` summed up of them, input by input.
+//!
+//! What p says: these prompts move the vectors the same way on all inputs, more than chance would.
+//! Any two different texts do that, so p is no evidence for the *task*: for that, `f_task` with
+//! `p_wording` and table `effect` compare tasks with wordings. [`crate::math::CentredCells`] has the
+//! formulas, for tasks of as many wordings or not, and says what is exchangeable. MANOVA on distances
+//! (Anderson 2001).
+//!
+//! Reads `prompts`, `vectors`, `token_spread` and, when it is there, `reference`; writes `variance_partition`. One
+//! layer's vectors are in memory at a time, of at most about `max_inputs` inputs a scenario.
 
 mod families;
+mod row;
+mod tokens;
 
 use std::collections::BTreeMap;
 
@@ -31,23 +45,30 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::families::Families;
-use crate::math::{CentredCells, PERMUTATION_DRAWS, Partition, PermutationTest, Relabellings};
+use self::row::{Place, Row, Space};
+use self::tokens::Tokens;
+use crate::math::{
+    CentredCells, PERMUTATION_DRAWS, PermutationTest, Reassignments, Relabellings, Spread, Units,
+};
+use crate::stage::read::clusters::Clusters;
 use crate::stage::read::designs::{SiteVectors, read_designs};
+use crate::stage::read::spaces::scales;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
-use crate::store::Store;
-use crate::table::schema::{REFERENCE, VARIANCE_PARTITION, VECTORS, VariancePartitionRow};
-use crate::table::{ReadRow as _, TableError, WriteRow as _, status, view};
+use crate::table::schema::{
+    PROMPTS, REFERENCE, TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow,
+};
+use crate::table::{WriteRow as _, status};
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "variance",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "layers",
-    reads: &[&VECTORS],
+    reads: &[&PROMPTS, &VECTORS, &TOKEN_SPREAD],
     reads_if_there: &[&REFERENCE],
     writes: &[&VARIANCE_PARTITION],
     file: None,
@@ -58,7 +79,8 @@ pub(super) const DESCRIPTION: Description = Description {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How many exchanges of task labels are drawn where there are too many to count them all.
+    /// How many exchanges of task labels, and how many ways to deal wordings out, are drawn where there
+    /// are too many to count them all.
     pub permutations: usize,
     /// About how many inputs of a scenario are taken in at most, drawn by the pipeline's seed.
     pub max_inputs: u64,
@@ -102,28 +124,41 @@ impl Stage for Variance {
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let units = context.layers.len() as u64;
         context.start(&DESCRIPTION, units);
-        let mut families = Families::default();
+        let mut families = [Families::default(), Families::default()];
         let mut rows = Vec::new();
-        let mut drawn = Drawn::default();
+        let mut exchanges = Exchanges::default();
+        let clusters = Clusters::read(context)?;
         for &layer in context.layers {
-            let scale = scale(context.store, layer)?;
+            let scales = scales(context.store, layer)?;
             let designs = read_designs(context, layer)?;
-            for ((scenario, _), vectors) in &designs {
-                self.draw(context.seed, scenario, vectors, &mut drawn);
+            let tokens = Tokens::read(context, layer)?;
+            let mut sites: Vec<Site<'_>> = Vec::new();
+            for ((scenario, site), vectors) in &designs {
+                sites.push(Site::new(scenario, site, vectors, None, &clusters));
             }
-            let tested = |((scenario, site), vectors): &(&(String, String), &SiteVectors)| {
+            let spans = designs.iter().filter(|((_, site), _)| site == SPAN);
+            sites.extend(spans.map(|((of, _), span)| tokens.site(of, span, &clusters)));
+            sites.iter().for_each(|site| exchanges.draw(self.permutations, context.seed, site));
+            let tested = |site: &Site<'_>| {
                 context.go_on()?;
-                let relabellings = &drawn[&key(scenario, vectors)];
-                Ok(tested((layer, scenario, site), vectors, relabellings, scale.as_deref()))
+                let scale = scales.get(site.scenario).map(Vec::as_slice);
+                Ok(exchanges.test(layer, site, scale))
             };
-            let designs: Vec<_> = designs.iter().collect();
-            let tested = designs.par_iter().map(tested).collect::<Vec<_>>();
+            let tested = sites.par_iter().map(tested).collect::<Vec<_>>();
             for tested in tested.into_iter().collect::<Result<Vec<_>, StageError>>()? {
-                rows.extend(tested.into_iter().map(|tested| families.add(tested)));
+                for Tested { row, labels, wordings } in tested {
+                    families[0].add(&row, row.n_clusters, labels.as_ref());
+                    // The ways to deal wordings out do not depend on the inputs.
+                    families[1].add(&row, 0, wordings.as_ref());
+                    rows.push(row);
+                }
             }
             context.advance(&DESCRIPTION, 1);
         }
-        families.correct(&mut rows);
+        for row in &mut rows {
+            row.p_max_t = families[0].p(row, row.n_clusters);
+            row.p_wording_max_t = families[1].p(row, 0);
+        }
         let rows = by_scenario(rows);
         let rows: Vec<VariancePartitionRow<'_>> = rows.iter().map(Row::row).collect();
         let part = VariancePartitionRow::write(context.store, 0, &rows)?;
@@ -131,176 +166,148 @@ impl Stage for Variance {
     }
 }
 
-/// What the vectors are divided by before they are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Space {
-    /// Nothing.
-    Raw,
-    /// The reference set's standard deviation of each dimension.
-    Standardised,
+/// In column `site` of tables `vectors` and `variance_partition`.
+const SPAN: &str = "span";
+const TOKEN: &str = "token";
+
+/// The vectors of one scenario at one site.
+struct Site<'a> {
+    scenario: &'a str,
+    name: &'a str,
+    vectors: &'a SiteVectors,
+    /// Of which inputs, by their place among the vectors, and what their tokens vary by; `None` where
+    /// every input is one unit.
+    tokens: Option<Vec<(usize, Units<'a>)>>,
+    /// The cluster of each input, numbered without a gap.
+    clusters: Vec<usize>,
+    /// Why there is no input at all.
+    refusal: Option<&'a str>,
 }
 
-impl Space {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Standardised => "standardised",
+impl<'a> Site<'a> {
+    fn new(
+        scenario: &'a str,
+        name: &'a str,
+        vectors: &'a SiteVectors,
+        tokens: Option<Vec<(usize, Units<'a>)>>,
+        clusters: &Clusters,
+    ) -> Self {
+        let inputs: Vec<usize> = match &tokens {
+            Some(tokens) => tokens.iter().map(|(input, _)| *input).collect(),
+            None => (0..vectors.inputs.len()).collect(),
+        };
+        let mut numbers: BTreeMap<usize, usize> = BTreeMap::new();
+        let clusters = inputs.into_iter().map(|input| {
+            let (cluster, next) = (clusters.of(scenario, &vectors.inputs[input]), numbers.len());
+            *numbers.entry(cluster).or_insert(next)
+        });
+        let clusters = clusters.collect();
+        Self { scenario, name, vectors, tokens, clusters, refusal: vectors.refusal() }
+    }
+
+    fn n_clusters(&self) -> usize {
+        self.clusters.iter().max().map_or(0, |last| last + 1)
+    }
+
+    fn n_inputs(&self) -> usize {
+        self.clusters.len()
+    }
+
+    fn spread(&self) -> Spread {
+        let mut cells = CentredCells::new(&self.vectors.wordings, self.vectors.width());
+        match &self.tokens {
+            Some(tokens) => {
+                for (input, units) in tokens {
+                    cells.push_units(&self.vectors.input(*input), *units);
+                }
+            }
+            None => {
+                for input in 0..self.vectors.inputs.len() {
+                    cells.push_input(&self.vectors.input(input));
+                }
+            }
         }
+        cells.spread().clustered(&self.clusters)
     }
 }
 
-/// The rows that are corrected together: the layers of one place.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Place {
-    scenario: String,
-    site: String,
-    space: Space,
-}
-
-/// A row of table `variance_partition`, filled in step by step.
-#[derive(Debug)]
-struct Row {
-    place: Place,
-    layer: i16,
-    n_inputs: usize,
-    n_tasks: usize,
-    n_wordings: usize,
-    partition: Option<Partition>,
-    p: Option<f64>,
-    p_max_t: Option<f64>,
-    n_permutations: usize,
-    status: String,
-}
-
-impl Row {
-    /// As the table has it.
-    fn row(&self) -> VariancePartitionRow<'_> {
-        let of = |number: fn(&Partition) -> Option<f64>| self.partition.as_ref().and_then(number);
-        VariancePartitionRow {
-            scenario: &self.place.scenario,
-            layer: self.layer,
-            site: &self.place.site,
-            space: self.place.space.name(),
-            n_inputs: self.n_inputs as i64,
-            n_tasks: self.n_tasks as i64,
-            n_wordings: self.n_wordings as i64,
-            ss_total: of(|p| Some(p.total())),
-            ss_input: of(|p| Some(p.input)),
-            ss_task: of(|p| Some(p.task)),
-            ss_wording: of(|p| p.wording),
-            ss_interaction: of(|p| Some(p.interaction)),
-            ss_rest: of(|p| p.rest),
-            r2_input: of(|p| p.share(p.input)),
-            r2_task: of(|p| p.share(p.task)),
-            r2_wording: of(|p| p.share(p.wording?)),
-            r2_interaction: of(|p| p.share(p.interaction)),
-            partial_eta2: of(Partition::partial_eta2),
-            f_task: of(Partition::f_task),
-            f_interaction: of(Partition::f_interaction),
-            p: self.p,
-            p_max_t: self.p_max_t,
-            n_permutations: self.n_permutations as i64,
-            status: &self.status,
-        }
-    }
-}
-
-/// A row with the test that its p comes from, before the correction.
-#[derive(Debug)]
+/// A row with the tests that its p come from, before the correction.
 struct Tested {
     row: Row,
-    test: Option<PermutationTest>,
+    labels: Option<PermutationTest>,
+    wordings: Option<PermutationTest>,
 }
 
-/// The exchanges of a scenario, by the number of inputs and tasks: the same on all its layers and
-/// sites.
-type Drawn = BTreeMap<(String, usize, usize), Relabellings>;
-
-fn key(scenario: &str, vectors: &SiteVectors) -> (String, usize, usize) {
-    (scenario.to_owned(), vectors.inputs, vectors.tasks.len())
+/// The exchanges of the scenarios, the same on all layers and sites.
+#[derive(Debug, Default)]
+struct Exchanges {
+    /// By the number of clusters and tasks.
+    labels: BTreeMap<(String, usize, usize), Relabellings>,
+    /// By the wordings of each task; none where a task has one.
+    wordings: BTreeMap<(String, Vec<usize>), Option<Reassignments>>,
 }
 
-impl Variance {
-    fn draw(&self, seed: u64, scenario: &str, vectors: &SiteVectors, drawn: &mut Drawn) {
-        drawn.entry(key(scenario, vectors)).or_insert_with(|| {
+impl Exchanges {
+    fn key(site: &Site<'_>) -> (String, usize, usize) {
+        (site.scenario.to_owned(), site.n_clusters(), site.vectors.tasks.len())
+    }
+
+    fn draw(&mut self, draws: usize, seed: u64, site: &Site<'_>) {
+        let scenario = site.scenario;
+        self.labels.entry(Self::key(site)).or_insert_with(|| {
             let purpose = format!("task labels of {scenario}");
-            let (n, k) = (vectors.inputs, vectors.tasks.len());
-            Relabellings::new(n, k, self.permutations, seed, &purpose)
+            let (n, k) = (site.n_clusters(), site.vectors.tasks.len());
+            Relabellings::new(n, k, draws, seed, &purpose)
+        });
+        let sizes = &site.vectors.wordings;
+        self.wordings.entry((scenario.to_owned(), sizes.clone())).or_insert_with(|| {
+            let purpose = format!("wordings of {scenario}");
+            Reassignments::new(sizes, draws, seed, &purpose).ok()
         });
     }
-}
 
-/// The rows of a design, one for each space.
-fn tested(
-    (layer, scenario, site): (i16, &str, &str),
-    vectors: &SiteVectors,
-    relabellings: &Relabellings,
-    scale: Option<&[f64]>,
-) -> Vec<Tested> {
-    let row = |space: Space| Row {
-        place: Place { scenario: scenario.to_owned(), site: site.to_owned(), space },
-        layer,
-        n_inputs: vectors.inputs,
-        n_tasks: vectors.tasks.len(),
-        n_wordings: vectors.wordings,
-        partition: None,
-        p: None,
-        p_max_t: None,
-        n_permutations: 0,
-        status: status::OK.to_owned(),
-    };
-    let refused = |space: Space, reason: &str| Tested {
-        row: Row { status: reason.to_owned(), ..row(space) },
-        test: None,
-    };
-    if let Some(reason) = vectors.refusal() {
-        return [Space::Raw, Space::Standardised].map(|space| refused(space, reason)).into();
-    }
-    let mut cells = CentredCells::new(vectors.tasks.len(), vectors.wordings, vectors.width());
-    for input in 0..vectors.inputs {
-        cells.push_input(&vectors.input(input));
-    }
-    let spread = cells.spread();
-    drop(cells);
-    let mut spaces = vec![(Space::Raw, None)];
-    spaces.extend(scale.map(|scale| (Space::Standardised, Some(scale))));
-    let scales: Vec<Option<&[f64]>> = spaces.iter().map(|(_, scale)| *scale).collect();
-    let tests = spread.task_tests(relabellings, &scales);
-    let mut rows = Vec::new();
-    for ((space, scale), test) in spaces.into_iter().zip(tests) {
-        let mut row = Row { partition: spread.partition(scale).ok(), ..row(space) };
-        match &test {
-            Ok(test) => (row.p, row.n_permutations) = (Some(test.p()), test.count()),
-            Err(reason) => status::of(*reason).clone_into(&mut row.status),
+    /// The rows of a site, one for each space.
+    fn test(&self, layer: i16, site: &Site<'_>, scale: Option<&[f64]>) -> Vec<Tested> {
+        let row = |space: Space| {
+            let (scenario, name) = (site.scenario.to_owned(), site.name.to_owned());
+            let sizes = &site.vectors.wordings;
+            let counts = [site.n_inputs(), site.n_clusters()];
+            Row::new(Place { scenario, site: name, space }, layer, counts, sizes)
+        };
+        let refused = |space: Space, reason: &str| Tested {
+            row: Row { status: reason.to_owned(), ..row(space) },
+            labels: None,
+            wordings: None,
+        };
+        if let Some(reason) = site.refusal {
+            return [Space::Raw, Space::Standardised].map(|space| refused(space, reason)).into();
         }
-        rows.push(Tested { row, test: test.ok() });
+        let spread = site.spread();
+        let mut spaces = vec![(Space::Raw, None)];
+        spaces.extend(scale.map(|scale| (Space::Standardised, Some(scale))));
+        let scales: Vec<Option<&[f64]>> = spaces.iter().map(|(_, scale)| *scale).collect();
+        let labels = spread.task_tests(&self.labels[&Self::key(site)], &scales);
+        let sizes = site.vectors.wordings.clone();
+        let ways = self.wordings[&(site.scenario.to_owned(), sizes)].as_ref();
+        let mut wordings = ways.map_or_else(Vec::new, |ways| spread.wording_tests(ways, &scales));
+        wordings.reverse();
+        let mut rows = Vec::new();
+        for ((space, scale), labels) in spaces.into_iter().zip(labels) {
+            let wordings = wordings.pop().and_then(Result::ok);
+            let mut row = Row { partition: spread.partition(scale).ok(), ..row(space) };
+            match &labels {
+                Ok(test) => (row.p, row.n_permutations) = (Some(test.p()), test.count()),
+                Err(reason) => status::of(*reason).clone_into(&mut row.status),
+            }
+            row.p_wording = wordings.as_ref().map(PermutationTest::p);
+            row.n_reassignments = wordings.as_ref().map_or(0, PermutationTest::count);
+            rows.push(Tested { row, labels: labels.ok(), wordings });
+        }
+        if scale.is_none() {
+            rows.push(refused(Space::Standardised, status::NO_REFERENCE));
+        }
+        rows
     }
-    if scale.is_none() {
-        rows.push(refused(Space::Standardised, status::NO_REFERENCE));
-    }
-    rows
-}
-
-view! {
-    /// How far one dimension of a layer varies in the reference set.
-    struct Spread<'a> of [REFERENCE] {
-        layer: i16,
-        sd: Option<f64>,
-        status: &'a str,
-    }
-}
-
-/// 1/sd of each dimension in the reference set, 0 for one that does not vary there; `None` where
-/// the run has no reference set for the layer.
-fn scale(store: &Store, layer: i16) -> Result<Option<Vec<f64>>, TableError> {
-    let Some(frame) = Spread::frame_if_there(store, &REFERENCE, 0)? else {
-        return Ok(None);
-    };
-    let rows = Spread::rows(&frame)?;
-    let own = rows.iter().filter(|row| row.layer == layer && row.status == status::OK);
-    let scale: Option<Vec<f64>> =
-        own.map(|row| row.sd.map(|sd| if sd > 0.0 { 1.0 / sd } else { 0.0 })).collect();
-    Ok(scale.filter(|scale| !scale.is_empty()))
 }
 
 /// Scenarios in the order of the plan, in each the layers ascending.

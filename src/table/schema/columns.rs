@@ -8,7 +8,7 @@ pub(super) const TASK: Meaning = says("", "id of the task within its scenario");
 pub(super) const WORDING: Meaning = says(
     "index",
     "phrasing of the task, 0 = its first; below 0 the task's controls: -1 neutral, -2 scrambled, \
-     -3 other_input",
+     -3 other_input, and where it has several neutral prefixes -4, -5, ... the others",
 );
 pub(super) const LAYER: Meaning =
     says("index", "transformer block, 0-based: the output of block l");
@@ -20,3 +20,6 @@ pub(super) const STATUS: Meaning =
 pub(super) const TOKEN_ID: Meaning = says("id", "id in the tokenizer's vocabulary");
 pub(super) const TOKEN: Meaning =
     says("", "the token decoded alone, not stripped; part of a character shows as U+FFFD");
+pub(super) const N_INPUTS: Meaning = says("inputs", "inputs that entered");
+pub(super) const N_PERMUTATIONS: Meaning =
+    says("draws", "permutations behind p, the identity counted; 0 without a test");

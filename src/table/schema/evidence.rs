@@ -1,18 +1,13 @@
 //! The tables of vectors that are compared soundly: aligned, compared with baselines, with
 //! uncertainty.
 
-use super::columns::{INPUT, LAYER, SCENARIO, STATUS, TASK, TASK_A, TASK_B, WORDING};
-use crate::table::column::{Meaning, ModelVector, says};
+use super::columns::{
+    INPUT, LAYER, N_INPUTS, N_PERMUTATIONS, SCENARIO, STATUS, TASK, TASK_A, TASK_B, WORDING,
+};
+use crate::table::column::{Meaning, says};
 use crate::table::declare::table;
 
 const MEASURE: Meaning = says("", "name of the measure");
-const SPACE: Meaning = says(
-    "",
-    "raw, or standardised: mean and sd of every dimension from the reference set taken out",
-);
-const N_INPUTS: Meaning = says("inputs", "inputs that entered");
-const N_PERMUTATIONS: Meaning =
-    says("draws", "permutations behind p, the identity counted; 0 without a test");
 
 table! {
     /// One row per prompt: where the input stands and whether it can be compared.
@@ -49,9 +44,11 @@ table! {
 }
 
 table! {
-    /// One row per captured layer and dimension: what vectors are centred and standardised by.
-    pub REFERENCE: ReferenceRow<'a> = "reference", version 1,
-        row "layer, dimension" {
+    /// One row per scenario, captured layer and dimension: what the scenario's vectors are centred and
+    /// standardised by.
+    pub REFERENCE: ReferenceRow<'a> = "reference", version 3,
+        row "scenario, layer, dimension" {
+        #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
         #[key] dimension: i32 = says("index", "coordinate of the residual stream"),
         mean: Option<f64> = says("activation", "mean over the reference tokens"),
@@ -62,24 +59,9 @@ table! {
         ),
         n_prompts: i64 = says(
             "prompts",
-            "prompts of the run's tasks, drawn by its seed; at least 10 are needed",
+            "prompts of the scenario's tasks, drawn by the run's seed; at least 10 are needed",
         ),
         status: &'a str = STATUS,
-    }
-}
-
-table! {
-    /// One row per prompt, layer and site: one vector for a prompt.
-    pub VECTORS: raw by layer = "vectors", version 2,
-        row "prompt, layer, site" {
-        #[key] scenario: &str = SCENARIO,
-        #[key] input: &str = INPUT,
-        #[key] task: &str = TASK,
-        #[key] wording: i16 = WORDING,
-        #[key] layer: i16 = LAYER,
-        #[key] site: &str = says("", "span = mean over the input's span, last = last token"),
-        values: ModelVector = says("activation", "the vector; zeros unless status is ok"),
-        status: &str = STATUS,
     }
 }
 
@@ -147,64 +129,6 @@ table! {
             "the measure's",
             "the measure of all pairs of these prompts: (0,1), (0,2), ..., (1,2), ...",
         ),
-        status: &'a str = STATUS,
-    }
-}
-
-table! {
-    /// One row per layer, site and space: how far inputs, tasks, wordings and their interaction move
-    /// the vectors.
-    pub VARIANCE_PARTITION: VariancePartitionRow<'a> = "variance_partition", version 1,
-        row "scenario, layer, site, space" {
-        #[key] scenario: &'a str = SCENARIO,
-        #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
-        #[key] space: &'a str = SPACE,
-        n_inputs: i64 = N_INPUTS,
-        n_tasks: i64 = says("tasks", "tasks of the scenario"),
-        n_wordings: i64 = says(
-            "wordings",
-            "wordings of each task: as many first ones as the task with the fewest has",
-        ),
-        ss_total: Option<f64> = says("activation^2", "sum of squares around the grand mean"),
-        ss_input: Option<f64> = says("activation^2", "of the inputs' means"),
-        ss_task: Option<f64> = says("activation^2", "of the tasks' means"),
-        ss_wording: Option<f64> = says(
-            "activation^2",
-            "of the wordings within tasks; null with one wording",
-        ),
-        ss_interaction: Option<f64> = says("activation^2", "input by task"),
-        ss_rest: Option<f64> = says(
-            "activation^2",
-            "what is left: input by wording; null with one wording",
-        ),
-        r2_input: Option<f64> = says("share, 0..1", "ss_input over ss_total"),
-        r2_task: Option<f64> = says("share, 0..1", "ss_task over ss_total"),
-        r2_wording: Option<f64> = says(
-            "share, 0..1",
-            "ss_wording over ss_total; null with one wording",
-        ),
-        r2_interaction: Option<f64> = says("share, 0..1", "ss_interaction over ss_total"),
-        partial_eta2: Option<f64> = says("share, 0..1", "ss_task over ss_task and ss_interaction"),
-        f_task: Option<f64> = says(
-            "ratio",
-            "mean square of the task over that of wordings (or interaction)",
-        ),
-        f_interaction: Option<f64> = says(
-            "ratio",
-            "mean square of the interaction over that of the rest; null with one wording",
-        ),
-        p: Option<f64> = says(
-            "probability",
-            "task labels permuted within each input, statistic partial_eta2: do these prompts \
-             move the vectors the same way on all inputs? No evidence for tasks as against \
-             wordings",
-        ),
-        p_max_t: Option<f64> = says(
-            "probability",
-            "the same, corrected over the layers (largest statistic)",
-        ),
-        n_permutations: i64 = N_PERMUTATIONS,
         status: &'a str = STATUS,
     }
 }
@@ -339,11 +263,14 @@ table! {
 
 table! {
     /// One row per pair of tasks, layer, site and measure: whether inputs keep their arrangement.
-    pub GEOMETRY: GeometryRow<'a> = "geometry", version 1,
+    pub GEOMETRY: GeometryRow<'a> = "geometry", version 2,
         row "scenario, layer, site, task_a, task_b, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
-        #[key] site: &'a str = says("", "span or last, as in table vectors"),
+        #[key] site: &'a str = says(
+            "",
+            "span or last, as in table vectors; token = the input's tokens one by one",
+        ),
         #[key] task_a: &'a str = TASK_A,
         #[key] task_b: &'a str = TASK_B,
         #[key] measure: &'a str = says(
@@ -356,13 +283,14 @@ table! {
         chance: Option<f64> = says("the measure's", "what unrelated arrangements give on average"),
         se: Option<f64> = says(
             "the measure's",
-            "jackknife standard error over inputs; dcka only, else null",
+            "jackknife standard error over clusters of inputs; dcka only, else null",
         ),
         p: Option<f64> = says(
             "probability",
-            "inputs of task_b permuted; dcka and rsa_spearman, else null",
+            "inputs of task_b permuted, whole clusters of one size; dcka and rsa_spearman, else null",
         ),
         n_inputs: i64 = N_INPUTS,
+        n_clusters: i64 = says("clusters", "clusters of these inputs: what is resampled"),
         n_permutations: i64 = N_PERMUTATIONS,
         status: &'a str = STATUS,
     }

@@ -3,13 +3,19 @@
 
 mod columns;
 mod evidence;
+mod pairs;
 mod readouts;
 mod tables;
+mod variance;
 
 pub use evidence::{
     ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
-    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, VARIANCE_PARTITION, VECTORS,
-    VariancePartitionRow, WORDING_PAIRS, WordingPairsRow,
+    REFERENCE, ReferenceRow, SEED_EXPLAIN, SeedExplainRow, WORDING_PAIRS, WordingPairsRow,
+};
+pub use pairs::{
+    ATTENTION_WORDING_PAIRS, AttentionWordingPairsRow, GEOMETRY_WORDING_PAIRS,
+    GeometryWordingPairsRow, LENS_WORDING_PAIRS, LensWordingPairsRow, SURPRISAL_WORDING_PAIRS,
+    SurprisalWordingPairsRow,
 };
 pub use readouts::{
     ATTENTION_DIVERGENCE, ATTENTION_MASS, AttentionDivergenceRow, AttentionMassRow,
@@ -23,6 +29,7 @@ pub use tables::{
     AttentionOverlapRow, DIVERGENCE, DivergenceRow, LOGITS, NEXT_TOKENS, NextTokensRow, PROMPTS,
     PromptsRow, SIMILARITY, SKIPPED, SimilarityRow, SkippedRow, VERDICT, VerdictRow,
 };
+pub use variance::{TOKEN_SPREAD, VARIANCE_PARTITION, VECTORS, VariancePartitionRow};
 
 use crate::table::Table;
 
@@ -39,23 +46,28 @@ pub const ALL: &[&Table] = &[
     &DIVERGENCE,
     &SEED_EXPLAIN,
     &VECTORS,
+    &TOKEN_SPREAD,
     &CONTRAST,
     &WORDING_PAIRS,
     &VARIANCE_PARTITION,
     &EFFECT,
     &GEOMETRY,
+    &GEOMETRY_WORDING_PAIRS,
     &ATTENTION_FOCUS,
     &ATTENTION_OVERLAP,
     &ATTENTION_MASS,
     &ATTENTION_DIVERGENCE,
+    &ATTENTION_WORDING_PAIRS,
     &NEXT_TOKENS,
     &OUTPUT_DIVERGENCE,
     &OUTPUT_DIVERGENCE_TOKEN,
     &OUTPUT_CONTRAST,
     &OUTPUT_WORDING_PAIRS,
     &INPUT_SURPRISAL,
+    &SURPRISAL_WORDING_PAIRS,
     &LOGIT_LENS,
     &LOGIT_LENS_DIVERGENCE,
+    &LENS_WORDING_PAIRS,
     &VERDICT,
 ];
 

@@ -112,8 +112,8 @@ table! {
         ),
         delta_neutral_bits: Option<f64> = says(
             "bits",
-            "less the surprisal of the same token under the task's neutral control; null without \
-             one",
+            "less the mean surprisal of the same token under the task's neutral controls; null \
+             without one",
         ),
         entropy_bits: Option<f64> = says("bits", "entropy of the distribution that predicts it"),
         status: &'a str = STATUS,
@@ -208,7 +208,7 @@ table! {
 
 table! {
     /// One row per pair of tasks and layer: where the difference of the outputs appears.
-    pub LOGIT_LENS_DIVERGENCE: LogitLensDivergenceRow<'a> = "logit_lens_divergence", version 1,
+    pub LOGIT_LENS_DIVERGENCE: LogitLensDivergenceRow<'a> = "logit_lens_divergence", version 2,
         row "scenario, input, layer, task_a, task_b" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -217,13 +217,27 @@ table! {
         #[key] task_b: &'a str = TASK_B,
         jsd_bits: Option<f64> = says(
             "bits, 0..1",
-            "Jensen-Shannon divergence of the two lens distributions",
+            "Jensen-Shannon divergence of the two tasks' lens distributions, first wordings",
+        ),
+        between_bits: Option<f64> = says(
+            "bits, 0..1",
+            "mean of that divergence over all pairs of a wording of task_a and a wording of task_b; \
+             null for an input that is not drawn, or with one wording of both tasks",
+        ),
+        within_bits: Option<f64> = says(
+            "bits, 0..1",
+            "the largest such divergence of two wordings of task_a, or of task_b; null likewise",
         ),
         onset: Option<i16> = says(
             "0 or 1",
-            "1 on the first captured layer from which on jsd_bits is at least half of the \
-             outputs' own divergence; 0 everywhere when that is after the last captured layer",
+            "1 on the first captured layer from which on between_bits is above within_bits and at \
+             least half of the outputs' own between divergence; 0 everywhere when that is after the \
+             last captured layer; null where the outputs differ no more than wordings make them, or \
+             that is not known (status)",
         ),
-        status: &'a str = STATUS,
+        status: &'a str = says(
+            "",
+            "ok, or why the first value that is null is null (aqlens schema lists them)",
+        ),
     }
 }

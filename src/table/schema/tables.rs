@@ -8,7 +8,7 @@ use crate::table::declare::table;
 
 table! {
     /// One row per prompt, in the order of the plan; the order of all per-prompt tables.
-    pub PROMPTS: PromptsRow<'a> = "prompts", version 2,
+    pub PROMPTS: PromptsRow<'a> = "prompts", version 3,
         row "prompt (scenario, input, task, wording)" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -22,6 +22,16 @@ table! {
         source_input: &'a str = says(
             "",
             "id of the input whose text the prompt holds; differs from input in role other_input",
+        ),
+        cluster: Option<&'a str> = says(
+            "",
+            "what column `cluster` of the inputs' file says of the input: those with one value are one \
+             piece of evidence; null without a value",
+        ),
+        input_sha256: &'a str = says(
+            "hex",
+            "first 16 digits of the SHA-256 of the text of source_input: inputs with one text are one \
+             piece of evidence too",
         ),
         text: &'a str = says("", "the full prompt as it was tokenised"),
         n_tokens: i32 = says("tokens", "length of the prompt; 0 where its bytes alone tell that it is too long"),

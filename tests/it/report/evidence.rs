@@ -76,9 +76,11 @@ fn all_sections_are_drawn_and_each_number_is_beside_its_picture() {
                 let own = [row.input, row.task, row.wording, row.interaction, row.rest];
                 assert!(own.iter().zip(all).all(|(own, value)| close(*own, value)), "{row:?}");
                 assert!(html.contains(&format!("layer {}, task: {:.6}", row.layer, all[1])));
+                assert!(html.contains(&format!("F = {}.00, p = 0.0250", 2 + row.layer)));
             }
         }
     }
+    assert!(html.contains("9 inputs; p over 280 ways to deal out"));
     let flat =
         "All tokens flattened, the notebook's number (flat) against scrambled words: no value";
     assert!(html.contains(&escaped(flat)));
@@ -188,7 +190,7 @@ fn outputs_lens_and_heads_are_means_over_inputs_and_pairs() {
         assert!(close(pair.means[0].value, jsd));
         assert_eq!(
             pair.means[4],
-            Mean { value: Some(1.0), min: Some(1.0), max: Some(1.0), n: 3, missing: String::new() }
+            Mean { value: Some(1.0), min: Some(1.0), max: Some(1.0), n: 3, ..Mean::default() }
         );
         assert!(html.contains(&format!(">{jsd:.4}<")));
     }

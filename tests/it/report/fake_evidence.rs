@@ -156,7 +156,10 @@ impl FakeRun {
                         ("r2_wording", wording),
                         ("r2_interaction", interaction),
                         ("partial_eta2", task / (task + interaction)),
-                        ("p_max_t", 0.003),
+                        ("n_units", 9.0),
+                        ("f_task", 2.0 + l),
+                        ("p_wording_max_t", 0.025),
+                        ("n_reassignments", 280.0),
                     ];
                     let texts = [("scenario", &*s.name), ("site", site), ("space", space)];
                     partitions.push(row(&texts, &numbers));

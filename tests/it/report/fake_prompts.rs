@@ -6,6 +6,7 @@ use aqlens::store::Store;
 use aqlens::table::schema;
 use arrow::array::{
     ArrayRef, Float32Builder, Float64Array, Int16Array, Int32Array, Int32Builder, ListBuilder,
+    StringArray,
 };
 use arrow::datatypes::{DataType, Field};
 
@@ -102,6 +103,8 @@ impl Prompts {
         vec![
             texts(&vec!["task".to_owned(); n]),
             texts(&vec!["input".to_owned(); n]),
+            Arc::new(StringArray::new_null(n)),
+            texts(&vec!["hash".to_owned(); n]),
             texts(&vec!["text".to_owned(); n]),
             Arc::new(Int32Array::from(self.length)),
             Arc::new(self.ids.finish()),

@@ -41,6 +41,7 @@ fn cosine(input: &str, layer: i16, a: (usize, usize), b: (usize, usize)) -> f64 
     let delta = DELTAS[place(input)] * if layer == 0 { 1.0 } else { 2.0 };
     match (a.0, b.0) {
         (_, 9) => 1.0 - 0.2,
+        (_, 8) => 1.0 - 0.8,
         (a, b) if a == b => 1.0 - 0.3,
         _ => 1.0 - 0.3 - delta,
     }
@@ -52,7 +53,7 @@ fn deltas_are_held_against_their_signs() {
     let rows = reduce(8, (3, 2), &cosine);
     let key =
         |row| [rows.text("measure", row), rows.text("contrast", row), rows.text("status", row)];
-    assert_eq!(rows.0.rows(), 4, "two layers, two baselines");
+    assert_eq!(rows.0.rows(), 6, "two layers, three baselines");
     assert_eq!(key(0), ["span", "paraphrase", "ok"]);
     assert_eq!(key(2), ["span", "neutral", "ok"]);
     assert_eq!([0, 1].map(|row| rows.layer(row)), [0, 2]);
@@ -71,13 +72,14 @@ fn deltas_are_held_against_their_signs() {
     rows.near("p", 2, 1.0 / 256.0);
     // One delta is 0: its sign does not matter.
     rows.near("p", 3, 2.0 / 256.0);
-    // Four p in ascending order: 1, 2, 9, 9 of 256.
-    rows.near("q", 2, 4.0 / 256.0);
-    rows.near("q", 3, 4.0 / 256.0);
-    rows.near("q", 0, 9.0 / 256.0);
+    // Against another input, 0.8 away, no delta is above 0, and one that is 0 on no layer: p 1, 1; the
+    // others in ascending order are 1, 2, 9, 9 of 256.
+    rows.near("q", 2, 6.0 / 256.0);
+    rows.near("q", 3, 6.0 / 256.0);
+    rows.near("q", 0, 13.5 / 256.0);
     assert_eq!(["n_inputs", "n_permutations"].map(|c| rows.count(c, 0)), [8, 256]);
-    let (low, high) = (rows.number("ci_low", 0).unwrap(), rows.number("ci_high", 0).unwrap());
-    assert_eq!(rows.text("ci_method", 0), "bca");
+    let [low, high] = ["ci_inputs_low", "ci_inputs_high"].map(|end| rows.number(end, 0).unwrap());
+    assert_eq!(rows.text("ci_inputs_method", 0), "bca");
     // `scipy.stats.bootstrap(method='BCa', confidence_level=0.9885)`, 200,000 resamples.
     assert!((low - 0.0012).abs() < 0.004 && (high - 0.1288).abs() < 0.004, "{low} {high}");
 }
@@ -91,6 +93,30 @@ fn tasks_are_held_against_their_wordings() {
     assert_eq!(["n_reassignments", "n_wordings"].map(|c| rows.count(c, 0)), [15, 2]);
     assert_eq!(rows.number("p_wording", 2), None, "other baselines have no wordings to deal out");
     assert_eq!(rows.count("n_reassignments", 2), 0);
+}
+
+/// By numpy from the formulas of `math::inference::crossed`: wordings do not vary here, so all of the
+/// variance is over inputs, with 7 degrees of freedom.
+#[test]
+fn a_size_stands_on_the_scale_from_a_wording_to_another_input() {
+    let rows = reduce(8, (3, 2), &cosine);
+    let half = 2.364_624_251_592_785 * 0.061_25 / 0.797_527_780_141_157 / 8.0_f64.sqrt();
+    rows.near("ci_low", 0, 0.061_25 - half);
+    rows.near("ci_high", 0, 0.061_25 + half);
+    rows.near("df", 0, 7.0);
+    rows.near("var_wordings", 0, 0.0);
+    // Another input is 0.5 further away than another wording, for every input.
+    rows.near("relative", 0, 0.061_25 / 0.5);
+    rows.near("relative_low", 0, (0.061_25 - half) / 0.5);
+    rows.near("median", 0, 0.065);
+    rows.near("prevalence", 0, 6.0 / 8.0);
+    // A tenth of 0.5 matters: 0.09, 0.19, 0.09, 0.12 and -0.05 are compared with it.
+    rows.near("smallest", 0, 0.05);
+    assert_eq!((rows.count("n_clusters", 0), rows.text("ci_method", 0)), (8, "crossed".to_owned()));
+    let beyond: Vec<String> = serde_json::from_str(&rows.text("beyond", 0)).unwrap();
+    assert_eq!(beyond, ["i0", "i3", "i4", "i7"]);
+    assert_eq!(rows.count("n_beyond", 0), 4);
+    assert_eq!(["ci_low", "relative", "prevalence"].map(|c| rows.number(c, 2)), [None; 3]);
 }
 
 /// Every wording goes its own way, so pairs of the same task are no nearer than others.
@@ -115,21 +141,25 @@ fn one_wording_leaves_nothing_to_hold_tasks_against() {
     assert_eq!(rows.text("contrast", row), "paraphrase");
     assert_eq!(rows.text("status", row), "no_pairs");
     assert_eq!([rows.number("delta", row), rows.number("p_wording", row)], [None, None]);
-    assert_eq!((rows.text("ci_method", row), rows.count("n_wordings", row)), ("none".into(), 1));
+    let methods = ["ci_method", "ci_inputs_method"].map(|column| rows.text(column, row));
+    assert_eq!((methods, rows.count("n_wordings", row)), (["none"; 2].map(str::to_owned), 1));
     assert_eq!(rows.text("status", 2), "ok", "the controls are still there");
 }
 
 #[test]
 fn few_inputs_have_no_interval_and_equal_deltas_no_size() {
     let rows = reduce(4, (2, 2), &cosine);
-    assert_eq!((rows.text("ci_method", 0), rows.number("ci_low", 0)), ("none".to_owned(), None));
+    assert_eq!(rows.text("ci_inputs_method", 0), "none");
+    assert_eq!(rows.number("ci_inputs_low", 0), None);
     assert_eq!(rows.text("status", 0), "ok");
     let five = reduce(5, (2, 2), &cosine);
-    assert_eq!(five.text("ci_method", 0), "percentile");
+    assert_eq!(five.text("ci_inputs_method", 0), "percentile");
     let alike = reduce(8, (2, 2), &|_, _, _, _| 0.75);
     assert_eq!(alike.text("status", 0), "constant");
-    let numbers = ["delta", "ci_low", "ci_high"].map(|column| alike.number(column, 0));
-    assert_eq!(numbers, [Some(0.0); 3]);
+    let ends = ["ci_low", "ci_high", "ci_inputs_low", "ci_inputs_high"];
+    assert_eq!(ends.map(|column| alike.number(column, 0)), [Some(0.0); 4]);
+    assert_eq!(alike.number("delta", 0), Some(0.0));
+    assert_eq!(alike.text("ci_method", 0), "constant");
     assert_eq!(["d_z", "p", "q", "p_max_t"].map(|column| alike.number(column, 0)), [None; 4]);
 }
 

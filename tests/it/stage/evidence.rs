@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use aqlens::table::schema::{CONTRAST, REFERENCE, VECTORS, WORDING_PAIRS};
+use aqlens::table::schema::{CONTRAST, REFERENCE, TOKEN_SPREAD, VECTORS, WORDING_PAIRS};
 use aqlens::table::status;
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
 
-use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, texts, vectors};
+use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, prompt, texts, vectors};
 
 /// A vector of a prompt at a site of a layer; `None` where the prompt cannot be compared there.
 pub(crate) type Vectors<'a> = &'a dyn Fn(&FakePrompt, i16, &str) -> Option<Vec<f32>>;
 
-/// Writes a shard's vectors as stage `vectors` does.
+/// Writes a shard's prompts, and their vectors as stage `vectors` does; every input is one token long.
 pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of: Vectors<'_>) {
+    run.write_prompts(part, prompts);
+    write_token_spread(run, part, prompts, 1, &|_, _| vec![0.0; run.card.d_model]);
     for &layer in &run.layers {
         let rows: Vec<(&FakePrompt, &str)> =
             prompts.iter().flat_map(|p| [(p, "span"), (p, "last")]).collect();
@@ -32,13 +34,45 @@ pub(crate) fn write_vectors(run: &FakeRun, part: u32, prompts: &[FakePrompt], of
     }
 }
 
-/// Writes a reference set with these standard deviations on every layer.
+/// What the tokens of an input vary by, from its name and the part's.
+pub(crate) type Within<'a> = &'a dyn Fn(&str, &str) -> Vec<f32>;
+
+/// Writes what the tokens of a shard's inputs vary by, so many in each.
+pub(crate) fn write_token_spread(
+    run: &FakeRun,
+    part: u32,
+    prompts: &[FakePrompt],
+    n_tokens: i32,
+    of: Within<'_>,
+) {
+    for &layer in &run.layers {
+        let inputs = prompts.chunk_by(|a, b| a.input == b.input).map(|prompts| &prompts[0]);
+        let parts = |p| ["input", "task", "wording"].map(|part| (p, part));
+        let rows: Vec<(&FakePrompt, &str)> = inputs.flat_map(parts).collect();
+        let columns = vec![
+            texts(rows.iter().map(|(p, _)| p.scenario)),
+            texts(rows.iter().map(|(p, _)| p.input.as_str())),
+            int16s(rows.iter().map(|_| layer)),
+            texts(rows.iter().map(|(_, part)| *part)),
+            int32s(rows.iter().map(|_| n_tokens)),
+            vectors(
+                rows.iter().flat_map(|(p, part)| of(&p.input, part)).collect(),
+                run.card.d_model,
+            ),
+            texts(rows.iter().map(|_| status::OK)),
+        ];
+        run.write(PartAddress { table: &TOKEN_SPREAD, layer: Some(layer), part }, columns);
+    }
+}
+
+/// Writes a reference set of scenario `s` with these standard deviations on every layer.
 pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
     let rows: Vec<(i16, usize)> =
         run.layers.iter().flat_map(|layer| (0..sd.len()).map(move |d| (*layer, d))).collect();
     let n = rows.len();
     let counts = |count: i64| -> ArrayRef { Arc::new(Int64Array::from(vec![count; n])) };
     let columns = vec![
+        texts(rows.iter().map(|_| "s")),
         int16s(rows.iter().map(|(layer, _)| *layer)),
         int32s(rows.iter().map(|(_, dimension)| *dimension as i32)),
         floats(rows.iter().map(|_| Some(0.5))),
@@ -54,10 +88,11 @@ pub(crate) fn write_reference(run: &FakeRun, sd: &[f64]) {
 pub(crate) type Cosine<'a> = &'a dyn Fn(&str, i16, (usize, usize), (usize, usize)) -> f64;
 
 /// The kinds of pairs that [`write_contrasts`] knows.
-const KINDS: [&str; 3] = ["between", "paraphrase", "neutral"];
+const KINDS: [&str; 4] = ["between", "paraphrase", "neutral", "other_input"];
 
 /// Writes a shard's contrasts and pairs of one measure as stage `contrast` does, from the cosines of
-/// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9.
+/// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9, another input
+/// everybody's task 8.
 pub(crate) fn write_contrasts(
     run: &FakeRun,
     part: u32,
@@ -71,6 +106,15 @@ pub(crate) fn write_contrasts(
         .flat_map(|a| (a + 1..cells.len()).map(move |b| (a, b)))
         .map(|(a, b)| (cells[a], cells[b]))
         .collect();
+    let prompts = inputs.iter().flat_map(|input| {
+        let of_cell = |(task, wording): &(usize, usize)| {
+            prompt(input, &format!("t{task}"), 4 + *wording as i32)
+                .segments(&("i".to_owned() + &"t".repeat(3 + wording)))
+                .wording(*wording as i16)
+        };
+        cells.iter().map(of_cell).collect::<Vec<_>>()
+    });
+    run.write_prompts(part, &prompts.collect::<Vec<_>>());
     let rows: Vec<(&str, i16)> = inputs
         .iter()
         .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
@@ -80,6 +124,7 @@ pub(crate) fn write_contrasts(
         match kind {
             "between" => pairs.iter().copied().filter(|(a, b)| a.0 != b.0).map(of).collect(),
             "paraphrase" => pairs.iter().copied().filter(|(a, b)| a.0 == b.0).map(of).collect(),
+            "other_input" => (0..tasks).map(|task| of(((task, 0), (8, 0)))).collect(),
             _ => (0..tasks).map(|task| of(((task, 0), (9, 0)))).collect(),
         }
     };

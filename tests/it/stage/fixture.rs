@@ -15,11 +15,11 @@ use aqlens::table::status;
 use aqlens::table::writer::{PartAddress, write_part};
 use aqlens::yaml;
 use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array, Int64Array,
-    ListArray, StringArray,
+    Array as _, ArrayRef, AsArray as _, FixedSizeListArray, Float32Array, Float64Array, Int16Array,
+    Int32Array, Int64Array, ListArray, StringArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
 
 use crate::support::{engine_options, tiny};
 
@@ -167,8 +167,8 @@ impl FakeRun {
         write_part(&self.store, address, self.context(0).dims(), columns).unwrap();
     }
 
-    /// Writes table `reference` as stage `reference` does: mean and standard deviation by layer and
-    /// dimension.
+    /// Writes table `reference` of scenario `s` as stage `reference` does: mean and standard deviation
+    /// by layer and dimension.
     pub(crate) fn write_reference(&self, of: &dyn Fn(i16, usize) -> (f64, f64)) {
         let dimensions = || 0..self.card.d_model;
         let places = || self.layers.iter().flat_map(|l| dimensions().map(move |d| (*l, d)));
@@ -177,6 +177,7 @@ impl FakeRun {
             Arc::new(Float64Array::from_iter_values(places().map(|(l, d)| of(l, d))))
         };
         let columns = vec![
+            texts((0..n).map(|_| "s")),
             int16s(places().map(|(layer, _)| layer)),
             int32s(places().map(|(_, dimension)| dimension as i32)),
             wide(&|layer, dimension| of(layer, dimension).0),
@@ -188,15 +189,20 @@ impl FakeRun {
         self.write(PartAddress::new(&REFERENCE, 0), columns);
     }
 
-    fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
+    /// Writes table `prompts`. Inputs whose names are equal up to a `#` have one text.
+    pub(crate) fn write_prompts(&self, part: u32, prompts: &[FakePrompt]) {
         let all: Vec<&FakePrompt> = prompts.iter().collect();
         let mut columns = keys(&all);
         let lengths = || prompts.iter().map(|p| p.tokens.len());
+        let asked = prompts.iter().map(|p| format!("{} {} {}", p.task, p.wording, p.input));
+        let asked: Vec<String> = asked.collect();
         let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
             texts(prompts.iter().map(|p| p.input.as_str())),
-            texts(prompts.iter().map(|_| "text")),
+            Arc::new(StringArray::new_null(prompts.len())),
+            texts(prompts.iter().map(|p| p.input.split('#').next().unwrap_or_default())),
+            texts(asked.iter().map(String::as_str)),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),
             int32s(prompts.iter().map(|p| p.segments.find('i').unwrap() as i32)),
@@ -267,6 +273,7 @@ pub(crate) fn facts() -> Facts {
         has_head: Some(true),
         captures_last: Some(true),
         threshold: Some(0.9),
+        judged: None,
     }
 }
 
@@ -325,4 +332,23 @@ pub(crate) fn vectors(values: Vec<f32>, width: usize) -> ArrayRef {
     let item = Arc::new(Field::new("item", DataType::Float32, false));
     let values = Arc::new(Float32Array::from(values));
     Arc::new(FixedSizeListArray::new(item, width as i32, values, None))
+}
+
+/// `input layer measure tasks values status` of every row of a table of wording pairs.
+pub(crate) fn paired(run: &FakeRun, table: &'static Table) -> Vec<String> {
+    let columns = ["input", "layer", "measure", "tasks", "values", "status"];
+    let part = run.read(table, 0, &columns);
+    let (tasks, values) = (part.lists("tasks").unwrap(), part.lists("values").unwrap());
+    let row = |row: usize| {
+        let tasks = tasks.value(row).as_primitive::<Int32Type>().values().to_vec();
+        let of_row = values.value(row);
+        let found = of_row.as_primitive::<Float64Type>().values().iter();
+        let found: Vec<String> = found.map(|value| format!("{value:.4}")).collect();
+        let found = if values.is_null(row) { "null".to_owned() } else { found.join(" ") };
+        let text = |name: &str| part.texts(name).unwrap().value(row).to_owned();
+        let layer = part.int16s("layer").unwrap().value(row);
+        let (input, measure, status) = (text("input"), text("measure"), text("status"));
+        format!("{input} {layer} {measure} {tasks:?} {found} {status}")
+    };
+    (0..part.rows()).map(row).collect()
 }

@@ -1,8 +1,8 @@
 use aqlens::stages::lens::{Config, Lens};
-use aqlens::table::schema::{LOGIT_LENS, LOGIT_LENS_DIVERGENCE};
+use aqlens::table::schema::{LENS_WORDING_PAIRS, LOGIT_LENS, LOGIT_LENS_DIVERGENCE};
 use arrow::array::Array as _;
 
-use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};
+use super::fixture::{FakePrompt, FakeRun, Numbers, facts, paired, problems_of, prompt, valid};
 use super::interrupt::asks;
 
 fn lens() -> Lens {
@@ -74,24 +74,43 @@ fn rows(run: &FakeRun) -> Vec<String> {
         .collect()
 }
 
-/// `layer pair jsd onset status` of every row of `logit_lens_divergence`.
+/// `layer pair jsd between within onset status` of every row of `logit_lens_divergence`.
 fn pairs(run: &FakeRun) -> Vec<String> {
-    let columns = ["layer", "task_a", "task_b", "jsd_bits", "onset", "status"];
-    let part = run.read(&LOGIT_LENS_DIVERGENCE, 0, &columns);
-    let (jsd, onset) = (part.float64s("jsd_bits").unwrap(), part.int16s("onset").unwrap());
+    let numbers = ["jsd_bits", "between_bits", "within_bits"];
+    let columns = ["layer", "task_a", "task_b", "onset", "status"];
+    let part = run.read(&LOGIT_LENS_DIVERGENCE, 0, &[&columns[..], &numbers].concat());
+    let onset = part.int16s("onset").unwrap();
     (0..part.rows())
         .map(|row| {
-            let jsd = if jsd.is_null(row) { "-".into() } else { format!("{:.4}", jsd.value(row)) };
+            let number = |name: &str| {
+                let column = part.float64s(name).unwrap();
+                if column.is_null(row) { "-".into() } else { format!("{:.4}", column.value(row)) }
+            };
             let onset = if onset.is_null(row) { "-".into() } else { onset.value(row).to_string() };
             format!(
-                "{} {}{} {jsd} {onset} {}",
+                "{} {}{} {} {onset} {}",
                 part.int16s("layer").unwrap().value(row),
                 part.texts("task_a").unwrap().value(row),
                 part.texts("task_b").unwrap().value(row),
+                numbers.map(number).join(" "),
                 part.texts("status").unwrap().value(row)
             )
         })
         .collect()
+}
+
+fn wordings(run: &FakeRun) -> Vec<String> {
+    paired(run, &LENS_WORDING_PAIRS)
+}
+
+/// JSD of two readings: seven 1s and 2^a for token 0, or 2^b for token 1.
+fn jsd(a: f64, b: f64) -> f64 {
+    let (a, b) = (a.exp2(), b.exp2());
+    let p = [a / (7.0 + a), 1.0 / (7.0 + a), 1.0 / (7.0 + a)];
+    let q = [1.0 / (7.0 + b), b / (7.0 + b), 1.0 / (7.0 + b)];
+    let term = |x: f64, y: f64| x * (2.0 * x / (x + y)).log2();
+    let of = |i: usize| 0.5 * (term(p[i], q[i]) + term(q[i], p[i]));
+    of(0) + of(1) + 6.0 * of(2)
 }
 
 /// H of odds `a` to `n` 1s, in bits.
@@ -129,46 +148,102 @@ fn each_layer_is_read_at_the_last_token_and_held_against_the_model_s_own_output(
     assert_eq!(part.texts("top_token").unwrap().value(1), run.tokenizer().decode_token(1));
 }
 
+/// Task a in two wordings that are the same, b in one.
+fn a_twice_and_b() -> [FakePrompt; 3] {
+    [prompt("i", "a", 3), prompt("i", "a", 3).wording(1), prompt("i", "b", 3)]
+}
+
 #[test]
 fn tasks_are_compared_layer_by_layer_and_the_onset_is_where_the_difference_comes_to_stay() {
     let run = run_with_head(1000);
-    let prompts = [prompt("i", "a", 3), prompt("i", "b", 3)];
     let ends = |p: &FakePrompt, layer: i16| match (p.task.as_str(), layer) {
         ("a", 2) => [1.0, 0.0, 0.0, 0.0],
         ("a", 3) => [1.5, 0.0, 0.0, 0.0],
         ("b", 2 | 3) => [0.0, 1.0, 0.0, 0.0],
         _ => [0.0; 4],
     };
-    write(&run, &prompts, &ends);
+    write(&run, &a_twice_and_b(), &ends);
     run.run(&lens(), 0).unwrap();
-    let jsd = |a: f64, b: f64| {
-        let p = [a / (7.0 + a), 1.0 / (7.0 + a), 1.0 / (7.0 + a)];
-        let q = [1.0 / (7.0 + b), b / (7.0 + b), 1.0 / (7.0 + b)];
-        let term = |x: f64, y: f64| x * (2.0 * x / (x + y)).log2();
-        let of = |i: usize| 0.5 * (term(p[i], q[i]) + term(q[i], p[i]));
-        of(0) + of(1) + 6.0 * of(2)
-    };
-    let (middle, last) = (jsd(2.0, 2.0), jsd(2.0_f64.powf(1.5), 2.0));
+    let (middle, last) = (jsd(1.0, 1.0), jsd(1.5, 1.0));
     assert!(middle > last / 2.0, "{middle} {last}");
     let expected = [
-        "0 ab 0.0000 0 ok".to_owned(),
-        format!("2 ab {middle:.4} 1 ok"),
-        format!("3 ab {last:.4} 0 ok"),
+        "0 ab 0.0000 0.0000 0.0000 0 ok".to_owned(),
+        format!("2 ab {middle:.4} {middle:.4} 0.0000 1 ok"),
+        format!("3 ab {last:.4} {last:.4} 0.0000 0 ok"),
     ];
     assert_eq!(pairs(&run), expected);
+    let layer = |layer, found: f64| {
+        format!("i {layer} lens_jsd_bits [0, 0, 1] 0.0000 {found:.4} {found:.4} ok")
+    };
+    assert_eq!(wordings(&run), [layer(0, 0.0), layer(2, middle), layer(3, last)]);
+}
+
+#[test]
+fn a_layer_counts_from_where_tasks_differ_more_than_wordings() {
+    let run = run_with_head(1000);
+    // On layer 2 the second wording of a is as far from the first as b is.
+    let ends = |p: &FakePrompt, layer: i16| match (p.task.as_str(), p.wording, layer) {
+        ("a", 0, 2 | 3) | ("a", 1, 3) => [1.0, 0.0, 0.0, 0.0],
+        ("b", ..) | ("a", 1, 2) => [0.0, 1.0, 0.0, 0.0],
+        _ => [0.0; 4],
+    };
+    write(&run, &a_twice_and_b(), &ends);
+    run.run(&lens(), 0).unwrap();
+    let (own, far) = (jsd(0.0, 1.0), jsd(1.0, 1.0));
+    let expected = [
+        format!("0 ab {own:.4} {own:.4} 0.0000 0 ok"),
+        format!("2 ab {far:.4} {:.4} {far:.4} 0 ok", far / 2.0),
+        format!("3 ab {far:.4} {far:.4} 0.0000 1 ok"),
+    ];
+    assert_eq!(pairs(&run), expected);
+}
+
+/// One question asked twice: the tasks are as far apart as two wordings of one.
+#[test]
+fn outputs_that_differ_as_wordings_do_have_no_onset_and_say_so() {
+    let run = run_with_head(1000);
+    let two = |task| [prompt("i", task, 3), prompt("i", task, 3).wording(1)];
+    let ends = |p: &FakePrompt, _: i16| {
+        if p.wording == 0 { [1.0, 0.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0, 0.0] }
+    };
+    write(&run, &[two("a"), two("b")].concat(), &ends);
+    run.run(&lens(), 0).unwrap();
+    let far = jsd(1.0, 1.0);
+    let row = |layer| format!("{layer} ab 0.0000 {:.4} {far:.4} - within_wordings", far / 2.0);
+    assert_eq!(pairs(&run), [0, 2, 3].map(row));
 }
 
 #[test]
 fn outputs_that_do_not_differ_have_no_onset_and_say_so() {
     let run = run_with_head(1000);
-    let prompts = [prompt("i", "a", 3), prompt("i", "b", 3)];
-    write(&run, &prompts, &|p, layer| {
+    write(&run, &a_twice_and_b(), &|p, layer| {
         if layer == 0 && p.task == "b" { [2.0, 0.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0, 0.0] }
     });
     run.run(&lens(), 0).unwrap();
     let found = pairs(&run);
-    assert!(found[0].ends_with(" - no_divergence") && !found[0].contains("0.0000"), "{found:?}");
-    assert_eq!(found[1..], ["2 ab 0.0000 - no_divergence", "3 ab 0.0000 - no_divergence"]);
+    assert!(found[0].ends_with(" - no_divergence") && !found[0].contains("ab 0.0000"), "{found:?}");
+    let nothing = |layer| format!("{layer} ab 0.0000 0.0000 0.0000 - no_divergence");
+    assert_eq!(found[1..], [2, 3].map(nothing));
+}
+
+#[test]
+fn an_input_without_a_baseline_has_no_onset_and_says_why() {
+    let ends = |p: &FakePrompt, _: i16| {
+        if p.task == "a" { [1.0, 0.0, 0.0, 0.0] } else { [0.0, 1.0, 0.0, 0.0] }
+    };
+    let far = jsd(1.0, 1.0);
+    let mut run = run_with_head(1000);
+    write(&run, &[prompt("i", "a", 3), prompt("i", "b", 3)], &ends);
+    run.run(&lens(), 0).unwrap();
+    assert_eq!(pairs(&run), [0, 2, 3].map(|l| format!("{l} ab {far:.4} - - - no_pairs")));
+    // The pair is there all the same, for who wants it.
+    let row = |layer| format!("i {layer} lens_jsd_bits [0, 1] {far:.4} ok");
+    assert_eq!(wordings(&run), [0, 2, 3].map(row));
+    run.fractions.insert("s".to_owned(), 0.0);
+    write(&run, &a_twice_and_b(), &ends);
+    run.run(&lens(), 0).unwrap();
+    assert_eq!(pairs(&run), [0, 2, 3].map(|l| format!("{l} ab {far:.4} - - - not_drawn")));
+    assert!(wordings(&run).is_empty());
 }
 
 #[test]
@@ -195,9 +270,10 @@ fn a_skipped_prompt_keeps_its_rows_and_shifts_no_others() {
     assert_eq!(found[3..6], [0, 2, 3].map(|layer| format!("b 0 {layer} - - - - - skipped")));
     assert!(found[6].starts_with("c 0 0 2 0.5333 "), "{found:?}");
     let found = pairs(&run);
-    assert_eq!(found[0], "0 ab - - skipped");
-    assert!(found[1].starts_with("0 ac 0.") && found[1].ends_with(" 1 ok"), "{found:?}");
-    assert_eq!(found[2], "0 bc - - skipped");
+    assert_eq!(found[0], "0 ab - - - - skipped");
+    assert!(found[1].starts_with("0 ac 0.") && found[1].ends_with(" - - - no_pairs"), "{found:?}");
+    assert_eq!(found[2], "0 bc - - - - skipped");
+    assert_eq!(wordings(&run)[0], "i 0 lens_jsd_bits [0, 1, 2] null skipped");
 }
 
 #[test]
@@ -220,7 +296,7 @@ fn how_many_rows_the_head_is_given_at_once_changes_no_byte() {
             [p.tokens.len() as f32, f32::from(layer), p.task.as_bytes()[0].into(), 1.0]
         });
         run.run(&lens(), 0).unwrap();
-        ["logit_lens", "logit_lens_divergence"]
+        ["logit_lens", "logit_lens_divergence", "lens_wording_pairs"]
             .map(|table| run.store.read(&format!("tables/{table}/part-00000.parquet")).unwrap())
     };
     let whole = bytes(1000);
@@ -258,7 +334,7 @@ fn a_missing_head_is_a_problem_and_a_last_layer_that_is_not_captured_is_none() {
     };
     let mut other = facts();
     other.captures_last = Some(false);
-    assert_eq!(problems(other), [""; 0]);
+    assert_eq!(problems(other.clone()), [""; 0]);
     other.has_head = Some(false);
     assert_eq!(
         problems(other),

@@ -1,10 +1,10 @@
 use aqlens::stage::Stage as _;
 use aqlens::stages::segments::{Config, Heads, Segments};
 use aqlens::table::reader::Part;
-use aqlens::table::schema::{ATTENTION_DIVERGENCE, ATTENTION_MASS};
+use aqlens::table::schema::{ATTENTION_DIVERGENCE, ATTENTION_MASS, ATTENTION_WORDING_PAIRS};
 use proptest::prelude::*;
 
-use super::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
+use super::fixture::{FakePrompt, FakeRun, Numbers, noise, paired, prompt, valid};
 
 const MASSES: [&str; 5] = ["sink_mass", "task_mass", "template_mass", "input_mass", "tail_mass"];
 
@@ -184,6 +184,49 @@ fn the_mean_head_is_the_mean_of_values_not_of_weights() {
     ];
     assert_eq!(divergences(&run, "jsd_input"), expected);
     assert_eq!(divergences(&run, "overlap")[0], "a b -1 0.5000 1.0000 1.0000 2 ok");
+}
+
+/// The rows of one measure of `attention_wording_pairs` on layer 3.
+fn wordings(run: &FakeRun, measure: &str) -> Vec<String> {
+    let start = format!("i 3 attention_{measure} ");
+    paired(run, &ATTENTION_WORDING_PAIRS)
+        .iter()
+        .filter_map(|row| row.strip_prefix(&start).map(str::to_owned))
+        .collect()
+}
+
+#[test]
+fn all_wordings_are_compared_with_each_other_in_the_mean_of_the_heads() {
+    // Head 0 tells the tasks apart, head 1 the wordings; controls are none of both.
+    let weights = |p: &FakePrompt, _: i16, head: i16| {
+        let left = if head == 0 { p.task == "a" } else { p.wording == 0 };
+        if left { vec![0.5, 0.5, 0.0] } else { vec![0.5, 0.0, 0.5] }
+    };
+    let of = |task: &str, wording| with(task, "tii").wording(wording);
+    let prompts = [of("a", 0), of("a", 1), of("a", -1), of("b", 0), of("b", 1), of("b", -2)];
+    for heads in [Heads::All, Heads::Mean] {
+        let run = run_on(&prompts, heads, &weights);
+        let expected = |by: f64| {
+            let found = [0.5, 0.5, 1.0, 1.0, 0.5, 0.5].map(|jsd| format!("{:.4}", by * jsd));
+            vec![format!("[0, 0, 1, 1] {} ok", found.join(" "))]
+        };
+        assert_eq!(wordings(&run, "jsd_input"), expected(1.0));
+        assert_eq!(wordings(&run, "jsd_no_sink"), expected(1.0));
+        assert_eq!(wordings(&run, "jsd_full"), expected(0.5));
+        assert_eq!(divergences(&run, "jsd_input")[0], "a b -1 0.5000 0.5000 0.5000 2 ok");
+        assert_eq!(divergences(&run, "jsd_input").len(), if heads == Heads::All { 3 } else { 1 });
+    }
+    // A pair without a value leaves the input out, and says why.
+    let one = [of("a", 0), of("a", 1).skipped(), of("b", 0)];
+    let run = run_on(&one, Heads::Mean, &weights);
+    assert_eq!(wordings(&run, "jsd_full"), ["[0, 0, 1] null skipped"]);
+    let sink = |p: &FakePrompt, _: i16, _: i16| {
+        if p.wording == 1 { vec![1.0, 0.0, 0.0] } else { vec![0.5, 0.25, 0.25] }
+    };
+    let run = run_on(&prompts, Heads::Mean, &sink);
+    assert_eq!(wordings(&run, "jsd_no_sink"), ["[0, 0, 1, 1] null low_mass"]);
+    let alone = run_on(&[with("a", "tii")], Heads::Mean, &weights);
+    assert_eq!(wordings(&alone, "jsd_full"), ["[0] null no_pairs"]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 use aqlens::stages::surprisal::{Config, Surprisal};
-use aqlens::table::schema::INPUT_SURPRISAL;
+use aqlens::table::schema::{INPUT_SURPRISAL, SURPRISAL_WORDING_PAIRS};
 use arrow::array::Array as _;
 
-use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};
+use super::fixture::{FakePrompt, FakeRun, Numbers, facts, paired, problems_of, prompt, valid};
 use super::interrupt::asks;
 
 const COLUMNS: [&str; 9] = [
@@ -91,6 +91,45 @@ fn a_token_is_read_off_the_last_layer_one_position_before_it() {
     ];
     assert_eq!(rows(&run), expected);
     assert_eq!(outcome.units, 2);
+}
+
+/// Odds 2^power to seven 1s for the token that follows.
+fn bits(power: f64) -> f64 {
+    ((power.exp2() + 7.0) / power.exp2()).log2()
+}
+
+#[test]
+fn all_wordings_are_compared_by_their_tokens_mean_absolute_difference() {
+    let run = run_with_head(1000);
+    let of = |task: &str, wording| four(task).wording(wording);
+    let prompts = [of("a", 0), of("a", 1), of("a", -1), of("b", 0)];
+    // What a makes more expected, its other wording makes less: a mean of differences would be small.
+    write(&run, &prompts, &|p, at| match (p.task.as_str(), p.wording, at) {
+        ("a", 0, 0) => [3.0, 0.0, 0.0, 0.0],
+        ("a", 1, 1) => [0.0, 3.0, 0.0, 0.0],
+        ("b", 0, 1) => [0.0, 1.0, 0.0, 0.0],
+        _ => [0.0; 4],
+    });
+    run.run(&surprisal(), 0).unwrap();
+    let (three, one) = (bits(0.0) - bits(3.0), bits(0.0) - bits(1.0));
+    let [within, first, second] = [three, f64::midpoint(three, one), (three - one) / 2.0];
+    let expected = format!("i -1 surprisal_bits [0, 0, 1] {within:.4} {first:.4} {second:.4} ok");
+    assert_eq!(paired(&run, &SURPRISAL_WORDING_PAIRS), [expected]);
+}
+
+#[test]
+fn other_tokens_of_the_input_and_skipped_prompts_have_no_pairs() {
+    let run = run_with_head(1000);
+    let mut other = four("b");
+    other.tokens[2] = 7;
+    let mut second = four("a");
+    second.input = "j".to_owned();
+    let skipped = FakePrompt { task: "b".to_owned(), ..second.clone() }.skipped();
+    write(&run, &[four("a"), other, second, skipped], &|_, _| [0.0; 4]);
+    run.run(&surprisal(), 0).unwrap();
+    let expected =
+        ["i -1 surprisal_bits [0, 1] null no_alignment", "j -1 surprisal_bits [0, 1] null skipped"];
+    assert_eq!(paired(&run, &SURPRISAL_WORDING_PAIRS), expected);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use aqlens::stages::variance::{Config, Variance};
 use aqlens::table::schema::VARIANCE_PARTITION;
 use aqlens::table::writer::PartAddress;
 
-use super::evidence::{Rows, write_reference, write_vectors};
+use super::evidence::{Rows, write_reference, write_token_spread, write_vectors};
 use super::fixture::{FakePrompt, FakeRun, problems_of, prompt, valid};
 
 /// `measures.md` section 5: N=4, K=3, D=2.
@@ -63,14 +63,15 @@ fn reduce(shards: &[&[FakePrompt]], sd: Option<&[f64]>, config: &Config) -> Fake
 fn the_golden_design_has_its_row() {
     let rows = read(&reduce(&[&prompts()], None, &Config::default()));
     let key = |row| [rows.text("site", row), rows.text("space", row), rows.text("status", row)];
-    assert_eq!(rows.0.rows(), 8);
+    assert_eq!(rows.0.rows(), 12);
     // Scenario, layer, site, space.
     assert_eq!(key(0), ["span", "raw", "no_alignment"]);
     assert_eq!(key(1), ["span", "standardised", "no_alignment"]);
     assert_eq!(key(2), ["last", "raw", "ok"]);
     assert_eq!(key(3), ["last", "standardised", "no_reference"]);
-    assert_eq!(key(6), ["last", "raw", "constant"]);
-    assert_eq!([0, 4].map(|row| rows.layer(row)), [0, 2]);
+    assert_eq!(key(4), ["token", "raw", "no_alignment"]);
+    assert_eq!(key(8), ["last", "raw", "constant"]);
+    assert_eq!([0, 6].map(|row| rows.layer(row)), [0, 2]);
     for (column, value) in [
         ("ss_total", 307.0 / 6.0),
         ("ss_input", 223.0 / 6.0),
@@ -85,13 +86,14 @@ fn the_golden_design_has_its_row() {
     ] {
         rows.near(column, 2, value);
     }
-    for column in ["ss_wording", "ss_rest", "r2_wording", "f_interaction"] {
+    for column in ["ss_wording", "ss_rest", "r2_wording", "f_interaction", "p_wording"] {
         assert_eq!(rows.number(column, 2), None, "{column} needs a second wording");
     }
-    let counts = ["n_inputs", "n_tasks", "n_wordings", "n_permutations"];
-    assert_eq!(counts.map(|column| rows.count(column, 2)), [4, 3, 1, 216]);
-    assert_eq!(counts.map(|column| rows.count(column, 0)), [0, 3, 1, 0]);
-    for row in [0, 1, 3, 4, 6] {
+    let counts = ["n_inputs", "n_units", "n_tasks", "n_wordings", "n_permutations", "n_cells"];
+    assert_eq!(counts.map(|column| rows.count(column, 2)), [4, 4, 3, 1, 216, 3]);
+    assert_eq!(counts.map(|column| rows.count(column, 0)), [0, 0, 3, 1, 0, 3]);
+    assert_eq!(["n_clusters", "n_reassignments"].map(|c| rows.count(c, 2)), [4, 0]);
+    for row in [0, 1, 3, 4, 5, 6, 8] {
         assert_eq!((rows.number("ss_task", row), rows.number("p", row)), (None, None));
     }
 }
@@ -153,6 +155,50 @@ fn wordings_are_a_part_of_their_own() {
     assert_eq!(rows.number("f_interaction", 0), None, "nothing is left to hold it against");
     assert_eq!(rows.number("ss_rest", 0), Some(0.0));
     assert_eq!(rows.count("n_wordings", 0), 2);
+}
+
+#[test]
+fn tasks_of_unequal_wordings_use_all_of_them() {
+    let count =
+        |p: FakePrompt| (0..if p.task == "a" { 3 } else { 2 }).map(move |w| p.clone().wording(w));
+    let all: Vec<FakePrompt> = prompts().into_iter().flat_map(count).collect();
+    let run = FakeRun::new();
+    write_vectors(&run, 0, &all, &|p, _, _| {
+        let mut vector = golden(p);
+        vector[2] = f32::from(p.wording);
+        Some(vector)
+    });
+    run.run(&variance(&Config::default()), 0).unwrap();
+    let rows = read(&run);
+    // By hand: wordings 0 1 2, 0 1, 0 1 around their means.
+    rows.near("ss_wording", 0, 4.0 * (2.0 + 0.5 + 0.5));
+    let counts = ["n_wordings", "n_cells", "n_reassignments"];
+    assert_eq!(counts.map(|column| rows.count(column, 0)), [2, 7, 105]);
+    let [task, wording] = ["ss_task", "ss_wording"].map(|c| rows.number(c, 0).unwrap());
+    rows.near("f_task", 0, (task / 2.0) / (wording / 4.0));
+}
+
+#[test]
+fn tokens_count_one_by_one_and_labels_are_exchanged_by_input() {
+    let two = |p: FakePrompt| [p.clone().wording(0), p.wording(1)];
+    let all: Vec<FakePrompt> = prompts().into_iter().flat_map(two).collect();
+    let run = FakeRun::new();
+    write_vectors(&run, 0, &all, &|p, _, _| Some(golden(p)));
+    // In the third dimension: 2 for the token, 3 for token and task, 1 for token and wording.
+    write_token_spread(&run, 0, &all, 5, &|_, part| {
+        let root = ["input", "task", "wording"].iter().position(|own| *own == part).unwrap();
+        vec![0.0, 0.0, [2.0, 3.0, 1.0][root], 0.0]
+    });
+    run.run(&variance(&Config::default()), 0).unwrap();
+    let rows = read(&run);
+    assert_eq!((rows.text("site", 4), rows.count("n_units", 4)), ("token".to_owned(), 20));
+    // Five tokens and two wordings each, and four inputs.
+    rows.near("ss_input", 4, 10.0 * 223.0 / 6.0 + 4.0 * 4.0);
+    rows.near("ss_task", 4, 10.0 * 14.0 / 3.0);
+    rows.near("ss_interaction", 4, 10.0 * 28.0 / 3.0 + 4.0 * 9.0);
+    rows.near("ss_rest", 4, 4.0);
+    assert_eq!(rows.count("n_permutations", 4), 216);
+    rows.near("p", 4, 63.0 / 216.0);
 }
 
 #[test]

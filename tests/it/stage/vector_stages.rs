@@ -10,7 +10,7 @@ use aqlens::stages::{alignment, contrast, divergence, explain, similarity, vecto
 use aqlens::store::hex_sha256;
 use aqlens::table::reader::read_part;
 use aqlens::table::schema::{
-    ALIGNMENT, CONTRAST, DIVERGENCE, SEED_EXPLAIN, SIMILARITY, VECTORS, WORDING_PAIRS,
+    ALIGNMENT, CONTRAST, DIVERGENCE, SEED_EXPLAIN, SIMILARITY, TOKEN_SPREAD, VECTORS, WORDING_PAIRS,
 };
 use aqlens::table::writer::PartAddress;
 use aqlens::table::{Kind, Table};
@@ -94,7 +94,7 @@ fn analyse(threads: usize, shard_inputs: usize) -> (FakeRun, BTreeMap<String, St
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let (_, one) = analyse(1, 5);
-    assert_eq!(one.len(), 3 * (1 + 1 + 2 + 3 + 1), "{:?}", one.keys());
+    assert_eq!(one.len(), 3 * (1 + 1 + 2 + 2 * 3 + 1), "{:?}", one.keys());
     for _ in 0..2 {
         assert_eq!(analyse(8, 5).1, one);
     }
@@ -135,6 +135,7 @@ fn the_cut_into_shards_does_not_show() {
         (&SEED_EXPLAIN, None),
     ];
     parts.extend([0, 2, 3].map(|layer| (&VECTORS, Some(layer))));
+    parts.extend([0, 2, 3].map(|layer| (&TOKEN_SPREAD, Some(layer))));
     for (table, layer) in parts {
         let table = Table::named(table.name).unwrap();
         let found: Vec<String> = (0..3).flat_map(|p| rows(&cut, table, p, layer)).collect();

@@ -3,40 +3,50 @@
 use std::sync::Arc;
 
 use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, Summaries, Verdict};
-use aqlens::stages::summary::{Config, Summary};
+use aqlens::stages::summary::{Config, SmallestConfig, Summary};
 use aqlens::table::schema::{DIVERGENCE, EFFECT, VERDICT};
 use aqlens::table::writer::PartAddress;
 use arrow::array::{ArrayRef, Int64Array};
 
 use super::evidence::{Rows, floats};
-use super::fixture::{FakeRun, facts, int16s, problems_of, texts, valid};
+use super::fixture::{FakeRun, facts, int16s, problems_of, prompt, texts, valid};
 
-/// One row of table `effect`, against wordings.
+/// One row of table `effect`, against wordings; made from inputs and wordings by stage `effect`.
 #[derive(Debug, Clone)]
 struct Effect {
     layer: i16,
     delta: f64,
     interval: Option<(f64, f64)>,
+    /// On the scale from another wording to another input.
+    relative: Option<(f64, f64, f64)>,
     p: f64,
     p_wording: Option<f64>,
     n_inputs: i64,
+    n_clusters: i64,
     ways: i64,
-    wordings: i64,
+    beyond: &'static [&'static str],
+    warning: &'static str,
     status: &'static str,
 }
 
-/// A clear effect of 200 inputs and three wordings.
+/// A clear effect of 200 inputs.
 const CLEAR: Effect = Effect {
     layer: 2,
     delta: 0.12,
     interval: Some((0.1, 0.14)),
+    relative: Some((0.3, 0.25, 0.35)),
     p: 0.0001,
     p_wording: Some(0.0036),
     n_inputs: 200,
+    n_clusters: 200,
     ways: 280,
-    wordings: 3,
+    beyond: &[],
+    warning: "",
     status: "ok",
 };
+
+/// Three tasks of three wordings.
+const THREE_BY_THREE: &[usize] = &[3, 3, 3];
 
 fn write_effect(run: &FakeRun, measure: &str, effects: &[Effect]) {
     let n = effects.len();
@@ -47,33 +57,51 @@ fn write_effect(run: &FakeRun, measure: &str, effects: &[Effect]) {
         Arc::new(Int64Array::from_iter_values(effects.iter().map(of)))
     };
     let same = |text: &'static str| texts(std::iter::repeat_n(text, n));
-    let columns = vec![
-        same("s"),
-        int16s(effects.iter().map(|e| e.layer)),
-        texts(std::iter::repeat_n(measure, n)),
-        same("paraphrase"),
-        count(&|e| e.n_inputs),
-        number(&|_| Some(0.5)),
-        number(&|_| Some(0.4)),
-        number(&|e| Some(e.delta)),
-        number(&|e| e.interval.map(|interval| interval.0)),
-        number(&|e| e.interval.map(|interval| interval.1)),
-        same("bca"),
-        number(&|_| Some(1.0)),
-        number(&|_| Some(0.9)),
-        number(&|_| Some(0.8)),
-        // The verdict rests on the corrected p: this one is to be left alone.
-        number(&|_| Some(0.5)),
-        number(&|e| Some(e.p)),
-        number(&|_| Some(0.5)),
-        count(&|_| 10_000),
-        number(&|_| Some(0.5)),
-        number(&|e| e.p_wording),
-        count(&|e| e.ways),
-        count(&|e| e.wordings),
-        texts(effects.iter().map(|e| e.status)),
-    ];
+    let beyond: Vec<String> =
+        effects.iter().map(|e| serde_json::to_string(e.beyond).unwrap()).collect();
+    let column = |name: &str| match name {
+        "scenario" => same("s"),
+        "layer" => int16s(effects.iter().map(|e| e.layer)),
+        "measure" => texts(std::iter::repeat_n(measure, n)),
+        "contrast" => same("paraphrase"),
+        "n_inputs" => count(&|e| e.n_inputs),
+        "n_clusters" => count(&|e| e.n_clusters),
+        "n_wordings" => count(&|_| 3),
+        "delta" => number(&|e| Some(e.delta)),
+        "ci_low" => number(&|e| e.interval.map(|interval| interval.0)),
+        "ci_high" => number(&|e| e.interval.map(|interval| interval.1)),
+        "ci_method" => same("crossed"),
+        "ci_inputs_method" => same("bca"),
+        "relative" => number(&|e| e.relative.map(|relative| relative.0)),
+        "relative_low" => number(&|e| e.relative.map(|relative| relative.1)),
+        "relative_high" => number(&|e| e.relative.map(|relative| relative.2)),
+        "smallest" => number(&|e| e.relative.map(|_| 0.04)),
+        "n_beyond" => {
+            let of = |e: &Effect| e.relative.map(|_| e.beyond.len() as i64);
+            Arc::new(effects.iter().map(of).collect::<Int64Array>())
+        }
+        "beyond" => texts(beyond.iter().map(String::as_str)),
+        "p_joint" => number(&|e| Some(e.p)),
+        "p_wording_joint" => number(&|e| e.p_wording),
+        "n_permutations" => count(&|_| 10_000),
+        "n_reassignments" => count(&|e| e.ways),
+        "warning" => texts(effects.iter().map(|e| e.warning)),
+        "status" => texts(effects.iter().map(|e| e.status)),
+        // The verdict rests on none of the others: no p without a correction, no interval over inputs.
+        _ => number(&|_| Some(0.5)),
+    };
+    let columns = EFFECT.columns.iter().map(|of| column(of.name)).collect();
     run.write(PartAddress::new(&EFFECT, 0), columns);
+}
+
+/// The prompts of one input, with so many wordings of each task.
+fn write_prompts(run: &FakeRun, sizes: &[usize]) {
+    let prompts = sizes.iter().enumerate().flat_map(|(task, wordings)| {
+        (0..*wordings).map(move |wording| {
+            prompt("i", &format!("t{task}"), 4).segments("ittt").wording(wording as i16)
+        })
+    });
+    run.write_prompts(0, &prompts.collect::<Vec<_>>());
 }
 
 /// A scenario whose mean flat cosine is `flat` on layer 2.
@@ -102,11 +130,13 @@ fn stage(config: &Config) -> Summary {
     valid(|at, facts, problems| config.validate(at, facts, problems))
 }
 
-/// Judges these effects of measure `span`, beside a flat cosine that the notebook supports or not.
-fn judge_beside(flat: f64, config: &Config, effects: &[Effect]) -> Evidence {
+/// Judges these effects of measure `span` and of a design, beside a flat cosine that the notebook
+/// supports or not.
+fn judge_design(flat: f64, config: &Config, effects: &[Effect], sizes: &[usize]) -> Evidence {
     let run = FakeRun::new();
     write_divergence(&run, flat);
     write_effect(&run, "span", effects);
+    write_prompts(&run, sizes);
     run.run(&stage(config), 0).unwrap();
     let text = run.store.read("summary.json").unwrap();
     let mut scenarios = serde_json::from_slice::<Summaries>(&text).unwrap().scenarios;
@@ -114,6 +144,10 @@ fn judge_beside(flat: f64, config: &Config, effects: &[Effect]) -> Evidence {
     let expected = if flat < 0.9 { Verdict::Supported } else { Verdict::NotSupported };
     assert_eq!((summary.verdict, summary.evidence.len()), (expected, 1));
     summary.evidence.into_iter().next().unwrap()
+}
+
+fn judge_beside(flat: f64, config: &Config, effects: &[Effect]) -> Evidence {
+    judge_design(flat, config, effects, THREE_BY_THREE)
 }
 
 fn judge(effects: &[Effect]) -> Evidence {
@@ -127,13 +161,14 @@ fn a_difference_that_holds_over_inputs_and_wordings_is_supported() {
     assert_eq!(evidence.verdict, EvidenceVerdict::Supported);
     assert_eq!((evidence.layer, evidence.delta, evidence.ci_low), (2, Some(0.12), Some(0.1)));
     assert_eq!((evidence.p, evidence.p_wording), (Some(0.0001), Some(0.0036)));
-    assert_eq!((evidence.layers, evidence.n_inputs, evidence.n_wordings), (vec![0, 2], 200, 3));
+    assert_eq!((evidence.layers, evidence.n_clusters, evidence.n_wordings), (vec![0, 2], 200, 3));
     assert_eq!(
         evidence.reason,
         "on 1 of 2 layers prompts of different tasks are further apart than wordings of one task, \
-         more than chance makes them: most at layer 2, delta 0.1200 (95 % interval 0.1000 to 0.1400) \
-         over 200 inputs of 3 wordings; p 0.0001 over inputs and 0.0036 over 280 ways to deal the \
-         wordings out, corrected over layers"
+         more than chance makes them: most at layer 2, delta 0.1200 (95 % interval 0.1000 to \
+         0.1400), 0.300 of the way from another wording to another input, 0.250 to 0.350, over 200 \
+         inputs and at least 3 wordings a task; p 0.0001 over inputs and 0.0036 over 280 ways to \
+         deal the wordings out, corrected over all that is judged"
     );
     assert_eq!(evidence.disagreement, None, "the notebook's test says supported too");
 }
@@ -160,24 +195,68 @@ fn what_lacks_one_leg_is_undecided() {
 
 #[test]
 fn a_difference_too_small_to_matter_on_every_layer_is_equivalent() {
-    let small = Effect { delta: 0.004, interval: Some((0.001, 0.007)), ..CLEAR };
-    let bound = Config { equivalence: Some(0.02), ..config("span") };
-    let evidence = judge_beside(0.5, &bound, std::slice::from_ref(&small));
+    let interval = Some((0.001, 0.007));
+    let small = Effect { delta: 0.004, interval, relative: Some((0.01, 0.0025, 0.0175)), ..CLEAR };
+    let evidence = judge(std::slice::from_ref(&small));
     assert_eq!(evidence.verdict, EvidenceVerdict::Equivalent);
-    assert_eq!(evidence.equivalence, Some(0.02));
-    assert!(evidence.reason.contains("to within 0.02"), "{}", evidence.reason);
+    assert_eq!(evidence.smallest, Some(0.04));
+    let says =
+        "tasks differ more than wordings of one task do, by less than matters (0.1 of the way";
+    assert!(evidence.reason.starts_with(says), "{}", evidence.reason);
     assert!(evidence.disagreement.unwrap().starts_with("the notebook's test says supported"));
-    // Without a bound it is there, however small: clear over inputs and wordings.
-    assert_eq!(judge(std::slice::from_ref(&small)).verdict, EvidenceVerdict::Supported);
-    let other = Effect { layer: 0, interval: Some((0.01, 0.03)), ..small.clone() };
-    let both = judge_beside(0.5, &bound, &[other, small]);
-    assert_eq!(both.verdict, EvidenceVerdict::Supported, "one layer reaches beyond the bound");
+    // In the measure's own unit, and without a scale.
+    let alone = Effect { relative: None, ..small.clone() };
+    let undecided = judge(std::slice::from_ref(&alone));
+    assert_eq!(undecided.verdict, EvidenceVerdict::Supported, "no size was named: {undecided:?}");
+    let own = |size| Config {
+        smallest: Some(SmallestConfig::Own([("span".into(), size)].into())),
+        ..config("span")
+    };
+    let bound = Effect { relative: Some((9.0, 9.0, 9.0)), ..small.clone() };
+    for (size, verdict) in [
+        (0.02, EvidenceVerdict::Equivalent),
+        (0.005, EvidenceVerdict::Undecided),
+        (0.003, EvidenceVerdict::Supported),
+    ] {
+        let evidence = judge_beside(0.5, &own(size), std::slice::from_ref(&bound));
+        assert_eq!(evidence.verdict, verdict, "{size}: {}", evidence.reason);
+    }
+    let other = Effect { layer: 0, relative: Some((0.08, 0.05, 0.11)), ..small.clone() };
+    let both = judge(&[other, small]);
+    assert_eq!(both.verdict, EvidenceVerdict::Undecided, "one layer reaches beyond the bound");
+    assert!(both.reason.contains("it is smaller than what matters"), "{}", both.reason);
 }
 
 #[test]
+fn single_inputs_that_differ_are_named_and_keep_tasks_from_being_equivalent() {
+    let small =
+        Effect { interval: Some((-0.001, 0.007)), relative: Some((0.01, -0.01, 0.0175)), ..CLEAR };
+    let some = Effect { beyond: &["i7", "i9"], ..small.clone() };
+    let evidence = judge(&[small, some.clone()]);
+    assert_eq!(evidence.verdict, EvidenceVerdict::Undecided);
+    let says = "2 of 200 inputs by themselves differ by more than matters on layer 2: i7, i9";
+    assert!(evidence.reason.contains(says), "{}", evidence.reason);
+    assert_eq!(evidence.beyond, ["i7", "i9"]);
+    let allowed = Config { exceptions: 0.01, ..config("span") };
+    let evidence = judge_beside(0.5, &allowed, std::slice::from_ref(&some));
+    assert_eq!(evidence.verdict, EvidenceVerdict::Equivalent);
+    assert!(evidence.reason.contains(says), "named all the same: {}", evidence.reason);
+}
+
+#[test]
+fn what_is_to_be_known_of_the_wordings_form_stands_beside_the_verdict() {
+    let warned = Effect { warning: "the wordings have no length in common", ..CLEAR };
+    let evidence = judge(&[warned]);
+    assert_eq!(evidence.verdict, EvidenceVerdict::Supported);
+    assert!(evidence.reason.ends_with("; note: the wordings have no length in common"));
+    assert_eq!(evidence.warning, "the wordings have no length in common");
+}
+
+/// Whatever the numbers say: a design that cannot decide does not.
+#[test]
 fn a_design_that_cannot_show_it_says_what_to_add() {
-    let of = |effect: Effect| {
-        let evidence = judge(&[effect]);
+    let of = |effect: Effect, sizes: &[usize]| {
+        let evidence = judge_design(0.5, &config("span"), &[effect], sizes);
         assert_eq!(evidence.verdict, EvidenceVerdict::NotTestable);
         assert_eq!(
             evidence.disagreement.as_deref(),
@@ -185,14 +264,23 @@ fn a_design_that_cannot_show_it_says_what_to_add() {
         );
         evidence.reason
     };
-    let none = Effect { status: "no_pairs", wordings: 1, ways: 0, n_inputs: 0, ..CLEAR };
-    assert!(of(none).contains("give every task two `wordings` or more"));
-    let few = Effect { n_inputs: 4, interval: None, ..CLEAR };
-    assert!(of(few).contains("4 inputs cannot show it: below 5"));
-    let ways = Effect { ways: 15, wordings: 2, p_wording: Some(0.0667), ..CLEAR };
-    assert!(of(ways).contains("there are only 15 ways"));
-    let unaligned = Effect { status: "no_reference", n_inputs: 0, ways: 0, wordings: 3, ..CLEAR };
-    assert!(of(unaligned).starts_with("no input has a value: there is"));
+    let none = Effect { status: "no_pairs", ways: 0, n_inputs: 0, n_clusters: 0, ..CLEAR };
+    assert!(of(none, &[1, 1]).contains("give every task 4 wordings or more"));
+    let few = Effect { n_clusters: 4, interval: None, ..CLEAR };
+    assert!(of(few, THREE_BY_THREE).contains("4 independent inputs (200 inputs, of which copies"));
+    let small =
+        Effect { interval: Some((-1e-9, 1e-9)), relative: Some((0.0, -1e-9, 1e-9)), ..CLEAR };
+    let copies = Effect { n_clusters: 1, ..small };
+    assert!(of(copies, &[1, 2]).contains("one wording"), "equivalent is not said of it either");
+    assert!(of(CLEAR, &[2, 2, 2]).contains("in 15 ways only"));
+    assert!(of(CLEAR, &[3, 3]).contains("in 10 ways only"));
+    let unaligned = Effect { status: "no_reference", n_inputs: 0, n_clusters: 0, ways: 0, ..CLEAR };
+    assert!(of(unaligned, THREE_BY_THREE).starts_with("no input has a value: there is"));
+    assert_eq!(
+        judge_design(0.5, &config("span"), &[CLEAR], &[3, 5]).verdict,
+        EvidenceVerdict::Supported,
+        "56 ways are enough"
+    );
 }
 
 /// Two tasks with the same text: every difference is 0.
@@ -202,6 +290,7 @@ fn identical_tasks_are_never_supported() {
     write_divergence(&run, 1.0);
     let same = Effect { status: "constant", p_wording: None, ways: 0, ..CLEAR };
     write_effect(&run, "span", &[same]);
+    write_prompts(&run, THREE_BY_THREE);
     run.run(&stage(&config("span")), 0).unwrap();
     let rows = Rows(run.read(&VERDICT, 0, &["verdict", "value"]));
     assert_eq!([0, 1].map(|row| rows.text("verdict", row)), ["not_supported", "not_testable"]);
@@ -232,6 +321,7 @@ fn layers_that_were_not_named_do_not_count() {
 fn a_run_without_baselines_says_what_it_lacks() {
     let run = FakeRun::new();
     write_divergence(&run, 0.5);
+    write_prompts(&run, THREE_BY_THREE);
     run.run(&stage(&Config::default()), 0).unwrap();
     let columns: Vec<&str> = VERDICT.columns.iter().map(|column| column.name).collect();
     let rows = Rows(run.read(&VERDICT, 0, &columns));
@@ -253,6 +343,8 @@ fn settings_that_make_no_sense_are_refused() {
     let config = Config {
         measures: vec!["span".to_owned(), "span".to_owned()],
         layers: Some(vec![0, 4]),
+        smallest: Some(SmallestConfig::Relative(-0.1)),
+        exceptions: 1.0,
         equivalence: Some(0.0),
     };
     let found = problems_of(|at, problems| {
@@ -263,7 +355,10 @@ fn settings_that_make_no_sense_are_refused() {
         [
             "stages[1].measures[1]: measure 'span' is named twice",
             "stages[1].layers[1]: layer 4 is not from 0 to 3",
-            "stages[1].equivalence: equivalence 0 is not above 0",
+            "stages[1].smallest: -0.1 is no size of a difference: it is not above 0",
+            "stages[1].equivalence: 0 is no size of a difference: it is not above 0",
+            "stages[1].equivalence: `equivalence` and `smallest` both say which difference matters",
+            "stages[1].exceptions: exceptions 1 is not a share from 0 to below 1",
         ]
     );
 }

@@ -147,6 +147,7 @@ pub(crate) fn prompts(texts: &[&str]) -> Vec<Prompt> {
             wording: 0,
         },
         source_input: format!("input-{i}").into(),
+        cluster: None,
         text: (*text).to_owned(),
         input_span: 0..text.len(),
         task_spans: Vec::new(),

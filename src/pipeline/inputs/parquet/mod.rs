@@ -7,6 +7,7 @@ mod delta;
 mod pages;
 mod thrift;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,8 @@ use self::pages::{MOST_PAGE, Pages};
 use super::magic::{START, expect_parquet};
 use super::problem::FileProblem;
 use super::rows::{
-    Cell, Columns, LONGEST, Place, Row, RowReader, Wrong, no_whole, places, too_long, whole,
+    Cell, Cells, Columns, LONGEST, Place, Places, Row, RowReader, Wrong, cluster, no_whole, places,
+    too_long, whole,
 };
 use crate::guard::caught;
 use crate::store::sha256_of_file;
@@ -41,11 +43,19 @@ struct ParquetRows {
     columns: Columns,
     numbers: bool,
     names: Vec<String>,
-    /// Ids, where there are some, and texts of the present batch.
-    batch: Option<(Option<ArrayRef>, ArrayRef)>,
+    batch: Option<Batch>,
     /// How many of its rows were given.
     given: usize,
     row: u64,
+}
+
+/// The columns of the present rows.
+struct Batch {
+    /// `None` where ids are made of the rows' numbers.
+    ids: Option<ArrayRef>,
+    texts: ArrayRef,
+    /// `None` where no clusters are asked for.
+    clusters: Option<ArrayRef>,
 }
 
 /// Begins to read a file.
@@ -66,13 +76,14 @@ fn begin(file: File, path: &Path, columns: Columns) -> Result<ParquetRows, FileP
     let builder = builder.map_err(|error| broken(&error.to_string()))?;
     let fields = builder.schema().fields().clone();
     let names: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
-    let (id, text) = places(&names, &columns)?;
-    if let Some(id) = id {
-        check_type(&fields[id], true)?;
+    let Places { id, text, cluster } = places(&names, &columns)?;
+    for column in id.into_iter().chain(cluster) {
+        check_type(&fields[column], true)?;
     }
     check_type(&fields[text], false)?;
-    let largest = look(&shared, &builder, id, text)?;
-    let mask = ProjectionMask::roots(builder.parquet_schema(), id.into_iter().chain([text]));
+    let roots: BTreeSet<usize> = id.into_iter().chain([text]).chain(cluster).collect();
+    let largest = look(&shared, &builder, &roots)?;
+    let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
     // Each of a batch's rows may be the longest value: a dictionary repeats it for a few bits.
     let batch = (MOST_PAGE / largest.max(1)).clamp(1, BATCH);
     let reader = builder.with_projection(mask).with_batch_size(batch as usize).build();
@@ -107,16 +118,11 @@ fn check_ends(file: &File) -> io::Result<Result<(), FileProblem>> {
 }
 
 /// Looks at all pages of the columns; how large the largest is.
-fn look(
-    file: &Arc<File>,
-    builder: &Builder,
-    id: Option<usize>,
-    text: usize,
-) -> Result<u64, FileProblem> {
+fn look(file: &Arc<File>, builder: &Builder, roots: &BTreeSet<usize>) -> Result<u64, FileProblem> {
     let mut all = Pages::default();
     let mut first = 1;
     for group in builder.metadata().row_groups() {
-        for root in id.into_iter().chain([text]) {
+        for &root in roots {
             let schema = builder.parquet_schema();
             let leaf =
                 (0..schema.num_columns()).find(|leaf| schema.get_column_root_idx(*leaf) == root);
@@ -133,7 +139,7 @@ fn look(
     Ok(all.largest)
 }
 
-/// Refuses a column whose type holds no ids or no texts.
+/// Refuses a column whose type holds no ids (or clusters), or no texts.
 fn check_type(field: &Field, is_id: bool) -> Result<(), FileProblem> {
     let (kind, name) = (field.data_type(), field.name());
     let is_number = |kind: &DataType| kind.is_integer() || kind.is_floating();
@@ -172,7 +178,7 @@ impl RowReader for ParquetRows {
     fn next_row(&mut self) -> Option<Result<Row, FileProblem>> {
         loop {
             match &self.batch {
-                Some((_, texts)) if self.given < texts.len() => break,
+                Some(batch) if self.given < batch.texts.len() => break,
                 _ => match self.read_batch()? {
                     Ok(batch) => self.batch = Some(batch),
                     Err(problem) => {
@@ -182,13 +188,17 @@ impl RowReader for ParquetRows {
                 },
             }
         }
-        let (ids, texts) = self.batch.as_ref()?;
+        let Batch { ids, texts, clusters } = self.batch.as_ref()?;
         self.row += 1;
         let id = match ids {
             Some(ids) => cell(ids, self.given),
             None => Ok(self.columns.numbered(self.row)),
         };
-        let cells = Ok([id, cell(texts, self.given)]);
+        let cluster = match clusters {
+            None => Ok(None),
+            Some(column) => cluster(cell(column, self.given), is_null(column, self.given)),
+        };
+        let cells = Ok(Cells { id, text: cell(texts, self.given), cluster });
         self.given += 1;
         Some(Ok(Row { place: Place::Row(self.row), cells }))
     }
@@ -207,7 +217,13 @@ impl RowReader for ParquetRows {
     }
 }
 
-/// The text of a value: text columns are `Utf8` here, ids may be `Float64` too.
+/// Whether there is no value: pandas writes NaN for a whole number that is missing.
+fn is_null(column: &ArrayRef, at: usize) -> bool {
+    let numbers = column.as_primitive_opt::<Float64Type>();
+    column.is_null(at) || numbers.is_some_and(|numbers| numbers.value(at).is_nan())
+}
+
+/// The text of a value: text columns are `Utf8` here, ids and clusters may be `Float64` too.
 fn cell(column: &ArrayRef, at: usize) -> Cell {
     if column.is_null(at) {
         return Err(Wrong::says("is null"));
@@ -225,7 +241,7 @@ fn cell(column: &ArrayRef, at: usize) -> Cell {
 }
 
 impl ParquetRows {
-    fn read_batch(&mut self) -> Option<Result<(Option<ArrayRef>, ArrayRef), FileProblem>> {
+    fn read_batch(&mut self) -> Option<Result<Batch, FileProblem>> {
         self.batch = None;
         self.given = 0;
         let reader = self.reader.as_mut()?;
@@ -242,7 +258,8 @@ impl ParquetRows {
         };
         let columns = || {
             let ids = if self.numbers { None } else { Some(column(&self.columns.id)?) };
-            Ok((ids, column(&self.columns.text)?))
+            let clusters = self.columns.cluster.as_deref().map(column).transpose()?;
+            Ok(Batch { ids, texts: column(&self.columns.text)?, clusters })
         };
         Some(caught(columns).unwrap_or_else(|words| Err(broken(&words))))
     }

@@ -1,5 +1,6 @@
 //! Files as other programs write them, and as they should not be.
 
+mod clusters;
 mod csv;
 mod jsonl;
 mod packed;
@@ -28,6 +29,7 @@ fn wanted(paths: &[&Path], id: &str) -> Wanted {
         is_list: paths.len() > 1,
         id: id.to_owned(),
         text: "text".to_owned(),
+        cluster: None,
     }
 }
 
@@ -39,7 +41,7 @@ fn read_all(wanted: &Wanted) -> Result<Texts, Vec<FileProblem>> {
         }
         let inputs = Inputs::File(inputs);
         let texts: Texts =
-            inputs.read().map(|i| i.map(|Input { id, text }| (id, text)).unwrap()).collect();
+            inputs.read().map(|i| i.map(|Input { id, text, .. }| (id, text)).unwrap()).collect();
         assert_eq!((inputs.len(), &inputs.first().id), (texts.len() as u64, &texts[0].0));
         texts
     });

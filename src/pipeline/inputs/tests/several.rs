@@ -44,7 +44,7 @@ fn a_file_that_changes_while_it_is_checked_is_refused() {
     let mut file = file(".csv", b"id,text\na,one\nb,two\n");
     let path = file.path().to_owned();
     let checked = check_files(&wanted(&[&path], "id"), true, &mut |row| {
-        if row.id == "a" {
+        if row.input.id == "a" {
             file.write_all(b"c,three\n").unwrap();
         }
     });
