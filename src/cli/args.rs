@@ -25,6 +25,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Print the verdict and the main results of a run
     Show(ShowArgs),
+    /// Tabulate which differences more inputs or more wordings than a run's would find
+    Plan(PlanArgs),
     /// Hash every file of a run and name what is missing, truncated, altered or foreign; writes
     /// nothing
     Verify(VerifyArgs),
@@ -121,6 +123,28 @@ pub(super) struct ShowArgs {
     /// How many rows of that table to print at most; 0 for all
     #[arg(long, value_name = "N", default_value_t = 40, requires = "table")]
     pub(super) rows: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    /// The run directory; its pipeline has the stage `effect`
+    pub(super) run: PathBuf,
+
+    /// Only this scenario
+    #[arg(long, value_name = "NAME")]
+    pub(super) scenario: Option<String>,
+
+    /// Only this measure of table `effect` (default: those that the verdict rests on)
+    #[arg(long, value_name = "NAME")]
+    pub(super) measure: Option<String>,
+
+    /// This layer (default: the last one that the verdict rests on)
+    #[arg(long, value_name = "N")]
+    pub(super) layer: Option<i16>,
+
+    /// Print all of it as one JSON object, for programs
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

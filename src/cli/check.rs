@@ -6,6 +6,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::args::CheckArgs;
+use super::design::Designs;
 use super::error::CliError;
 use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
@@ -70,6 +71,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
     let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(failed)?;
+    let designs = Designs::of(pipeline, &plan, &tokenizer).map_err(failed)?;
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
@@ -102,7 +104,8 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.tokens as f64 / speed),
         first_prompts,
-        warnings: pipeline.warnings.iter().cloned().chain(plan.warnings()).collect(),
+        warnings: [pipeline.warnings.clone(), plan.warnings(), designs.warnings()].concat(),
+        designs,
     })
 }
 

@@ -6,8 +6,10 @@ use indicatif::BinaryBytes;
 use serde::Serialize;
 use serde_json::json;
 
+use super::design::Designs;
 use super::error::CliError;
 use super::first::FirstPrompts;
+use super::grid::MOST_LISTED;
 use super::units::Units;
 use crate::prompt::visible;
 use crate::yaml::{Problem, Warning};
@@ -52,6 +54,8 @@ pub(super) struct Estimate {
     pub(super) seconds: Option<f64>,
     /// The first prompt of each scenario.
     pub(super) first_prompts: FirstPrompts,
+    /// What each scenario's design can decide; empty without a stage that decides.
+    pub(super) designs: Designs,
     /// What was perhaps not meant.
     pub(super) warnings: Vec<Warning>,
 }
@@ -134,6 +138,7 @@ impl Estimate {
             _ => writeln!(out, "time      none: no prompt fits the model")?,
         }
         self.first_prompts.write(out)?;
+        self.designs.write(out)?;
         self.warnings.iter().try_for_each(|warning| writeln!(out, "warning   {warning}"))
     }
 
@@ -162,9 +167,6 @@ impl Estimate {
         writeln!(out, "{object}")
     }
 }
-
-/// Problems that the object lists: a file of a megabyte can have a hundred thousand.
-const MOST_LISTED: usize = 1000;
 
 /// The object of a pipeline that cannot be run.
 pub(super) fn write_obstacles(

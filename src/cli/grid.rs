@@ -12,6 +12,10 @@ use crate::prompt::visible;
 /// Columns of the widest sentence or small table.
 const WIDEST: usize = 100;
 
+/// Entries that a list in an object for programs has: a file of a megabyte can have a hundred thousand
+/// problems.
+pub(super) const MOST_LISTED: usize = 1000;
+
 /// Rows of a table that are laid out at once.
 pub(super) const AT_ONCE: usize = 1024;
 

@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod design;
 mod doctor;
 mod error;
 mod estimate;
@@ -12,6 +13,7 @@ mod interrupt;
 mod lengths;
 mod limits;
 mod memory;
+mod plan;
 mod progress;
 mod run;
 mod schema;
@@ -72,6 +74,7 @@ fn carry_out(command: &Command, summary: &mut Option<RunSummary>) -> Result<Exit
         Command::Run(args) => run::main(args, summary),
         Command::Check(args) => check::main(args),
         Command::Show(args) => show::main(args),
+        Command::Plan(args) => plan::main(args),
         Command::Verify(args) => verify::main(args),
         Command::Schema(args) => schema::main(args),
         Command::Doctor(args) => doctor::main(args),

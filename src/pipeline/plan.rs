@@ -133,6 +133,16 @@ impl<'p> Plan<'p> {
         })
     }
 
+    /// For each scenario its first input under every wording of every task, without controls.
+    pub fn first_wordings(&self) -> impl Iterator<Item = Vec<Prompt>> {
+        self.scenarios.iter().map(move |scenario| {
+            let first = scenario.inputs.first();
+            let is_task = |framing: &&Framing| Role::of_wording(framing.wording) == Role::Task;
+            let framings = scenario.framings.iter().filter(is_task);
+            framings.map(|framing| self.prompt(scenario, framing, 0, first, first)).collect()
+        })
+    }
+
     /// The shards in order: whole inputs, `shard_inputs` of them or else as many as make 512 prompts
     /// or about 256 MiB of raw tables, as the mean length of the texts has it. Each scenario is cut by
     /// itself, so that what runs together of it does not depend on the others; a shard holds the last

@@ -31,8 +31,16 @@ impl Feasible {
         self.ways().map_or(0.0, |ways| 1.0 / ways as f64)
     }
 
-    /// Why the design cannot show a difference between tasks, and what to add; `None` when it can.
+    /// Why the design cannot show a difference between tasks, and what to add, all of it; `None` when
+    /// it can.
     pub fn obstacle(&self) -> Option<String> {
+        let inputs = (self.clusters < LEAST_CLUSTERS).then(|| self.few_clusters());
+        let all: Vec<String> = self.few_wordings().into_iter().chain(inputs).collect();
+        (!all.is_empty()).then(|| all.join("; and "))
+    }
+
+    /// What the tasks and their wordings lack.
+    fn few_wordings(&self) -> Option<String> {
         let tasks = self.wordings.len();
         let fewest = self.wordings.iter().min().copied().unwrap_or(0);
         if tasks < 2 {
@@ -45,9 +53,6 @@ impl Feasible {
                  wordings or more",
                 needed(tasks)
             ));
-        }
-        if self.clusters < LEAST_CLUSTERS {
-            return Some(self.few_clusters());
         }
         let p = self.smallest_p();
         (p >= LEVEL).then(|| {
@@ -107,6 +112,7 @@ mod tests {
             (20, vec![4], Some("add another")),
             (4, vec![4, 4], Some("4 independent inputs (5 inputs")),
             (1, vec![4, 4], Some("1 independent input (5 inputs")),
+            (1, vec![1, 2], Some("4 wordings or more; and 1 independent input")),
         ] {
             let obstacle = design(clusters, &wordings).obstacle();
             match says {

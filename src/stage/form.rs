@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+
 /// The tokens of one wording of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Worded<'a> {
@@ -28,19 +30,15 @@ pub fn lexical_distance(a: &[i32], b: &[i32]) -> f64 {
 /// What a reader must know of the wordings' form before a difference between tasks is called one of
 /// tasks: a sentence each.
 pub fn warnings(wordings: &[Worded<'_>]) -> Vec<String> {
-    let mut names: Vec<&str> = Vec::new();
+    let mut tasks: IndexMap<&str, Vec<&[i32]>> = IndexMap::new();
     for wording in wordings {
-        if !names.contains(&wording.task) {
-            names.push(wording.task);
-        }
+        tasks.entry(wording.task).or_default().push(wording.tokens);
     }
-    let of = |name: &str| -> Vec<&[i32]> {
-        wordings.iter().filter(|own| own.task == name).map(|own| own.tokens).collect()
-    };
+    let tasks: Vec<(&str, Vec<&[i32]>)> = tasks.into_iter().collect();
     let pairs = |differ: &dyn Fn(&[&[i32]], &[&[i32]]) -> bool| -> Vec<[&str; 2]> {
-        let all = (0..names.len()).flat_map(|a| (a + 1..names.len()).map(move |b| (a, b)));
-        let names = all.map(|(a, b)| [names[a], names[b]]);
-        names.filter(|[a, b]| differ(&of(a), &of(b))).collect()
+        let all = (0..tasks.len()).flat_map(|a| (a + 1..tasks.len()).map(move |b| (a, b)));
+        let differ = all.filter(|(a, b)| differ(&tasks[*a].1, &tasks[*b].1));
+        differ.map(|(a, b)| [tasks[a].0, tasks[b].0]).collect()
     };
     let mut warnings = Vec::new();
     let mut warn = |pairs: &[[&str; 2]], what: &str| {

@@ -32,6 +32,7 @@ mod page_cache;
 mod parity;
 mod pinned;
 mod pipeline_schema;
+mod plan;
 mod prefixes;
 mod readers;
 mod readout;

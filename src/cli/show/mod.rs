@@ -45,7 +45,7 @@ pub(super) fn main(args: &ShowArgs) -> Result<Exit, CliError> {
 }
 
 /// The run in a folder and what it says of itself.
-fn open(path: &Path) -> Result<(RunDir, RunRecord), CliError> {
+pub(super) fn open(path: &Path) -> Result<(RunDir, RunRecord), CliError> {
     let run = RunDir::open(path)?;
     believe_receipts(run.store());
     let record = run.record().ok_or_else(|| {

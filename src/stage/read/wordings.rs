@@ -7,8 +7,9 @@ use crate::math;
 use crate::prompt::{Role, alike};
 use crate::stage::form::{self, Worded};
 use crate::stage::{Context, StageError};
+use crate::store::Store;
 use crate::table::schema::PROMPTS;
-use crate::table::{ReadRow as _, view};
+use crate::table::{ReadRow as _, TableError, view};
 
 /// Letter in column `segments` of a token of the task.
 const TASK: u8 = b't';
@@ -23,6 +24,26 @@ view! {
         text: &'a str,
         token_ids: &'a [i32],
         segments: &'a str,
+    }
+}
+
+/// A prompt of a task, controls left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wording<'a> {
+    /// The task's name.
+    pub(crate) task: &'a str,
+    /// The whole prompt.
+    pub(crate) text: &'a str,
+    /// The tokens of the task in it.
+    pub(crate) tokens: Vec<i32>,
+}
+
+impl<'a> Wording<'a> {
+    /// From the prompt's tokens and the letters that say what each is part of.
+    pub(crate) fn new(task: &'a str, text: &'a str, token_ids: &[i32], segments: &str) -> Self {
+        let tokens = segments.bytes().zip(token_ids);
+        let of_task = tokens.filter(|(letter, _)| *letter == TASK).map(|(_, id)| *id);
+        Self { task, text, tokens: of_task.collect() }
     }
 }
 
@@ -41,11 +62,12 @@ pub(crate) struct Wordings {
 }
 
 impl Wordings {
-    fn of(prompts: &[&Asked<'_>]) -> Self {
+    /// Of the prompts of one input, in the order of the plan.
+    pub(crate) fn of<'a>(prompts: impl IntoIterator<Item = Wording<'a>>) -> Self {
         let mut wordings =
             Self { tasks: Vec::new(), cells: Vec::new(), names: Vec::new(), tokens: Vec::new() };
         let mut known: Vec<(usize, String)> = Vec::new();
-        for (place, prompt) in prompts.iter().enumerate() {
+        for (place, prompt) in prompts.into_iter().enumerate() {
             let names = &mut wordings.names;
             let task = names.iter().position(|name| name == prompt.task).unwrap_or(names.len());
             if task == names.len() {
@@ -58,9 +80,7 @@ impl Wordings {
             }
             known.push(text);
             wordings.cells.push(place);
-            let tokens = prompt.segments.bytes().zip(prompt.token_ids);
-            let of_task = tokens.filter(|(letter, _)| *letter == TASK).map(|(_, id)| *id);
-            wordings.tokens.push(of_task.collect());
+            wordings.tokens.push(prompt.tokens);
         }
         wordings
     }
@@ -134,17 +154,30 @@ pub(crate) fn read_wordings(
     let mut scenarios = IndexMap::new();
     for part in 0..context.shards {
         context.go_on()?;
-        let frame = Asked::part(context.store, &PROMPTS, part)?;
-        let rows = Asked::rows(&frame)?;
-        let same = |a: &Asked<'_>, b: &Asked<'_>| (a.scenario, a.input) == (b.scenario, b.input);
-        for input in rows.chunk_by(same) {
-            if scenarios.contains_key(input[0].scenario) {
-                continue;
-            }
-            let is_task = |row: &&Asked<'_>| Role::of_wording(row.wording) == Role::Task;
-            let own: Vec<&Asked<'_>> = input.iter().filter(is_task).collect();
-            scenarios.insert(input[0].scenario.to_owned(), Wordings::of(&own));
-        }
+        add_wordings(context.store, part, &mut scenarios)?;
     }
     Ok(scenarios)
+}
+
+/// Adds the wordings of the scenarios that begin in a part.
+///
+/// # Errors
+/// When the part is missing or cannot be read.
+pub(crate) fn add_wordings(
+    store: &Store,
+    part: u32,
+    scenarios: &mut IndexMap<String, Wordings>,
+) -> Result<(), TableError> {
+    let frame = Asked::part(store, &PROMPTS, part)?;
+    let rows = Asked::rows(&frame)?;
+    let same = |a: &Asked<'_>, b: &Asked<'_>| (a.scenario, a.input) == (b.scenario, b.input);
+    for input in rows.chunk_by(same) {
+        if scenarios.contains_key(input[0].scenario) {
+            continue;
+        }
+        let own = input.iter().filter(|row| Role::of_wording(row.wording) == Role::Task);
+        let own = own.map(|row| Wording::new(row.task, row.text, row.token_ids, row.segments));
+        scenarios.insert(input[0].scenario.to_owned(), Wordings::of(own));
+    }
+    Ok(())
 }
