@@ -1,6 +1,6 @@
 //! The report's pictures and its page: plain structs in, text out.
 //!
-//! [`page`] and [`evidence`] hold what a report says, [`names`] what columns and codes are called;
+//! [`page`], [`evidence`] and [`told`] hold what a report says, [`names`] what columns and codes are called;
 //! [`html`] lays it out with a template that escapes everything it is given; the pictures are SVG,
 //! written by `svg` alone. No store, no table, no script: the page is one file that opens offline
 //! and asks for nothing.
@@ -29,6 +29,7 @@ mod surprisal;
 mod svg;
 mod tables;
 pub mod token;
+pub mod told;
 mod verdict;
 
 pub use html::report;

@@ -2,12 +2,13 @@
 
 use super::evidence::{
     Effect, Explained, HeadMap, Lens, Mean, OutputMeasure, OutputPair, OutputToken, PARTS,
-    Partition, SurprisalMean, Told,
+    Partition, SurprisalMean,
 };
 use super::names;
 use super::page::{Input, Piece};
 use super::tables::{Grid, Number, Row};
 use super::token::visible;
+use super::told::Told;
 
 /// A measure with its digits, and why it is empty.
 fn number(value: Option<f64>, decimals: usize, missing: &str) -> Number {

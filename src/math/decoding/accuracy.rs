@@ -6,6 +6,8 @@ use super::products::Fold;
 /// whose training leaves that wording out (or, seen, has it in).
 struct Class {
     cells: Vec<usize>,
+    /// The only cell of the task that is not among them.
+    left_out: Option<usize>,
     /// `½ μ Σ⁻¹ μ`.
     half: f64,
 }
@@ -26,7 +28,9 @@ pub(super) fn add_right(fold: &Fold, tasks: &[&[usize]], is_seen: bool, right: &
         let cells = window(task, wording, count, is_seen);
         let products = cells.iter().flat_map(|&a| cells.iter().map(move |&b| (a, b)));
         let square: f64 = products.map(|(a, b)| fold.between_means(a, b)).sum();
-        Class { cells, half: square / (2 * count * count) as f64 }
+        let after = wording + usize::from(!is_seen) + count;
+        let left_out = (count + 1 == task.len()).then(|| task[after % task.len()]);
+        Class { cells, left_out, half: square / (2 * count * count) as f64 }
     };
     let of_task = |task: &&[usize]| (0..task.len()).map(|wording| class(task, wording)).collect();
     let classes: Vec<Vec<Class>> = tasks.iter().map(of_task).collect();
@@ -93,12 +97,12 @@ impl Work {
         self.no_more.fill(0.0);
         let tie = fold.tie;
         // Where a class is all of a task but one wording, its sum is the task's less one product.
-        let is_all_but_one = classes.iter().all(|class| class.cells.len() + 1 == task.len());
+        let is_all_but_one = classes.iter().all(|class| class.left_out.is_some());
         if is_all_but_one {
             add_products(fold, cell, task, &mut self.sum);
         }
         let own = || self.own.iter();
-        for (class, &left_out) in classes.iter().zip(task) {
+        for class in classes {
             let share = 1.0 / class.cells.len() as f64;
             let counts = self.less.iter_mut().zip(&mut self.no_more).zip(own());
             let count = |((less, no_more), own): ((&mut f64, &mut f64), &f64), sum: f64| {
@@ -106,7 +110,7 @@ impl Work {
                 *less += if ahead > tie { 1.0 } else { 0.0 };
                 *no_more += if ahead >= -tie { 1.0 } else { 0.0 };
             };
-            if is_all_but_one {
+            if let Some(left_out) = class.left_out {
                 let products = fold.products(cell, left_out);
                 for ((counts, sum), product) in counts.zip(&self.sum).zip(products) {
                     count(counts, sum - product);

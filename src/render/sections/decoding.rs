@@ -2,8 +2,8 @@
 
 use super::{Figure, Group, Section, reasons, sentence};
 use crate::render::axis::Axis;
-use crate::render::evidence::{Told, ToldPoint};
 use crate::render::panel::{Beside, Mark, Panel};
+use crate::render::told::{Told, ToldPoint};
 use crate::render::{names, numbers};
 
 pub(super) fn decoding(name: &str, sites: &[Told]) -> Section {

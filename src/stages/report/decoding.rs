@@ -4,8 +4,8 @@ use indexmap::IndexMap;
 
 use super::gather::missing;
 use super::sources::Sources;
-use crate::render::evidence::{Told, ToldPoint};
 use crate::render::page::Scenario;
+use crate::render::told::{Told, ToldPoint};
 use crate::stage::StageError;
 use crate::table::schema::DECODING;
 use crate::table::{ReadRow as _, view};
