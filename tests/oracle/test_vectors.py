@@ -60,7 +60,7 @@ def test_contrasts_are_means_over_their_pairs(run):
     frame = run.table("contrast")
     rows = by_row(frame, ["scenario", "input", "layer", "measure", "contrast"])
     assert len(rows) == 6 * 3 * 7 * len(CONTRASTS)
-    expected_pairs = {"between": 12, "paraphrase": 3}
+    expected_pairs = {"between": 12, "paraphrase": 3, "neutral": 6}
     for (scenario, name, layer, measure, contrast), row in rows.items():
         vectors = Vectors(run, layer)
         if contrast == "other_input" and measure.startswith("token"):
