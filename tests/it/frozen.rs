@@ -56,6 +56,15 @@ fn its_record_and_summary_are_read(#[values(V1, V2)] of: &str) {
     assert_eq!(summary.scenarios[0].evidence.len(), 3);
 }
 
+/// Whether a file has the column, as it has all but those that a later version of its table added; one
+/// that stands in the file's path counts.
+fn was_there(run: &RunDir, file: &str, column: &str) -> bool {
+    let added = [("reference", "scenario")];
+    let table = file.split('/').nth(1).unwrap();
+    assert!(run.store().exists(file));
+    !added.contains(&(table, column))
+}
+
 #[rstest]
 fn every_table_has_the_columns_of_today_and_the_rows_of_then(#[values(V1, V2)] of: &str) {
     let run = RunDir::open(&file(of)).unwrap();
@@ -72,6 +81,8 @@ fn every_table_has_the_columns_of_today_and_the_rows_of_then(#[values(V1, V2)] o
                 let older = older.map(|layer| older_table_file(table.name, layer, part));
                 let file = older.unwrap_or_else(|| address.file());
                 let Some(rows) = recorded.remove(&file) else { continue };
+                let columns: Vec<&str> =
+                    columns.iter().copied().filter(|c| was_there(&run, &file, c)).collect();
                 let part = read_part(run.store(), address, &columns).unwrap();
                 assert_eq!(part.rows() as u64, rows, "{file}");
                 if let Some(layer) = layer {
