@@ -272,7 +272,9 @@ fn vectors(
             .collect();
         if input.tokens.is_ok() {
             let parts = within_units(&cells, &means, &input.wordings, width);
-            parts.iter().for_each(|part| spread.extend_from_slice(part));
+            for part in &parts {
+                spread.extend_from_slice(part);
+            }
         } else {
             spread.resize(spread.len() + PARTS.len() * width, 0.0);
         }

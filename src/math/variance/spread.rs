@@ -156,13 +156,13 @@ impl Spread {
         ways: &Reassignments,
         scales: &[Option<&[f64]>],
     ) -> Vec<Result<PermutationTest, Undefined>> {
-        let test = |scale: &Option<&[f64]>| {
-            let partition = self.partition(*scale)?;
+        let test = |scale: Option<&[f64]>| {
+            let partition = self.partition(scale)?;
             let between = partition.task + partition.wording.unwrap_or(0.0);
             if between <= 0.0 {
                 return Err(Undefined::Constant);
             }
-            let (n, table) = (self.design.cells, self.products(*scale));
+            let (n, table) = (self.design.cells, self.products(scale));
             let all: f64 = (0..n).map(|cell| table[cell * n + cell]).sum();
             let statistic = |way: &Way| {
                 let of_task = |cells: &[u32]| {
@@ -177,7 +177,7 @@ impl Spread {
             };
             Ok(ways.test_of(statistic(&ways.own()), statistic))
         };
-        scales.iter().map(test).collect()
+        scales.iter().copied().map(test).collect()
     }
 
     /// Dot products of all (task, wording) means in a space, row after row.

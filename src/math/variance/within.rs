@@ -41,12 +41,16 @@ pub fn within_units(
             task.fill(0.0);
             own.chunks_exact(d).for_each(|x| add(task, x));
             add(&mut unit, task);
-            task.iter_mut().for_each(|x| *x /= count as f64);
+            for x in task.iter_mut() {
+                *x /= count as f64;
+            }
             if count > 1 {
                 own.chunks_exact(d).for_each(|x| add_squares(&mut parts[2], x, task, 1.0));
             }
         }
-        unit.iter_mut().for_each(|x| *x /= cells.len() as f64);
+        for x in &mut unit {
+            *x /= cells.len() as f64;
+        }
         for (task, &count) in tasks.chunks_exact(d).zip(wordings) {
             add_squares(&mut parts[1], task, &unit, count as f64);
         }

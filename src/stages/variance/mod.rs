@@ -138,7 +138,9 @@ impl Stage for Variance {
             }
             let spans = designs.iter().filter(|((_, site), _)| site == SPAN);
             sites.extend(spans.map(|((of, _), span)| tokens.site(of, span, &clusters)));
-            sites.iter().for_each(|site| exchanges.draw(self.permutations, context.seed, site));
+            for site in &sites {
+                exchanges.draw(self.permutations, context.seed, site);
+            }
             let tested = |site: &Site<'_>| {
                 context.go_on()?;
                 let scale = scales.get(site.scenario).map(Vec::as_slice);

@@ -118,8 +118,8 @@ fn by_definition(inputs: &[Vec<Vec<f32>>], sizes: &[usize]) -> [f64; 6] {
     };
     let mut sums = [0.0; 6];
     for i in 0..n {
-        for task in 0..k {
-            for wording in 0..sizes[task] {
+        for (task, &size) in sizes.iter().enumerate() {
+            for wording in 0..size {
                 for x in 0..d {
                     let (grand, input) = (mean(None, None, None, x), mean(Some(i), None, None, x));
                     let of_task = mean(None, Some(task), None, x);
