@@ -8,7 +8,7 @@ use super::Effect;
 use super::deal::Dealt;
 use super::family::Family;
 use super::row::{COVERAGE, Row};
-use super::tally::{Scenario, Tally};
+use super::tally::{Measured, Scenario, Tally};
 use crate::math;
 use crate::math::{PermutationTest, Resamples, SignFlips};
 use crate::stage::names::{BETWEEN, PARAPHRASE};
@@ -53,7 +53,8 @@ impl Effect {
         for (measure, layers) in &scenario.measures {
             let own = layers.values().flat_map(|measured| measured.contrasts.keys());
             // What pairs of prompts say needs no row in a table of contrasts.
-            let of_pairs = layers.values().any(|measured| !measured.of_pairs.is_empty());
+            let is_there = |m: &Measured| !m.of_pairs.is_empty() || m.pairs.refused.is_some();
+            let of_pairs = layers.values().any(is_there);
             let of_pairs = of_pairs.then_some(PARAPHRASE);
             let contrasts: indexmap::IndexSet<&str> =
                 own.map(String::as_str).filter(|name| *name != BETWEEN).chain(of_pairs).collect();
