@@ -43,10 +43,7 @@ pub(super) fn plans(
     let store = run.store();
     let root = visible(&store.root().display().to_string());
     let Some(named) = Named::frame_if_there(store, &EFFECT, 0)? else {
-        return Err(CliError::Wrong(format!(
-            "error: {root} has no table 'effect': add the stages `contrast`, `outputs` and `effect` to its \
-             pipeline and run it again"
-        )));
+        return Err(no_table(&root));
     };
     let frame = match Measured::frame(store, &EFFECT, 0) {
         Ok(frame) => frame,
@@ -68,6 +65,12 @@ pub(super) fn plans(
     if let (true, Some(name)) = (scenarios.is_empty(), asked.scenario) {
         return Err(nothing(&root, "scenario", name, rows.iter().map(|row| row.scenario)));
     }
+    if scenarios.is_empty() {
+        return Err(CliError::Wrong(format!(
+            "error: table 'effect' of {root} compares no tasks with wordings: give every task several \
+             wordings in its pipeline and run it again"
+        )));
+    }
     let more = scenarios.len().saturating_sub(most);
     scenarios.truncate(most);
     let judged = judged(run)?;
@@ -79,21 +82,7 @@ pub(super) fn plans(
         plans.extend(chosen.iter().map(|row| Planned::of(row, &sizes)));
     }
     if plans.is_empty() {
-        return Err(match (asked.measure, asked.layer) {
-            (Some(name), None) => {
-                nothing(&root, "measure", name, rows.iter().map(|row| row.measure))
-            }
-            (_, Some(layer)) => {
-                let layers =
-                    rows.iter().filter(|row| asked.measure.is_none_or(|own| own == row.measure));
-                let layers: Vec<String> = layers.map(|row| row.layer.to_string()).collect();
-                nothing(&root, "layer", &layer.to_string(), layers.iter().map(String::as_str))
-            }
-            (None, None) => CliError::Wrong(format!(
-                "error: table 'effect' of {root} has no measure that the verdict rests on: name one with \
-                 --measure"
-            )),
-        });
+        return Err(nothing_asked(&root, asked, &rows));
     }
     let refusals: Vec<String> = plans.iter().filter_map(Planned::refusal).collect();
     if refusals.len() == plans.len() {
@@ -101,6 +90,30 @@ pub(super) fn plans(
         return Err(CliError::Wrong(format!("error: {name} {}", refusals[0])));
     }
     Ok((plans, more))
+}
+
+/// Nothing was asked for that the table has.
+fn nothing_asked(root: &str, asked: &Asked<'_>, rows: &[&Measured<'_>]) -> CliError {
+    match (asked.measure, asked.layer) {
+        (Some(name), None) => nothing(root, "measure", name, rows.iter().map(|row| row.measure)),
+        (_, Some(layer)) => {
+            let layers =
+                rows.iter().filter(|row| asked.measure.is_none_or(|own| own == row.measure));
+            let layers: Vec<String> = layers.map(|row| row.layer.to_string()).collect();
+            nothing(root, "layer", &layer.to_string(), layers.iter().map(String::as_str))
+        }
+        (None, None) => CliError::Wrong(format!(
+            "error: table 'effect' of {root} has no measure that the verdict rests on: name one with \
+             --measure"
+        )),
+    }
+}
+
+fn no_table(root: &str) -> CliError {
+    CliError::Wrong(format!(
+        "error: {root} has no table 'effect': add the stages `contrast`, `outputs` and `effect` to its \
+         pipeline and run it again"
+    ))
 }
 
 /// Names that are listed in an error.
