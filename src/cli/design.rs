@@ -62,9 +62,8 @@ impl Designs {
         plan: &Plan<'_>,
         tokenizer: &Tokenizer,
     ) -> Result<Self, ModelError> {
-        let decides =
-            |stage: &StageConfig| matches!(stage, StageConfig::Effect(_) | StageConfig::Summary(_));
-        if !pipeline.stage_configs.iter().any(decides) {
+        let compares = |stage: &StageConfig| matches!(stage, StageConfig::Effect(_));
+        if !pipeline.stage_configs.iter().any(compares) {
             return Ok(Self::default());
         }
         let scenarios = pipeline.scenarios.iter().zip(plan.first_wordings());

@@ -18,8 +18,7 @@ use crate::prompt::{Prompt, PromptKey, Role};
 use crate::store::{Digest, hex_sha256};
 use crate::yaml::Warning;
 
-/// How many prompts a shard has at most, unless the pipeline says `shard_inputs`: enough that the
-/// forty or so small files of a shard do not dominate its cost.
+/// Most prompts of a shard, unless the pipeline says `shard_inputs`: its small files cost little then.
 const SHARD_PROMPTS: u64 = 512;
 
 /// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
@@ -31,8 +30,7 @@ const TOKEN_BYTES: u64 = 3;
 /// A whole shard, in the measure of [`ScenarioPlan::weight`].
 const SHARD_WEIGHT: u64 = 1 << 40;
 
-/// Everything that is to be run, in order; prompts are made when they are asked for, shard by
-/// shard.
+/// Everything that is to be run, in order; prompts are made when they are asked for.
 pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
     template: Template,

@@ -222,10 +222,8 @@ impl<'a> Look<'a> {
             let file = Receipt::file(stage.kind(), part);
             match self.receipts.remove(&key) {
                 Some(receipt) => {
-                    // What reads unproved tables cannot be checked before they are made again, nor can
-                    // the work of an earlier version of the stage: its files are compared alone.
+                    // What reads unproved tables cannot be checked before they are made again.
                     let holds = self.reads_unproved(steps, stage, part)
-                        || receipt.version < stage.description().version
                         || receipt.fingerprint == ledger.fingerprint(stage, part, prompts);
                     if holds {
                         ledger.remember(stage, receipt.clone());

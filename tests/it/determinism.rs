@@ -112,7 +112,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let one = analyse(1);
-    assert_eq!(one.len(), 2 * 13 + 2 + 1, "{:?}", one.keys());
+    assert_eq!(one.len(), 2 * 16 + 2 + 1, "{:?}", one.keys());
     for _ in 0..3 {
         assert_eq!(analyse(8), one);
     }

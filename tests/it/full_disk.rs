@@ -68,8 +68,8 @@ const ORDER: [&str; 20] = [
     "divergence",
     "variance",
     "decoding",
-    "effect",
     "geometry",
+    "effect",
     "summary",
     "report",
 ];
@@ -145,7 +145,12 @@ fn a_disk_that_fills_up_in_any_stage_is_told_and_the_run_goes_on_when_there_is_r
 
     // run.lock, run.json and pipeline.yml stand there before the first stage.
     let record = |name| pages(fs::metadata(run.join(name)).unwrap().len());
-    let mut used = PAGE + record("run.json") + record("pipeline.yml");
+    // What was judged is added to the record when all is judged.
+    let begun = fs::read_to_string(run.join("run.json")).unwrap();
+    let mut begun: serde_json::Value = serde_json::from_str(&begun).unwrap();
+    begun.as_object_mut().unwrap().remove("judgements");
+    let begun = pages(serde_json::to_string_pretty(&begun).unwrap().len() as u64);
+    let mut used = PAGE + begun + record("pipeline.yml");
     for (stage, parts, receipt) in sizes(&run) {
         let folder = folder();
         // Room for all before this stage and for all of its parts but the last page.

@@ -171,7 +171,7 @@ impl Case {
             let layer = part.int16s("layer").unwrap().value(row);
             let onset = part.int16s("onset").unwrap();
             let onset = (!onset.is_null(row)).then(|| onset.value(row));
-            assert_eq!(onset.is_none(), cell(part, "status", row) == "no_divergence");
+            assert_eq!(onset.is_none(), cell(part, "status", row) != "ok");
             Some((key, layer, number(part, "jsd_bits", row).unwrap(), onset))
         });
         let ours: BTreeMap<_, _> =
@@ -200,7 +200,8 @@ impl Case {
                             &by_layer[&layer.to_string()],
                             &format!("{names:?} {layer}"),
                         );
-                        if !close_call {
+                        // Without wordings to compare with nothing says that an onset is one of the task.
+                        if !close_call && flag.is_some() {
                             assert_eq!(flag, Some(i16::from(place == onset)), "{names:?} {layer}");
                         }
                         compared += 1;

@@ -12,6 +12,9 @@ use crate::support::runs::finished;
 use crate::support::shards::{Folder, assert_same_files, end};
 use crate::support::{aqlens, refuses};
 
+/// Of the tiny pipeline's two scenarios, each of which is cut by itself.
+const SHARDS: usize = 7;
+
 const SHARES: [&[&str]; 3] = [&["--shard", "0/3"], &["--shard", "1/3"], &["--shard", "2/3"]];
 
 #[rstest]
@@ -24,11 +27,13 @@ fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte(#[case
     let shares = SHARES.map(|share| [share, threads].concat());
     let logs = three.together(&[&shares[0], &shares[1], &shares[2]]);
     for (k, log) in logs.iter().enumerate() {
-        let shards: Vec<String> = [k, k + 3].map(|part| format!("extract:{part}")).into();
+        let shards: Vec<String> =
+            (k..SHARDS).step_by(3).map(|part| format!("extract:{part}")).collect();
         let extracted: Vec<String> =
             finished(log).into_iter().filter(|done| done.starts_with("extract")).collect();
         assert_eq!(extracted, shards);
-        assert!(log.contains(&format!("share {k}/3 is done: 2 of the run's 6 shards")), "{log}");
+        let done = format!("share {k}/3 is done: {} of the run's {SHARDS} shards", shards.len());
+        assert!(log.contains(&done), "{log}");
         assert!(!finished(log).iter().any(|done| done.ends_with(":null")), "nothing is reduced");
     }
     let last = three.done(&[&["--finish"], threads].concat());
@@ -51,7 +56,7 @@ fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
     let folder = Folder::new();
     folder.done(&["--shard", "1/3"]);
     let words = [
-        "4 shards of 6 are not done: 0, 2, 3, 5",
+        "5 shards of 7 are not done: 0, 2, 3, 5, 6",
         "with --shard 0/3 and with --shard 2/3 in place of --finish",
     ];
     refuses(&folder.run(&["--finish"]), 1, &words);
@@ -59,7 +64,7 @@ fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
     folder.done(&["--shard", "0/3"]);
     folder.done(&["--shard", "2/3"]);
     fs::remove_file(folder.path("tables/similarity/part-00004.parquet")).unwrap();
-    let words = ["1 shard of 6 is not done: 4", "with --shard 1/3 in place"];
+    let words = ["1 shard of 7 is not done: 4", "with --shard 1/3 in place"];
     refuses(&folder.run(&["--finish"]), 1, &words);
     assert_eq!(finished(&folder.done(&["--shard", "1/3"])), ["similarity:4"]);
     folder.done(&["--finish"]);
@@ -76,7 +81,7 @@ fn processes_that_want_the_same_shards_do_each_once(#[case] retain: &str) {
     for done in logs.iter().flat_map(|log| finished(log)) {
         *times.entry(done).or_default() += 1;
     }
-    assert_eq!(times.len(), 6 * 4, "{times:?}");
+    assert_eq!(times.len(), SHARDS * 4, "{times:?}");
     assert!(times.values().all(|n| *n == 1), "{times:?}");
     folder.done(&["--finish", "--set", retain]);
 }
@@ -87,7 +92,7 @@ fn a_whole_run_does_what_shares_left() {
     folder.done(&["--shard", "2/3"]);
     let done = finished(&folder.done(&[]));
     let extracted: Vec<&String> = done.iter().filter(|done| done.starts_with("extract")).collect();
-    assert_eq!(extracted, ["extract:0", "extract:1", "extract:3", "extract:4"]);
+    assert_eq!(extracted, ["extract:0", "extract:1", "extract:3", "extract:4", "extract:6"]);
 }
 
 #[test]
@@ -145,7 +150,7 @@ fn an_unfinished_run_of_shares_is_shown_and_verified_as_such() {
     refuses(&shown, 2, &["is not finished", "--finish"]);
     let verified = aqlens(folder.dir.path(), &["verify", "run"]);
     assert_eq!(verified.code, 1, "{}", verified.stdout);
-    assert!(verified.stdout.contains("unfinished 15 of its stages"), "{}", verified.stdout);
+    assert!(verified.stdout.contains("unfinished 19 of its stages"), "{}", verified.stdout);
     assert!(verified.stdout.contains("nothing wrong"), "{}", verified.stdout);
 }
 

@@ -35,7 +35,6 @@ MORE_TABLES = {
     "contrast": "value",
     "wording_pairs": None,
     "variance_partition": "r2_task",
-    "decoding": "accuracy",
     "effect": "delta",
     "geometry": "value",
     "attention_mass": "sink_mass",
@@ -51,6 +50,8 @@ MORE_TABLES = {
 
 # And what a run of an earlier version has not.
 LATER_TABLES = {
+    "decoding": "accuracy",
+    "token_spread": None,
     "attention_wording_pairs": None,
     "surprisal_wording_pairs": None,
     "lens_wording_pairs": None,

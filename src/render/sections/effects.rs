@@ -6,7 +6,6 @@ use crate::render::evidence::{Effect, EffectPoint};
 use crate::render::page::Piece;
 use crate::render::panel::{Mark, Panel};
 use crate::render::{names, numbers};
-use crate::run_dir::summary::RULE;
 
 /// The contrast between wordings of one task.
 const PARAPHRASE: &str = "paraphrase";
@@ -14,7 +13,7 @@ const PARAPHRASE: &str = "paraphrase";
 /// A corrected p value below this makes a filled mark.
 const LEVEL: f64 = 0.05;
 
-pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
+pub(super) fn effect(name: &str, effects: &[Effect], rule: &[(&str, &str)]) -> Section {
     let mut section = Section {
         heading: "Do tasks move the input further than a baseline does?",
         intro: "Each point is a difference of differences: how far two tasks' prompts of the same \
@@ -53,8 +52,10 @@ pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
              input under the same task. Where a measure's name says nothing else, vectors are standardised by \
              the reference set."
         ));
-        let rule = RULE.map(|(word, when)| format!("{}: {when}", word.replace('_', " ")));
-        section.notes.push(format!("The verdict's rule. {}.", sentence(&rule.join(". "))));
+        let rule = rule.iter().map(|(word, when)| format!("{}: {when}.", word.replace('_', " ")));
+        let rule: Vec<String> =
+            std::iter::once("The verdict's rule.".to_owned()).chain(rule).collect();
+        section.notes.push(rule.join(" "));
     }
     for effect in effects.iter().filter(|e| e.points.iter().all(|p| p.delta.is_none())) {
         let why = reasons(effect.points.iter().map(|point| point.missing.as_str()));

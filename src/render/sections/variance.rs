@@ -62,7 +62,8 @@ fn variance_strip(row: &PartitionRow) -> Strip {
         Some(Part { kind, value, hint, ..Part::default() })
     };
     let p = row.p_wording_max_t.map_or_else(String::new, |p| format!(", p = {p:.4}"));
-    let f = row.f_task.map(|f| format!("F = {f:.2}{p}"));
+    // As many digits as there is room for.
+    let f = row.f_task.map(|f| format!("F = {f:.*}{p}", usize::from(f < 99.95)));
     Strip {
         label: format!("layer {}", row.layer),
         parts: shares.into_iter().enumerate().filter_map(part).collect(),

@@ -59,7 +59,7 @@ impl Clusters {
     }
 
     /// The cluster of an input, from 0 in the order in which they first appear within the scenario.
-    /// Inputs that were not read are taken for one more cluster, [`Clusters::count`]: they are
+    /// Inputs that were not read are taken for one more cluster: they are
     /// never more evidence than that.
     pub(crate) fn of(&self, scenario: &str, input: &str) -> usize {
         let Some(scenario) = self.scenarios.get(scenario) else { return 0 };
@@ -73,7 +73,8 @@ impl Clusters {
     }
 
     /// How many clusters the scenario's inputs are.
-    pub(crate) fn count(&self, scenario: &str) -> usize {
+    #[cfg(test)]
+    fn count(&self, scenario: &str) -> usize {
         self.scenarios.get(scenario).map_or(0, |scenario| scenario.count)
     }
 }

@@ -1,6 +1,8 @@
 //! The wordings of each scenario's tasks: which of them are copies of each other, and how they differ in
 //! form.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use crate::math;
@@ -49,7 +51,7 @@ impl<'a> Wording<'a> {
 
 /// The wordings of one scenario, as its first input has them. A cell is a wording that is no copy:
 /// copies differ from an earlier wording of their task in blanks or case only.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Wordings {
     /// For each of the tasks' prompts, controls left out, its task's place.
     tasks: Vec<i32>,
@@ -64,9 +66,8 @@ pub(crate) struct Wordings {
 impl Wordings {
     /// Of the prompts of one input, in the order of the plan.
     pub(crate) fn of<'a>(prompts: impl IntoIterator<Item = Wording<'a>>) -> Self {
-        let mut wordings =
-            Self { tasks: Vec::new(), cells: Vec::new(), names: Vec::new(), tokens: Vec::new() };
-        let mut known: Vec<(usize, String)> = Vec::new();
+        let mut wordings = Self::default();
+        let mut known: BTreeSet<(usize, String)> = BTreeSet::new();
         for (place, prompt) in prompts.into_iter().enumerate() {
             let names = &mut wordings.names;
             let task = names.iter().position(|name| name == prompt.task).unwrap_or(names.len());
@@ -74,11 +75,9 @@ impl Wordings {
                 names.push(prompt.task.to_owned());
             }
             wordings.tasks.push(task as i32);
-            let text = (task, alike(prompt.text));
-            if known.contains(&text) {
+            if !known.insert((task, alike(prompt.text))) {
                 continue;
             }
-            known.push(text);
             wordings.cells.push(place);
             wordings.tokens.push(prompt.tokens);
         }
@@ -159,16 +158,16 @@ pub(crate) fn read_wordings(
     Ok(scenarios)
 }
 
-/// Adds the wordings of the scenarios that begin in a part.
+/// Adds the wordings of the scenarios that begin in a part; none where the run has no such part.
 ///
 /// # Errors
-/// When the part is missing or cannot be read.
+/// When the part cannot be read.
 pub(crate) fn add_wordings(
     store: &Store,
     part: u32,
     scenarios: &mut IndexMap<String, Wordings>,
 ) -> Result<(), TableError> {
-    let frame = Asked::part(store, &PROMPTS, part)?;
+    let Some(frame) = Asked::part_if_there(store, &PROMPTS, part)? else { return Ok(()) };
     let rows = Asked::rows(&frame)?;
     let same = |a: &Asked<'_>, b: &Asked<'_>| (a.scenario, a.input) == (b.scenario, b.input);
     for input in rows.chunk_by(same) {

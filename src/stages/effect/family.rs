@@ -12,6 +12,9 @@ use crate::stage::judged::Judged;
 use crate::stage::names::{BETWEEN, PARAPHRASE};
 use crate::table::status;
 
+/// A difference that is larger than what matters by less than this part is as large.
+const ROUNDING: f64 = 1e-9;
+
 /// Inputs beyond the smallest difference that matters which are named.
 const NAMED: usize = 10;
 
@@ -138,7 +141,9 @@ impl Source<'_> {
         let Some(bound) = smallest else { return Beyond::default() };
         let differs = |input: &&usize| {
             let [between, within] = [BETWEEN, PARAPHRASE].map(|name| own.value(name, **input));
-            between.zip(within).is_some_and(|(between, within)| (between - within).abs() > bound)
+            between.zip(within).is_some_and(|(between, within)| {
+                (between - within).abs() > bound * (1.0 + ROUNDING)
+            })
         };
         let found: Vec<&usize> = self.inputs.iter().filter(differs).collect();
         let ids: Vec<&str> = found.iter().take(NAMED).map(|input| self.of.input(**input)).collect();

@@ -152,6 +152,7 @@ impl Stage for Effect {
             tally.add_parts(context, parts)?;
             context.advance(&DESCRIPTION, amount);
         }
+        tally.add_run(context)?;
         let rows = self.rows(context, &tally)?;
         let rows: Vec<EffectRow<'_>> = rows.iter().map(Row::row).collect();
         let part = EffectRow::write(context.store, 0, &rows)?;

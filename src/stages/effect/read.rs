@@ -83,13 +83,15 @@ const OF_COSINE: Unlike = |cosine| 1.0 - cosine;
 /// Of a table whose values are dissimilarities.
 const AS_IT_IS: Unlike = |value| value;
 
+/// Tables of pairs that stages over the whole run write: in one part, of all inputs.
+const PAIRS_OF_RUN: [(&Table, Unlike); 1] = [(&GEOMETRY_WORDING_PAIRS, AS_IT_IS)];
+
 /// Tables of pairs on layers, and what makes a dissimilarity of their values.
-const PAIRS: [(&Table, Unlike); 5] = [
+const PAIRS: [(&Table, Unlike); 4] = [
     (&WORDING_PAIRS, OF_COSINE),
     (&ATTENTION_WORDING_PAIRS, AS_IT_IS),
     (&SURPRISAL_WORDING_PAIRS, AS_IT_IS),
     (&LENS_WORDING_PAIRS, AS_IT_IS),
-    (&GEOMETRY_WORDING_PAIRS, AS_IT_IS),
 ];
 
 /// The parts of a shard that are there.
@@ -110,17 +112,18 @@ pub(super) struct Rows<'p> {
 
 impl Parts {
     pub(super) fn read(store: &Store, part: u32) -> Result<Self, TableError> {
-        let pairs = PAIRS.iter().map(|(table, unlike)| {
-            let part = LayerPairs::part_if_there(store, table, part)?;
-            Ok(part.map(|part| (part, *unlike)))
-        });
-        let pairs: Vec<Option<(Part, Unlike)>> = pairs.collect::<Result<_, TableError>>()?;
         Ok(Self {
             contrasts: LayerContrast::part_if_there(store, &CONTRAST, part)?,
             output_contrasts: OutputContrast::part_if_there(store, &OUTPUT_CONTRAST, part)?,
-            pairs: pairs.into_iter().flatten().collect(),
+            pairs: pairs(store, &PAIRS, part)?,
             output_pairs: OutputPairs::part_if_there(store, &OUTPUT_WORDING_PAIRS, part)?,
         })
+    }
+
+    /// What stages over the whole run wrote.
+    pub(super) fn of_run(store: &Store) -> Result<Self, TableError> {
+        let pairs = pairs(store, &PAIRS_OF_RUN, 0)?;
+        Ok(Self { contrasts: None, output_contrasts: None, pairs, output_pairs: None })
     }
 
     pub(super) fn rows(&self) -> Result<Rows<'_>, TableError> {
@@ -141,4 +144,17 @@ impl Parts {
         }
         Ok(all)
     }
+}
+
+/// The parts of these tables that are there.
+fn pairs(
+    store: &Store,
+    tables: &[(&'static Table, Unlike)],
+    part: u32,
+) -> Result<Vec<(Part, Unlike)>, TableError> {
+    let mut parts = Vec::new();
+    for (table, unlike) in tables {
+        parts.extend(LayerPairs::part_if_there(store, table, part)?.map(|part| (part, *unlike)));
+    }
+    Ok(parts)
 }

@@ -101,6 +101,16 @@ impl Tally {
         let parts: Vec<Result<Parts, TableError>> =
             parts.into_par_iter().map(|part| Parts::read(context.store, part)).collect();
         let parts: Vec<Parts> = parts.into_iter().collect::<Result<_, _>>()?;
+        self.take_in(context, &parts)
+    }
+
+    /// Takes in what stages over the whole run wrote: after all shards, so that measures stand in one
+    /// order whichever shard a scenario begins in.
+    pub(super) fn add_run(&mut self, context: &Context<'_>) -> Result<(), StageError> {
+        self.take_in(context, &[Parts::of_run(context.store)?])
+    }
+
+    fn take_in(&mut self, context: &Context<'_>, parts: &[Parts]) -> Result<(), StageError> {
         let rows: Vec<Result<Rows<'_>, TableError>> = parts.par_iter().map(Parts::rows).collect();
         for rows in rows {
             let Rows { contrasts, pairs } = rows?;
@@ -194,7 +204,8 @@ impl Tally {
         let cluster = clusters.of(name, input);
         if !scenarios.contains_key(name) {
             let scenario = Scenario {
-                wordings: wordings[name].clone(),
+                // A scenario that table prompts lacks has no cells, and its pairs are refused.
+                wordings: wordings.get(name).cloned().unwrap_or_default(),
                 inputs: IndexSet::new(),
                 clusters: Vec::new(),
                 measures: IndexMap::new(),

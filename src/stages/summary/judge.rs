@@ -54,19 +54,25 @@ fn evidence(measure: &str, rows: &[Row], judged: &Judged, wordings: Option<&Word
     }
     let bound = Bound::of(judged, measure);
     let verdict = rule::verdict(rows, bound, judged);
-    let shown: Vec<Row> = match verdict {
-        EvidenceVerdict::Supported => {
-            rows.iter().filter(|row| is_found(row, bound)).cloned().collect()
-        }
-        _ => rows.iter().filter(|row| is_shown(row)).cloned().collect(),
-    };
-    let candidates = if shown.is_empty() { rows } else { &shown };
-    let row = match verdict {
-        EvidenceVerdict::Equivalent => extreme(candidates, |row| row.delta.map(f64::abs)),
-        _ => extreme(candidates, |row| row.delta),
-    };
+    let row = telling(verdict, rows, bound);
     let reason = words::evidence(verdict, (rows, &row), bound, judged);
     of(measure, verdict, rows, &row, reason)
+}
+
+/// The row whose numbers say most about a verdict.
+fn telling(verdict: EvidenceVerdict, rows: &[Row], bound: Bound) -> Row {
+    let those = |which: &dyn Fn(&&Row) -> bool| -> Vec<Row> {
+        let some: Vec<Row> = rows.iter().filter(which).cloned().collect();
+        if some.is_empty() { rows.to_vec() } else { some }
+    };
+    let furthest = |row: &Row| row.interval.map(|(low, high)| high.max(-low));
+    match verdict {
+        EvidenceVerdict::Supported => extreme(&those(&|row| is_found(row, bound)), |row| row.delta),
+        _ if rows.iter().any(is_shown) => extreme(&those(&|row| is_shown(row)), |row| row.delta),
+        EvidenceVerdict::Equivalent => extreme(rows, |row| row.delta.map(f64::abs)),
+        // What keeps it from being equivalent.
+        _ => extreme(&those(&|row| !bound.holds(row)), furthest),
+    }
 }
 
 /// Why nothing can be shown; `None` when something could be.

@@ -235,13 +235,14 @@ impl FakeRun {
             Arc::new(Float64Array::from(vec![0.9; n])),
             texts(&last.iter().map(|r| word(&r.2).to_owned()).collect::<Vec<_>>()),
             texts(&last.iter().map(reason).collect::<Vec<_>>()),
-            Arc::new(Float64Array::from(vec![None; n])),
-            Arc::new(Float64Array::from(vec![None; n])),
-            Arc::new(Float64Array::from(vec![None; n])),
-            Arc::new(Float64Array::from(vec![None; n])),
-            Arc::new(Int64Array::from(vec![1; n])),
-            Arc::new(Int64Array::from(vec![1; n])),
         ];
+        // Ends of intervals, sizes and p: the notebook's verdict has none.
+        let empty = || -> ArrayRef { Arc::new(Float64Array::from(vec![None; n])) };
+        let counts = || -> ArrayRef { Arc::new(Int64Array::from(vec![1; n])) };
+        let columns = columns.into_iter().chain((0..9).map(|_| empty()));
+        let columns =
+            columns.chain((0..3).map(|_| counts())).chain([texts(&vec![String::new(); n])]);
+        let columns = columns.collect();
         self.put(store, &schema::VERDICT, 0, columns);
     }
 

@@ -136,9 +136,11 @@ impl FakeRun {
                         ("between", d + 0.4),
                         ("baseline", 0.4),
                         ("delta", d),
+                        ("n_clusters", 9.0),
                         ("ci_low", d - 0.1),
                         ("ci_high", d + 0.07),
-                        ("d_z", 2.0 * d),
+                        ("ci_inputs_low", d - 0.1),
+                        ("ci_inputs_high", d + 0.07),
                         ("p_max_t", if d > 0.1 { 0.002 } else { 0.4 }),
                         ("q", 0.1),
                         ("p_wording_max_t", if layer < 10 { 0.01 } else { 0.2 }),
@@ -302,6 +304,11 @@ impl FakeRun {
         }
         put(self, store, &schema::OUTPUT_DIVERGENCE, part, &outputs);
         put(self, store, &schema::OUTPUT_DIVERGENCE_TOKEN, part, &top);
+        // Layer after layer, the pairs of each together, as the stage writes them.
+        lens.sort_by_key(|row: &Row| match row["layer"] {
+            Cell::Number(layer) => layer as i64,
+            Cell::Text(_) => 0,
+        });
         put(self, store, &schema::LOGIT_LENS_DIVERGENCE, part, &lens);
         put(self, store, &schema::ATTENTION_DIVERGENCE, part, &heads);
     }
