@@ -144,9 +144,10 @@ impl Design {
     fn write(&self, label: &str, out: &mut impl Write) -> io::Result<()> {
         let s = |n: u64| if n == 1 { "" } else { "s" };
         let Self { inputs, clusters, .. } = self;
-        let of_clusters = match inputs == clusters {
-            true => String::new(),
-            false => format!(" in {clusters} cluster{}", s(*clusters)),
+        let of_clusters = if inputs == clusters {
+            String::new()
+        } else {
+            format!(" in {clusters} cluster{}", s(*clusters))
         };
         let ways = match self.ways {
             None => "more ways than can be counted".to_owned(),
@@ -289,8 +290,9 @@ mod tests {
 
     #[test]
     fn thousands_of_scenarios_take_a_few_lines_and_two_warnings() {
-        let of =
-            |i: usize| design(&format!("s{i}"), 40, if i % 2 == 0 { &[4, 4] } else { &[2, 2] });
+        let of = |i: usize| {
+            design(&format!("s{i}"), 40, if i.is_multiple_of(2) { &[4, 4] } else { &[2, 2] })
+        };
         let mut designs = Designs((0..3000).map(of).collect());
         designs.0[7].form = "a form".to_owned();
         let lines = lines(&designs);

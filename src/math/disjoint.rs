@@ -101,7 +101,9 @@ mod tests {
             firsts.dedup();
             let number = |label: &usize| firsts.binary_search(label).unwrap() as u32;
             let mut sets = DisjointSets::new(n);
-            pairs.iter().for_each(|(a, b)| sets.join(*a, *b));
+            for (a, b) in &pairs {
+                sets.join(*a, *b);
+            }
             assert_eq!(sets.numbers(), (labels.iter().map(number).collect(), firsts.len()));
         }
     }

@@ -70,7 +70,7 @@ pub(super) fn strips(title: &str, axis: Axis, n_kinds: usize, rows: &[Strip]) ->
             let area = Area { x, y, width: (to - from).abs(), height: BAR };
             draw(&mut svg, part, n_kinds, area);
         }
-        let whisker = row.parts.iter().filter_map(|part| part.ends).next();
+        let whisker = row.parts.iter().find_map(|part| part.ends);
         if let Some((low, high)) = whisker.map(|(low, high)| (place(low), place(high))) {
             let middle = y + BAR / 2.0;
             svg.line("whisker", (low, middle), (high, middle));

@@ -27,6 +27,9 @@ pub fn lexical_distance(a: &[i32], b: &[i32]) -> f64 {
     if all == 0 { 0.0 } else { 1.0 - shared / all as f64 }
 }
 
+/// Whether the wordings of two tasks differ in form.
+type Differ = fn(&[&[i32]], &[&[i32]]) -> bool;
+
 /// What a reader must know of the wordings' form before a difference between tasks is called one of
 /// tasks: a sentence each.
 pub fn warnings(wordings: &[Worded<'_>]) -> Vec<String> {
@@ -35,7 +38,7 @@ pub fn warnings(wordings: &[Worded<'_>]) -> Vec<String> {
         tasks.entry(wording.task).or_default().push(wording.tokens);
     }
     let tasks: Vec<(&str, Vec<&[i32]>)> = tasks.into_iter().collect();
-    let pairs = |differ: &dyn Fn(&[&[i32]], &[&[i32]]) -> bool| -> Vec<[&str; 2]> {
+    let pairs = |differ: Differ| -> Vec<[&str; 2]> {
         let all = (0..tasks.len()).flat_map(|a| (a + 1..tasks.len()).map(move |b| (a, b)));
         let differ = all.filter(|(a, b)| differ(&tasks[*a].1, &tasks[*b].1));
         differ.map(|(a, b)| [tasks[a].0, tasks[b].0]).collect()
@@ -50,9 +53,9 @@ pub fn warnings(wordings: &[Worded<'_>]) -> Vec<String> {
             warnings.push(format!("the wordings of '{a}' and '{b}' {what}{more}"));
         }
     };
-    warn(&pairs(&lengths_apart), "have no length in common: a difference may be one of length");
+    warn(&pairs(lengths_apart), "have no length in common: a difference may be one of length");
     warn(
-        &pairs(&beginnings_apart),
+        &pairs(beginnings_apart),
         "begin with other words, all of them: a difference may be one of form, as between questions and \
          commands",
     );

@@ -16,7 +16,7 @@ mod planned;
 mod read;
 mod table;
 
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 use serde_json::json;
 

@@ -39,7 +39,7 @@
 //! right nothing varies, which does not mean that the next wording would be told right too. So the
 //! variance gets what a proportion of `n = min(wordings, clusters)` gains when two right and two wrong
 //! ones are added, as Agresti and Coull 1998 do: `max(0, p̃(1 - p̃) - a(1 - a)) / (n + 4)`,
-//! `p̃ = (n a + 2)/(n + 4)`, with Σ(W_k - 1) degrees of freedom. It is 0 for an accuracy of ½ and
+//! `p̃ = (n a + 2)/(n + 4)`, with `Σ(W_k - 1)` degrees of freedom. It is 0 for an accuracy of ½ and
 //! largest at 0 and 1: 8 of 8 wordings give 0.74 to 1, 15 of 15 (five tasks) give 0.84 to 1. The ends are cut to 0..1.
 //!
 //! **Test.** Were tasks nothing, the wordings could as well be dealt out to them otherwise

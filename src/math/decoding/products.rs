@@ -55,7 +55,9 @@ impl Vectors {
         for vector in inputs.iter().flatten() {
             mean.iter_mut().zip(*vector).for_each(|(mean, x)| *mean += f64::from(*x));
         }
-        mean.iter_mut().for_each(|mean| *mean /= (n * cells) as f64);
+        for mean in &mut mean {
+            *mean /= (n * cells) as f64;
+        }
         let mut values = Vec::with_capacity(n * cells * width);
         for vector in inputs.iter().flatten() {
             values.extend(vector.iter().zip(&mean).map(|(x, mean)| f64::from(*x) - mean));
@@ -123,22 +125,22 @@ struct Sums {
     n: usize,
     width: usize,
     /// Cell after cell.
-    sums: Vec<f64>,
+    by_cell: Vec<f64>,
     /// `Σ x xᵀ` over inputs and cells, row after row, up to the diagonal.
     squares: Vec<f64>,
 }
 
 impl Sums {
     fn empty(cells: usize, width: usize) -> Self {
-        Self { n: 0, width, sums: vec![0.0; cells * width], squares: vec![0.0; width * width] }
+        Self { n: 0, width, by_cell: vec![0.0; cells * width], squares: vec![0.0; width * width] }
     }
 
     fn of(vectors: &Vectors, inputs: &[usize]) -> Self {
         let mut all = Self::empty(vectors.cells, vectors.width);
         all.n = inputs.len();
         for &input in inputs {
-            let own = &vectors.values[input * all.sums.len()..][..all.sums.len()];
-            all.sums.iter_mut().zip(own).for_each(|(sum, x)| *sum += x);
+            let own = &vectors.values[input * all.by_cell.len()..][..all.by_cell.len()];
+            all.by_cell.iter_mut().zip(own).for_each(|(sum, x)| *sum += x);
         }
         let rows: Vec<&[f64]> = inputs
             .iter()
@@ -174,7 +176,7 @@ impl Sums {
         let mut sum = Self::empty(cells, width);
         for one in all {
             sum.n += one.n;
-            sum.sums.iter_mut().zip(&one.sums).for_each(|(sum, x)| *sum += x);
+            sum.by_cell.iter_mut().zip(&one.by_cell).for_each(|(sum, x)| *sum += x);
             sum.squares.iter_mut().zip(&one.squares).for_each(|(sum, x)| *sum += x);
         }
         sum
@@ -182,7 +184,7 @@ impl Sums {
 
     /// Of each cell.
     fn means(&self) -> Vec<f64> {
-        self.sums.iter().map(|sum| sum / self.n as f64).collect()
+        self.by_cell.iter().map(|sum| sum / self.n as f64).collect()
     }
 }
 

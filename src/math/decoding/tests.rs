@@ -90,8 +90,9 @@ fn gauss(mut a: Vec<Vec<f64>>, mut b: Vec<f64>) -> Vec<f64> {
     for i in 0..n {
         for j in i + 1..n {
             let share = a[j][i] / a[i][i];
-            for k in 0..n {
-                a[j][k] -= share * a[i][k];
+            let above = a[i].clone();
+            for (own, above) in a[j].iter_mut().zip(above) {
+                *own -= share * above;
             }
             b[j] -= share * b[i];
         }
@@ -107,11 +108,15 @@ fn covariance(plainly: &Plainly<'_>) -> Vec<Vec<f64>> {
     let (vectors, trained) = (&plainly.made.vectors, plainly.trained());
     let (cells, width) = (vectors[0].len(), vectors[0][0].len());
     let mut sum = vec![vec![0.0; width]; width];
-    for cell in 0..cells {
-        let mean = plainly.mean(&[cell]);
+    for (cell, mean) in (0..cells).map(|cell| (cell, plainly.mean(&[cell]))) {
         for &input in &trained {
-            let off = |d: usize| f64::from(vectors[input][cell][d]) - mean[d];
-            (0..width).for_each(|a| (0..width).for_each(|b| sum[a][b] += off(a) * off(b)));
+            let own = vectors[input][cell].iter().zip(&mean);
+            let off: Vec<f64> = own.map(|(x, mean)| f64::from(*x) - mean).collect();
+            for (row, a) in sum.iter_mut().zip(&off) {
+                for (sum, b) in row.iter_mut().zip(&off) {
+                    *sum += a * b;
+                }
+            }
         }
     }
     let freedom = ((trained.len() - 1) * cells) as f64;

@@ -138,7 +138,9 @@ impl Jackknife {
         let g = clusters.count() as f64;
         let mut values = vec![0.0; clusters.n];
         for (without, members) in self.without.iter().zip(&clusters.members) {
-            members.iter().for_each(|&row| values[row] = g * self.whole - (g - 1.0) * without);
+            for &row in members {
+                values[row] = g * self.whole - (g - 1.0) * without;
+            }
         }
         values
     }

@@ -6,7 +6,7 @@
 //! mean dissimilarity between tasks less that within tasks is compared. This speaks about tasks; a
 //! test that exchanges labels within each input speaks about these very wordings.
 //!
-//! There are `N! / (W_1! ... W_K! m_1! m_2! ...)` ways, where N is the number of wordings and m_s how many
+//! There are `N! / (W_1! ... W_K! m_1! m_2! ...)` ways, where N is the number of wordings and `m_s` how many
 //! tasks have s of them: 3 for two tasks of two wordings (nothing can be shown), 35 for two of four,
 //! 56 for three against five, 280 for three of three, 945 for five of two.
 

@@ -250,7 +250,7 @@ impl<'a> Pass<'a> {
                 self.text_bytes += text.as_ref().map_or(0, |text| text.len() as u64);
                 self.ids.add(id.as_deref());
                 let place = (self.file, row.place);
-                Some(GoodRow { place, input: Input { id: id?, text: text?, cluster: cluster? } })
+                Some(GoodRow { place, input: Input { id: id?, text: text?, cluster } })
             }
             Err(FileProblem { message, help }) => {
                 let problem = self.at(row.place, &message, help);
@@ -279,13 +279,13 @@ impl<'a> Pass<'a> {
         None
     }
 
-    /// The cluster that a row names, if any; `None` when something is wrong with it.
-    fn good_cluster(&mut self, cell: ClusterCell, place: Place) -> Option<Option<String>> {
+    /// The cluster that a row names, if any. What is wrong with it is noted, and leaves no good file.
+    fn good_cluster(&mut self, cell: ClusterCell, place: Place) -> Option<String> {
         let (what, help) = match cell {
-            Ok(cluster) => return Some(cluster),
+            Ok(cluster) => return cluster,
             Err(Wrong::Missing) => {
                 self.clusterless += 1;
-                return Some(None);
+                return None;
             }
             Err(Wrong::Says(what, help)) => (what, help),
         };

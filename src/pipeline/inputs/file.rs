@@ -123,9 +123,9 @@ impl Block {
     fn add(&mut self, input: &Input) {
         // No cluster has an empty name.
         let cluster = input.cluster.as_deref().unwrap_or_default();
-        [&input.id, &input.text, cluster]
-            .into_iter()
-            .for_each(|text| self.digest.update_text(text));
+        for text in [&input.id, &input.text, cluster] {
+            self.digest.update_text(text);
+        }
         self.rows += 1;
     }
 

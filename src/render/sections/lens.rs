@@ -27,11 +27,8 @@ pub(super) fn lens(name: &str, lens: &Lens) -> Section {
     let has_baseline = lens.layers.iter().any(|at| at.within.value.is_some());
     let between = of(if has_baseline { |at| &at.between } else { |at| &at.divergence });
     let within = of(|at| &at.within);
-    let tasks = if has_baseline {
-        "JSD between tasks, all wordings"
-    } else {
-        "JSD between tasks, first wordings"
-    };
+    let wordings = if has_baseline { "all" } else { "first" };
+    let tasks = &*format!("JSD between tasks, {wordings} wordings");
     let bits = Axis::around(between.iter().chain(&within).filter_map(|(_, mean)| top(mean)));
     let loss = of(|at| &at.kl_to_final);
     let nats = Axis::around(loss.iter().filter_map(|(_, mean)| top(mean)));

@@ -8,7 +8,7 @@
 //! Interval, test and resampling over independent units go over these clusters. Memory: the ids,
 //! clusters and hashes of the inputs that the stage uses.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::math::DisjointSets;
 use crate::stage::{Context, StageError};
@@ -37,7 +37,7 @@ pub(crate) struct Clusters {
 #[derive(Debug, Default)]
 struct Scenario {
     /// By input, its cluster.
-    clusters: HashMap<String, u32>,
+    clusters: BTreeMap<String, u32>,
     count: usize,
     /// By cluster, how many inputs it has.
     sizes: Vec<usize>,
@@ -88,11 +88,11 @@ struct Joining {
 #[derive(Debug, Default)]
 struct JoiningScenario {
     /// By input, its place among those that were read.
-    inputs: HashMap<String, usize>,
+    inputs: BTreeMap<String, usize>,
     sets: DisjointSets,
     /// The first input of each cluster that the file names, and of each text.
-    by_cluster: HashMap<String, usize>,
-    by_text: HashMap<String, usize>,
+    by_cluster: BTreeMap<String, usize>,
+    by_text: BTreeMap<String, usize>,
 }
 
 impl Joining {
@@ -136,14 +136,12 @@ impl Joining {
 
 impl JoiningScenario {
     fn add(&mut self, row: &Planned<'_>) {
-        let at = match self.inputs.get(row.input) {
-            Some(at) => *at,
-            None => {
-                let at = self.sets.add();
-                self.inputs.insert(row.input.to_owned(), at);
-                at
-            }
-        };
+        let known = self.inputs.get(row.input).copied();
+        let at = known.unwrap_or_else(|| {
+            let at = self.sets.add();
+            self.inputs.insert(row.input.to_owned(), at);
+            at
+        });
         let keys =
             [(&mut self.by_cluster, row.cluster), (&mut self.by_text, Some(row.input_sha256))];
         for (firsts, key) in keys {

@@ -83,9 +83,8 @@ impl PairSums {
             return None;
         }
         let cells = wordings.cells();
-        let mean = |(a, b): (usize, usize)| match a == b {
-            true => 0.0,
-            false => self.sums[wordings.pair(a, b)] / self.weight,
+        let mean = |(a, b): (usize, usize)| {
+            if a == b { 0.0 } else { self.sums[wordings.pair(a, b)] / self.weight }
         };
         let pairs = cells.iter().flat_map(|a| cells.iter().map(move |b| (*a, *b)));
         Some(Means { table: pairs.map(mean).collect(), tasks: wordings.cell_tasks() })

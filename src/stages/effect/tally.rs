@@ -71,6 +71,9 @@ struct Place<'t> {
     wordings: &'t Wordings,
 }
 
+/// The place of an input that is taken in, and what it counts in a mean over clusters.
+type Taken = Option<(usize, f64)>;
+
 impl<'a> LayerContrast<'a> {
     fn subject(&self) -> Subject<'a> {
         let Self { scenario, input, layer, measure, .. } = *self;
@@ -177,7 +180,7 @@ impl Tally {
         mut take: impl FnMut(&R, Place<'_>, &mut Measured) -> Result<(), StageError>,
     ) -> Result<(), StageError> {
         // An input's rows stand together: one look at whether it is taken in is enough.
-        let mut last: Option<(&str, &str, Option<(usize, f64)>)> = None;
+        let mut last: Option<(&str, &str, Taken)> = None;
         for row in rows {
             let Subject { scenario: name, input, layer, measure } = subject(row);
             let known = last.filter(|(scenario, last, _)| (*scenario, *last) == (name, input));

@@ -114,7 +114,7 @@ pub(super) fn pair_rows<'p>(
         let last = of_pair(finals, pair);
         (gaps, known.and_then(|gaps| onset(&gaps, last?)))
     });
-    let found: Vec<(Vec<Result<Gap, _>>, Result<usize, &'static str>)> = found.collect();
+    let found: Vec<(Vec<Result<Gap, _>>, Result<usize, _>)> = found.collect();
     let mut rows = Vec::new();
     for (place, (layer, divergences)) in layers.iter().zip(by_layer).enumerate() {
         for (pair, (a, b)) in pairs(tasks.len()).enumerate() {

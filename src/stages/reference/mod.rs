@@ -219,7 +219,7 @@ fn take_over(context: &Context<'_>, pin: &Pin) -> Result<Outcome, StageError> {
             .flat_map(|(scenario, source)| {
                 let set = &sets[source];
                 let place = move |place: usize| ReferenceRow {
-                    scenario: *scenario,
+                    scenario,
                     layer: layers[place / d_model],
                     dimension: (place % d_model) as i32,
                     mean: Some(set.means[place]),

@@ -223,7 +223,7 @@ impl Pinned {
                     && usize::try_from(row.dimension) == Ok(place % wanted.d_model);
                 let name = row.scenario;
                 let lacks_layer = place < all
-                    && place % wanted.d_model == 0
+                    && place.is_multiple_of(wanted.d_model)
                     && row.layer > wanted.layers[place / wanted.d_model];
                 match (row.mean, row.sd) {
                     _ if row.status == status::N_TOO_SMALL => {

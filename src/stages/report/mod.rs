@@ -223,12 +223,8 @@ impl Report {
             ..page::Scenario::default()
         };
         let mut others: Vec<page::Scenario> = roster.others.iter().map(other).collect();
-        sources::add_curves(&sources, &mut scenarios)?;
-        sources::add_verdicts(&sources, &mut scenarios)?;
         sources::add_verdicts(&sources, &mut others)?;
-        reduced::add_effects(&sources, &mut scenarios)?;
-        reduced::add_partitions(&sources, &mut scenarios)?;
-        decoding::add(&sources, &mut scenarios)?;
+        add_reduced(&sources, &mut scenarios)?;
         let run = RunDir::of(store);
         lineage::add_findings(&run, &mut scenarios)?;
         let (name, lineage) = lineage::read(&run);
@@ -236,4 +232,13 @@ impl Report {
         let judged = lineage::judged(&run);
         Ok(page::Page { name, scenarios, others, judged, lineage, tables })
     }
+}
+
+/// Fills in what stages over the whole run found.
+fn add_reduced(sources: &Sources<'_>, scenarios: &mut [page::Scenario]) -> Result<(), StageError> {
+    sources::add_curves(sources, scenarios)?;
+    sources::add_verdicts(sources, scenarios)?;
+    reduced::add_effects(sources, scenarios)?;
+    reduced::add_partitions(sources, scenarios)?;
+    decoding::add(sources, scenarios)
 }

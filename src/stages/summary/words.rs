@@ -150,10 +150,10 @@ pub(super) fn evidence(
     if verdict != EvidenceVerdict::Supported
         && let Some(beyond) = exceptions(rows)
     {
-        text.push_str(&format!("; {beyond}"));
+        text = format!("{text}; {beyond}");
     }
     if !row.warning.is_empty() {
-        text.push_str(&format!("; note: {}", row.warning));
+        text = format!("{text}; note: {}", row.warning);
     }
     text
 }

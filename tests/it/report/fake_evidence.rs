@@ -147,47 +147,8 @@ impl FakeRun {
                     ];
                     effects.push(row(&[&texts[..], &[("ci_method", "bca")]].concat(), &numbers));
                 }
-                for site in ["last", "span"] {
-                    let accuracy = accuracy(&s.name, site, layer);
-                    let numbers = [
-                        ("layer", l),
-                        ("n_inputs", 9.0),
-                        ("n_clusters", 8.0),
-                        ("n_tasks", 3.0),
-                        ("n_wordings", 3.0),
-                        ("accuracy", accuracy),
-                        ("ci_low", accuracy - 0.1),
-                        ("ci_high", accuracy + 0.05),
-                        ("accuracy_seen", 0.97),
-                        ("chance", 1.0 / 3.0),
-                        ("p_max_t", 0.004),
-                    ];
-                    told.push(row(&[("scenario", &*s.name), ("site", site)], &numbers));
-                }
-                for (site, space) in
-                    ["last", "span"].iter().flat_map(|s| ["raw", "standardised"].map(|p| (*s, p)))
-                {
-                    let [input, task, wording, interaction, rest] =
-                        shares(&s.name, site, space, layer);
-                    let numbers = [
-                        ("layer", l),
-                        ("n_inputs", 9.0),
-                        ("n_wordings", 3.0),
-                        ("ss_total", 50.0),
-                        ("ss_rest", 50.0 * rest),
-                        ("r2_input", input),
-                        ("r2_task", task),
-                        ("r2_wording", wording),
-                        ("r2_interaction", interaction),
-                        ("partial_eta2", task / (task + interaction)),
-                        ("n_units", 9.0),
-                        ("f_task", 2.0 + l),
-                        ("p_wording_max_t", 0.025),
-                        ("n_reassignments", 280.0),
-                    ];
-                    let texts = [("scenario", &*s.name), ("site", site), ("space", space)];
-                    partitions.push(row(&texts, &numbers));
-                }
+                told.extend(told_on(&s.name, layer));
+                partitions.extend(partitioned(&s.name, layer));
             }
         }
         put(self, store, &schema::EFFECT, 0, &effects);
@@ -304,11 +265,7 @@ impl FakeRun {
         }
         put(self, store, &schema::OUTPUT_DIVERGENCE, part, &outputs);
         put(self, store, &schema::OUTPUT_DIVERGENCE_TOKEN, part, &top);
-        // Layer after layer, the pairs of each together, as the stage writes them.
-        lens.sort_by_key(|row: &Row| match row["layer"] {
-            Cell::Number(layer) => layer as i64,
-            Cell::Text(_) => 0,
-        });
+        lens.sort_by_key(layer_of);
         put(self, store, &schema::LOGIT_LENS_DIVERGENCE, part, &lens);
         put(self, store, &schema::ATTENTION_DIVERGENCE, part, &heads);
     }
@@ -400,5 +357,65 @@ impl FakeRun {
             }
         }
         put(self, store, &schema::SEED_EXPLAIN, part, &rows);
+    }
+}
+
+/// How often the task is told on a layer.
+fn told_on(name: &str, layer: i16) -> Vec<Row> {
+    let (l, mut told) = (f64::from(layer), Vec::new());
+    for site in ["last", "span"] {
+        let accuracy = accuracy(name, site, layer);
+        let numbers = [
+            ("layer", l),
+            ("n_inputs", 9.0),
+            ("n_clusters", 8.0),
+            ("n_tasks", 3.0),
+            ("n_wordings", 3.0),
+            ("accuracy", accuracy),
+            ("ci_low", accuracy - 0.1),
+            ("ci_high", accuracy + 0.05),
+            ("accuracy_seen", 0.97),
+            ("chance", 1.0 / 3.0),
+            ("p_max_t", 0.004),
+        ];
+        told.push(row(&[("scenario", name), ("site", site)], &numbers));
+    }
+    told
+}
+
+/// Shares of the variance on a layer.
+fn partitioned(name: &str, layer: i16) -> Vec<Row> {
+    let (l, mut partitions) = (f64::from(layer), Vec::new());
+    for (site, space) in
+        ["last", "span"].iter().flat_map(|s| ["raw", "standardised"].map(|p| (*s, p)))
+    {
+        let [input, task, wording, interaction, rest] = shares(name, site, space, layer);
+        let numbers = [
+            ("layer", l),
+            ("n_inputs", 9.0),
+            ("n_wordings", 3.0),
+            ("ss_total", 50.0),
+            ("ss_rest", 50.0 * rest),
+            ("r2_input", input),
+            ("r2_task", task),
+            ("r2_wording", wording),
+            ("r2_interaction", interaction),
+            ("partial_eta2", task / (task + interaction)),
+            ("n_units", 9.0),
+            ("f_task", 2.0 + l),
+            ("p_wording_max_t", 0.025),
+            ("n_reassignments", 280.0),
+        ];
+        let texts = [("scenario", name), ("site", site), ("space", space)];
+        partitions.push(row(&texts, &numbers));
+    }
+    partitions
+}
+
+/// By which rows of the lens stand as the stage writes them: layer after layer, the pairs of each together.
+fn layer_of(row: &Row) -> i64 {
+    match row["layer"] {
+        Cell::Number(layer) => layer as i64,
+        Cell::Text(_) => 0,
     }
 }

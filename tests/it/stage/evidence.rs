@@ -106,15 +106,7 @@ pub(crate) fn write_contrasts(
         .flat_map(|a| (a + 1..cells.len()).map(move |b| (a, b)))
         .map(|(a, b)| (cells[a], cells[b]))
         .collect();
-    let prompts = inputs.iter().flat_map(|input| {
-        let of_cell = |(task, wording): &(usize, usize)| {
-            prompt(input, &format!("t{task}"), 4 + *wording as i32)
-                .segments(&("i".to_owned() + &"t".repeat(3 + wording)))
-                .wording(*wording as i16)
-        };
-        cells.iter().map(of_cell).collect::<Vec<_>>()
-    });
-    run.write_prompts(part, &prompts.collect::<Vec<_>>());
+    write_asked(run, part, inputs, &cells);
     let rows: Vec<(&str, i16)> = inputs
         .iter()
         .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
@@ -164,6 +156,19 @@ pub(crate) fn write_contrasts(
         texts(rows.iter().map(|_| status::OK)),
     ];
     run.write(PartAddress::new(&WORDING_PAIRS, part), columns);
+}
+
+/// Writes the prompts of these wordings (task, wording), each longer than the one before it.
+fn write_asked(run: &FakeRun, part: u32, inputs: &[String], cells: &[(usize, usize)]) {
+    let prompts = inputs.iter().flat_map(|input| {
+        let of_cell = |(task, wording): &(usize, usize)| {
+            prompt(input, &format!("t{task}"), 4 + *wording as i32)
+                .segments(&("i".to_owned() + &"t".repeat(3 + wording)))
+                .wording(*wording as i16)
+        };
+        cells.iter().map(of_cell).collect::<Vec<_>>()
+    });
+    run.write_prompts(part, &prompts.collect::<Vec<_>>());
 }
 
 pub(crate) fn floats(values: impl Iterator<Item = Option<f64>>) -> ArrayRef {
