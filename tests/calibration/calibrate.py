@@ -101,7 +101,7 @@ class Calibration:
         for effect, wordings, scenarios, run in self.known_runs:
             of_effect = truth.filter(pl.col("effect") == effect)
             for scale, layer, sizes in bounds(of_effect):
-                stages = draws.stages(self.rule(scale, layer, sizes), {"permutations": 99, "bootstrap": 99})
+                stages = draws.stages(self.rule(scale, layer, sizes), {"permutations": 99, "bootstrap": 1000})
                 again = self.program.run(pipeline(run.path.name, DEMO, scenarios, stages), again=True)
                 found = again.table("verdict").filter(pl.col("measure").is_in(list(sizes)))
                 more = {"layer": layer, "wordings": wordings, "scale": scale}

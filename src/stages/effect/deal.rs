@@ -11,6 +11,10 @@ use crate::math;
 use crate::math::{Form, Orders, PermutationTest, Reassignments};
 use crate::stage::{Context, StageError};
 
+/// Exchanges of wordings that the test on their residuals draws at most: its p is read beside the others,
+/// and no verdict rests on its digits.
+const MOST_ORDERS: usize = 1_999;
+
 /// What it gave, by measure and layer.
 #[derive(Debug, Default)]
 pub(super) struct Dealt<'t> {
@@ -41,7 +45,8 @@ impl<'t> Dealt<'t> {
             return Ok(Self::default());
         };
         let form = Form::new(&wordings.cell_tasks(), &wordings.differences()).ok();
-        let orders = Orders::new(sizes.iter().sum(), draws, context.seed, &purpose);
+        let orders = draws.min(MOST_ORDERS);
+        let orders = Orders::new(sizes.iter().sum(), orders, context.seed, &purpose);
         let measured: Vec<_> = scenario
             .measures
             .iter()
