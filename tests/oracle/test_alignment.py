@@ -10,7 +10,7 @@ from conftest import PROMPT, by_row
 
 def test_spans_hashes_and_shared_prefixes_are_those_of_the_prompts(run):
     rows = by_row(run.table("alignment"), PROMPT)
-    assert len(rows) == len(run.prompts()) == 6 * 3 * 5
+    assert len(rows) == len(run.prompts()) == 6 * 3 * 6
     for prompts in run.inputs().values():
         tasks = [prompt for prompt in prompts if prompt.role == "task"]
         columns = zip(*(prompt.token_ids for prompt in tasks))

@@ -7,6 +7,7 @@ mod fake;
 mod fake_evidence;
 mod fake_prompts;
 mod fake_record;
+mod fake_rows;
 
 use std::path::Path;
 
