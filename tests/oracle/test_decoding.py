@@ -148,15 +148,16 @@ def dealings(sizes):
 def interval(model, accuracies, sizes):
     tasks = own_tasks(sizes)
     n, a = len(accuracies), accuracies.mean()
-    parts = [(accuracies.var(ddof=1) / n, n - 1)]
-    for k, task in enumerate(tasks):
+    over_wordings = 0
+    for task in tasks:
         without = []
         for cell in task:
             others = [[c for c in t if c != cell] for t in tasks]
             without.append(model.accuracies(others).mean())
         without = np.array(without)
         w = len(task)
-        parts.append(((w - 1) / w * ((without - without.mean()) ** 2).sum(), w - 1))
+        over_wordings += (w - 1) / w * ((without - without.mean()) ** 2).sum()
+    parts = [(accuracies.var(ddof=1) / n, n - 1), (over_wordings, min(sizes) - 1)]
     crossed = sum(variance for variance, _ in parts)
     squares = sum(variance**2 / freedom for variance, freedom in parts)
     # Where nothing varies, what two right and two wrong ones more would change.

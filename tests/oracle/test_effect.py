@@ -45,13 +45,14 @@ def crossed(estimate, influences, without):
     n = len(influences)
     over_inputs = np.var(influences, ddof=1) / n
     over_tasks = [(len(own) - 1) / len(own) * np.sum((own - np.mean(own)) ** 2) for own in without]
-    variance = over_inputs + sum(over_tasks)
-    squares = over_inputs**2 / (n - 1)
-    squares += sum(part**2 / (len(own) - 1) for part, own in zip(over_tasks, without))
-    df = max(1.0, variance**2 / squares)
+    over_wordings = sum(over_tasks)
+    variance = over_inputs + over_wordings
+    fewest = min(len(own) for own in without)
+    df = variance**2 / (over_inputs**2 / (n - 1) + over_wordings**2 / (fewest - 1))
+    df = max(1.0, df)
     half = stats.t.ppf(0.975, df) * math.sqrt(variance)
     mde = (stats.t.ppf(0.975, df) + stats.t.ppf(0.8, df)) * math.sqrt(variance)
-    return estimate - half, estimate + half, df, over_inputs, sum(over_tasks), mde
+    return estimate - half, estimate + half, df, over_inputs, over_wordings, mde
 
 
 def another_input(run):

@@ -27,7 +27,7 @@ def planned(run, *arguments):
     return json.loads(ended.stdout)["plans"]
 
 
-def detectable(row, tasks, own, clusters, wordings):
+def detectable(row, own, clusters, wordings):
     """The smallest difference that such a design finds."""
     parts = np.array(
         [
@@ -35,7 +35,7 @@ def detectable(row, tasks, own, clusters, wordings):
             row["var_wordings"] * own / wordings,
         ]
     )
-    degrees = np.array([clusters - 1, tasks * (wordings - 1)])
+    degrees = np.array([clusters - 1, wordings - 1])
     df = max(parts.sum() ** 2 / (parts**2 / degrees).sum(), 1.0)
     quantiles = t.ppf(0.5 + LEVEL / 2, df) + t.ppf(POWER, df)
     return quantiles * math.sqrt(parts.sum())
@@ -83,7 +83,7 @@ def test_planned_differences_are_those_of_the_formula(run):
         for design in designs:
             clusters, wordings = design["clusters"], design["wordings"]
             assert wordings == [wordings[0]] * len(sizes)
-            mde = detectable(row, len(sizes), harmonic, clusters, wordings[0])
+            mde = detectable(row, harmonic, clusters, wordings[0])
             assert design["mde"] == pytest.approx(mde, rel=1e-8)
             relative = None if scale is None else pytest.approx(mde / scale, rel=1e-8)
             assert design["mde_relative"] == relative
@@ -93,8 +93,8 @@ def test_planned_differences_are_those_of_the_formula(run):
             assert design["can_decide"] == (1 / count < 0.05 and clusters >= 5)
             checked += 1
         twice = [
-            detectable(row, len(sizes), harmonic, 2 * row["n_clusters"], harmonic),
-            detectable(row, len(sizes), harmonic, row["n_clusters"], 2 * harmonic),
+            detectable(row, harmonic, 2 * row["n_clusters"], harmonic),
+            detectable(row, harmonic, row["n_clusters"], 2 * harmonic),
         ]
         assert [plan["twice_clusters"], plan["twice_wordings"]] == pytest.approx(twice, rel=1e-8)
     assert checked >= 4 * 7 * 6
