@@ -302,8 +302,7 @@ fn every_shipped_pipeline_and_the_documented_one_load() {
     for path in paths {
         let names_layers = path.ends_with("scenes.yml").then_some("stages.summary.layers=[4]");
         let sets: Vec<String> = sets.into_iter().chain(names_layers).map(str::to_owned).collect();
-        load(&path, &sets)
-            .unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
+        load(&path, &sets).unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
     }
 }
 
