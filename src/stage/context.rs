@@ -10,7 +10,7 @@ use crate::model::{Engine, ModelCard, ModelError, Tokenizer};
 use crate::monitor::{Event, Monitor};
 use crate::prompt::{Prompt, PromptKey};
 use crate::run_dir::receipt::{PartStats, SelfProof};
-use crate::store::{Store, StoreError, hex_sha256};
+use crate::store::{Store, StoreError, hashed_number};
 use crate::table::Dims;
 use crate::table::TableError;
 
@@ -98,9 +98,7 @@ impl Context<'_> {
     /// name, so that neither shards nor the order of the inputs matter.
     pub fn takes(&self, scenario: &str, input: &str) -> bool {
         let Some(share) = self.fractions.get(scenario) else { return true };
-        let hash = hex_sha256(format!("input {:?}", (self.seed, scenario, input)).as_bytes());
-        // 52 bits: every such number is a float64.
-        let draw = u64::from_str_radix(&hash[..13], 16).expect("thirteen hex digits are a number");
+        let draw = hashed_number(format!("input {:?}", (self.seed, scenario, input)).as_bytes());
         (draw as f64) < share * (1_u64 << 52) as f64
     }
 }

@@ -15,6 +15,11 @@ pub fn hex_sha256(bytes: &[u8]) -> String {
     to_hex(&Sha256::digest(bytes))
 }
 
+/// A number from 0 to 2⁵² that the SHA-256 of some bytes draws: every such number is a float64.
+pub fn hashed_number(bytes: &[u8]) -> u64 {
+    u64::from_str_radix(&hex_sha256(bytes)[..13], 16).expect("thirteen hex digits are a number")
+}
+
 /// SHA-256 of a file's content, read in pieces, lower-case hex.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();

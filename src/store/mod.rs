@@ -30,10 +30,10 @@ use std::path::{Path, PathBuf};
 
 pub use checksum::Checksum;
 pub use error::StoreError;
-pub use hash::{Digest, HashingReader, hex_sha256, sha256_of_file};
+pub use hash::{Digest, HashingReader, hashed_number, hex_sha256, sha256_of_file};
 pub use lock::{FOLDER as LOCKS, Holder, NAME as LOCK, PieceLock, Presence, RunLock};
 pub use pending::PendingFile;
-pub use place::open_file;
+pub use place::{open_file, open_given};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
 pub use stamp::FileStamp;
 pub use stats::FileStats;

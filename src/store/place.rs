@@ -109,6 +109,8 @@ fn in_the_way(path: &Path, found: &Metadata, wanted: &'static str) -> StoreError
     }
 }
 
+const NAMED_PIPE: &str = "a named pipe";
+
 /// What is there, in words.
 fn kind(found: &Metadata) -> &'static str {
     #[cfg(unix)]
@@ -116,7 +118,7 @@ fn kind(found: &Metadata) -> &'static str {
         use std::os::unix::fs::FileTypeExt as _;
         let kind = found.file_type();
         if kind.is_fifo() {
-            return "a named pipe";
+            return NAMED_PIPE;
         } else if kind.is_socket() {
             return "a socket";
         } else if kind.is_block_device() || kind.is_char_device() {
@@ -133,13 +135,29 @@ fn kind(found: &Metadata) -> &'static str {
 pub fn open_file(path: &Path) -> io::Result<File> {
     let found = fs::metadata(path)?;
     if !found.is_file() {
-        let is = kind(&found);
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {is}, no file")));
+        return Err(no_file(&found));
     }
     let mut options = OpenOptions::new();
     options.read(true);
     never_wait(&mut options, false);
     options.open(path)
+}
+
+/// Opens for reading what somebody named on the command line, which may be what another program writes
+/// (`/dev/stdin`). A pipe in a folder is refused: nobody need ever write to it.
+///
+/// # Errors
+/// As [`File::open`], and for such a pipe.
+pub fn open_given(path: &Path) -> io::Result<File> {
+    // The pipe between two programs stands in no folder.
+    match path.canonicalize().and_then(fs::metadata) {
+        Ok(found) if kind(&found) == NAMED_PIPE => Err(no_file(&found)),
+        _ => File::open(path),
+    }
+}
+
+fn no_file(found: &Metadata) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("it is {}, no file", kind(found)))
 }
 
 /// Opens a file of ours for reading and writing, making it when it is missing and `create` says so;
@@ -213,6 +231,8 @@ mod tests {
         let message = open_own(&pipe, true).unwrap_err().to_string();
         assert!(message.contains("is a named pipe"), "{message}");
         assert_eq!(open_file(&pipe).unwrap_err().to_string(), "it is a named pipe, no file");
+        assert_eq!(open_given(&pipe).unwrap_err().to_string(), "it is a named pipe, no file");
+        assert!(open_given(Path::new("/dev/null")).is_ok());
         assert!(open_file(dir.path()).is_err());
         assert!(open_file(Path::new("/dev/zero")).unwrap_err().to_string().contains("a device"));
     }

@@ -130,6 +130,19 @@ fn check_json_lists_a_thousand_problems_and_counts_the_rest() {
     assert_eq!(object["more_problems"], 500, "{}", ended.stderr);
 }
 
+/// A pipe that stands in a folder, such as a run directory of somebody else's, may have nobody who writes.
+#[test]
+fn a_named_pipe_is_no_pipeline_and_is_not_waited_for() {
+    let folder = Folder::new();
+    let pipe = folder.path().join("pipeline.yml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for command in ["check", "run"] {
+        let ended = aqlens(folder.path(), &[command, "pipeline.yml"]);
+        assert_eq!(ended.code, 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains("it is a named pipe, no file"), "{}", ended.stderr);
+    }
+}
+
 /// A pipe can be read once: a second look would find nothing.
 #[test]
 fn check_reads_the_pipeline_once() {

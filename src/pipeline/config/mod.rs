@@ -11,7 +11,6 @@ mod scenarios;
 mod stages;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +23,7 @@ use super::inputs::absolute;
 use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
 use crate::stage::Facts;
+use crate::store::open_given;
 use crate::yaml::{self, Document, MAX_BYTES, Node, Problems, Report, Value, quote, read};
 
 /// Seed of a pipeline that names none: the notebook's number.
@@ -83,7 +83,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Pipeline, ConfigError> 
 /// The file's bytes, or enough of them to see that there are too many.
 fn read_limited(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    open_given(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::sources::Sources;
 use crate::stage::StageError;
-use crate::store::hex_sha256;
+use crate::store::hashed_number;
 use crate::table::schema::PROMPTS;
 use crate::table::{ReadRow as _, view};
 
@@ -57,7 +57,5 @@ impl Groups {
 }
 
 fn group(cluster: &str) -> u16 {
-    let hash = hex_sha256(cluster.as_bytes());
-    let draw = u64::from_str_radix(&hash[..13], 16).expect("thirteen hex digits are a number");
-    (draw % MOST) as u16
+    (hashed_number(cluster.as_bytes()) % MOST) as u16
 }
