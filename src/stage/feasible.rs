@@ -39,8 +39,8 @@ impl Feasible {
         (!all.is_empty()).then(|| all.join("; and "))
     }
 
-    /// What the tasks and their wordings lack.
-    fn few_wordings(&self) -> Option<String> {
+    /// What the tasks and their wordings lack, however many inputs there are; `None` when nothing.
+    pub fn few_wordings(&self) -> Option<String> {
         let tasks = self.wordings.len();
         let fewest = self.wordings.iter().min().copied().unwrap_or(0);
         if tasks < 2 {

@@ -131,10 +131,7 @@ impl Planned {
             wordings: self.wordings.clone(),
         };
         let what = match own.wordings.iter().min() {
-            Some(0 | 1) | None => {
-                let obstacle = Feasible { clusters: u64::MAX, inputs: u64::MAX, ..own }.obstacle();
-                obstacle.unwrap_or_default()
-            }
+            Some(0 | 1) | None => own.few_wordings().unwrap_or_default(),
             _ if self.clusters < 2 => own.obstacle().unwrap_or_default(),
             _ => "neither inputs nor wordings vary".to_owned(),
         };

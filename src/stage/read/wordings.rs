@@ -29,6 +29,13 @@ view! {
     }
 }
 
+view! {
+    /// The scenario of a prompt.
+    struct Named<'a> of [PROMPTS] {
+        scenario: &'a str,
+    }
+}
+
 /// A prompt of a task, controls left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wording<'a> {
@@ -167,7 +174,12 @@ pub(crate) fn add_wordings(
     part: u32,
     scenarios: &mut IndexMap<String, Wordings>,
 ) -> Result<(), TableError> {
-    let Some(frame) = Asked::part_if_there(store, &PROMPTS, part)? else { return Ok(()) };
+    // Texts and tokens are read of the parts alone in which a scenario begins.
+    let Some(named) = Named::part_if_there(store, &PROMPTS, part)? else { return Ok(()) };
+    if Named::rows(&named)?.iter().all(|row| scenarios.contains_key(row.scenario)) {
+        return Ok(());
+    }
+    let frame = Asked::part(store, &PROMPTS, part)?;
     let rows = Asked::rows(&frame)?;
     let same = |a: &Asked<'_>, b: &Asked<'_>| (a.scenario, a.input) == (b.scenario, b.input);
     for input in rows.chunk_by(same) {

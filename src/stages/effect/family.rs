@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::row::{Beyond, COVERAGE, Relative, Row};
 use super::tally::{Measured, Scenario};
@@ -23,7 +23,7 @@ const NAMED: usize = 10;
 pub(super) struct Family<'t> {
     pub(super) rows: Vec<Row<'t>>,
     /// The clusters of the inputs that all rows are about, in the order of their deltas.
-    pub(super) clusters: Vec<usize>,
+    pub(super) clusters: IndexSet<usize>,
 }
 
 /// The means of clusters, in the order in which they first appear.
@@ -67,13 +67,7 @@ impl<'t> Family<'t> {
         let is_common = |input: &usize| with_any.iter().all(|own| has_both(own, *input));
         let inputs: Vec<usize> =
             if with_any.is_empty() { Vec::new() } else { all.filter(is_common).collect() };
-        let mut clusters: Vec<usize> = Vec::new();
-        for input in &inputs {
-            let cluster = of.cluster(*input);
-            if !clusters.contains(&cluster) {
-                clusters.push(cluster);
-            }
-        }
+        let clusters = inputs.iter().map(|input| of.cluster(*input)).collect();
         let source = Source { of, contrast, inputs, judged };
         let row = |(&layer, own): (&i16, &Measured)| source.row(Row::new(names, layer, of), own);
         Self { rows: layers.iter().map(row).collect(), clusters }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use indexmap::IndexSet;
 use rayon::prelude::*;
 
 use super::Effect;
@@ -56,7 +57,7 @@ impl Effect {
             let is_there = |m: &Measured| !m.of_pairs.is_empty() || m.pairs.refused.is_some();
             let of_pairs = layers.values().any(is_there);
             let of_pairs = of_pairs.then_some(PARAPHRASE);
-            let contrasts: indexmap::IndexSet<&str> =
+            let contrasts: IndexSet<&str> =
                 own.map(String::as_str).filter(|name| *name != BETWEEN).chain(of_pairs).collect();
             for contrast in contrasts {
                 families.push(Family::new(
@@ -141,13 +142,13 @@ struct Joint {
     /// Places of its rows: family, row.
     rows: Vec<(usize, usize)>,
     /// The clusters that all of them have.
-    clusters: Vec<usize>,
+    clusters: IndexSet<usize>,
 }
 
 impl Joint {
     fn of(effect: &Effect, families: &[Family<'_>]) -> Self {
         let mut rows = Vec::new();
-        let mut clusters: Option<Vec<usize>> = None;
+        let mut clusters: Option<IndexSet<usize>> = None;
         for (f, family) in families.iter().enumerate() {
             let counts = |row: &Row<'_>| {
                 let is_judged = effect.judged.counts(row.measure, row.layer);
@@ -157,9 +158,8 @@ impl Joint {
             let before = rows.len();
             rows.extend(own.map(|(r, _)| (f, r)));
             if rows.len() > before {
-                let all = clusters.unwrap_or_else(|| family.clusters.clone());
-                let is_shared = |cluster: &usize| family.clusters.contains(cluster);
-                clusters = Some(all.into_iter().filter(is_shared).collect());
+                let shared = clusters.get_or_insert_with(|| family.clusters.clone());
+                shared.retain(|cluster| family.clusters.contains(cluster));
             }
         }
         Self { rows, clusters: clusters.unwrap_or_default() }
@@ -170,9 +170,10 @@ impl Joint {
         let Some(draws) = draws.get(&self.clusters.len()) else { return };
         let test = |&(f, r): &(usize, usize)| -> Option<PermutationTest> {
             let family = &families[f];
-            let place = |cluster: &usize| family.clusters.iter().position(|own| own == cluster);
-            let deltas =
-                self.clusters.iter().map(|cluster| Some(family.rows[r].deltas[place(cluster)?]));
+            let delta = |cluster: &usize| {
+                Some(family.rows[r].deltas[family.clusters.get_index_of(cluster)?])
+            };
+            let deltas = self.clusters.iter().map(delta);
             draws.flips.test(&deltas.collect::<Option<Vec<f64>>>()?).ok()
         };
         let mut largest = math::Family::default();

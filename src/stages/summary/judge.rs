@@ -25,7 +25,8 @@ pub(super) fn judge(
     scenarios: &mut [ScenarioSummary],
 ) -> Result<(), StageError> {
     let table = Table::read(context.store)?;
-    let wordings = read_wordings(context)?;
+    // Without the table nothing is asked of the wordings.
+    let wordings = if table.is_some() { read_wordings(context)? } else { IndexMap::new() };
     for scenario in scenarios {
         scenario.evidence = match &table {
             None => vec![without_rows(NO_EFFECT, &[], words::no_effect_stage())],
@@ -84,14 +85,11 @@ fn obstacle(rows: &[Row], wordings: Option<&Wordings>) -> Option<String> {
         return Some(words::no_values(&rows[0].status));
     }
     let (clusters, inputs) = (most(|row| row.n_clusters), most(|row| row.n_inputs));
+    let design = Feasible { clusters, inputs, wordings: sizes };
+    // Without a second wording there is no value, however many inputs there are.
     let has_values = rows.iter().any(has_value);
-    let design = if has_values {
-        Feasible { clusters, inputs, wordings: sizes }
-    } else {
-        // Without a second wording there is no value, however many inputs there are.
-        Feasible { clusters: u64::MAX, inputs: u64::MAX, wordings: sizes }
-    };
-    design.obstacle().or_else(|| {
+    let lacks = if has_values { design.obstacle() } else { design.few_wordings() };
+    lacks.or_else(|| {
         if rows.iter().all(|row| row.status == status::CONSTANT) {
             return Some(words::nothing_varies());
         }
@@ -134,7 +132,7 @@ fn of(
         p_wording: row.p_wording,
         p_wording_form: row.p_wording_form,
         smallest: row.smallest,
-        beyond: words::beyond(rows),
+        beyond: words::most_beyond(rows).map(|row| row.beyond.clone()).unwrap_or_default(),
         n_inputs: row.n_inputs.unsigned_abs(),
         n_clusters: row.n_clusters.unsigned_abs(),
         n_wordings: row.n_wordings.unsigned_abs(),

@@ -168,15 +168,14 @@ fn smallest(bound: Bound) -> String {
     }
 }
 
-/// The inputs that differ by more than matters, of the layer with most of them.
-pub(super) fn beyond(rows: &[Row]) -> Vec<String> {
-    let most = rows.iter().max_by_key(|row| row.n_beyond.unwrap_or(0));
-    most.map(|row| row.beyond.clone()).unwrap_or_default()
+/// The row with most inputs that differ by more than matters.
+pub(super) fn most_beyond(rows: &[Row]) -> Option<&Row> {
+    rows.iter().max_by_key(|row| row.n_beyond.unwrap_or(0))
 }
 
 /// How many inputs differ by more than matters, and which; `None` when none does.
 fn exceptions(rows: &[Row]) -> Option<String> {
-    let row = rows.iter().max_by_key(|row| row.n_beyond.unwrap_or(0))?;
+    let row = most_beyond(rows)?;
     let n = row.n_beyond.filter(|n| *n > 0)?.unsigned_abs();
     let more = if n > row.beyond.len() as u64 { ", ..." } else { "" };
     let place =

@@ -119,6 +119,47 @@ fn a_size_stands_on_the_scale_from_a_wording_to_another_input() {
     assert_eq!(["ci_low", "relative", "prevalence"].map(|c| rows.number(c, 2)), [None; 3]);
 }
 
+/// Inputs whose names are equal up to a `#` have one text.
+#[test]
+fn copies_of_an_input_change_nothing_but_how_many_inputs_there_are() {
+    let of = |names: Vec<String>| {
+        let run = FakeRun::new();
+        let cosine =
+            |input: &str, layer, a, b| cosine(input.split('#').next().unwrap(), layer, a, b);
+        write_contrasts(&run, 0, &names, (3, 2), &cosine);
+        run.run(&effect(&CONFIG), 0).unwrap();
+        read(&run)
+    };
+    let copies = ["i0#a", "i0#b", "i3#a"].map(str::to_owned);
+    let (alone, copied) = (of(inputs(8)), of([inputs(8), copies.into()].concat()));
+    assert_eq!(["n_inputs", "n_clusters"].map(|column| copied.count(column, 0)), [11, 8]);
+    let columns = [
+        "between",
+        "delta",
+        "ci_low",
+        "ci_high",
+        "ci_inputs_low",
+        "relative",
+        "relative_low",
+        "var_clusters",
+        "median",
+        "prevalence",
+        "mde",
+        "p",
+        "p_max_t",
+        "p_wording",
+        "smallest",
+    ];
+    for row in 0..alone.0.rows() {
+        for column in columns {
+            match alone.number(column, row) {
+                Some(value) => copied.near(column, row, value),
+                None => assert_eq!(copied.number(column, row), None, "{column}"),
+            }
+        }
+    }
+}
+
 /// Every wording goes its own way, so pairs of the same task are no nearer than others.
 #[test]
 fn tasks_that_differ_no_more_than_wordings_are_not_told_apart() {
