@@ -124,8 +124,12 @@ fn a_size_stands_on_the_scale_from_a_wording_to_another_input() {
 fn copies_of_an_input_change_nothing_but_how_many_inputs_there_are() {
     let of = |names: Vec<String>| {
         let run = FakeRun::new();
-        let cosine =
-            |input: &str, layer, a, b| cosine(input.split('#').next().unwrap(), layer, a, b);
+        // Inputs differ in how far their wordings are apart.
+        let cosine = |input: &str, layer, a: (usize, usize), b: (usize, usize)| {
+            let input = input.split('#').next().unwrap();
+            let pair = (a.0 * 2 + a.1) * 20 + b.0 * 2 + b.1;
+            cosine(input, layer, a, b) - 0.02 * f64::from(noise((place(input) * 400 + pair) as u64))
+        };
         write_contrasts(&run, 0, &names, (3, 2), &cosine);
         run.run(&effect(&CONFIG), 0).unwrap();
         read(&run)
@@ -142,6 +146,7 @@ fn copies_of_an_input_change_nothing_but_how_many_inputs_there_are() {
         "relative",
         "relative_low",
         "var_clusters",
+        "var_wordings",
         "median",
         "prevalence",
         "mde",
