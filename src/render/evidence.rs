@@ -48,8 +48,6 @@ pub struct Judgement {
 pub struct Evidence {
     /// The difference between tasks against each baseline: tables `effect`.
     pub effects: Option<Vec<Effect>>,
-    /// The rule of the verdict: each word and when it is given.
-    pub rule: &'static [(&'static str, &'static str)],
     /// What moves the vectors: table `variance_partition`.
     pub partitions: Option<Vec<Partition>>,
     /// How often the task is told on unseen wordings: table `decoding`.

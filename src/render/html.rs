@@ -39,6 +39,7 @@ struct View<'a> {
     /// How many scenarios have no section, and the table of them.
     n_others: usize,
     others: Value,
+    rule: Vec<(String, &'static str)>,
     judged: Option<&'a str>,
     lineage: &'a [(String, String)],
     tables: &'a [String],
@@ -144,6 +145,7 @@ pub fn report(page: &Page) -> String {
         scenarios,
         n_others: page.others.len(),
         others: pages.table(&others::grid(page)),
+        rule: page.rule.iter().map(|(word, when)| (word.replace('_', " "), *when)).collect(),
         judged: page.judged.as_deref(),
         lineage: &page.lineage,
         tables: &page.tables,

@@ -94,6 +94,15 @@ pub fn head(head: i16) -> String {
     if head == MEAN_HEAD { "mean of heads".to_owned() } else { format!("head {head}") }
 }
 
+/// The unit of a measure's dissimilarity.
+pub(super) fn unit(measure: &str) -> &'static str {
+    match measure {
+        _ if measure.ends_with("bits") || measure.starts_with("attention_jsd") => "bits",
+        _ if measure.contains("dcka") => "1 - CKA",
+        _ => "1 - cosine",
+    }
+}
+
 /// `1 input`, `2 inputs`.
 pub(super) fn count(n: i64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })

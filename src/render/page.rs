@@ -16,6 +16,8 @@ pub struct Page {
     /// The scenarios after those, which are rows of one table; of these only name, tasks, inputs and
     /// verdicts are known.
     pub others: Vec<Scenario>,
+    /// The rule of the verdicts by evidence: each word and when it is given.
+    pub rule: &'static [(&'static str, &'static str)],
     /// How often the run was judged, in words that begin a sentence; `None` when that was once.
     pub judged: Option<String>,
     /// What the run was made from: names and values, in order.

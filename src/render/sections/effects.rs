@@ -13,7 +13,7 @@ const PARAPHRASE: &str = "paraphrase";
 /// A corrected p value below this makes a filled mark.
 const LEVEL: f64 = 0.05;
 
-pub(super) fn effect(name: &str, effects: &[Effect], rule: &[(&str, &str)]) -> Section {
+pub(super) fn effect(name: &str, effects: &[Effect]) -> Section {
     let mut section = Section {
         heading: "Do tasks move the input further than a baseline does?",
         intro: "Each point is a difference of differences: how far two tasks' prompts of the same \
@@ -52,10 +52,6 @@ pub(super) fn effect(name: &str, effects: &[Effect], rule: &[(&str, &str)]) -> S
              input under the same task. Where a measure's name says nothing else, vectors are standardised by \
              the reference set."
         ));
-        let rule = rule.iter().map(|(word, when)| format!("{}: {when}.", word.replace('_', " ")));
-        let rule: Vec<String> =
-            std::iter::once("The verdict's rule.".to_owned()).chain(rule).collect();
-        section.notes.push(rule.join(" "));
     }
     for effect in effects.iter().filter(|e| e.points.iter().all(|p| p.delta.is_none())) {
         let why = reasons(effect.points.iter().map(|point| point.missing.as_str()));
@@ -84,7 +80,7 @@ fn effect_group(name: &str, measure: &str, effects: &[&Effect]) -> Group {
         let title = format!("{name}: {}, tasks {against}, by layer", names::measure(measure));
         let panel = Panel {
             title: &title,
-            name: "delta",
+            name: &format!("delta, {}", names::unit(measure)),
             axis,
             layers: &layers,
             marks: &marks,

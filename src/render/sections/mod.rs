@@ -83,7 +83,7 @@ pub(super) fn of_scenario(scenario: &Scenario) -> Vec<Section> {
     let evidence = &scenario.evidence;
     let name = &scenario.name;
     let sections = [
-        evidence.effects.as_ref().map(|effects| effects::effect(name, effects, evidence.rule)),
+        evidence.effects.as_ref().map(|effects| effects::effect(name, effects)),
         evidence.partitions.as_ref().map(|partitions| variance::variance(name, partitions)),
         evidence.decoding.as_ref().map(|told| decoding::decoding(name, told)),
         evidence.lens.as_ref().map(|found| lens::lens(name, found)),

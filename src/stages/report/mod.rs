@@ -47,6 +47,7 @@ use crate::render;
 use crate::render::evidence::Evidence;
 use crate::render::page;
 use crate::run_dir::receipt::PartStats;
+use crate::run_dir::summary::RULE;
 use crate::run_dir::{RunDir, layout};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::store::Store;
@@ -61,7 +62,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 5,
+    version: 6,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -230,7 +231,7 @@ impl Report {
         let (name, lineage) = lineage::read(&run);
         let tables = sources.tables()?;
         let judged = lineage::judged(&run);
-        Ok(page::Page { name, scenarios, others, judged, lineage, tables })
+        Ok(page::Page { name, scenarios, others, rule: &RULE, judged, lineage, tables })
     }
 }
 

@@ -8,7 +8,6 @@ use super::gather::missing;
 use super::sources::Sources;
 use crate::render::evidence::{Effect, EffectPoint, Partition, PartitionRow};
 use crate::render::page::Scenario;
-use crate::run_dir::summary::RULE;
 use crate::stage::StageError;
 use crate::stage::names::{FLAT, PARAPHRASE};
 use crate::table::schema::{EFFECT, VARIANCE_PARTITION, VERDICT};
@@ -94,7 +93,6 @@ pub(super) fn add_effects(
     }
     for of in scenarios.iter_mut() {
         of.evidence.effects = Some(Vec::new());
-        of.evidence.rule = &RULE;
     }
     for ((name, _, _), mut effect) in all {
         effect.points.sort_by_key(|point| point.layer);

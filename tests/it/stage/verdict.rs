@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, Summaries, Verdict};
+use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, RULE, Summaries, Verdict};
 use aqlens::stages::summary::{Config, SmallestConfig, Summary};
 use aqlens::table::schema::{DIVERGENCE, EFFECT, VERDICT};
 use aqlens::table::writer::PartAddress;
 use arrow::array::{ArrayRef, Int64Array};
 
 use super::evidence::{Rows, floats};
+use crate::support::file;
+
 use super::fixture::{FakeRun, facts, int16s, problems_of, prompt, texts, valid};
 
 /// One row of table `effect`, against wordings; made from inputs and wordings by stage `effect`.
@@ -171,6 +173,15 @@ fn a_difference_that_holds_over_inputs_and_wordings_is_supported() {
          deal the wordings out, corrected over all that is judged"
     );
     assert_eq!(evidence.disagreement, None, "the notebook's test says supported too");
+}
+
+/// The code, the report and the page of the measure quote one text.
+#[test]
+fn the_rule_stands_on_its_page_word_for_word() {
+    let page = std::fs::read_to_string(file("docs/measures/effect.md")).unwrap();
+    for (word, when) in RULE {
+        assert!(page.contains(&format!("| `{word}` | {when} |")), "{word}: {when}");
+    }
 }
 
 /// Each of the three must hold, on one and the same layer.
