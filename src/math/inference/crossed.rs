@@ -97,8 +97,8 @@ pub(in crate::math) fn satterthwaite(parts: impl Iterator<Item = (f64, f64)>) ->
 }
 
 /// The smallest true difference that an interval at `level` lies above 0 for with power
-/// [`POWER`], where the estimate has that standard error with so many degrees of freedom:
-/// `(t_{(1 + level)/2} + t_{POWER}) se`.
+/// 0.8, where the estimate has that standard error with so many degrees of freedom:
+/// `(t_{(1 + level)/2} + t_{0.8}) se`.
 pub fn detectable(error: f64, freedom: f64, level: f64) -> f64 {
     let quantile = |p| student_quantile(p, freedom);
     (quantile(f64::midpoint(1.0, level)) + quantile(POWER)) * error
