@@ -233,9 +233,9 @@ mod tests {
 
     #[test]
     fn the_speed_is_that_of_batches_as_the_run_makes_them() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny.yml");
+        let file = Path::new("tests/fixtures/tiny.yml");
         let overrides = ["stages.extract.batch_tokens=12".to_owned()];
-        let pipeline = config::load(&file, &overrides).unwrap();
+        let pipeline = config::load(file, &overrides).unwrap();
         let sizes = Arc::default();
         let facts = EngineFacts {
             runtime_version: "1.0".to_owned(),

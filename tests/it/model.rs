@@ -8,7 +8,7 @@ use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS};
 
 use crate::support::fake_model::{Flawed, on};
 use crate::support::tiny::{self, Copy, Extraction, prompts};
-use crate::support::{assert_says, engine_options};
+use crate::support::{assert_says, engine_options, file};
 
 #[test]
 fn the_tiny_model_passes_its_probe_and_its_hashes() {
@@ -180,9 +180,7 @@ fn the_runtime_s_facts_are_known_without_the_graph() {
 
 #[test]
 fn tokens_are_those_of_hugging_face() {
-    let text = std::fs::read_to_string(
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/reference/tiny.json"),
-    );
+    let text = std::fs::read_to_string(file("tests/fixtures/reference/tiny.json"));
     let reference: serde_json::Value = serde_json::from_str(&text.unwrap()).unwrap();
     let tokenizer = tiny::tokenizer();
     let mut compared = 0;

@@ -7,9 +7,12 @@ use aqlens::model::EngineOptions;
 use aqlens::model::locate::{Surroundings, locate};
 use aqlens::store::Store;
 
-/// The checkout.
+/// The checkout that cargo runs the tests of.
+///
+/// Asked at run time: checkouts that share a target folder share the test programs, where `env!` would
+/// name the folder of whichever was compiled last.
 pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("run the tests with cargo"))
 }
 
 /// A file of the checkout.

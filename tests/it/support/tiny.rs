@@ -16,11 +16,11 @@ use aqlens::table::reader::{Part, read_part};
 use aqlens::table::writer::PartAddress;
 use aqlens::yaml::Problems;
 
-use super::engine_options;
+use super::{engine_options, file};
 
 /// The committed model folder.
 pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tiny")
+    file("tests/fixtures/tiny")
 }
 
 pub(crate) fn card() -> ModelCard {
