@@ -128,6 +128,8 @@ impl Role {
 pub struct Prompt {
     /// Its name.
     pub key: PromptKey,
+    /// The wording of the task that it holds or, a control, was made from; 0 = the first.
+    pub base_wording: i16,
     /// Id of the input whose text it holds; differs from the key's only for
     /// [`Role::OtherInput`].
     pub source_input: Arc<str>,

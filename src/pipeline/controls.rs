@@ -1,13 +1,16 @@
 //! The texts of controls: prefixes that show how much of a difference is there without a task.
 //!
-//! Each control belongs to a task and follows its first wording: neutral prefixes of as many tokens
-//! (so the input has the same positions), the task's own words in another order, and the
-//! task itself for another input of the scenario ([`super::others`] says which).
+//! Each control belongs to a task. Neutral prefixes of as many tokens (so the input has the same
+//! positions) and the task's own words in another order follow its first wording. The task itself for
+//! another input of the scenario ([`super::others`] says which) is put in all its wordings in turn, one
+//! cluster of inputs after the other: it is the scale of sizes, which no single wording should set.
+
+use std::collections::BTreeSet;
 
 use super::neutral::Ruler;
 use super::{Neutral, Scenario, Task};
 use crate::model::ModelError;
-use crate::prompt::Role;
+use crate::prompt::{Role, alike};
 use crate::store::hex_sha256;
 
 /// Words from which on the drawn order names the text by its hash: the text itself would be hashed
@@ -17,7 +20,10 @@ const MANY_WORDS: usize = 1024;
 /// A control of a task.
 pub(super) struct Control {
     pub(super) wording: i16,
-    pub(super) text: String,
+    /// Its text; several where it is put in the task's wordings in turn.
+    pub(super) texts: Vec<String>,
+    /// The wording that each of several texts is.
+    pub(super) in_turn: Vec<i16>,
     /// What it was made of, for a neutral prefix that was made.
     pub(super) family: Option<usize>,
 }
@@ -45,19 +51,33 @@ pub(super) fn texts(
         }
     };
     let neutral = neutral.into_iter().enumerate();
+    let control = |wording: i16, text: String, family: Option<usize>| Control {
+        wording,
+        texts: vec![text],
+        in_turn: Vec::new(),
+        family,
+    };
     let mut texts: Vec<Control> = neutral
-        .map(|(i, (family, text))| Control { wording: Role::neutral_wording(i), text, family })
+        .map(|(i, (family, text))| control(Role::neutral_wording(i), text, family))
         .collect();
-    let control = |role: Role, text| Control { wording: role.wording(), text, family: None };
     if controls.scrambled {
         // A task of one word has no other order, and so no such control.
         let scrambled = scramble(first, seed);
-        texts.extend((scrambled != *first).then(|| control(Role::Scrambled, scrambled)));
+        let is_other = scrambled != *first;
+        texts.extend(is_other.then(|| control(Role::Scrambled.wording(), scrambled, None)));
     }
     if controls.other_input && has_others {
-        texts.push(control(Role::OtherInput, first.clone()));
+        texts.push(other_input(task));
     }
     Ok(texts)
+}
+
+/// The task in all its wordings, copies that differ in blanks or case only left out.
+fn other_input(task: &Task) -> Control {
+    let mut known = BTreeSet::new();
+    let distinct = (0..).zip(&task.wordings).filter(|(_, text)| known.insert(alike(text)));
+    let (in_turn, texts) = distinct.map(|(wording, text)| (wording, text.clone())).unzip();
+    Control { wording: Role::OtherInput.wording(), texts, in_turn, family: None }
 }
 
 /// The words in an order drawn by the seed: never the order they had, unless all are one word.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::controls::{self, Control};
 use super::error::PlanError;
 use super::neutral::Ruler;
-use super::{Neutral, Scenario, Task, controls};
+use super::{Neutral, Scenario, Task};
 use crate::monitor::Monitor;
 use crate::yaml::{Warning, quote};
 
@@ -18,15 +19,23 @@ pub(super) struct Framing {
     pub(super) texts: Vec<String>,
     /// For each input which of the texts; empty when all have the first.
     of_input: Vec<u32>,
+    /// Of a control that is put in the task's wordings in turn: the wording that each text is.
+    in_turn: Vec<i16>,
     /// What its texts are made of, for a neutral prefix that is as long as its task.
     family: Option<usize>,
 }
 
 impl Framing {
-    /// The text that an input, counted from 0, has.
-    pub(super) fn text(&self, input: u64) -> &str {
+    /// The text that an input has, and the wording of the task that it is or was made from. Inputs and
+    /// clusters are counted from 0.
+    pub(super) fn text(&self, input: u64, cluster: u64) -> (&str, i16) {
+        if !self.in_turn.is_empty() {
+            let which = (cluster % self.in_turn.len() as u64) as usize;
+            return (&self.texts[which], self.in_turn[which]);
+        }
         let which = usize::try_from(input).ok().and_then(|input| self.of_input.get(input));
-        &self.texts[which.map_or(0, |which| *which as usize)]
+        let text = &self.texts[which.map_or(0, |which| *which as usize)];
+        (text, self.wording.max(0))
     }
 }
 
@@ -73,17 +82,21 @@ pub(super) fn framings(
             return Err(PlanError::Interrupted);
         }
         let id: Arc<str> = task.id.as_str().into();
-        let framing = |wording, text, family| Framing {
+        let framing = |wording, texts| Framing {
             task: Arc::clone(&id),
             wording,
-            texts: vec![text],
+            texts,
             of_input: Vec::new(),
-            family,
+            in_turn: Vec::new(),
+            family: None,
         };
         let wordings = (0..).zip(&task.wordings);
-        framings.extend(wordings.map(|(wording, text)| framing(wording, text.clone(), None)));
-        let controls = controls::texts(scenario, task, has_others, seed, ruler)?;
-        framings.extend(controls.into_iter().map(|c| framing(c.wording, c.text, c.family)));
+        framings.extend(wordings.map(|(wording, text)| framing(wording, vec![text.clone()])));
+        for Control { wording, texts, in_turn, family } in
+            controls::texts(scenario, task, has_others, seed, ruler)?
+        {
+            framings.push(Framing { in_turn, family, ..framing(wording, texts) });
+        }
     }
     let unfit = match scenario.controls.neutral {
         Some(Neutral::Auto(_)) => fit(scenario, &mut framings, ruler, monitor)?,

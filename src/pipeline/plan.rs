@@ -328,7 +328,8 @@ impl<'p> Plan<'p> {
     ) -> Prompt {
         let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
         let source = if is_other { other } else { input };
-        let filled = self.template.fill(framing.text(i), &source.text);
+        let (text, base_wording) = framing.text(i, scenario.survey.cluster(i));
+        let filled = self.template.fill(text, &source.text);
         Prompt {
             key: PromptKey {
                 scenario: Arc::clone(&scenario.name),
@@ -336,6 +337,7 @@ impl<'p> Plan<'p> {
                 task: Arc::clone(&framing.task),
                 wording: framing.wording,
             },
+            base_wording,
             source_input: source.id.as_str().into(),
             cluster: input.cluster.as_deref().map(Arc::from),
             text: filled.text,
@@ -371,8 +373,7 @@ mod tests {
 
     #[test]
     fn a_shard_is_bounded_by_its_bytes_as_well_as_by_its_prompts() {
-        let file = Path::new("tests/fixtures/tiny.yml");
-        let mut pipeline = config::load(file, &[]).unwrap();
+        let mut pipeline = config::load(Path::new("tests/fixtures/tiny.yml"), &[]).unwrap();
         let tokenizer = pipeline.tokenizer().unwrap();
         let inputs: u64 = pipeline.scenarios.iter().map(|s| s.inputs.len()).sum();
         let shards = |pipeline: &Pipeline| {

@@ -6,11 +6,13 @@
 //!
 //! - `between`: all pairs of prompts of different tasks, over all their wordings;
 //! - `paraphrase`: all pairs of wordings of one task;
-//! - `neutral`, `scrambled`, `other_input`: each task's first wording and that control of the task.
+//! - `neutral`, `scrambled`, `other_input`: that control of each task and the wording that it was made
+//!   from.
 //!
 //! A mean is over the pairs that could be compared, and `n_pairs` counts them; without any it is null
 //! and `status` has the reason of the first. Where the pipeline asks for no second wording or no such
-//! control, the row says `no_pairs`. Another input is never compared token by token.
+//! control, the row says `no_pairs`. Another input is never compared token by token. Rows of controls
+//! have their pairs too, by the place of the task's prompt.
 //!
 //! `wording_pairs` has the similarities of all pairs of the tasks' prompts one by one, for the test
 //! that deals the wordings out to the tasks again. Reads `prompts`, `activations` and, when there,
@@ -24,7 +26,7 @@ use crate::prompt::Role;
 use crate::stage::compare::spans::Spans;
 use crate::stage::compare::vector_measure::{Choice, Measure, chosen};
 use crate::stage::compare::{Cell, Compared};
-use crate::stage::names::{BETWEEN, FIRST_WORDING, PARAPHRASE};
+use crate::stage::names::{BETWEEN, PARAPHRASE};
 use crate::stage::read::hidden::{Layer, by_input_and_layer};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::spaces::Reference;
@@ -38,7 +40,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "contrast",
-    version: 2,
+    version: 3,
     scope: Scope::Shard,
     unit: "layers",
     reads: &[&PROMPTS, &ACTIVATIONS],
@@ -102,7 +104,7 @@ impl Stage for Contrast {
                 self.compare(layer, design, &reference)
             })?;
         let contrasts: Vec<ContrastRow<'_>> =
-            found.iter().flat_map(|(contrasts, _)| contrasts).copied().collect();
+            found.iter().flat_map(|(contrasts, _)| contrasts).map(Contrasted::row).collect();
         let wordings: Vec<WordingPairsRow<'_>> =
             found.iter().flat_map(|(_, wordings)| wordings).map(Wordings::row).collect();
         let parts = vec![
@@ -122,10 +124,12 @@ struct Design<'p> {
     prompts: Vec<&'p PromptRow>,
     /// For each of the tasks' prompts: the place of its task.
     tasks: Vec<i32>,
-    /// All pairs of the tasks' prompts, then each task's first wording with its controls.
+    /// All pairs of the tasks' prompts, then each control with the prompt of its task.
     pairs: Vec<(usize, usize)>,
     /// The contrast that each of them belongs to, by its place in [`CONTRASTS`].
     contrasts: Vec<usize>,
+    /// For each contrast with a control: the places of its pairs' tasks' prompts.
+    places: [Vec<i32>; CONTRASTS.len()],
 }
 
 /// What is compared with what.
@@ -175,15 +179,17 @@ impl<'p> Design<'p> {
         prompts.extend(input.prompts.iter().filter(|prompt| prompt.role() != Role::Task));
         for (control, prompt) in prompts.iter().enumerate().skip(n) {
             let kind = CONTRASTS.iter().position(|kind| *kind == Kind::Control(prompt.role()));
-            let is_first = |own: &&PromptRow| {
-                own.key.wording == FIRST_WORDING && own.key.task == prompt.key.task
-            };
-            if let (Some(first), Some(kind)) = (prompts[..n].iter().position(is_first), kind) {
-                all.push((first, control));
+            let base = prompts[..n].iter().position(|own| own.is_base_of(prompt));
+            if let (Some(base), Some(kind)) = (base, kind) {
+                all.push((base, control));
                 contrasts.push(kind);
             }
         }
-        Self { input, spans: Spans::of(input), prompts, tasks, pairs: all, contrasts }
+        let places = std::array::from_fn(|place| {
+            let own = all.iter().zip(&contrasts).skip(pairs(n).count());
+            own.filter(|(_, kind)| **kind == place).map(|((base, _), _)| *base as i32).collect()
+        });
+        Self { input, spans: Spans::of(input), prompts, tasks, pairs: all, contrasts, places }
     }
 
     /// A row for each contrast, from the cells of all pairs.
@@ -192,8 +198,8 @@ impl<'p> Design<'p> {
         layer: i16,
         measure: &'static str,
         cells: &[Cell],
-    ) -> impl Iterator<Item = ContrastRow<'p>> {
-        CONTRASTS.iter().enumerate().map(move |(place, kind)| {
+    ) -> impl Iterator<Item = Contrasted<'_>> {
+        (0..CONTRASTS.len()).map(move |place| {
             let own = cells.iter().zip(&self.contrasts).filter(|(_, kind)| **kind == place);
             let own: Vec<&Cell> = own.map(|(cell, _)| cell).collect();
             let values: Statistics = own.iter().filter_map(|cell| cell.value).collect();
@@ -202,14 +208,16 @@ impl<'p> Design<'p> {
                 Some(cell) => cell.status,
                 None => status::NO_PAIRS,
             };
-            ContrastRow {
-                scenario: self.input.scenario(),
-                input: self.input.input(),
+            let each = || own.iter().map(|cell| cell.value).collect::<Option<Vec<f64>>>();
+            let is_control = !self.places[place].is_empty();
+            Contrasted {
+                design: self,
                 layer,
                 measure,
-                contrast: kind.name(),
+                place,
                 value: values.mean(),
                 n_pairs: values.n() as i64,
+                values: is_control.then(each).flatten(),
                 status,
             }
         })
@@ -226,6 +234,38 @@ impl<'p> Design<'p> {
             None => failed.map_or(status::NO_PAIRS, |cell| cell.status),
         };
         Wordings { design: self, layer, measure, values, status }
+    }
+}
+
+/// A measure in one contrast, on one layer.
+#[derive(Debug)]
+struct Contrasted<'p> {
+    design: &'p Design<'p>,
+    layer: i16,
+    measure: &'static str,
+    /// The contrast's place in [`CONTRASTS`].
+    place: usize,
+    value: Option<f64>,
+    n_pairs: i64,
+    /// Of the pairs with a control, when all have one.
+    values: Option<Vec<f64>>,
+    status: &'static str,
+}
+
+impl Contrasted<'_> {
+    fn row(&self) -> ContrastRow<'_> {
+        ContrastRow {
+            scenario: self.design.input.scenario(),
+            input: self.design.input.input(),
+            layer: self.layer,
+            measure: self.measure,
+            contrast: CONTRASTS[self.place].name(),
+            value: self.value,
+            n_pairs: self.n_pairs,
+            places: &self.design.places[self.place],
+            values: self.values.as_deref(),
+            status: self.status,
+        }
     }
 }
 
@@ -254,7 +294,7 @@ impl Wordings<'_> {
 }
 
 /// What is found for one input on one layer.
-type Found<'p> = (Vec<ContrastRow<'p>>, Vec<Wordings<'p>>);
+type Found<'p> = (Vec<Contrasted<'p>>, Vec<Wordings<'p>>);
 
 impl Contrast {
     /// What is found for one input on one layer, by measure, then contrast.

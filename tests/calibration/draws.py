@@ -50,9 +50,8 @@ def known(effect: str, wordings: int, number: int, seed: int, inputs: int = INPU
 def truth(effect: str, seed: int, per_block: int | None = None) -> list[dict]:
     """All wordings of both questions on all scenes, a part of the scenes in each scenario.
 
-    Parts, because what stands first in a task is what its control `other_input` compares: each part
-    begins with another wording. And because vectors are standardised by a sample of the scenario's own
-    prompts: the truth is a mean over such samples, as what a user measures is one.
+    Parts, because vectors are standardised by a sample of the scenario's own prompts: the truth is a mean
+    over such samples, as what a user measures is one.
     """
     rng = random.Random(f"{seed} truth {effect}")
     all_scenes = list(scenes().items())
@@ -60,7 +59,7 @@ def truth(effect: str, seed: int, per_block: int | None = None) -> list[dict]:
     size = per_block or len(all_scenes) // BLOCKS
     blocks = []
     for block in range(BLOCKS):
-        tasks = {task: POOLS[task][block:] + POOLS[task][:block] for task in EFFECTS[effect]}
+        tasks = {task: POOLS[task] for task in EFFECTS[effect]}
         inputs = dict(all_scenes[block * size : (block + 1) * size])
         blocks.append(_written(f"truth-{effect}-{block:02}", inputs, tasks))
     return blocks

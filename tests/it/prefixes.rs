@@ -45,6 +45,7 @@ fn prompts() -> Vec<Prompt> {
                     task: task.into(),
                     wording: 0,
                 },
+                base_wording: 0,
                 source_input: format!("input-{i}").into(),
                 cluster: None,
                 input_span: 0..text.len(),

@@ -92,6 +92,31 @@ fn another_input_is_one_of_another_cluster() {
 }
 
 #[test]
+fn another_input_is_put_in_all_wordings_in_turn_one_cluster_after_the_other() {
+    let folder = Folder::new();
+    let yaml = clustered(&folder);
+    let two = "color: { wordings: [\"what color?\", \"what  Color?\", \"which color?\"] }";
+    let yaml = yaml.replace("color: \"what color is the ball?\"", two);
+    let pipeline = loaded(&folder, &yaml);
+    let plan = Plan::new(&pipeline, &Tokenizer::load(&pipeline.card).unwrap()).unwrap();
+    let mut found = BTreeMap::new();
+    for prompt in plan.shards().flat_map(|shard| shard.unwrap().prompts) {
+        match prompt.role() {
+            Role::Task => assert_eq!(prompt.base_wording, prompt.key.wording),
+            _ if &*prompt.key.task == "color" => {
+                let text = ["what color?", "", "which color?"][prompt.base_wording as usize];
+                assert_eq!(&prompt.text[prompt.task_spans[0].clone()], text);
+                found.insert(prompt.key.input.to_string(), prompt.base_wording);
+            }
+            _ => assert_eq!(prompt.base_wording, 0, "a task of one wording"),
+        }
+    }
+    // Clusters a b, c d f, e; the second wording is a copy of the first one.
+    let turns = [("a", 0), ("b", 0), ("c", 2), ("d", 2), ("e", 0), ("f", 2)];
+    assert_eq!(found, turns.map(|(input, wording)| (input.to_owned(), wording)).into());
+}
+
+#[test]
 fn copies_of_one_text_are_one_cluster_without_another_input() {
     let folder = Folder::new();
     let copies = loaded(&folder, &yaml("{ a: a cup, b: a cup, c: a cup }"));

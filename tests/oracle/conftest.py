@@ -30,6 +30,7 @@ class Prompt:
     task: str
     wording: int
     role: str
+    base_wording: int
     token_ids: tuple
     span: range
     segments: str
@@ -60,6 +61,7 @@ class Run:
             Prompt(
                 *(row[name] for name in PROMPT),
                 role=row["role"],
+                base_wording=row["base_wording"],
                 token_ids=tuple(row["token_ids"]),
                 span=range(row["input_start"] or 0, (row["input_start"] or 0) + row["input_tokens"]),
                 segments=row["segments"],

@@ -56,13 +56,25 @@ def crossed(estimate, influences, without):
 
 
 def another_input(run):
+    """By measure and layer: for each input the dissimilarity of each (task, wording) to another input in
+    that wording, NaN in those that are not this input's turn."""
     found = {}
     for name in ("contrast", "output_contrast"):
         for row in run.table(name).iter_rows(named=True):
             if row["contrast"] == "other_input" and row["value"] is not None:
-                value = 1 - row["value"] if name == "contrast" else row["value"]
-                found.setdefault((row["measure"], row.get("layer", -1)), []).append(value)
+                values = np.array(row["values"])
+                each = 1 - values if name == "contrast" else values
+                own = np.full(6, np.nan)
+                own[row["places"]] = each
+                found.setdefault((row["measure"], row.get("layer", -1)), []).append(own)
     return {key: np.array(values) for key, values in found.items()}
+
+
+def other_without(by_cell, cell):
+    """The mean over tasks, of each over the inputs whose turn is not that cell."""
+    kept = by_cell.copy()
+    kept[:, cell] = np.nan
+    return np.mean([np.nanmean(kept[:, [2 * k, 2 * k + 1]]) for k in range(3)])
 
 
 def test_intervals_take_inputs_and_wordings_as_random(run):
@@ -86,7 +98,8 @@ def test_intervals_take_inputs_and_wordings_as_random(run):
         same = [(a, b) for a, b in itertools.combinations(range(6), 2) if TASKS[a] == TASKS[b]]
         largest = [max(table[a, b] for a, b in same) for table in of_inputs]
         near(row["prevalence"], np.mean(each[:, 0] > largest), key)
-        other = others.get(key)
+        by_cell = others.get(key)
+        other = None if by_cell is None else np.nanmean(by_cell, axis=1)
         if other is None or other.mean() <= each[:, 1].mean():
             assert row["relative"] is None and row["smallest"] is None, key
             continue
@@ -94,7 +107,8 @@ def test_intervals_take_inputs_and_wordings_as_random(run):
         scale = other.mean() - each[:, 1].mean()
         relative = deltas.mean() / scale
         influences = (deltas - relative * (other - each[:, 1])) / scale
-        ratios = [np.array([(b - w) / (other.mean() - w) for b, w in own]) for own in left]
+        ratios = [np.array([(b - w) / (other_without(by_cell, 2 * k + j) - w) for j, (b, w) in enumerate(own)])
+                  for k, own in enumerate(left)]
         low, high, _, _, _, mde = crossed(relative, influences, ratios)
         near(row["relative"], relative, key)
         for name, value in (("relative_low", low), ("relative_high", high), ("mde_relative", mde)):

@@ -122,7 +122,7 @@ def test_every_contrast_is_the_mean_of_its_pairs(run):
             pairs[control] = [
                 (a, b)
                 for a, b in permutations(prompts, 2)
-                if a.wording == 0 and b.wording in wordings and a.task == b.task
+                if a.wording == b.base_wording and b.wording in wordings and a.task == b.task
             ]
         wordings = of_wordings.pop((scenario, name, "jsd_bits"))
         names = list(dict.fromkeys(prompt.task for prompt in tasks))
@@ -134,4 +134,9 @@ def test_every_contrast_is_the_mean_of_its_pairs(run):
             values = [jsd(said(run, a), said(run, b)) for a, b in of_contrast]
             assert row["n_pairs"] == len(values) > 0 and row["status"] == "ok"
             assert abs(row["value"] - np.mean(values)) < TOLERANCE
+            if contrast in CONTROLS:
+                assert row["places"] == [tasks.index(a) for a, _ in of_contrast]
+                assert np.abs(np.array(row["values"]) - values).max() < TOLERANCE
+            else:
+                assert (row["places"], row["values"]) == ([], None)
     assert not rows and not of_wordings

@@ -52,8 +52,16 @@ def pairs_of(contrast, prompts):
         return [(a, b) for a, b in combinations(tasks, 2) if a.task != b.task]
     if contrast == "paraphrase":
         return [(a, b) for a, b in combinations(tasks, 2) if a.task == b.task]
-    first = {prompt.task: prompt for prompt in tasks if prompt.wording == 0}
-    return [(first[prompt.task], prompt) for prompt in prompts if prompt.role == contrast]
+    base = {(prompt.task, prompt.wording): prompt for prompt in tasks}
+    return [(base[prompt.task, prompt.base_wording], prompt) for prompt in prompts if prompt.role == contrast]
+
+
+def test_another_input_is_put_in_the_wordings_in_turn(run):
+    # Every input of this pipeline is a cluster of its own.
+    for place, prompts in enumerate(run.inputs().values()):
+        for prompt in prompts:
+            in_turn = place % 2 if prompt.role == "other_input" else max(prompt.wording, 0)
+            assert prompt.base_wording == in_turn, prompt.key
 
 
 def test_contrasts_are_means_over_their_pairs(run):
@@ -66,9 +74,16 @@ def test_contrasts_are_means_over_their_pairs(run):
         if contrast == "other_input" and measure.startswith("token"):
             assert (row["value"], row["n_pairs"], row["status"]) == (None, 0, "no_alignment")
             continue
-        pairs = pairs_of(contrast, run.inputs()[scenario, name])
-        expected = np.mean([vectors.measure(measure, a, b) for a, b in pairs])
-        assert abs(row["value"] - expected) < 1e-12, row
+        prompts = run.inputs()[scenario, name]
+        pairs = pairs_of(contrast, prompts)
+        each = [vectors.measure(measure, a, b) for a, b in pairs]
+        assert abs(row["value"] - np.mean(each)) < 1e-12, row
+        if contrast in ("between", "paraphrase"):
+            assert (row["places"], row["values"]) == ([], None)
+        else:
+            tasks = [prompt for prompt in prompts if prompt.role == "task"]
+            assert row["places"] == [tasks.index(base) for base, _ in pairs]
+            assert np.abs(np.array(row["values"]) - each).max() < 1e-12, row
         assert row["n_pairs"] == len(pairs) == expected_pairs.get(contrast, 3)
 
 

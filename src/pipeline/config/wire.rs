@@ -76,7 +76,7 @@ pub struct ScenarioConfig {
     pub controls: ControlsConfig,
 }
 
-/// Controls of every task, made from its first wording.
+/// Controls of every task, made from its first wording but for `other_input`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ControlsConfig {
@@ -86,7 +86,8 @@ pub struct ControlsConfig {
     pub neutral: Option<NeutralConfig>,
     /// The task's own words in an order drawn by the seed.
     pub scrambled: bool,
-    /// The task, put to another input of the scenario: the next one that is of another cluster.
+    /// The task, put to another input of the scenario: the next one that is of another cluster. One
+    /// cluster of inputs after the other has another wording.
     pub other_input: bool,
 }
 

@@ -173,6 +173,7 @@ mod tests {
             input,
             task: "t",
             wording: 0,
+            base_wording: 0,
             role: "task",
             source_input,
             cluster,

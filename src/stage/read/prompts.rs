@@ -23,6 +23,7 @@ view! {
         input: &'a str,
         task: &'a str,
         wording: i16,
+        base_wording: i16,
         token_ids: &'a [i32],
         input_start: Option<i32>,
         input_tokens: i32,
@@ -37,6 +38,8 @@ view! {
 pub(crate) struct PromptRow {
     /// Its name.
     pub(crate) key: PromptKey,
+    /// The wording of its task that it holds or, a control, was made from.
+    pub(crate) base_wording: i16,
     /// Its tokens.
     pub(crate) token_ids: Vec<i32>,
     /// The input's tokens; `None` when no token holds a part of it.
@@ -93,6 +96,11 @@ impl PromptRow {
         tokens.filter(|(letter, _)| *letter == b'i').map(|(_, id)| *id).collect()
     }
 
+    /// Whether it is the task's prompt that a control is compared with.
+    pub(crate) fn is_base_of(&self, control: &Self) -> bool {
+        self.key.wording == control.base_wording && self.key.task == control.key.task
+    }
+
     /// Whether it is one of those that the notebook's measures compare.
     pub(crate) fn is_first_wording(&self) -> bool {
         self.key.wording == FIRST_WORDING
@@ -131,6 +139,7 @@ impl ShardPrompts {
         for row in Planned::rows(part)? {
             let prompt = PromptRow {
                 key: row.key(),
+                base_wording: row.base_wording,
                 token_ids: row.token_ids.to_vec(),
                 input: row.span(),
                 segments: row.segments.to_owned(),

@@ -27,8 +27,9 @@
 //! have both values on all of them. [`crate::math`] says how each number is computed, and what it cannot
 //! show.
 //!
-//! A control stands beside the first wording alone, so nothing says how `neutral`, `scrambled` and
-//! `other_input` vary with wordings: their rows have `ci_inputs` and no other interval.
+//! `neutral` and `scrambled` stand beside the first wording alone, so nothing says how they vary with
+//! wordings: the rows of controls have `ci_inputs` and no other interval. `other_input` goes through the
+//! wordings, one cluster of inputs after the other, so `relative` has one that takes its wordings as random.
 //!
 //! Reads `prompts`, `contrast`, `wording_pairs` and, when an earlier stage wrote them, `output_contrast`
 //! and the tables of wording pairs of outputs, attention, surprisal, lens and geometry; writes `effect`. A number for each input, layer, measure and kind is in
@@ -63,7 +64,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "effect",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&PROMPTS, &CONTRAST, &WORDING_PAIRS],

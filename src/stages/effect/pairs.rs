@@ -1,6 +1,8 @@
 //! What the dissimilarities of all pairs of the tasks' prompts say: of one input, and, averaged over
 //! inputs, of the wordings.
 
+use std::collections::BTreeMap;
+
 use crate::stage::names::{BETWEEN, PARAPHRASE};
 use crate::stage::read::wordings::Wordings;
 
@@ -57,6 +59,48 @@ pub(super) struct PairSums {
     weight: f64,
     /// Status of the first input that has not all of them.
     pub(super) refused: Option<String>,
+}
+
+/// Dissimilarities of the tasks' prompts to those of another input in the same wording, summed over the
+/// inputs that have all of theirs; each cluster of inputs counts once.
+#[derive(Debug, Default)]
+pub(super) struct OtherSums {
+    /// By the place of the task's prompt: the sum, and what the inputs in it count.
+    of_place: BTreeMap<i32, (f64, f64)>,
+}
+
+impl OtherSums {
+    /// Takes in an input: places of prompts and their dissimilarities.
+    pub(super) fn add(&mut self, values: impl Iterator<Item = (i32, f64)>, weight: f64) {
+        for (place, value) in values {
+            let sum = self.of_place.entry(place).or_default();
+            *sum = (sum.0 + weight * value, sum.1 + weight);
+        }
+    }
+
+    /// For each task and each of its wordings: the mean over tasks without that wording. `None` where
+    /// a task was put to another input in no other one.
+    pub(super) fn without(&self, wordings: &Wordings) -> Option<Vec<Vec<f64>>> {
+        let own = |cell: usize| self.of_place.get(&(cell as i32)).copied().unwrap_or_default();
+        let mut cells: Vec<Vec<(f64, f64)>> = vec![Vec::new(); wordings.sizes().len()];
+        for (cell, task) in wordings.cells().iter().zip(wordings.cell_tasks()) {
+            cells[task].push(own(*cell));
+        }
+        let sum = |own: &[(f64, f64)]| {
+            own.iter().fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+        };
+        let mean = |(sum, weight): (f64, f64)| (weight > 0.0).then(|| sum / weight);
+        let of_tasks: Vec<f64> = cells.iter().map(|own| mean(sum(own))).collect::<Option<_>>()?;
+        let all: f64 = of_tasks.iter().sum();
+        let tasks = cells.iter().zip(&of_tasks).map(|(own, of_task)| {
+            let without = |left: usize| {
+                let rest = [&own[..left], &own[left + 1..]].concat();
+                Some((all - of_task + mean(sum(&rest))?) / of_tasks.len() as f64)
+            };
+            (0..own.len()).map(without).collect()
+        });
+        tasks.collect()
+    }
 }
 
 /// Mean dissimilarities between cells, row after row, task after task.

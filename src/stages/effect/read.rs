@@ -18,6 +18,8 @@ view! {
         measure: &'a str,
         contrast: &'a str,
         value: Option<f64>,
+        places: &'a [i32],
+        values: Option<&'a [f64]>,
         status: &'a str,
     }
 }
@@ -30,6 +32,8 @@ view! {
         measure: &'a str,
         contrast: &'a str,
         value: Option<f64>,
+        places: &'a [i32],
+        values: Option<&'a [f64]>,
         status: &'a str,
     }
 }
@@ -64,8 +68,10 @@ view! {
 
 impl<'a> From<OutputContrast<'a>> for LayerContrast<'a> {
     fn from(row: OutputContrast<'a>) -> Self {
-        let OutputContrast { scenario, input, measure, contrast, value, status } = row;
-        Self { scenario, input, layer: OUTPUT_LAYER, measure, contrast, value, status }
+        let OutputContrast { scenario, input, measure, contrast, value, places, values, status } =
+            row;
+        let layer = OUTPUT_LAYER;
+        Self { scenario, input, layer, measure, contrast, value, places, values, status }
     }
 }
 

@@ -6,8 +6,9 @@ use std::ops::Range;
 use indexmap::{IndexMap, IndexSet};
 use rayon::prelude::*;
 
-use super::pairs::{OfInput, PairSums};
+use super::pairs::{OfInput, OtherSums, PairSums};
 use super::read::{LayerContrast, LayerPairs, Parts, Rows, Unlike};
+use crate::prompt::Role;
 use crate::stage::read::clusters::Clusters;
 use crate::stage::read::wordings::{Wordings, read_wordings};
 use crate::stage::{Context, StageError};
@@ -43,6 +44,8 @@ pub(super) struct Measured {
     pub(super) of_pairs: Vec<Option<OfInput>>,
     /// Dissimilarities of all pairs of prompts.
     pub(super) pairs: PairSums,
+    /// Dissimilarities to another input, by the wording that both are put in.
+    pub(super) others: OtherSums,
 }
 
 /// A number for each input.
@@ -136,6 +139,12 @@ impl Tally {
         self.visit(context, rows, LayerContrast::subject, |row, place, measured| {
             if !measured.contrasts.contains_key(row.contrast) {
                 measured.contrasts.insert(row.contrast.to_owned(), Series::default());
+            }
+            if row.contrast == Role::OtherInput.name()
+                && let Some(values) = row.values
+            {
+                let unlike = values.iter().map(|value| unlike(*value));
+                measured.others.add(row.places.iter().copied().zip(unlike), place.weight);
             }
             let series = &mut measured.contrasts[row.contrast];
             match row.value {

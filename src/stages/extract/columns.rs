@@ -96,6 +96,7 @@ fn prompt(row: &Row) -> PromptsRow<'_> {
         task: &prompt.key.task,
         wording: prompt.key.wording,
         role: prompt.role().name(),
+        base_wording: prompt.base_wording,
         source_input: &prompt.source_input,
         cluster: prompt.cluster.as_deref(),
         input_sha256,

@@ -44,7 +44,7 @@ use rows::Row;
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "extract",
-    version: 6,
+    version: 7,
     scope: Scope::Shard,
     unit: "tokens",
     reads: &[],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use super::contrast;
-use super::contrast::Wordings;
+use super::contrast::{Contrasted, Wordings};
 use crate::math::{
     Distribution, Divergences, RBO_DEPTH, RBO_PERSISTENCE, RankBiasedOverlap, jsd_bits,
     jsd_contributions, overlap_at, top_k,
@@ -15,9 +15,7 @@ use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
 use crate::stage::read::reread;
 use crate::stage::{Context, StageError};
 use crate::table::reader::Part;
-use crate::table::schema::{
-    LOGITS, OutputContrastRow, OutputDivergenceRow, OutputDivergenceTokenRow,
-};
+use crate::table::schema::{LOGITS, OutputDivergenceRow, OutputDivergenceTokenRow};
 use crate::table::status;
 use crate::table::writer::PartAddress;
 
@@ -59,7 +57,7 @@ pub(super) struct Contribution<'p> {
 pub(super) struct OfInput<'p> {
     pub(super) pairs: Vec<OutputDivergenceRow<'p>>,
     pub(super) tokens: Vec<Contribution<'p>>,
-    pub(super) contrasts: Vec<OutputContrastRow<'p>>,
+    pub(super) contrasts: Vec<Contrasted<'p>>,
     pub(super) wordings: Wordings<'p>,
 }
 

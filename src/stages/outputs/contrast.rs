@@ -36,6 +36,37 @@ impl Wordings<'_> {
     }
 }
 
+/// An input's outputs in one contrast; a row of table `output_contrast`.
+#[derive(Debug)]
+pub(super) struct Contrasted<'p> {
+    input: InputGroup<'p>,
+    contrast: &'static str,
+    value: Option<f64>,
+    n_pairs: usize,
+    /// Of the pairs with a control: the places of the tasks' prompts, controls not counted.
+    places: Vec<i32>,
+    /// And their values, when all have one.
+    values: Option<Vec<f64>>,
+    status: &'static str,
+}
+
+impl Contrasted<'_> {
+    /// As the table has it.
+    pub(super) fn row(&self) -> OutputContrastRow<'_> {
+        OutputContrastRow {
+            scenario: self.input.scenario(),
+            input: self.input.input(),
+            measure: JSD_BITS,
+            contrast: self.contrast,
+            value: self.value,
+            n_pairs: self.n_pairs as i64,
+            places: &self.places,
+            values: self.values.as_deref(),
+            status: self.status,
+        }
+    }
+}
+
 /// Two prompts of an input, by their places in it.
 type Places = (usize, usize);
 
@@ -45,7 +76,7 @@ pub(super) fn rows<'p>(
     input: InputGroup<'p>,
     known: &BTreeMap<Places, f64>,
     jsd: &(dyn Fn(usize, usize) -> Option<f64> + Sync),
-) -> (Vec<OutputContrastRow<'p>>, Wordings<'p>) {
+) -> (Vec<Contrasted<'p>>, Wordings<'p>) {
     let compare = |places: &[Places]| -> Vec<Option<f64>> {
         let value = |place: &Places| known.get(place).copied().or_else(|| jsd(place.0, place.1));
         places.par_iter().map(value).collect()
@@ -70,7 +101,17 @@ pub(super) fn rows<'p>(
         contrast(input, PARAPHRASE, &of_tasks(true)),
     ];
     for role in Role::CONTROLS {
-        contrasts.push(contrast(input, role.name(), &compare(&with_controls(input, role))));
+        let own = with_controls(input, role);
+        let values = compare(&own);
+        // Prompts of tasks are in order, so where one would be inserted is its place among them.
+        let place = |(base, _): &Places| prompts.partition_point(|prompt| prompt < base) as i32;
+        let places: Vec<i32> = own.iter().map(place).collect();
+        let each = || values.iter().copied().collect::<Option<Vec<f64>>>();
+        contrasts.push(Contrasted {
+            values: (!places.is_empty()).then(each).flatten(),
+            places,
+            ..contrast(input, role.name(), &values)
+        });
     }
     let status = match values.as_slice() {
         [] => status::NO_PAIRS,
@@ -86,7 +127,7 @@ fn contrast<'p>(
     input: InputGroup<'p>,
     contrast: &'static str,
     values: &[Option<f64>],
-) -> OutputContrastRow<'p> {
+) -> Contrasted<'p> {
     let found: Vec<f64> = values.iter().copied().flatten().collect();
     let value = (!found.is_empty()).then(|| found.iter().sum::<f64>() / found.len() as f64);
     let status = match value {
@@ -94,24 +135,14 @@ fn contrast<'p>(
         None if values.is_empty() => status::NO_PAIRS,
         None => status::SKIPPED,
     };
-    OutputContrastRow {
-        scenario: input.scenario(),
-        input: input.input(),
-        measure: JSD_BITS,
-        contrast,
-        value,
-        n_pairs: found.len() as i64,
-        status,
-    }
+    let n_pairs = found.len();
+    Contrasted { input, contrast, value, n_pairs, places: Vec::new(), values: None, status }
 }
 
-/// Each control of that role with the first wording of its task.
+/// Each control of that role with the prompt of its task that it was made from.
 fn with_controls(input: InputGroup<'_>, role: Role) -> Vec<Places> {
     let prompts = input.prompts;
     let controls = (0..prompts.len()).filter(|&place| prompts[place].role() == role);
-    let first = |control: usize| {
-        let task = &prompts[control].key.task;
-        prompts.iter().position(|p| p.is_first_wording() && p.key.task == *task)
-    };
-    controls.filter_map(|control| Some((first(control)?, control))).collect()
+    let base = |control: usize| prompts.iter().position(|own| own.is_base_of(&prompts[control]));
+    controls.filter_map(|control| Some((base(control)?, control))).collect()
 }

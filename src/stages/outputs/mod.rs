@@ -30,7 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::compare::{Contribution, Reader};
-use self::contrast::Wordings;
+use self::contrast::{Contrasted, Wordings};
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
@@ -44,7 +44,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "outputs",
-    version: 2,
+    version: 3,
     scope: Scope::Shard,
     unit: "inputs",
     reads: &[&PROMPTS, &LOGITS],
@@ -122,6 +122,7 @@ impl Stage for Outputs {
             context.advance(&DESCRIPTION, 1);
         }
         let tokens: Vec<_> = tokens.iter().map(Contribution::row).collect();
+        let contrasts: Vec<_> = contrasts.iter().map(Contrasted::row).collect();
         let wordings: Vec<_> = wordings.iter().map(Wordings::row).collect();
         let (store, part) = (context.store, context.part);
         let parts = vec![

@@ -95,7 +95,7 @@ table! {
 
 table! {
     /// One row per input, layer, measure and contrast: the input's mean similarity in it.
-    pub CONTRAST: ContrastRow<'a> = "contrast", version 1,
+    pub CONTRAST: ContrastRow<'a> = "contrast", version 2,
         row "scenario, input, layer, measure, contrast" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -104,10 +104,20 @@ table! {
         #[key] contrast: &'a str = says(
             "",
             "between = prompts of different tasks, paraphrase = wordings of one task, neutral, \
-             scrambled, other_input = each task's first wording against that control of its own",
+             scrambled, other_input = that control of each task against the wording it was made from",
         ),
         value: Option<f64> = says("the measure's", "mean over the pairs"),
         n_pairs: i64 = says("pairs", "pairs that could be compared"),
+        places: &'a [i32] = says(
+            "index",
+            "of controls: for each pair the place of the task's prompt among the input's prompts \
+             without controls, as in tasks of wording_pairs; empty for between and paraphrase",
+        ),
+        values: Option<&'a [f64]> = says(
+            "the measure's",
+            "of controls: the measure of these pairs; null for between and paraphrase, which are made of the \
+             pairs in wording_pairs, and where a pair has none",
+        ),
         status: &'a str = STATUS,
     }
 }

@@ -57,7 +57,7 @@ table! {
 
 table! {
     /// One row per input, measure and contrast: how far the input's outputs differ in it.
-    pub OUTPUT_CONTRAST: OutputContrastRow<'a> = "output_contrast", version 1,
+    pub OUTPUT_CONTRAST: OutputContrastRow<'a> = "output_contrast", version 2,
         row "scenario, input, measure, contrast" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -65,11 +65,21 @@ table! {
         #[key] contrast: &'a str = says(
             "",
             "between = prompts of different tasks, in all wordings; paraphrase = wordings of one \
-             task; neutral, scrambled, other_input = each task's first wording against that \
-             control of its own",
+             task; neutral, scrambled, other_input = that control of each task against the wording \
+             it was made from",
         ),
         value: Option<f64> = says("the measure's", "mean over the pairs"),
         n_pairs: i64 = says("pairs", "pairs that could be compared"),
+        places: &'a [i32] = says(
+            "index",
+            "of controls: for each pair the place of the task's prompt among the input's prompts \
+             without controls, as in tasks of output_wording_pairs; empty for between and paraphrase",
+        ),
+        values: Option<&'a [f64]> = says(
+            "the measure's",
+            "of controls: the measure of these pairs; null for between and paraphrase, which are made of the \
+             pairs in output_wording_pairs, and where a pair has none",
+        ),
         status: &'a str = STATUS,
     }
 }

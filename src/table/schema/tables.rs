@@ -8,7 +8,7 @@ use crate::table::declare::table;
 
 table! {
     /// One row per prompt, in the order of the plan; the order of all per-prompt tables.
-    pub PROMPTS: PromptsRow<'a> = "prompts", version 3,
+    pub PROMPTS: PromptsRow<'a> = "prompts", version 4,
         row "prompt (scenario, input, task, wording)" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -18,6 +18,11 @@ table! {
             "",
             "task, or a control: neutral (a prefix without a task), scrambled (the task's own \
              words shuffled), other_input (the task on another input)",
+        ),
+        base_wording: i16 = says(
+            "index",
+            "the wording of the task that the prompt holds or, a control, was made from: other_input goes \
+             through a task's wordings, one cluster of inputs after the other, the others follow the first",
         ),
         source_input: &'a str = says(
             "",

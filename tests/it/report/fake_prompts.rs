@@ -102,6 +102,7 @@ impl Prompts {
         let n = self.task.len();
         vec![
             texts(&vec!["task".to_owned(); n]),
+            Arc::new(Int16Array::from(vec![0; n])),
             texts(&vec!["input".to_owned(); n]),
             Arc::new(StringArray::new_null(n)),
             texts(&vec!["hash".to_owned(); n]),

@@ -105,6 +105,38 @@ fn each_contrast_is_the_mean_over_its_own_pairs() {
 }
 
 #[test]
+fn a_control_is_compared_with_the_wording_that_it_was_made_from() {
+    let of_task = |task: &str, base: i16| {
+        [framed(task, 0), framed(task, 1), framed(task, -1), framed(task, -3).made_from(base)]
+    };
+    let prompts: Vec<FakePrompt> = [of_task("a", 1), of_task("b", 0)].concat();
+    let run = run_on(&prompts, &[Choice::Span]);
+    let expected = [cosine(("a", 1), ("a", -3)), cosine(("b", 0), ("b", -3))];
+    assert!(close(row(&run, "span", "other_input").0, &expected));
+    assert!(close(row(&run, "span", "neutral").0, &["a", "b"].map(|t| cosine((t, 0), (t, -1)))));
+    let part = run.read(&CONTRAST, 0, &["contrast", "places", "values"]);
+    let (places, values) = (part.lists("places").unwrap(), part.lists("values").unwrap());
+    let (mut controls, mut others) = (0, 0);
+    for row in 0..part.rows() {
+        let places = places.value(row).as_primitive::<Int32Type>().values().to_vec();
+        let own = values.value(row).as_primitive::<Float64Type>().values().to_vec();
+        match part.texts("contrast").unwrap().value(row) {
+            "other_input" => {
+                controls += 1;
+                assert_eq!(places, [1, 2], "among the tasks' prompts");
+                assert!(own.iter().zip(expected).all(|(own, wanted)| (own - wanted).abs() < 1e-7));
+            }
+            "neutral" => assert_eq!((places, own.len()), (vec![0, 2], 2)),
+            _ => {
+                others += 1;
+                assert!(places.is_empty() && values.is_null(row));
+            }
+        }
+    }
+    assert_eq!((controls, others), (2, 6), "on two layers");
+}
+
+#[test]
 fn what_the_pipeline_does_not_ask_for_is_a_row_that_says_so() {
     let run = run_on(&[framed("a", 0), framed("b", 0)], &[Choice::Last]);
     assert_eq!(row(&run, "last", "between").1, 1);

@@ -119,6 +119,19 @@ fn a_size_stands_on_the_scale_from_a_wording_to_another_input() {
     assert_eq!(["ci_low", "relative", "prevalence"].map(|c| rows.number(c, 2)), [None; 3]);
 }
 
+/// By numpy: another input is 0.1 further away in second wordings, which every other input is put in.
+#[test]
+fn the_scale_has_wordings_that_are_random_too() {
+    let rows = reduce(8, (3, 2), &|input, layer, a, b| {
+        let further = if b.0 == 8 && b.1 == 1 { 0.1 } else { 0.0 };
+        cosine(input, layer, a, b) - further
+    });
+    rows.near("relative", 0, 0.111_363_636_363_636_36);
+    rows.near("relative_low", 0, -0.001_938_157_978_783_12);
+    rows.near("relative_high", 0, 0.224_665_430_706_055_82);
+    rows.near("var_wordings", 0, 0.0);
+}
+
 /// Inputs whose names are equal up to a `#` have one text.
 #[test]
 fn copies_of_an_input_change_nothing_but_how_many_inputs_there_are() {

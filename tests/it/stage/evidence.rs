@@ -7,7 +7,9 @@ use aqlens::table::status;
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
 
-use super::fixture::{FakePrompt, FakeRun, int16s, int32s, keys, list, prompt, texts, vectors};
+use super::fixture::{
+    FakePrompt, FakeRun, int16s, int32s, keys, list, lists_or_null, prompt, texts, vectors,
+};
 
 /// A vector of a prompt at a site of a layer; `None` where the prompt cannot be compared there.
 pub(crate) type Vectors<'a> = &'a dyn Fn(&FakePrompt, i16, &str) -> Option<Vec<f32>>;
@@ -92,7 +94,7 @@ const KINDS: [&str; 4] = ["between", "paraphrase", "neutral", "other_input"];
 
 /// Writes a shard's contrasts and pairs of one measure as stage `contrast` does, from the cosines of
 /// `tasks` x `wordings` prompts (task, wording); the neutral control is everybody's task 9, another input
-/// everybody's task 8.
+/// everybody's task 8, in the wordings in turn. Inputs whose names are equal up to a `#` are copies.
 pub(crate) fn write_contrasts(
     run: &FakeRun,
     part: u32,
@@ -107,6 +109,7 @@ pub(crate) fn write_contrasts(
         .map(|(a, b)| (cells[a], cells[b]))
         .collect();
     write_asked(run, part, inputs, &cells);
+    let turn = |input: &str| turn_of(input, wordings);
     let rows: Vec<(&str, i16)> = inputs
         .iter()
         .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
@@ -116,7 +119,10 @@ pub(crate) fn write_contrasts(
         match kind {
             "between" => pairs.iter().copied().filter(|(a, b)| a.0 != b.0).map(of).collect(),
             "paraphrase" => pairs.iter().copied().filter(|(a, b)| a.0 == b.0).map(of).collect(),
-            "other_input" => (0..tasks).map(|task| of(((task, 0), (8, 0)))).collect(),
+            "other_input" => {
+                let turn = turn(input);
+                (0..tasks).map(|task| of(((task, turn), (8, turn)))).collect()
+            }
             _ => (0..tasks).map(|task| of(((task, 0), (9, 0)))).collect(),
         }
     };
@@ -130,6 +136,17 @@ pub(crate) fn write_contrasts(
     let counts = long.iter().map(|(.., values)| values.len() as i64);
     let counts: ArrayRef = Arc::new(Int64Array::from_iter_values(counts));
     let word = |values: &[f64]| if values.is_empty() { status::NO_PAIRS } else { status::OK };
+    let is_control = |kind: &str| !["between", "paraphrase"].contains(&kind);
+    let places: Vec<Vec<i32>> = long
+        .iter()
+        .map(|(input, _, kind, values)| {
+            let first = if *kind == "other_input" { turn(input) } else { 0 };
+            let of_tasks = (0..values.len()).map(|task| (task * wordings + first) as i32);
+            if is_control(kind) { of_tasks.collect() } else { Vec::new() }
+        })
+        .collect();
+    let each: Vec<Option<Vec<f64>>> =
+        long.iter().map(|(_, _, kind, values)| is_control(kind).then(|| values.clone())).collect();
     let columns = vec![
         texts(long.iter().map(|_| "s")),
         texts(long.iter().map(|(input, ..)| *input)),
@@ -138,6 +155,8 @@ pub(crate) fn write_contrasts(
         texts(long.iter().map(|(_, _, kind, _)| *kind)),
         floats(long.iter().map(|(.., values)| mean(values))),
         counts,
+        list(int32s(places.iter().flatten().copied()), places.iter().map(Vec::len)),
+        lists_or_null(&each),
         texts(long.iter().map(|(.., values)| word(values))),
     ];
     run.write(PartAddress::new(&CONTRAST, part), columns);
@@ -156,6 +175,12 @@ pub(crate) fn write_contrasts(
         texts(rows.iter().map(|_| status::OK)),
     ];
     run.write(PartAddress::new(&WORDING_PAIRS, part), columns);
+}
+
+/// Which wording an input takes of that many: by the last letter of its text.
+fn turn_of(input: &str, wordings: usize) -> usize {
+    let text = input.split('#').next().unwrap();
+    usize::from(*text.as_bytes().last().unwrap()) % wordings
 }
 
 /// Writes the prompts of these wordings (task, wording), each longer than the one before it.

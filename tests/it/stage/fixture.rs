@@ -30,6 +30,7 @@ pub(crate) struct FakePrompt {
     pub(crate) input: String,
     pub(crate) task: String,
     pub(crate) wording: i16,
+    pub(crate) base_wording: i16,
     pub(crate) tokens: Vec<i32>,
     /// As in table `prompts`.
     pub(crate) segments: String,
@@ -43,6 +44,7 @@ pub(crate) fn prompt(input: &str, task: &str, n_tokens: i32) -> FakePrompt {
         input: input.to_owned(),
         task: task.to_owned(),
         wording: 0,
+        base_wording: 0,
         tokens: (10..10 + n_tokens).collect(),
         segments: "i".to_owned() + &"e".repeat(n_tokens as usize - 1),
         status: status::OK,
@@ -60,8 +62,14 @@ impl FakePrompt {
         Self { segments: segments.to_owned(), ..self }
     }
 
+    /// A control, below 0, is made from the first wording.
     pub(crate) fn wording(self, wording: i16) -> Self {
-        Self { wording, ..self }
+        Self { wording, base_wording: wording.max(0), ..self }
+    }
+
+    /// Says which wording a control is made from.
+    pub(crate) fn made_from(self, base_wording: i16) -> Self {
+        Self { base_wording, ..self }
     }
 
     pub(crate) fn of(self, scenario: &'static str) -> Self {
@@ -199,6 +207,7 @@ impl FakeRun {
         let ids = prompts.iter().flat_map(|p| p.tokens.iter().copied());
         columns.extend([
             texts(prompts.iter().map(|p| Role::of_wording(p.wording).name())),
+            int16s(prompts.iter().map(|p| p.base_wording)),
             texts(prompts.iter().map(|p| p.input.as_str())),
             Arc::new(StringArray::new_null(prompts.len())),
             texts(prompts.iter().map(|p| p.input.split('#').next().unwrap_or_default())),
@@ -326,6 +335,16 @@ pub(crate) fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
 pub(crate) fn list(values: ArrayRef, lengths: impl Iterator<Item = usize>) -> ArrayRef {
     let item = Arc::new(Field::new("item", values.data_type().clone(), false));
     Arc::new(ListArray::new(item, OffsetBuffer::from_lengths(lengths), values, None))
+}
+
+/// A list of numbers a row, which may be null.
+pub(crate) fn lists_or_null(rows: &[Option<Vec<f64>>]) -> ArrayRef {
+    let lengths = rows.iter().map(|row| row.as_ref().map_or(0, Vec::len));
+    let nulls = rows.iter().map(Option::is_some).collect::<Vec<bool>>().into();
+    let values = Float64Array::from_iter_values(rows.iter().flatten().flatten().copied());
+    let item = Arc::new(Field::new("item", DataType::Float64, false));
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    Arc::new(ListArray::new(item, offsets, Arc::new(values), Some(nulls)))
 }
 
 pub(crate) fn vectors(values: Vec<f32>, width: usize) -> ArrayRef {

@@ -146,6 +146,7 @@ pub(crate) fn prompts(texts: &[&str]) -> Vec<Prompt> {
             task: "task".into(),
             wording: 0,
         },
+        base_wording: 0,
         source_input: format!("input-{i}").into(),
         cluster: None,
         text: (*text).to_owned(),
