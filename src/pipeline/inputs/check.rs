@@ -17,6 +17,9 @@ use crate::yaml::quote;
 /// How many problems of all files together are reported.
 const REPORTED: usize = 5;
 
+/// After so many no more rows are read: a small file that unpacks to millions of bad rows takes no longer.
+const MOST_PROBLEMS: u64 = 10_000;
+
 /// A row without anything wrong.
 pub(super) struct GoodRow {
     /// Its file, from 0, and where it is in that.
@@ -107,6 +110,9 @@ pub(super) fn check_files(
             pass.found.push(pass.here(), problem.in_file(path));
         }
         pass.file += 1;
+        if pass.gave_up {
+            break;
+        }
     }
     if unique {
         pass.find_duplicates();
@@ -162,6 +168,8 @@ struct Pass<'a> {
     text_bytes: u64,
     /// Whether ids are made of the rows' numbers, in the first file that has rows.
     numbers: Option<bool>,
+    /// Whether so much was wrong that the rest was not read.
+    gave_up: bool,
 }
 
 impl<'a> Pass<'a> {
@@ -176,6 +184,7 @@ impl<'a> Pass<'a> {
             found: Found::default(),
             text_bytes: 0,
             numbers: None,
+            gave_up: false,
         }
     }
 
@@ -210,6 +219,10 @@ impl<'a> Pass<'a> {
                 Ok(row) => {
                     if let Some(row) = self.look(row).filter(|_| self.is_clean()) {
                         take(row);
+                    }
+                    if self.found.n >= MOST_PROBLEMS {
+                        self.gave_up = true;
+                        break;
                     }
                 }
                 Err(problem) => {
@@ -312,12 +325,13 @@ impl<'a> Pass<'a> {
         if let Some(column) = &self.wanted.cluster
             && rows > 0
             && std::mem::take(&mut self.clusterless) == rows
+            && !self.gave_up
         {
             self.found.push((self.before, 2), no_line(column));
         }
         for (i, column) in [&self.wanted.id, &self.wanted.text].into_iter().enumerate() {
             let mut missing = std::mem::take(&mut self.missing[i]);
-            if missing.n > 0 && missing.n == rows {
+            if missing.n > 0 && missing.n == rows && !self.gave_up {
                 missing = Found::default();
                 missing.push((self.before, i), no_line(column));
             }
@@ -354,7 +368,8 @@ impl<'a> Pass<'a> {
                 [only] => name(only),
                 _ => "these files".to_owned(),
             };
-            last.help = format!("{help} ({more} more problems in {file} are not shown)");
+            let rest = if self.gave_up { ", and the rest was not read" } else { "" };
+            last.help = format!("{help} ({more} more problems in {file} are not shown{rest})");
         }
         problems
     }

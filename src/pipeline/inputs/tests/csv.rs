@@ -79,6 +79,16 @@ fn the_first_five_problems_are_reported_and_the_others_counted() {
 }
 
 #[test]
+fn a_file_of_bad_rows_alone_is_not_read_to_its_end() {
+    let csv = "id,text\n".to_owned() + &"x\n".repeat(30_000);
+    let problems = read(&file(".csv", csv.as_bytes())).unwrap_err();
+    let (message, help) = &problems[4];
+    assert!(message.starts_with("FILE, row 5 (line 6): it has 1 field"), "{message}");
+    let more = "(9995 more problems in FILE are not shown, and the rest was not read)";
+    assert!(help.ends_with(more), "{help}");
+}
+
+#[test]
 fn text_behind_a_closing_quote_is_refused_where_it_stands() {
     let (message, help) = problem(".csv", b"id,text\na,\"one\" two\nb,x\n");
     let expected =
