@@ -100,7 +100,7 @@ impl Engine {
     /// As [`Engine::facts`].
     pub fn batch_budget(&self) -> Result<usize, ModelError> {
         Ok(match self.facts()?.provider {
-            Provider::Cpu => batch::cpu_budget(self.model.card.d_model),
+            Provider::Cpu => batch::cpu_budget(self.model.card.d_ff),
             Provider::Cuda => batch::CUDA_BUDGET,
         })
     }

@@ -25,13 +25,13 @@ use std::thread::ScopedJoinHandle;
 
 pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
-pub use card::{CARD, ModelCard};
+pub use card::{CARD, CardTokens, FileFacts, FileRole, ModelCard, NamedToken, Source};
 pub use engine::Engine;
 pub use error::{Cause, ModelError};
 pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 pub use prefix::{PrefixPlan, PrefixSet, plan_prefixes};
 pub use probe::Tolerance;
-pub use reference::Probe;
+pub use reference::{Conversation, Message, Probe, TextProbe};
 pub use tokens::{Encoded, SpecialTokens, Specials, Tokenizer};
 
 /// What a thread gave; a panic in it continues in the caller.

@@ -94,6 +94,40 @@ pub struct HeadProbe {
     pub value: Vec<f64>,
 }
 
+/// A text and its tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextProbe {
+    /// The text.
+    pub text: String,
+    /// Its tokens as the model's own tokenizer makes them, special ones among them.
+    pub ids: Vec<i32>,
+}
+
+/// A conversation, and what the chat template makes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conversation {
+    /// What was said.
+    pub messages: Vec<Message>,
+    /// Whether the beginning of an answer follows.
+    pub add_generation_prompt: bool,
+    /// The rendered text.
+    pub text: String,
+    /// Its tokens.
+    pub ids: Vec<i32>,
+}
+
+/// One turn of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
 /// The shape that a probe must fit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {

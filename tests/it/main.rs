@@ -24,6 +24,7 @@ mod layers;
 mod limits;
 mod meant;
 mod model;
+mod model_format2;
 mod model_strangers;
 mod overlap;
 mod own_files;

@@ -20,6 +20,7 @@ mod flips;
 mod form;
 mod grouped;
 mod normal;
+mod ratio;
 mod student;
 mod wordings;
 

@@ -18,6 +18,8 @@ pub(crate) struct OnnxSession {
     path: PathBuf,
     n_layer: i16,
     n_head: usize,
+    n_kv_head: usize,
+    d_head: usize,
     d_model: usize,
     vocab_size: usize,
     takes_past: bool,
@@ -44,14 +46,12 @@ impl OnnxSession {
             path: path.to_owned(),
             n_layer: card.n_layer,
             n_head: card.n_head as usize,
+            n_kv_head: card.n_kv_head as usize,
+            d_head: card.d_head,
             d_model: card.d_model,
             vocab_size: card.vocab_size,
             takes_past,
         })
-    }
-
-    fn d_head(&self) -> usize {
-        self.d_model / self.n_head
     }
 }
 
@@ -79,7 +79,7 @@ fn check_graph(
             check_outlet("input", inputs, name, int, &[-1])?;
             known.push(name.to_owned());
         }
-        let shape = [-1, heads, -1, width / heads];
+        let shape = [-1, i64::from(card.n_kv_head), -1, card.d_head as i64];
         for (past, present) in names_of_past("past", card.n_layer)
             .into_iter()
             .zip(names_of_past("present", card.n_layer))
@@ -148,7 +148,7 @@ impl OnnxSession {
         inputs.push((PAST_LENGTH.into(), tensor(&[rows], lengths)?));
         let prefixes = batch.past.as_ref().map(|past| &past.prefixes);
         let (count, past) = prefixes.map_or((1, 0), |prefixes| (prefixes.count, prefixes.past));
-        let shape = [count, self.n_head, past, self.d_head()];
+        let shape = [count, self.n_kv_head, past, self.d_head];
         for (i, name) in names_of_past("past", self.n_layer).into_iter().enumerate() {
             let values = prefixes.map_or(&[][..], |prefixes| &prefixes.keys_values[i]);
             inputs.push((name.into(), tensor(&shape, values)?));
@@ -175,7 +175,7 @@ impl Backend for OnnxSession {
         let (rows, seq) = (batch.lengths.len(), batch.seq);
         let past = batch.past.as_ref().map_or(0, |past| past.prefixes.past);
         let (heads, width, vocab) = (self.n_head, self.d_model, self.vocab_size);
-        let d_head = self.d_head();
+        let (kv_heads, d_head) = (self.n_kv_head, self.d_head);
         let failed = |source| ModelError::Run { batch: rows, seq, source };
         let hidden: Vec<String> = wanted.hidden.iter().map(|l| hidden_name(*l)).collect();
         let attention: Vec<String> = wanted.attention.iter().map(|l| attention_name(*l)).collect();
@@ -203,7 +203,7 @@ impl Backend for OnnxSession {
             logits: borrow("logits", &[rows, vocab])?,
             hidden: borrow_all(&hidden, &[rows, seq, width])?,
             attention: borrow_all(&attention, &[rows, heads, seq, past + seq])?,
-            keys_values: borrow_all(&keys_values, &[rows, heads, seq, d_head])?,
+            keys_values: borrow_all(&keys_values, &[rows, kv_heads, seq, d_head])?,
         });
         Ok(())
     }

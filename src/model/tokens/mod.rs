@@ -8,6 +8,7 @@
 //! in a while is one too; and a text that is too long for the model whatever its tokens is not
 //! tokenised.
 
+mod decode;
 mod limits;
 mod special;
 
@@ -18,9 +19,12 @@ use std::time::Duration;
 
 use tokenizers::models::ModelWrapper;
 
+use super::card::CardTokens;
+use super::reference::TextProbe;
 use super::{ModelCard, ModelError};
 use crate::guard::{self, GivenUp};
 use crate::prompt::Prompt;
+use decode::Decoder;
 use limits::Limits;
 
 pub use special::{SpecialTokens, Specials};
@@ -52,6 +56,7 @@ struct File {
     vocab_size: usize,
     specials: Specials,
     limits: Limits,
+    decoder: Decoder,
 }
 
 /// A text as tokens.
@@ -75,11 +80,12 @@ type Pieces = (Vec<i32>, Vec<(usize, usize)>);
 
 impl Tokenizer {
     /// Reads the tokenizer of a model folder, checks that it is the one that the card lists and that
-    /// it fits the model.
+    /// it fits the model. It may know tokens that the model lacks, as long as no text has them.
     ///
     /// # Errors
-    /// When it cannot be read, is another file, the tokenizers library does not understand it, or it
-    /// knows more tokens than the model.
+    /// When it cannot be read, is another file, the tokenizers library does not understand it, it adds
+    /// special tokens that the model lacks, or it makes other tokens of the card's texts than the model's
+    /// own tokenizer did.
     pub fn load(card: &ModelCard) -> Result<Self, ModelError> {
         let bytes = card.read_tokenizer()?;
         let path = card.tokenizer_path();
@@ -93,7 +99,33 @@ impl Tokenizer {
             .and_then(|file| file)
             .map_err(|problem| ModelError::Tokenizer { path, problem })?;
         let specials = file.specials.clone();
-        Ok(Self { file: Arc::new(file), specials, patience: PATIENCE, hung: OnceLock::new() })
+        let file = Arc::new(file);
+        let tokenizer = Self { file, specials, patience: PATIENCE, hung: OnceLock::new() };
+        tokenizer.prove(card)?;
+        Ok(tokenizer)
+    }
+
+    /// Compares what it makes of texts with what the card says.
+    fn prove(&self, card: &ModelCard) -> Result<(), ModelError> {
+        if let Some(CardTokens { prefix_ids, suffix_ids, .. }) = &card.special_tokens {
+            let Specials { before, after } = &self.file.specials;
+            if (prefix_ids, suffix_ids) != (before, after) {
+                return Err(self.error(format!(
+                    "puts special tokens {before:?} and {after:?} around a text, and the model's own \
+                     tokenizer {prefix_ids:?} and {suffix_ids:?}"
+                )));
+            }
+        }
+        for TextProbe { text, ids } in &card.texts {
+            let found = self.encode(text, 0..0)?.ids;
+            if found != *ids {
+                return Err(self.error(format!(
+                    "makes tokens {found:?} and the model's own tokenizer {ids:?} of {}",
+                    quoted(text)
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The same tokenizer that puts these special tokens around texts; until it is called, those of its
@@ -258,7 +290,7 @@ impl File {
     }
 
     fn text(&self, id: u32) -> String {
-        self.inner.decode(&[id], false).unwrap_or_default()
+        self.decoder.text(&self.inner, id)
     }
 }
 
@@ -278,10 +310,6 @@ fn read(
     // Its other work is to trim blanks off the offsets; a token of blanks inside the input would then
     // belong to nothing.
     inner.with_post_processor(None::<tokenizers::PostProcessorWrapper>);
-    let known = inner.get_vocab_size(true);
-    if known > vocab_size {
-        return Err(format!("knows {known} tokens, but the model has {vocab_size} only"));
-    }
     let mut ids = specials.before.iter().chain(&specials.after);
     if let Some(id) = ids.find(|id| **id as usize >= vocab_size) {
         return Err(format!("adds special token {id}, but the model has {vocab_size} tokens"));
@@ -291,7 +319,8 @@ fn read(
         return Err(format!("adds {n} special tokens, but the model reads {n_positions} at most"));
     }
     let limits = Limits::of(&inner, n_positions);
-    Ok(File { inner, path, vocab_size, specials, limits })
+    let decoder = Decoder::of(&inner);
+    Ok(File { inner, path, vocab_size, specials, limits, decoder })
 }
 
 /// Some models drop merges or draw among splits while they are trained: the same text would have other

@@ -220,7 +220,8 @@ impl<'a> Pass<'a> {
                     if let Some(row) = self.look(row).filter(|_| self.is_clean()) {
                         take(row);
                     }
-                    if self.found.n >= MOST_PROBLEMS {
+                    let missing = self.missing.iter().map(|found| found.n).max();
+                    if self.found.n.max(missing.unwrap_or(0)) >= MOST_PROBLEMS {
                         self.gave_up = true;
                         break;
                     }
@@ -319,19 +320,23 @@ impl<'a> Pass<'a> {
     fn fold_missing(&mut self, names: &[String], path: &Path) {
         let rows = self.ids.rows() - self.before;
         let no_line = |column: &str| {
-            let message = format!("no line of {} has the key {}", name(path), quote(column));
+            let lines = if self.gave_up {
+                format!("none of the first {rows} lines of")
+            } else {
+                "no line of".to_owned()
+            };
+            let message = format!("{lines} {} has the key {}", name(path), quote(column));
             FileProblem::new(message, nearest(names, column))
         };
         if let Some(column) = &self.wanted.cluster
             && rows > 0
             && std::mem::take(&mut self.clusterless) == rows
-            && !self.gave_up
         {
             self.found.push((self.before, 2), no_line(column));
         }
         for (i, column) in [&self.wanted.id, &self.wanted.text].into_iter().enumerate() {
             let mut missing = std::mem::take(&mut self.missing[i]);
-            if missing.n > 0 && missing.n == rows && !self.gave_up {
+            if missing.n > 0 && missing.n == rows {
                 missing = Found::default();
                 missing.push((self.before, i), no_line(column));
             }

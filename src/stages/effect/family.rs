@@ -116,10 +116,11 @@ impl Source<'_> {
         let other = self.means(own, Role::OtherInput.name());
         let scale = other.as_ref().map(|other| mean(other) - mean(within));
         let scale = scale.filter(|scale| *scale > 0.0);
-        let without = without.zip(own.others.without(&self.of.wordings));
+        let others = own.others.without(&self.of.wordings);
+        let without = without.zip(others).map(|(pairs, others)| left_out(&pairs, &others));
         let relative = other
             .zip(scale)
-            .map(|(other, scale)| relative([between, within, &other], scale, without));
+            .map(|(other, scale)| relative([between, within, &other], scale, without.as_deref()));
         let exceeds = |input: &usize| {
             let of_pairs = own.of_pairs.get(*input).copied().flatten()?;
             Some((self.of.cluster(*input), f64::from(u8::from(of_pairs.exceeds()))))
@@ -147,24 +148,26 @@ impl Source<'_> {
     }
 }
 
-/// Ratio of sums, by cluster, of between less within and of another input less within. `without` has, for
-/// each task and each of its wordings, what is left without it: between and within, and another input.
+/// For each task and each of its wordings: between less within, and another input less within, without it.
+fn left_out(pairs: &[Vec<[f64; 2]>], others: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
+    let pair = |([b, w], o): (&[f64; 2], &f64)| [b - w, o - w];
+    let of_task =
+        |(pairs, others): (&Vec<_>, &Vec<_>)| pairs.iter().zip(others).map(pair).collect();
+    pairs.iter().zip(others).map(of_task).collect()
+}
+
+/// Ratio of sums, by cluster, of between less within and of another input less within; `without` is of
+/// [`left_out`].
 fn relative(
     [between, within, other]: [&[f64]; 3],
     scale: f64,
-    without: Option<(Vec<Vec<[f64; 2]>>, Vec<Vec<f64>>)>,
+    without: Option<&[Vec<[f64; 2]>]>,
 ) -> Relative {
-    let value = (mean(between) - mean(within)) / scale;
-    // How much each cluster moves the ratio.
-    let influence = |((b, w), o): ((&f64, &f64), &f64)| ((b - w) - value * (o - w)) / scale;
-    let influences: Vec<f64> = between.iter().zip(within).zip(other).map(influence).collect();
-    let interval = without.and_then(|(pairs, others)| {
-        let ratio = |([b, w], o): (&[f64; 2], &f64)| (b - w) / (o - w);
-        let of_task =
-            |(pairs, others): (&Vec<_>, &Vec<_>)| pairs.iter().zip(others).map(ratio).collect();
-        let without: Vec<Vec<f64>> = pairs.iter().zip(&others).map(of_task).collect();
-        let is_finite = without.iter().flatten().all(|x: &f64| x.is_finite());
-        is_finite.then(|| Crossed::of(value, &influences, &without, COVERAGE).ok()).flatten()
+    let delta = mean(between) - mean(within);
+    let pair = |((b, w), o): ((&f64, &f64), &f64)| [b - w, o - w];
+    let clusters: Vec<[f64; 2]> = between.iter().zip(within).zip(other).map(pair).collect();
+    let interval = without.and_then(|without| {
+        Crossed::of_ratio([delta, scale], &clusters, without, COVERAGE).ok().flatten()
     });
-    Relative { value, interval }
+    Relative { value: delta / scale, interval }
 }

@@ -109,7 +109,6 @@ pub(crate) fn write_contrasts(
         .map(|(a, b)| (cells[a], cells[b]))
         .collect();
     write_asked(run, part, inputs, &cells);
-    let turn = |input: &str| turn_of(input, wordings);
     let rows: Vec<(&str, i16)> = inputs
         .iter()
         .flat_map(|input| run.layers.iter().map(move |layer| (input.as_str(), *layer)))
@@ -120,46 +119,17 @@ pub(crate) fn write_contrasts(
             "between" => pairs.iter().copied().filter(|(a, b)| a.0 != b.0).map(of).collect(),
             "paraphrase" => pairs.iter().copied().filter(|(a, b)| a.0 == b.0).map(of).collect(),
             "other_input" => {
-                let turn = turn(input);
+                let turn = turn_of(input, wordings);
                 (0..tasks).map(|task| of(((task, turn), (8, turn)))).collect()
             }
             _ => (0..tasks).map(|task| of(((task, 0), (9, 0)))).collect(),
         }
     };
-    let mean = |values: &[f64]| {
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
-    };
-    let long: Vec<(&str, i16, &str, Vec<f64>)> = rows
+    let long: Vec<Contrasted<'_>> = rows
         .iter()
         .flat_map(|row| KINDS.map(|kind| (row.0, row.1, kind, values(*row, kind))))
         .collect();
-    let counts = long.iter().map(|(.., values)| values.len() as i64);
-    let counts: ArrayRef = Arc::new(Int64Array::from_iter_values(counts));
-    let word = |values: &[f64]| if values.is_empty() { status::NO_PAIRS } else { status::OK };
-    let is_control = |kind: &str| !["between", "paraphrase"].contains(&kind);
-    let places: Vec<Vec<i32>> = long
-        .iter()
-        .map(|(input, _, kind, values)| {
-            let first = if *kind == "other_input" { turn(input) } else { 0 };
-            let of_tasks = (0..values.len()).map(|task| (task * wordings + first) as i32);
-            if is_control(kind) { of_tasks.collect() } else { Vec::new() }
-        })
-        .collect();
-    let each: Vec<Option<Vec<f64>>> =
-        long.iter().map(|(_, _, kind, values)| is_control(kind).then(|| values.clone())).collect();
-    let columns = vec![
-        texts(long.iter().map(|_| "s")),
-        texts(long.iter().map(|(input, ..)| *input)),
-        int16s(long.iter().map(|(_, layer, ..)| *layer)),
-        texts(long.iter().map(|_| "span")),
-        texts(long.iter().map(|(_, _, kind, _)| *kind)),
-        floats(long.iter().map(|(.., values)| mean(values))),
-        counts,
-        list(int32s(places.iter().flatten().copied()), places.iter().map(Vec::len)),
-        lists_or_null(&each),
-        texts(long.iter().map(|(.., values)| word(values))),
-    ];
-    run.write(PartAddress::new(&CONTRAST, part), columns);
+    run.write(PartAddress::new(&CONTRAST, part), contrasts(&long, wordings));
     let all = rows.iter().flat_map(|(input, layer)| {
         pairs.iter().map(|(a, b)| cosine(input, *layer, *a, *b)).collect::<Vec<_>>()
     });
@@ -175,6 +145,42 @@ pub(crate) fn write_contrasts(
         texts(rows.iter().map(|_| status::OK)),
     ];
     run.write(PartAddress::new(&WORDING_PAIRS, part), columns);
+}
+
+/// Input, layer, contrast and the cosines of its pairs.
+type Contrasted<'a> = (&'a str, i16, &'a str, Vec<f64>);
+
+/// The columns of table `contrast`.
+fn contrasts(long: &[Contrasted<'_>], wordings: usize) -> Vec<ArrayRef> {
+    let mean = |values: &[f64]| {
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    };
+    let counts = long.iter().map(|(.., values)| values.len() as i64);
+    let counts: ArrayRef = Arc::new(Int64Array::from_iter_values(counts));
+    let word = |values: &[f64]| if values.is_empty() { status::NO_PAIRS } else { status::OK };
+    let is_control = |kind: &str| !["between", "paraphrase"].contains(&kind);
+    let places: Vec<Vec<i32>> = long
+        .iter()
+        .map(|(input, _, kind, values)| {
+            let first = if *kind == "other_input" { turn_of(input, wordings) } else { 0 };
+            let of_tasks = (0..values.len()).map(|task| (task * wordings + first) as i32);
+            if is_control(kind) { of_tasks.collect() } else { Vec::new() }
+        })
+        .collect();
+    let each: Vec<Option<Vec<f64>>> =
+        long.iter().map(|(_, _, kind, values)| is_control(kind).then(|| values.clone())).collect();
+    vec![
+        texts(long.iter().map(|_| "s")),
+        texts(long.iter().map(|(input, ..)| *input)),
+        int16s(long.iter().map(|(_, layer, ..)| *layer)),
+        texts(long.iter().map(|_| "span")),
+        texts(long.iter().map(|(_, _, kind, _)| *kind)),
+        floats(long.iter().map(|(.., values)| mean(values))),
+        counts,
+        list(int32s(places.iter().flatten().copied()), places.iter().map(Vec::len)),
+        lists_or_null(&each),
+        texts(long.iter().map(|(.., values)| word(values))),
+    ]
 }
 
 /// Which wording an input takes of that many: by the last letter of its text.

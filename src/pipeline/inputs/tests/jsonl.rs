@@ -44,6 +44,14 @@ fn a_key_that_no_line_has_is_reported_once() {
 }
 
 #[test]
+fn lines_that_all_lack_a_key_are_not_read_to_their_end() {
+    let lines = "{\"id\": \"a\", \"txt\": \"b\"}\n".repeat(30_000);
+    let problems = read(&file(".jsonl", lines.as_bytes())).unwrap_err();
+    let message = "none of the first 10000 lines of FILE has the key \"text\"".to_owned();
+    assert!(problems.contains(&(message, "did you mean `txt`?".to_owned())), "{problems:?}");
+}
+
+#[test]
 fn fields_that_nobody_asked_for_do_not_matter() {
     let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
     let lines = [
