@@ -54,7 +54,7 @@ def read_norm(norm, size: int, where: str) -> Norm:
         for kind in ("layer", "rms"):
             for added in (0.0, 1.0):
                 scale = None if weight is None else weight.float() + added
-                tried = Norm(kind, scale, bias, float(eps))
+                tried = Norm(kind, size, scale, bias, float(eps))
                 if _largest(found - apply_norm(tried, x)) < NORM_AGREES * _largest(found):
                     return tried if not middle else _by_head(tried)
     raise ExportError(
@@ -69,7 +69,8 @@ def _largest(x: torch.Tensor) -> float:
 
 def _by_head(norm: Norm) -> Norm:
     weight = norm.weight.unsqueeze(1)
-    return Norm(norm.kind, weight, norm.bias and norm.bias.unsqueeze(1), norm.eps)
+    bias = None if norm.bias is None else norm.bias.unsqueeze(1)
+    return Norm(norm.kind, norm.width, weight, bias, norm.eps)
 
 
 def apply_norm(norm: Norm, x: torch.Tensor) -> torch.Tensor:

@@ -10,21 +10,24 @@ import random
 from collections.abc import Iterator
 
 import torch
-from transformers import GPT2LMHeadModel
 
-from .check import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE
 from .eager import EagerRun, run_alone, run_head
+from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Subject
 
 LENGTHS = (11, 1, 29, 5)
 """Tokens of the probe's prompts, cut to n_positions; unsorted, so that padding is in the middle."""
 
 
-def make_probe(model: GPT2LMHeadModel) -> dict:
-    """The `probe` of model.json. Deterministic; every number is PyTorch's."""
-    config = model.config
+def make_probe(
+    subject: Subject,
+    relative: float = RELATIVE_TOLERANCE,
+    attention_bound: float = ATTENTION_TOLERANCE,
+) -> dict:
+    """The `probe` of model.json. Deterministic; every number is PyTorch's, in float32."""
+    model, shape = subject.model, subject.shape
     rng = random.Random("aqlens probe")
-    lengths = list(dict.fromkeys(min(length, config.n_positions) for length in LENGTHS))
-    prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+    lengths = list(dict.fromkeys(min(length, shape.n_positions) for length in LENGTHS))
+    prompts = [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
     hidden, attention, logits, head = [], [], [], []
     with _one_thread():
         for prompt, ids in enumerate(prompts):
@@ -35,8 +38,8 @@ def make_probe(model: GPT2LMHeadModel) -> dict:
             head += _head(model, run, prompt)
     return {
         "prompts": prompts,
-        "relative_tolerance": RELATIVE_TOLERANCE,
-        "attention_tolerance": ATTENTION_TOLERANCE,
+        "relative_tolerance": relative,
+        "attention_tolerance": attention_bound,
         "hidden": sorted(hidden, key=lambda row: (row["layer"], row["prompt"], row["position"])),
         "attention": sorted(attention, key=lambda row: (row["layer"], row["prompt"])),
         "logits": logits,
@@ -88,7 +91,7 @@ def _attention(run: EagerRun, prompt: int) -> list[dict]:
     return rows
 
 
-def _head(model: GPT2LMHeadModel, run: EagerRun, prompt: int) -> list[dict]:
+def _head(model, run: EagerRun, prompt: int) -> list[dict]:
     """What the head makes of the last block's output, at the last position (the model's own
     logits) and a middle one, and of an inner block's at the last."""
     last_layer, last = len(run.hidden) - 1, len(run.hidden[0]) - 1

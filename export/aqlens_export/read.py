@@ -27,6 +27,7 @@ AGREES = 1e-5
 """Largest difference from the model's own embeddings and logits, in units of their largest."""
 
 
+@torch.no_grad()
 def read_spec(model: nn.Module, limit: int | None = None) -> Spec:
     """The model as data; raises ExportError, in one sentence, for what the graph cannot compute.
 

@@ -40,6 +40,8 @@ class Norm:
 
     kind: str
     """"layer" (mean taken off) or "rms"."""
+    width: int
+    """Dimensions that are normalised."""
     weight: torch.Tensor | None
     """What the result is multiplied with, 1 + w already added up; [d], or [heads, 1, d]."""
     bias: torch.Tensor | None
@@ -134,6 +136,10 @@ class Spec:
         head = self.unembedding.weight
         same = head.data_ptr() == self.embedding.data_ptr()
         return head.shape == self.embedding.shape and (same or torch.equal(head, self.embedding))
+
+    def turned(self, rope: Rope) -> int:
+        """How many dimensions of a head the rotation turns."""
+        return 2 * self.tables[rope.table][0].shape[-1]
 
     def attention_layers(self) -> list[int]:
         """A few layers: one of each type (window, rotary table), the first, middle and last."""

@@ -122,6 +122,7 @@ FAMILIES = {
             "num_layers": 4,
             "window_size": 7,
             "num_heads": 6,
+            "initializer_range": 0.1,
         },
     ),
     "granite": (
@@ -140,7 +141,7 @@ FAMILIES = {
     "falcon 40b": ("falcon", {**FALCON, "new_decoder_architecture": True}),
     "falcon serial": (
         "falcon",
-        {**FALCON, "multi_query": False, "parallel_attn": False, "bias": True},
+        {**FALCON, "num_kv_heads": 6, "multi_query": False, "parallel_attn": False, "bias": True},
     ),
     "stablelm": ("stablelm", {"use_qkv_bias": True, "partial_rotary_factor": 0.5}),
     "stablelm parallel": ("stablelm", {"use_parallel_residual": True}),
@@ -167,5 +168,5 @@ def make_model(model_type: str, changes: dict, seed: int = 3):
     with torch.no_grad():
         for parameter in model.parameters():
             noise = torch.empty(parameter.shape).normal_(generator=generator)
-            parameter.add_(noise * (0.1 if parameter.dim() > 1 else 0.2))
+            parameter.add_(noise * (0.05 if parameter.dim() > 1 else 0.2))
     return model
