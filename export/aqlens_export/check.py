@@ -51,7 +51,7 @@ def check_export(path: Path, subject: Subject, threads: int = 0) -> Differences:
         return [[draw_id() for _ in range(length)] for length in lengths]
 
     lengths = sorted({min(n, shape.n_positions) for n in (1, 2, 3, 7, 20, LONGEST_RAGGED)})
-    ragged = draw(lengths[::-1] + lengths[:2])
+    ragged = draw(lengths[::-1] + lengths[:2]) + subject.texts
     every = list(range(shape.n_layer))
     references = subject.runs(ragged)
     for pad_ids in (lambda: 0, lambda: shape.vocab_size - 1, draw_id):

@@ -17,6 +17,12 @@ from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Subject
 LENGTHS = (11, 1, 29, 5)
 """Tokens of the probe's prompts, cut to n_positions; unsorted, so that padding is in the middle."""
 
+LONGEST = 640
+"""Tokens of a prompt beyond a window, at most: a reader runs all prompts padded to the longest."""
+
+PAST_WINDOW = 12
+"""Tokens by which that prompt exceeds the window."""
+
 
 def make_probe(
     subject: Subject,
@@ -28,12 +34,16 @@ def make_probe(
     rng = random.Random("aqlens probe")
     lengths = list(dict.fromkeys(min(length, shape.n_positions) for length in LENGTHS))
     prompts = [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
+    beyond = _beyond_window(shape)
+    if beyond:
+        prompts.append([rng.randrange(shape.vocab_size) for _ in range(beyond)])
     hidden, attention, logits, head = [], [], [], []
     with _one_thread():
         for prompt, ids in enumerate(prompts):
             run = run_alone(model, ids)
             hidden += _hidden(run, prompt, rng)
-            attention += _attention(run, prompt)
+            long = beyond is not None and prompt == len(prompts) - 1
+            attention += _last_query(run, prompt, subject) if long else _attention(run, prompt)
             logits.append({"prompt": prompt, **_some_logits(run.logits)})
             head += _head(model, run, prompt)
     return {
@@ -45,6 +55,25 @@ def make_probe(
         "logits": logits,
         "head": sorted(head, key=lambda row: (row["layer"], row["prompt"], row["position"])),
     }
+
+
+def _beyond_window(shape) -> int | None:
+    """Tokens of a prompt that the largest window does not hold; None where there is no window or
+    the reader would run too many padded tokens for it."""
+    windows = [window for window in shape.windows if window is not None]
+    fitting = [w + PAST_WINDOW for w in windows if w + PAST_WINDOW <= LONGEST]
+    return min(max(fitting), shape.n_positions) if fitting else None
+
+
+def _last_query(run: EagerRun, prompt: int, subject: Subject) -> list[dict]:
+    """Of a long prompt: one head's last query in a few layers, one of each type."""
+    rows = []
+    for layer in subject.some_layers:
+        weights = run.attention[layer]
+        head, query = layer % weights.shape[0], weights.shape[1] - 1
+        place = {"layer": layer, "prompt": prompt, "head": head, "query": query}
+        rows.append({**place, "value": short_floats(weights[head, query])})
+    return rows
 
 
 @contextlib.contextmanager

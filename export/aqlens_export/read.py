@@ -15,7 +15,7 @@ from . import layouts
 from .eager import tensor_of
 from .errors import ExportError
 from .layouts import Taken, blocks_of, child, decoder_of
-from .parts import read_activation, read_linear, read_norm, rows_of
+from .parts import apply_norm, read_activation, read_linear, read_norm, rows_of
 from .refusals import position_limit
 from .rope import Seen, find_rope, model_tables
 from .spec import Attention, Block, Mlp, Norm, Shape, Spec
@@ -144,30 +144,23 @@ def _block(module: nn.Module, layer: int, config, taken: Taken) -> Block:
             return None
         return read_norm(taken.all_of(getattr(module, name)), size, f"{where}, {name}")
 
-    parallel = placed.parallel or bool(getattr(module, "use_parallel_residual", False))
-    attention = layouts.attention_of(module)
+    before = getattr(module, "do_layer_norm_before", True)
+    norms = [placed.before_attention, placed.after_attention, placed.before_mlp, placed.after_mlp]
+    if not before:
+        # OPT-350m: the norms stand after the adds.
+        norms = [None, placed.before_attention, None, placed.before_mlp]
+    read = [norm(name) for name in norms]
     return Block(
-        attention=_attention(attention, layer, config, taken),
+        attention=_attention(layouts.attention_of(module), layer, config, taken),
         mlp=_mlp(module, where, taken),
-        before_attention=norm(placed.before_attention),
-        after_attention=norm(placed.after_attention),
-        before_mlp=norm(placed.before_mlp),
-        after_mlp=norm(placed.after_mlp),
-        parallel=parallel,
+        before_attention=read[0],
+        after_attention=read[1],
+        before_mlp=read[2],
+        after_mlp=read[3],
+        parallel=placed.parallel or bool(getattr(module, "use_parallel_residual", False)),
         shared_norm=placed.shared,
-        norm_the_sum=False,
+        norm_the_sum=not before,
         residual_scale=float(getattr(module, "residual_multiplier", 1.0)),
-    ) if getattr(module, "do_layer_norm_before", True) else Block(
-        attention=_attention(attention, layer, config, taken),
-        mlp=_mlp(module, where, taken),
-        before_attention=None,
-        after_attention=norm(placed.before_attention),
-        before_mlp=None,
-        after_mlp=norm(placed.before_mlp),
-        parallel=False,
-        shared_norm=False,
-        norm_the_sum=True,
-        residual_scale=1.0,
     )
 
 
@@ -341,8 +334,6 @@ def _find_logits(spec: Spec, model: nn.Module, seen: Seen, config) -> None:
 
 def head_of(spec: Spec, hidden: torch.Tensor) -> torch.Tensor:
     """The head that `spec` describes: [T, d_model] to [T, vocab]."""
-    from .parts import apply_norm
-
     x = hidden if spec.final_norm is None else apply_norm(spec.final_norm, hidden)
     x = x if spec.project_out is None else x @ spec.project_out.weight.T
     x = x @ spec.unembedding.weight.T

@@ -70,6 +70,8 @@ class Subject:
     """Layers whose attention is compared at full length, where all would not fit into memory."""
     longest: int
     """Tokens of the longest prompt that is checked."""
+    texts: list[list[int]] = field(default_factory=list)
+    """Ids of real texts, checked beside prompts of random tokens."""
 
     def runs(self, prompts: list[list[int]], layers=None) -> list[EagerRun]:
         """The reference for each prompt, with attention of `layers` (None: of all)."""
