@@ -107,8 +107,7 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     found = child(decoder, ("layers", "h"))
     if not isinstance(found, nn.ModuleList) or not len(found):
         raise ExportError(
-            f"a {type(model).__name__} keeps its blocks neither in .layers nor in .h: "
-            "this family cannot be exported"
+            f"a {type(model).__name__} keeps its blocks neither in .layers nor in .h"
         )
     return found
 
@@ -118,8 +117,7 @@ def attention_of(block: nn.Module) -> nn.Module:
     found = child(block, ATTENTION)
     if found is None:
         raise ExportError(
-            f"a {type(block).__name__} has no module {', '.join(ATTENTION)}: "
-            "this family cannot be exported"
+            f"a {type(block).__name__} has no module {', '.join(ATTENTION)}"
         )
     return found
 
@@ -146,7 +144,7 @@ def query_key_value(attention: nn.Module, config, where: str) -> tuple[Linear, L
         return _interleaved(whole, attention, heads, size, where)
     raise ExportError(
         f"{where} is a {type(attention).__name__} without q_proj, k_proj and v_proj, qkv_proj or "
-        "query_key_value: this family cannot be exported"
+        "query_key_value"
     )
 
 

@@ -35,7 +35,7 @@ def read_activation(act, where: str) -> str:
             return name
     raise ExportError(
         f"{where} has the activation {type(act).__name__}, which computes none of "
-        f"{', '.join(ACTIVATIONS)}: this family cannot be exported"
+        f"{', '.join(ACTIVATIONS)}"
     )
 
 
@@ -50,7 +50,10 @@ def read_norm(norm, size: int, where: str) -> Norm:
     # Small vectors show eps, vectors off 0 show whether the mean is taken off.
     x = x * torch.logspace(-5, 1, 64).reshape(-1, *(1 for _ in middle), 1) + 0.1 * x.abs()
     with torch.no_grad():
-        found = norm(x.clone())
+        try:
+            found = norm(x.clone())
+        except RuntimeError:  # wants vectors of another shape
+            found = torch.full_like(x, torch.nan)
         for kind in ("layer", "rms"):
             for added in (0.0, 1.0):
                 scale = None if weight is None else weight.float() + added
@@ -59,7 +62,7 @@ def read_norm(norm, size: int, where: str) -> Norm:
                     return tried if not middle else _by_head(tried)
     raise ExportError(
         f"{where} is a {type(norm).__name__}, which is neither a layer norm nor an RMS norm with "
-        "weight w or 1 + w: this family cannot be exported"
+        "weight w or 1 + w"
     )
 
 

@@ -6,6 +6,7 @@ may be twice as far from float64 as PyTorch in float32 is.
 """
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -118,7 +119,7 @@ class PreciseSubject(Subject):
         vectors = max(self.distance(kind) for kind in ("hidden", "logits", "head", "past"))
         relative = max(RELATIVE_TOLERANCE, TIMES * vectors)
         attention = max(ATTENTION_TOLERANCE, TIMES * self.distance("attention"))
-        return float(f"{relative:.1e}"), float(f"{attention:.1e}")
+        return round_up(relative), round_up(attention)
 
     def _note(self, plain: EagerRun, exact: EagerRun, where: str) -> None:
         for layer, (a, b) in enumerate(zip(plain.hidden, exact.hidden, strict=True)):
@@ -134,6 +135,12 @@ class PreciseSubject(Subject):
             for layer, (a, b) in enumerate(pairs):
                 off = relative_difference(a.numpy(), b.numpy())
                 self.own.note("past", off, f"{name} of layer {layer}, {where}")
+
+
+def round_up(value: float) -> float:
+    """To one digit, so that another machine's last bits rarely give another number."""
+    step = 10.0 ** math.floor(math.log10(value))
+    return float(f"{math.ceil(value / step - 1e-9) * step:.0e}")
 
 
 def _unbounded() -> Differences:

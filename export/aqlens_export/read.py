@@ -66,8 +66,8 @@ def read_spec(model: nn.Module, limit: int | None = None) -> Spec:
     left = taken.left_over(model)
     if left:
         raise ExportError(
-            f"the family {config.model_type!r} has {left[0]}{' and others' if left[1:] else ''}, "
-            "which the graph has no use for: this family cannot be exported"
+            f"it has {left[0]}{' and others' if left[1:] else ''}, "
+            "which the graph has no use for"
         )
     return spec
 
@@ -100,8 +100,8 @@ def look(model: nn.Module, length: int) -> Seen:
             hook.remove()
     if len(cache.layers) != len(blocks):
         raise ExportError(
-            f"the family {model.config.model_type!r} keeps keys for {len(cache.layers)} of "
-            f"{len(blocks)} layers: this family cannot be exported"
+            f"it keeps keys for {len(cache.layers)} of "
+            f"{len(blocks)} layers"
         )
     return Seen(
         ids,
@@ -174,13 +174,13 @@ def _norm_names(module: nn.Module, where: str) -> frozenset[str]:
         if "norm" not in type(inner).__name__.lower():
             raise ExportError(
                 f"{where} has a module {name} ({type(inner).__name__}) that the graph has no "
-                "nodes for: this family cannot be exported"
+                "nodes for"
             )
         norms.add(name)
     if frozenset(norms) not in layouts.NORMS:
         raise ExportError(
             f"{where} has the norms {', '.join(sorted(norms)) or 'none'}, an order that the "
-            "exporter does not know: this family cannot be exported"
+            "exporter does not know"
         )
     return frozenset(norms)
 
@@ -258,7 +258,7 @@ def _mlp(block: nn.Module, where: str, taken: Taken) -> Mlp:
     module = getattr(block, "mlp", None)
     module = block if module is None and hasattr(block, "fc1") else module
     if not isinstance(module, nn.Module):
-        raise ExportError(f"{where} has no module mlp: this family cannot be exported")
+        raise ExportError(f"{where} has no module mlp")
     where = f"{where}'s MLP"
     act = next((getattr(module, n) for n in layouts.ACTIVATION if hasattr(module, n)), None)
     if act is None:
@@ -312,8 +312,8 @@ def _find_embedding(spec: Spec, seen: Seen, config, n_positions: int) -> None:
                     spec.shape.n_positions = len(spec.positions)
                 return
     raise ExportError(
-        f"the family {config.model_type!r} makes more of its embeddings than a sum with learnt "
-        "positions and a multiple: it cannot be exported"
+        f"it makes more of its embeddings than a sum with learnt "
+        "positions and a multiple"
     )
 
 
@@ -327,8 +327,8 @@ def _find_logits(spec: Spec, model: nn.Module, seen: Seen, config) -> None:
         if (made - seen.logits).abs().max() <= AGREES * 10 * seen.logits.abs().max():
             return
     raise ExportError(
-        f"the logits of the family {config.model_type!r} are not a final norm and a matrix "
-        "product, scaled or capped: it cannot be exported"
+        "its logits are not a final norm and a matrix "
+        "product, scaled or capped"
     )
 
 

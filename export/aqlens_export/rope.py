@@ -73,7 +73,7 @@ def _halves(cos: torch.Tensor, sin: torch.Tensor) -> tuple[torch.Tensor, torch.T
         return cos[:, :half].contiguous(), sin[:, :half].contiguous()
     if torch.equal(cos[:, ::2], cos[:, 1::2]) and torch.equal(sin[:, ::2], sin[:, 1::2]):
         return cos[:, ::2].contiguous(), sin[:, ::2].contiguous()
-    raise ExportError("the rotary tables repeat no angle: this family cannot be exported")
+    raise ExportError("the rotary tables repeat no angle")
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, interleaved: bool):
@@ -112,6 +112,6 @@ def find_rope(attention: Attention, tables: dict, seen: Seen, layer: int, size: 
     if not off[best] <= KEYS_AGREE * float(keys.abs().max()):
         raise ExportError(
             f"the keys of layer {layer} are neither its projection nor a rotation of it by the "
-            f"model's own tables (off by {off[best]:.2g}): this family cannot be exported"
+            f"model's own tables (off by {off[best]:.2g})"
         )
     return None if best is None else Rope(*best)

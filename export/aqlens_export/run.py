@@ -6,11 +6,12 @@ from pathlib import Path
 
 import torch
 
-from . import graph, past
 from .card import write_card
 from .errors import ExportError
 from .folder import FILES, refuse_unless_ours, staged, write_model_json
+from .graph import build_graph, build_head
 from .graphs import GRAPHS, check_graphs, write_spec, write_with
+from .past import build_past
 from .precise import PreciseSubject
 from .probe import make_probe
 from .source import Source, from_checkpoint, from_seed
@@ -73,7 +74,7 @@ def write_graphs(folder: Path, source: Source) -> None:
     if source.spec is not None:
         write_spec(folder, source.spec)
         return
-    builders = (graph.build_graph, graph.build_head, past.build_past)
+    builders = (build_graph, build_head, build_past)
     write_with(folder, builders, source.model)
 
 
@@ -131,11 +132,11 @@ def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[s
         "head.onnx": {"logits": "head"},
         "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
     }
-    for graph_name, kinds in reported.items():
+    for graph, kinds in reported.items():
         values = (
             f"{label} {found.largest[kind]:.1e}"
             + (f" (PyTorch in float32 {subject.distance(kind):.1e})" if precise else "")
             for label, kind in kinds.items()
         )
-        say(f"          {graph_name:<16} {', '.join(values)}")
+        say(f"          {graph:<16} {', '.join(values)}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

@@ -26,6 +26,9 @@ HEAD = 16
 LAYERS = 3
 """At least; more where layers of a type come later."""
 
+SPREAD = 0.1
+"""Standard deviation of the matrices: attention is neither flat nor saturated."""
+
 SEED = 3
 
 
@@ -40,7 +43,12 @@ def check_twin(config, name: str) -> None:
             f"{name}: no small model of the family {config.model_type!r} with the same settings "
             f"can be made to check the graphs with ({first_line})"
         ) from error
-    spec = read_spec(model, POSITIONS)
+    try:
+        spec = read_spec(model, POSITIONS)
+    except ExportError as error:
+        raise ExportError(
+            f"{name} is of the family {config.model_type!r}, which cannot be exported: {error}"
+        ) from error
     with tempfile.TemporaryDirectory() as folder:
         write_spec(Path(folder), spec)
         try:
@@ -87,16 +95,11 @@ def twin_config(config):
         small.word_embed_proj_dim = size if same else size // 2
     small.vocab_size = VOCABULARY
     _shrink_positions(config, small)
-    small.initializer_range = 0.2 if _scaled(config) else 0.1
+    small.initializer_range = SPREAD
     for name in ("pad_token_id", "bos_token_id", "eos_token_id", "sep_token_id", "unk_token_id"):
         if getattr(small, name, None) is not None:
             setattr(small, name, 0)
     return small
-
-
-def _scaled(config) -> bool:
-    """Whether scores are scaled; GPT-Neo's are not, and saturate with larger weights."""
-    return getattr(config, "attention_types", None) is None
 
 
 def _layers_to_keep(config) -> list[int]:

@@ -170,3 +170,34 @@ def make_model(model_type: str, changes: dict, seed: int = 3):
             noise = torch.empty(parameter.shape).normal_(generator=generator)
             parameter.add_(noise * (0.05 if parameter.dim() > 1 else 0.2))
     return model
+
+MOE = {"num_local_experts": 4, "num_experts_per_tok": 2}
+
+UNKNOWN = {
+    "mixture of experts": ("mixtral", MOE, "mixture of experts"),
+    "gpt-oss": ("gpt_oss", {**MOE, "head_dim": 8}, "mixture of experts"),
+    "mamba": ("mamba", {}, "state space"),
+    "bidirectional gemma3": (
+        "gemma3_text",
+        {**GEMMA3, "use_bidirectional_attention": True},
+        "both directions",
+    ),
+    "not causal": ("llama", {"is_causal": False}, "both directions"),
+    "bloom": ("bloom", {"n_layer": 2, "n_head": 4, "hidden_size": 32}, "ALiBi"),
+    "falcon with alibi": ("falcon", {**FALCON, "alibi": True}, "ALiBi"),
+    "nemotron": ("nemotron", {}, "family 'nemotron'"),
+    "glm4": ("glm4", {"head_dim": 8}, "family 'glm4'"),
+    "dynamic NTK": (
+        "llama",
+        {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}},
+        "dynamic NTK",
+    ),
+    "encoder-decoder": ("t5", {"d_model": 32, "num_layers": 2}, "encoder-decoder"),
+    "bert": ("bert", {}, "family 'bert'"),
+    "stablelm with norms of heads": ("stablelm", {"qk_layernorm": True}, "family 'stablelm'"),
+    "gpt_bigcode": ("gpt_bigcode", {}, "family 'gpt_bigcode'"),
+    "qwen3 moe": ("qwen3_moe", {"num_experts": 4, "head_dim": 8}, "mixture of experts"),
+    "qwen3 next": ("qwen3_next", {"head_dim": 8, "num_experts": 0}, "linear attention"),
+    "olmo with clipping": ("olmo", {"clip_qkv": 8.0}, "clip_qkv"),
+}
+"""Name -> model_type, what differs from BASE, and what the refusal says."""
