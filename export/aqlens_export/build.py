@@ -1,6 +1,7 @@
-"""Writes a `Spec` as the three ONNX graphs: model.onnx, past.onnx and head.onnx, with the inputs and
-outputs that `graph.py` and `past.py` describe for GPT-2. Keys and values have `n_kv_head` heads of
-`d_head` dimensions, after the norm of the keys and the rotation.
+"""Writes a `Spec` as the three ONNX graphs: model.onnx, past.onnx and head.onnx.
+
+Inputs and outputs are those that `graph.py` and `past.py` describe for GPT-2. Keys and values have
+`n_kv_head` heads of `d_head` dimensions, after the norm of the keys and the rotation.
 
     build_model(spec, weights), build_past(spec, weights), build_head(spec, weights)
 
@@ -214,7 +215,9 @@ def _attention(n: Nodes, spec: Spec, attention: Attention, layer: int, x: str, p
     at, shape = f"block.{layer}.attention", spec.shape
     shared = shape.n_kv_head != shape.n_head
     names = (f"{at}.q", *(present_names(layer) if past else (f"{at}.k", f"{at}.v")))
-    q, k, v = (_heads(n, spec, layer, part, x, name) for part, name in zip("qkv", names, strict=True))
+    q, k, v = (
+        _heads(n, spec, layer, part, x, name) for part, name in zip("qkv", names, strict=True)
+    )
     if past:
         joined = []
         for before, own, part in zip(past_names(layer), (k, v), "kv", strict=True):

@@ -74,7 +74,7 @@ def check_head(path: Path, subject: Subject, found: Differences, threads: int = 
     shape = subject.shape
     session = open_session(path, threads)
     rng = random.Random("aqlens head check")
-    for length in sorted({1, min(LONGEST_RAGGED, shape.n_positions)}):
+    for length in sorted({1, min(subject.head_tokens, shape.n_positions)}):
         (run,) = subject.runs([[rng.randrange(shape.vocab_size) for _ in range(length)]], [])
         for layer, expected in enumerate(subject.heads(run.hidden)):
             hidden = run.hidden[layer].float().numpy()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -32,9 +33,7 @@ def read_facts(path: Path) -> Facts:
     try:
         from gguf import GGUFReader
     except ImportError as error:
-        raise ExportError(
-            f'{path} needs the package gguf: pip install "./export[gguf]"'
-        ) from error
+        raise ExportError(f'{path} needs the package gguf: pip install "./export[gguf]"') from error
     try:
         reader = GGUFReader(str(path))
     except Exception as error:  # the package raises what it meets
@@ -85,14 +84,12 @@ def load_tokenizer(path: Path, facts: Facts):
     """transformers' tokenizer, with the pre-tokenizer that the file names where it lost it."""
     tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
     if facts.pre_tokenizer in EACH_DIGIT:
-        tokenizer.backend_tokenizer.pre_tokenizer = _with_digits(tokenizer.backend_tokenizer)
+        tokenizer.backend_tokenizer.pre_tokenizer = with_digits(tokenizer.backend_tokenizer)
     return tokenizer
 
 
-def _with_digits(backend):
+def with_digits(backend):
     """The pre-tokenizer with every digit on its own first."""
-    from tokenizers import Tokenizer
-
     described = json.loads(backend.to_str())
     found = described["pre_tokenizer"]
     steps = found["pretokenizers"] if found and found["type"] == "Sequence" else [found]

@@ -106,9 +106,7 @@ def blocks_of(model: nn.Module) -> nn.ModuleList:
     decoder = decoder_of(model)
     found = child(decoder, ("layers", "h"))
     if not isinstance(found, nn.ModuleList) or not len(found):
-        raise ExportError(
-            f"a {type(model).__name__} keeps its blocks neither in .layers nor in .h"
-        )
+        raise ExportError(f"a {type(model).__name__} keeps its blocks neither in .layers nor in .h")
     return found
 
 
@@ -116,9 +114,7 @@ def attention_of(block: nn.Module) -> nn.Module:
     """The module whose second output is the weights of attention."""
     found = child(block, ATTENTION)
     if found is None:
-        raise ExportError(
-            f"a {type(block).__name__} has no module {', '.join(ATTENTION)}"
-        )
+        raise ExportError(f"a {type(block).__name__} has no module {', '.join(ATTENTION)}")
     return found
 
 
@@ -138,7 +134,9 @@ def query_key_value(attention: nn.Module, config, where: str) -> tuple[Linear, L
         whole = read_linear(attention.qkv_proj, f"{where}.qkv_proj")
         rest = (len(whole.weight) - heads * size) // 2
         ends = (heads * size, heads * size + rest)
-        return tuple(rows_of(whole, part) for part in (slice(ends[0]), slice(*ends), slice(ends[1], None)))
+        return tuple(
+            rows_of(whole, part) for part in (slice(ends[0]), slice(*ends), slice(ends[1], None))
+        )
     if hasattr(attention, "query_key_value"):
         whole = read_linear(attention.query_key_value, f"{where}.query_key_value")
         return _interleaved(whole, attention, heads, size, where)

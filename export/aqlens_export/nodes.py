@@ -1,4 +1,4 @@
-"""The small pieces that graphs are put together from: norms, projections, activations, rotations."""
+"""The pieces that graphs are put together from: norms, projections, activations, rotations."""
 
 import numpy as np
 import torch

@@ -66,8 +66,7 @@ def read_spec(model: nn.Module, limit: int | None = None) -> Spec:
     left = taken.left_over(model)
     if left:
         raise ExportError(
-            f"it has {left[0]}{' and others' if left[1:] else ''}, "
-            "which the graph has no use for"
+            f"it has {left[0]}{' and others' if left[1:] else ''}, which the graph has no use for"
         )
     return spec
 
@@ -91,7 +90,9 @@ def look(model: nn.Module, length: int) -> Seen:
         hooks.append(block.register_forward_pre_hook(keep(inputs, i), with_kwargs=True))
         attention = layouts.attention_of(block)
         hooks.append(attention.register_forward_pre_hook(keep(projected, i), with_kwargs=True))
-    hooks.append(blocks[-1].register_forward_hook(lambda _m, _i, out: hidden.append(tensor_of(out))))
+    hooks.append(
+        blocks[-1].register_forward_hook(lambda _m, _i, out: hidden.append(tensor_of(out)))
+    )
     try:
         with torch.no_grad():
             logits = model(torch.tensor([ids]), use_cache=True, past_key_values=cache).logits
@@ -99,10 +100,7 @@ def look(model: nn.Module, length: int) -> Seen:
         for hook in hooks:
             hook.remove()
     if len(cache.layers) != len(blocks):
-        raise ExportError(
-            f"it keeps keys for {len(cache.layers)} of "
-            f"{len(blocks)} layers"
-        )
+        raise ExportError(f"it keeps keys for {len(cache.layers)} of {len(blocks)} layers")
     return Seen(
         ids,
         [inputs[i] for i in range(len(blocks))],
@@ -263,7 +261,11 @@ def _mlp(block: nn.Module, where: str, taken: Taken) -> Mlp:
     act = next((getattr(module, n) for n in layouts.ACTIVATION if hasattr(module, n)), None)
     if act is None:
         raise ExportError(f"{where} ({type(module).__name__}) has no activation that is known")
-    for kind, choices in (("gated", layouts.GATED), ("both", layouts.GATE_AND_UP), ("", layouts.PLAIN)):
+    for kind, choices in (
+        ("gated", layouts.GATED),
+        ("both", layouts.GATE_AND_UP),
+        ("", layouts.PLAIN),
+    ):
         for names in choices:
             if all(isinstance(getattr(module, name, None), nn.Module) for name in names):
                 *first, down = (
@@ -312,8 +314,7 @@ def _find_embedding(spec: Spec, seen: Seen, config, n_positions: int) -> None:
                     spec.shape.n_positions = len(spec.positions)
                 return
     raise ExportError(
-        f"it makes more of its embeddings than a sum with learnt "
-        "positions and a multiple"
+        "it makes more of its embeddings than a sum with learnt positions and a multiple"
     )
 
 
@@ -326,10 +327,7 @@ def _find_logits(spec: Spec, model: nn.Module, seen: Seen, config) -> None:
         made = head_of(spec, seen.hidden)
         if (made - seen.logits).abs().max() <= AGREES * 10 * seen.logits.abs().max():
             return
-    raise ExportError(
-        "its logits are not a final norm and a matrix "
-        "product, scaled or capped"
-    )
+    raise ExportError("its logits are not a final norm and a matrix product, scaled or capped")
 
 
 def head_of(spec: Spec, hidden: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,13 @@ KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
 """`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention."""
 
 LONGEST_PROMPT = 2048
-"""Tokens of the longest prompt of a check, where windows ask for one; 1,024 without windows."""
+"""Tokens of the longest prompt of a check, where windows ask for one."""
+
+WITHOUT_WINDOWS = 384
+"""Tokens of the longest prompt where no layer has a window."""
+
+HEAD_TOKENS = 8
+"""Positions that the head is checked at, in every block: scores of a large vocabulary are large."""
 
 BEYOND_WINDOW = 188
 """Tokens by which the longest prompt exceeds the largest window."""
@@ -72,6 +78,7 @@ class Subject:
     """Tokens of the longest prompt that is checked."""
     texts: list[list[int]] = field(default_factory=list)
     """Ids of real texts, checked beside prompts of random tokens."""
+    head_tokens: int = HEAD_TOKENS
 
     def runs(self, prompts: list[list[int]], layers=None) -> list[EagerRun]:
         """The reference for each prompt, with attention of `layers` (None: of all)."""
@@ -101,7 +108,8 @@ def gpt2_subject(model: nn.Module) -> Subject:
         n_positions=config.n_positions,
         windows=[None] * count,
     )
-    return Subject(model, shape, sorted({0, count // 2, count - 1}), config.n_positions)
+    some = sorted({0, count // 2, count - 1})
+    return Subject(model, shape, some, config.n_positions, head_tokens=48)
 
 
 def subject_of(model: nn.Module, spec: Spec) -> Subject:
@@ -112,5 +120,5 @@ def subject_of(model: nn.Module, spec: Spec) -> Subject:
 def longest_prompt(shape: Shape) -> int:
     """Long enough for the largest window that a prompt of LONGEST_PROMPT tokens exceeds."""
     windows = [w for w in shape.windows if w is not None and w < LONGEST_PROMPT]
-    wanted = max(windows) + BEYOND_WINDOW if windows else LONGEST_PROMPT // 2
+    wanted = max(windows) + BEYOND_WINDOW if windows else WITHOUT_WINDOWS
     return min(wanted, LONGEST_PROMPT, shape.n_positions)

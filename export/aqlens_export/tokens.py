@@ -14,8 +14,20 @@ from .errors import ExportError
 TEXTS = (
     *("What color is the ball?", "The red ball is on the blue table.", "a", " leading blank"),
     *("trailing blank ", "two  blanks   and\ttabs", "line\nbreak\n\nand another\r\n", "1234567890"),
-    *("3 + 4 = 7, 10.5 %", "Grüße aus Köln", "日本語のテキスト", "Привет, мир", "مرحبا بالعالم", "🎈🎉 emoji"),
-    *("def f(x):\n    return x ** 2", "http://example.org/a?b=c&d=1", "don't can't we'll", "naïve café"),
+    *(
+        "3 + 4 = 7, 10.5 %",
+        "Grüße aus Köln",
+        "日本語のテキスト",
+        "Привет, мир",
+        "مرحبا بالعالم",
+        "🎈🎉 emoji",
+    ),
+    *(
+        "def f(x):\n    return x ** 2",
+        "http://example.org/a?b=c&d=1",
+        "don't can't we'll",
+        "naïve café",
+    ),
     *("Context: A red ball.\n\nAnswer:", "ALL CAPS, mixedCase and snake_case"),
 )
 """The texts of the probe: blanks, digits, scripts, code, what tokenizers differ in."""
@@ -76,8 +88,8 @@ def read_tokens(tokenizer, file: bytes | None, vocab_size: int, name: str) -> To
     largest = max(max(row["ids"], default=0) for row in texts)
     if largest >= vocab_size:
         raise ExportError(
-            f"the tokenizer of {name} gives the token id {largest}, but the model's vocabulary ends "
-            f"at {vocab_size - 1}: give the tokenizer.json the model was made with"
+            f"the tokenizer of {name} gives the token id {largest}, but the model's vocabulary "
+            f"ends at {vocab_size - 1}: give the tokenizer.json the model was made with"
         )
     found.chat_template = _template(tokenizer)
     if found.chat_template is not None:

@@ -1,8 +1,8 @@
 """A tiny twin of a model: its own configuration with small sizes and random weights.
 
-A graph that is wrong by little (another epsilon, the other GELU) can hide in the rounding of trained
-weights. On a twin it cannot: there PyTorch and the graph agree within 1e-5. A family that the
-exporter does not know is refused here too, before a large model is loaded.
+A graph that is wrong by little (another epsilon, the other GELU) can hide in the rounding of
+trained weights. On a twin it cannot: there PyTorch and the graph agree within 1e-5. A family that
+the exporter does not know is refused here too, before a large model is loaded.
 """
 
 import copy

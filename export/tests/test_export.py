@@ -15,12 +15,12 @@ import torch
 
 import export
 from aqlens_export import run as run_module
-from aqlens_export.subject import Differences
 from aqlens_export.errors import ExportError
-from aqlens_export.graphs import GRAPHS
 from aqlens_export.graph import GraphBuilder, build_head
+from aqlens_export.graphs import GRAPHS
 from aqlens_export.run import ExportOptions, export_model
 from aqlens_export.source import from_seed
+from aqlens_export.subject import Differences
 from aqlens_export.weights import Weights
 
 from .conftest import ROOT, TINY

@@ -84,7 +84,9 @@ def test_a_twin_of_a_family_keeps_what_the_check_must_see(name):
     assert kinds(spec) == kinds(small)
     for part in ("final_norm", "project_in", "positions", "logit_cap"):
         assert (getattr(spec, part) is None) == (getattr(small, part) is None)
-    assert (spec.shape.n_kv_head < spec.shape.n_head) == (small.shape.n_kv_head < small.shape.n_head)
+    assert (spec.shape.n_kv_head < spec.shape.n_head) == (
+        small.shape.n_kv_head < small.shape.n_head
+    )
     assert spec.blocks[0].mlp.activation == small.blocks[0].mlp.activation
 
 

@@ -28,6 +28,8 @@ def test_what_the_exporter_does_not_know_is_refused_and_nothing_written(name, tm
     checkpoint.mkdir()
     write_config(checkpoint, model_type, changes)
     with pytest.raises(ExportError, match=said) as refused:
-        export_model(ExportOptions(tmp_path / "m", model=str(checkpoint), threads=1), lambda _: None)
+        export_model(
+            ExportOptions(tmp_path / "m", model=str(checkpoint), threads=1), lambda _: None
+        )
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 400
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]

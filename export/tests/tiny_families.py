@@ -61,7 +61,12 @@ GEMMA3 = {
     "sliding_window": 7,
     "query_pre_attn_scalar": 20,
     "rope_theta": 1e6,
-    "layer_types": ["sliding_attention", "sliding_attention", "full_attention", "sliding_attention"],
+    "layer_types": [
+        "sliding_attention",
+        "sliding_attention",
+        "full_attention",
+        "sliding_attention",
+    ],
 }
 FALCON = {
     "ffn_hidden_size": 80,
@@ -86,7 +91,11 @@ FAMILIES = {
     "mistral full": ("mistral", {"sliding_window": None, "head_dim": 12}),
     "ministral": (
         "ministral",
-        {"sliding_window": 7, "layer_types": ["sliding_attention", "full_attention"] * 2, "head_dim": 12},
+        {
+            "sliding_window": 7,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+            "head_dim": 12,
+        },
     ),
     "qwen2": ("qwen2", {}),
     "qwen2 windows": (
@@ -170,6 +179,7 @@ def make_model(model_type: str, changes: dict, seed: int = 3):
             noise = torch.empty(parameter.shape).normal_(generator=generator)
             parameter.add_(noise * (0.05 if parameter.dim() > 1 else 0.2))
     return model
+
 
 MOE = {"num_local_experts": 4, "num_experts_per_tok": 2}
 
