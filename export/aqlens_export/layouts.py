@@ -48,6 +48,10 @@ NORMS = {
         ),
         (("ln_1", "ln_2"), Norms("ln_1", None, "ln_2")),
         (
+            ("input_layernorm", "pre_feedforward_layernorm"),
+            Norms("input_layernorm", None, "pre_feedforward_layernorm"),
+        ),
+        (
             ("self_attn_layer_norm", "final_layer_norm"),
             Norms("self_attn_layer_norm", None, "final_layer_norm"),
         ),

@@ -99,6 +99,9 @@ class Nodes:
         """An activation of `parts.ACTIVATIONS`."""
         if kind == "relu":
             return self.add("Relu", [value], name)
+        if kind == "relu_squared":
+            self.add("Relu", [value], f"{name}.relu")
+            return self.add("Mul", [f"{name}.relu", f"{name}.relu"], name)
         if kind == "silu":
             self.add("Sigmoid", [value], f"{name}.sigmoid")
             return self.add("Mul", [value, f"{name}.sigmoid"], name)

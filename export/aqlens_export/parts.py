@@ -15,6 +15,7 @@ ACTIVATIONS = {
     "gelu": functional.gelu,
     "gelu_tanh": lambda x: functional.gelu(x, approximate="tanh"),
     "relu": functional.relu,
+    "relu_squared": lambda x: functional.relu(x).square(),
 }
 """The activations that the graph has nodes for."""
 

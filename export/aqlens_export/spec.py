@@ -85,7 +85,7 @@ class Mlp:
     up: Linear
     down: Linear
     activation: str
-    """"silu", "gelu", "gelu_tanh" or "relu"."""
+    """One of `parts.ACTIVATIONS`: "silu", "gelu", "gelu_tanh", "relu", "relu_squared"."""
 
 
 @dataclass

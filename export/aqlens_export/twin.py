@@ -38,16 +38,16 @@ def check_twin(config, name: str) -> None:
     try:
         model = make_twin(config)
     except Exception as error:  # the families' constructors raise what they like
-        first_line = str(error).strip().split("\n")[0]
         raise ExportError(
             f"{name}: no small model of the family {config.model_type!r} with the same settings "
-            f"can be made to check the graphs with ({first_line})"
+            f"can be made to check the graphs with ({_first_line(error)})"
         ) from error
     try:
         spec = read_spec(model, POSITIONS)
-    except ExportError as error:
+    except Exception as error:  # an unknown family's code may take no prompt as others do
+        said = str(error) if isinstance(error, ExportError) else _first_line(error)
         raise ExportError(
-            f"{name} is of the family {config.model_type!r}, which cannot be exported: {error}"
+            f"{name} is of the family {config.model_type!r}, which cannot be exported: {said}"
         ) from error
     with tempfile.TemporaryDirectory() as folder:
         write_spec(Path(folder), spec)
@@ -58,6 +58,12 @@ def check_twin(config, name: str) -> None:
                 f"{name}: the family {config.model_type!r} with these settings computes something "
                 f"that the graphs do not: on a small model of random weights {error}"
             ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """What an error of transformers says, on one line."""
+    line = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {line}"
 
 
 def make_twin(config) -> nn.Module:

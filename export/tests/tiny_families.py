@@ -157,6 +157,23 @@ FAMILIES = {
     "starcoder2": ("starcoder2", {"sliding_window": 7, "use_bias": True}),
     "smollm3": ("smollm3", {"no_rope_layers": [1, 1, 1, 0]}),
     "helium": ("helium", {"head_dim": 8}),
+    "arcee": ("arcee", {}),
+    "nemotron": ("nemotron", {"head_dim": 8, "initializer_range": 0.1}),
+    "vaultgemma": (
+        "vaultgemma",
+        {**GEMMA2, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0},
+    ),
+    "glm": ("glm", {"head_dim": 8, "partial_rotary_factor": 0.5}),
+    "exaone4": (
+        "exaone4",
+        {
+            "sliding_window": 7,
+            "layer_types": ["sliding_attention", "full_attention"] * 2,
+        },
+    ),
+    "ernie4_5": ("ernie4_5", {"use_bias": True}),
+    "seed_oss": ("seed_oss", {"head_dim": 12}),
+    "jais2": ("jais2", {}),
 }
 """Name -> model_type of transformers, and what differs from BASE."""
 
@@ -195,7 +212,8 @@ UNKNOWN = {
     "not causal": ("llama", {"is_causal": False}, "both directions"),
     "bloom": ("bloom", {"n_layer": 2, "n_head": 4, "hidden_size": 32}, "ALiBi"),
     "falcon with alibi": ("falcon", {**FALCON, "alibi": True}, "ALiBi"),
-    "nemotron": ("nemotron", {}, "family 'nemotron'"),
+    "apertus": ("apertus", {}, "family 'apertus'"),
+    "hunyuan": ("hunyuan_v1_dense", {"head_dim": 8}, "family 'hunyuan_v1_dense'"),
     "glm4": ("glm4", {"head_dim": 8}, "family 'glm4'"),
     "dynamic NTK": (
         "llama",
