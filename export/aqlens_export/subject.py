@@ -26,7 +26,7 @@ KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
 LONGEST_PROMPT = 2048
 """Tokens of the longest prompt of a check, where windows ask for one."""
 
-WITHOUT_WINDOWS = 384
+WITHOUT_WINDOWS = 192
 """Tokens of the longest prompt where no layer has a window."""
 
 HEAD_TOKENS = 8

@@ -232,9 +232,9 @@ def test_a_wrong_epsilon_in_a_real_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "windows,n_positions,length",
     [
-        ([None], 8192, 384),
+        ([None], 8192, 192),
         ([512, None], 32768, 700),
-        ([4096], 32768, 384),
+        ([4096], 32768, 192),
         ([2000], 32768, 2048),
         ([7], 64, 64),
     ],
