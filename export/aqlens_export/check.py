@@ -55,13 +55,13 @@ def check_export(path: Path, subject: Subject, threads: int = 0) -> Differences:
     every = list(range(shape.n_layer))
     references = subject.runs(ragged)
     for pad_ids in (lambda: 0, lambda: shape.vocab_size - 1, draw_id):
-        _compare(session, ragged, references, pad_ids, every, found)
+        _compare(session, ragged, references, pad_ids, every, shape.windows, found)
     alone = draw([1])
-    _compare(session, alone, subject.runs(alone), draw_id, every, found)
+    _compare(session, alone, subject.runs(alone), draw_id, every, shape.windows, found)
     # At full length the attention of all layers would not fit into memory for a large model.
     some = subject.some_layers
     long = draw([subject.longest // 2 + 1, subject.longest])
-    _compare(session, long, subject.runs(long, some), draw_id, some, found)
+    _compare(session, long, subject.runs(long, some), draw_id, some, shape.windows, found)
     return found
 
 
@@ -87,7 +87,7 @@ def check_head(path: Path, subject: Subject, found: Differences, threads: int = 
             found.note("head", relative_difference(logits, expected.numpy()), where)
 
 
-def _compare(session, prompts, references, pad_ids, attention_layers, found) -> None:
+def _compare(session, prompts, references, pad_ids, attention_layers, windows, found) -> None:
     """One batch: every output of every row against that row's reference."""
     layers = range(len(references[0].hidden))
     names = ["logits", *(f"hidden.{i}" for i in layers)]
@@ -98,11 +98,11 @@ def _compare(session, prompts, references, pad_ids, attention_layers, found) -> 
             raise ExportError(f"{name} of the exported graph holds NaN or infinity")
         for row, reference in enumerate(references):
             where = f"{name}, prompt of {len(prompts[row])} tokens"
-            _compare_row(name, values[row], len(prompts[row]), reference, where, found)
+            _compare_row(name, values[row], len(prompts[row]), reference, windows, where, found)
     found.prompts += len(prompts)
 
 
-def _compare_row(name, values, length: int, reference: EagerRun, where, found) -> None:
+def _compare_row(name, values, length: int, reference: EagerRun, windows, where, found) -> None:
     kind, _, layer = name.partition(".")
     if kind == "attention":
         expected = reference.attention[int(layer)].numpy()
@@ -110,6 +110,9 @@ def _compare_row(name, values, length: int, reference: EagerRun, where, found) -
         keys, queries = np.arange(values.shape[-1]), np.arange(length)
         if actual[:, keys[None, :] > queries[:, None]].any():
             raise ExportError(f"{where}: attention to a later token or to padding is not 0")
+        window = windows[int(layer)] or len(keys)
+        if actual[:, queries[:, None] - keys[None, :] >= window].any():
+            raise ExportError(f"{where}: attention beyond the window of {window} tokens is not 0")
         found.note(kind, np.abs(actual[:, :, :length] - expected).max(), where)
         return
     expected = reference.logits if kind == "logits" else reference.hidden[int(layer)]
