@@ -1,7 +1,8 @@
-"""Exports a GPT-2 checkpoint to a model folder that `aqlens` reads.
+"""Exports a decoder-only language model to a model folder that `aqlens` reads.
 
     python export/export.py gpt2 --out models/gpt2
     python export/export.py my-checkpoint/ --out models/mine
+    python export/export.py model.gguf --out models/other
     python export/export.py --random-weights --config '{"n_layer": 4, ...}' --seed 7 \\
         --tokenizer tokenizer.json --out models/random
 
@@ -20,10 +21,15 @@ from aqlens_export.run import ExportOptions, export_model
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        description="Export a GPT-2 checkpoint to a model folder for aqlens."
+        description="Export a decoder-only language model to a model folder for aqlens."
     )
     add = parser.add_argument
-    add("model", metavar="MODEL", nargs="?", help="hub name, or folder in Hugging Face layout")
+    add(
+        "model",
+        metavar="MODEL",
+        nargs="?",
+        help="hub name, folder in Hugging Face layout, or .gguf file",
+    )
     add("--out", type=Path, required=True, metavar="DIR", help="the model folder to write")
     add("--revision", metavar="R", help="the hub's branch, tag or commit")
     add("--name", help="the model's name in model.json (default: MODEL's last component)")
@@ -31,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--config",
         metavar="JSON",
-        help="shape of the random model, a file or JSON itself: n_layer, n_head, n_embd, "
+        help="shape of the random GPT-2, a file or JSON itself: n_layer, n_head, n_embd, "
         "vocab_size, n_positions",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the random weights")

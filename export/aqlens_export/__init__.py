@@ -1,9 +1,11 @@
-"""Turns GPT-2 checkpoints into the model folders that `aqlens` reads.
+"""Turns checkpoints of decoder-only language models into the model folders that `aqlens` reads.
 
-The way through: `source` (checkpoint -> PyTorch model) -> `graph`, `past` and `weights` (-> the
-graphs, and what they share) -> `check` and `check_past` (ONNX Runtime against PyTorch) -> `probe`
-and `folder` (-> model.json, the finished folder). `run.export_model` joins them, `../export.py` is
-the command line.
+The way through: `source` (checkpoint -> PyTorch model), with `refusals` and `twin` before weights
+are read; `read` (-> `spec`, the model as data; what its modules are called stands in `layouts`);
+`build` and `nodes` (-> the graphs, whose weights `weights` stores), or for a GPT-2 `graph` and
+`past`; `check` and `check_past` (ONNX Runtime against PyTorch, with the bounds of `subject` or
+`precise`); `probe`, `tokens`, `card` or `folder` (-> model.json, the finished folder).
+`run.export_model` joins them, `../export.py` is the command line.
 """
 
 import os

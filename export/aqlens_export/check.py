@@ -6,48 +6,18 @@ what PyTorch's blocks gave. past.onnx is checked in `check_past.py`.
 """
 
 import random
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 import torch
-from transformers import GPT2LMHeadModel
 
-from .eager import EagerRun, run_alone, run_head
+from .eager import EagerRun
 from .errors import ExportError
-
-RELATIVE_TOLERANCE = 1e-5
-"""Vectors and logits: largest difference of one element, in units of its vector's L2 norm."""
-
-ATTENTION_TOLERANCE = 1e-5
-"""attention: largest absolute difference of one weight."""
-
-KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
-"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention."""
+from .subject import Differences, Subject
 
 LONGEST_RAGGED = 48
 """Tokens; the ragged batches stay short, the long batch goes to n_positions."""
-
-
-@dataclass
-class Differences:
-    """The largest differences met so far, per kind of output, and where."""
-
-    largest: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
-    prompts: int = 0
-
-    def note(self, kind: str, value: float, where: str) -> None:
-        """Records a difference; raises ExportError when it is out of bounds or not a number."""
-        absolute = kind.endswith("attention")
-        allowed = ATTENTION_TOLERANCE if absolute else RELATIVE_TOLERANCE
-        if not value <= allowed:
-            unit = "" if absolute else " of the vector's L2 norm"
-            raise ExportError(
-                f"the exported graph does not compute what PyTorch computes: {where} differs "
-                f"by {value:.3g}{unit}, allowed is {allowed:.0e}; nothing was written"
-            )
-        self.largest[kind] = max(self.largest[kind], float(value))
 
 
 def open_session(path: Path, threads: int = 0, level=None) -> ort.InferenceSession:
@@ -68,57 +38,56 @@ def pad_batch(prompts: list[list[int]], pad_ids) -> dict[str, np.ndarray]:
     return {"input_ids": np.array(rows, np.int64), "attention_mask": np.array(mask, np.int64)}
 
 
-def check_export(path: Path, model: GPT2LMHeadModel, threads: int = 0) -> Differences:
+def check_export(path: Path, subject: Subject, threads: int = 0) -> Differences:
     """Runs every comparison on the graph at `path`; raises ExportError at the first failure."""
-    config = model.config
+    shape, found = subject.shape, subject.differences()
     session = open_session(path, threads)
     rng = random.Random("aqlens export check")
-    found = Differences()
 
     def draw_id():
-        return rng.randrange(config.vocab_size)
+        return rng.randrange(shape.vocab_size)
 
     def draw(lengths):
         return [[draw_id() for _ in range(length)] for length in lengths]
 
-    lengths = sorted({min(n, config.n_positions) for n in (1, 2, 3, 7, 20, LONGEST_RAGGED)})
-    ragged = draw(lengths[::-1] + lengths[:2])
-    every = list(range(config.n_layer))
-    references = [run_alone(model, prompt) for prompt in ragged]
-    for pad_ids in (lambda: 0, lambda: config.vocab_size - 1, draw_id):
-        _compare(session, ragged, references, pad_ids, every, found)
+    lengths = sorted({min(n, shape.n_positions) for n in (1, 2, 3, 7, 20, LONGEST_RAGGED)})
+    ragged = draw(lengths[::-1] + lengths[:2]) + subject.texts
+    every = list(range(shape.n_layer))
+    references = subject.runs(ragged)
+    for pad_ids in (lambda: 0, lambda: shape.vocab_size - 1, draw_id):
+        _compare(session, ragged, references, pad_ids, every, shape.windows, found)
     alone = draw([1])
-    _compare(session, alone, [run_alone(model, alone[0])], draw_id, every, found)
+    _compare(session, alone, subject.runs(alone), draw_id, every, shape.windows, found)
     # At full length the attention of all layers would not fit into memory for a large model.
-    some = sorted({0, config.n_layer // 2, config.n_layer - 1})
-    long = draw([config.n_positions // 2 + 1, config.n_positions])
-    references = [run_alone(model, prompt, some) for prompt in long]
-    _compare(session, long, references, draw_id, some, found)
+    some = subject.some_layers
+    long = draw([subject.longest // 2 + 1, subject.longest])
+    _compare(session, long, subject.runs(long, some), draw_id, some, shape.windows, found)
     return found
 
 
-def check_head(path: Path, model: GPT2LMHeadModel, found: Differences, threads: int = 0) -> None:
+def check_head(path: Path, subject: Subject, found: Differences, threads: int = 0) -> None:
     """Holds the head graph at `path` against PyTorch, on every block's output at every position.
 
-    The last block's last position must give the model's own logits: a second ln_f, or none, shows.
+    The last block's last position must give the model's own logits: a second final norm, or none,
+    shows.
     """
-    config = model.config
+    shape = subject.shape
     session = open_session(path, threads)
     rng = random.Random("aqlens head check")
-    for length in sorted({1, min(LONGEST_RAGGED, config.n_positions)}):
-        run = run_alone(model, [rng.randrange(config.vocab_size) for _ in range(length)], [])
-        for layer, hidden in enumerate(run.hidden):
-            (logits,) = session.run(["logits"], {"hidden": hidden.numpy()})
+    for length in sorted({1, min(subject.head_tokens, shape.n_positions)}):
+        (run,) = subject.runs([[rng.randrange(shape.vocab_size) for _ in range(length)]], [])
+        for layer, expected in enumerate(subject.heads(run.hidden)):
+            hidden = run.hidden[layer].float().numpy()
+            (logits,) = session.run(["logits"], {"hidden": hidden})
             if not np.isfinite(logits).all():
                 raise ExportError(f"head.onnx gives NaN or infinity on hidden.{layer}")
-            expected = run_head(model, hidden)
-            if layer == config.n_layer - 1:
+            if layer == shape.n_layer - 1:
                 expected = torch.cat([expected[:-1], run.logits[None]])
             where = f"head.onnx on hidden.{layer}, prompt of {length} tokens"
             found.note("head", relative_difference(logits, expected.numpy()), where)
 
 
-def _compare(session, prompts, references, pad_ids, attention_layers, found) -> None:
+def _compare(session, prompts, references, pad_ids, attention_layers, windows, found) -> None:
     """One batch: every output of every row against that row's reference."""
     layers = range(len(references[0].hidden))
     names = ["logits", *(f"hidden.{i}" for i in layers)]
@@ -129,11 +98,11 @@ def _compare(session, prompts, references, pad_ids, attention_layers, found) -> 
             raise ExportError(f"{name} of the exported graph holds NaN or infinity")
         for row, reference in enumerate(references):
             where = f"{name}, prompt of {len(prompts[row])} tokens"
-            _compare_row(name, values[row], len(prompts[row]), reference, where, found)
+            _compare_row(name, values[row], len(prompts[row]), reference, windows, where, found)
     found.prompts += len(prompts)
 
 
-def _compare_row(name, values, length: int, reference: EagerRun, where, found) -> None:
+def _compare_row(name, values, length: int, reference: EagerRun, windows, where, found) -> None:
     kind, _, layer = name.partition(".")
     if kind == "attention":
         expected = reference.attention[int(layer)].numpy()
@@ -141,6 +110,9 @@ def _compare_row(name, values, length: int, reference: EagerRun, where, found) -
         keys, queries = np.arange(values.shape[-1]), np.arange(length)
         if actual[:, keys[None, :] > queries[:, None]].any():
             raise ExportError(f"{where}: attention to a later token or to padding is not 0")
+        window = windows[int(layer)] or len(keys)
+        if actual[:, queries[:, None] - keys[None, :] >= window].any():
+            raise ExportError(f"{where}: attention beyond the window of {window} tokens is not 0")
         found.note(kind, np.abs(actual[:, :, :length] - expected).max(), where)
         return
     expected = reference.logits if kind == "logits" else reference.hidden[int(layer)]

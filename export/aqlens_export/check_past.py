@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from transformers import GPT2LMHeadModel
 
-from .check import LONGEST_RAGGED, Differences, open_session, pad_batch, relative_difference
-from .eager import EagerRun, run_alone
+from .check import LONGEST_RAGGED, open_session, pad_batch, relative_difference
+from .eager import EagerRun
 from .errors import ExportError
 from .past import past_names, present_names
+from .spec import Shape
+from .subject import Differences, Subject
 
 PREFIXES = (20, 1, 7)
 """Tokens of the prefixes in the ragged batch; unsorted, so that padding is in the middle."""
@@ -39,42 +40,46 @@ class Row:
     expected: EagerRun
 
 
-def check_past(path: Path, model: GPT2LMHeadModel, found: Differences, threads: int = 0) -> None:
+def check_past(path: Path, subject: Subject, found: Differences, threads: int = 0) -> None:
     """Holds the graph at `path` against PyTorch; raises ExportError at the first failure."""
-    config = model.config
+    shape = subject.shape
     session = open_session(path, threads)
     rng = random.Random("aqlens past check")
 
     def draw(lengths):
-        return [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+        return [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
 
     def check(lengths, places, layers):
         """Prefixes of `lengths`, then the rows at `places` after them, as far as they fit."""
-        prefixes = draw(min(length, config.n_positions) for length in lengths)
-        alone = [Row(0, 0, ids, run_alone(model, ids, layers)) for ids in prefixes]
-        past = _pad(prefixes, _run(session, config, alone, no_past(config), layers, found))
-        rows = []
-        for of, known, length in places:
-            if known + length <= config.n_positions:
-                (rest,) = draw([length])
-                expected = run_alone(model, prefixes[of][:known] + rest, layers)
-                rows.append(Row(of, known, rest, expected))
+        prefixes = draw(min(length, shape.n_positions) for length in lengths)
+        runs = zip(prefixes, subject.runs(prefixes, layers), strict=True)
+        alone = [Row(0, 0, ids, expected) for ids, expected in runs]
+        past = _pad(prefixes, _run(session, shape, alone, no_past(shape), layers, found))
+        fitting = [place for place in places if place[1] + place[2] <= shape.n_positions]
+        rests = [draw([length])[0] for _, _, length in fitting]
+        pairs = list(zip(fitting, rests, strict=True))
+        whole = [prefixes[of][:known] + rest for (of, known, _), rest in pairs]
+        runs = subject.runs(whole, layers)
+        rows = [
+            Row(of, known, rest, expected)
+            for ((of, known, _), rest), expected in zip(pairs, runs, strict=True)
+        ]
         if rows:
-            _run(session, config, rows, past, layers, found)
+            _run(session, shape, rows, past, layers, found)
 
-    check(PREFIXES, ROWS, range(config.n_layer))
+    check(PREFIXES, ROWS, range(shape.n_layer))
     # At full length the attention of all layers would not fit into memory for a large model. The
     # first row's padding, counted on from its prefix, would lie beyond the last position.
-    half, most = config.n_positions // 2, config.n_positions
-    some = sorted({0, config.n_layer // 2, config.n_layer - 1})
-    check([max(1, most - 1)], [(0, most - 1, 1), (0, half, most - half), (0, 0, half + 1)], some)
+    half, most = subject.longest // 2, subject.longest
+    places = [(0, most - 1, 1), (0, half, most - half), (0, 0, half + 1)]
+    check([max(1, most - 1)], places, subject.some_layers)
 
 
-def no_past(config) -> dict[str, np.ndarray]:
+def no_past(shape: Shape) -> dict[str, np.ndarray]:
     """Inputs of past.onnx for a run without prefixes: one of no tokens."""
-    shape = (1, config.n_head, 0, config.n_embd // config.n_head)
-    names = [name for layer in range(config.n_layer) for name in past_names(layer)]
-    return {name: np.zeros(shape, np.float32) for name in names}
+    size = (1, shape.n_kv_head, 0, shape.d_head)
+    names = [name for layer in range(shape.n_layer) for name in past_names(layer)]
+    return {name: np.zeros(size, np.float32) for name in names}
 
 
 def _pad(prefixes: list[list[int]], outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -91,12 +96,12 @@ def _pad(prefixes: list[list[int]], outputs: dict[str, np.ndarray]) -> dict[str,
     return past
 
 
-def _run(session, config, rows: list[Row], past: dict, layers, found: Differences) -> dict:
+def _run(session, shape, rows: list[Row], past: dict, layers, found: Differences) -> dict:
     """One batch: every output of every row against that row's prompt alone. Returns the outputs."""
-    given = pad_batch([row.rest for row in rows], lambda: config.vocab_size - 1)
+    given = pad_batch([row.rest for row in rows], lambda: shape.vocab_size - 1)
     given["past_of"] = np.array([row.of for row in rows], np.int64)
     given["past_length"] = np.array([row.known for row in rows], np.int64)
-    every = range(config.n_layer)
+    every = range(shape.n_layer)
     names = ["logits", *(f"hidden.{i}" for i in every), *(f"attention.{i}" for i in layers)]
     names += [name for i in every for name in present_names(i)]
     outputs = dict(zip(names, session.run(names, given | past), strict=True))
@@ -122,11 +127,18 @@ def _compare(name: str, values, row: Row, padded: int, where: str, found: Differ
     elif kind == "hidden":
         actual, expected = values[:length], row.expected.hidden[int(layer)][known:]
     else:
-        # [heads, seq, d_head] to [tokens, d_model].
+        # [heads, seq, d_head] to [tokens, heads * d_head].
         actual = values[:, :length].transpose(1, 0, 2).reshape(length, -1)
         of = row.expected.keys if kind == "present_key" else row.expected.values
-        expected = of[int(layer)][known:]
+        expected = _kept(of[int(layer)][known:], actual.shape[-1], values.shape[-1])
     found.note("past", relative_difference(actual, expected.numpy()), where)
+
+
+def _kept(states, width: int, size: int):
+    """`states` [tokens, heads * size] with the heads that differ: Falcon's newer layout keeps the
+    same key once for every query that shares it."""
+    times = states.shape[-1] // width
+    return states.reshape(len(states), -1, times, size)[:, :, 0].reshape(len(states), width)
 
 
 def _compare_attention(actual, row: Row, layer: int, padded: int, where: str, found) -> None:

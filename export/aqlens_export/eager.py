@@ -1,79 +1,124 @@
 """What PyTorch makes of one prompt: the values every export is measured against.
 
-Each prompt runs alone and unpadded through Hugging Face's own `GPT2LMHeadModel` with eager
-attention, in float32, and forward hooks catch what passes: so neither padding nor batching nor a
-line of this project's graph has a part in the reference.
+Each prompt runs alone and unpadded through Hugging Face's own model with eager attention, and
+forward hooks catch what passes: so neither padding nor batching nor a line of this project's graph
+has a part in the reference.
 """
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
-from transformers import GPT2LMHeadModel
+from torch import nn
+from transformers import DynamicCache, GPT2LMHeadModel
+
+from .errors import ExportError
+from .layouts import attention_of, blocks_of
 
 
 @dataclass
 class EagerRun:
-    """One prompt of T tokens. All tensors are float32 on the CPU."""
+    """One prompt of T tokens. All tensors are on the CPU, of the model's type (float32)."""
 
     hidden: list[torch.Tensor]
-    """Per layer [T, d_model]: the block's output, both residual adds in, ln_f not applied."""
+    """Per layer [T, d_model]: the block's output, all residual adds in, no final norm applied."""
     attention: dict[int, torch.Tensor]
     """Layer -> [heads, T, T], softmaxed. Only the layers that were asked for."""
     logits: torch.Tensor
     """[vocab], at the last token."""
     keys: list[torch.Tensor]
-    """Per layer [T, d_model]: the keys of all heads, one head after another."""
+    """Per layer [T, kv heads * d_head]: the keys of all heads, one head after another."""
     values: list[torch.Tensor]
-    """Per layer [T, d_model], as `keys`."""
+    """Per layer [T, kv heads * d_head], as `keys`."""
 
 
-def run_head(model: GPT2LMHeadModel, hidden: torch.Tensor) -> torch.Tensor:
-    """Scores of the next token from a block's raw output: [T, d_model] to [T, vocab]."""
-    with torch.no_grad():
-        return model.lm_head(model.transformer.ln_f(hidden))
+def tensor_of(output) -> torch.Tensor:
+    """What a block hands on: some give a tensor, some a tuple that it is the first of."""
+    return output[0] if isinstance(output, tuple) else output
 
 
-def run_alone(model: GPT2LMHeadModel, ids: list[int], attention_layers=None) -> EagerRun:
+def run_head(model: nn.Module, hidden: torch.Tensor) -> torch.Tensor:
+    """Scores of the next token from a block's raw output: [T, d_model] to [T, vocab].
+
+    The family's own code does it: every block is replaced by one that gives `hidden`.
+    """
+    if isinstance(model, GPT2LMHeadModel):
+        with torch.no_grad():
+            return model.lm_head(model.transformer.ln_f(hidden))
+    rows = hidden.reshape(1, -1, hidden.shape[-1])
+    given = (rows, None) if _blocks_give_tuples(model) else rows
+    blocks = blocks_of(model)
+    try:
+        for block in blocks:
+            block.forward = lambda *_inputs, **_named: given
+        with torch.no_grad():
+            logits = model(torch.zeros(1, rows.shape[1], dtype=torch.long), use_cache=False).logits
+    finally:
+        for block in blocks:
+            del block.forward
+    return logits.reshape(*hidden.shape[:-1], -1)
+
+
+_gives_tuples: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def _blocks_give_tuples(model: nn.Module) -> bool:
+    """Whether the model expects a tuple of its blocks; asked once a model."""
+    if model not in _gives_tuples:
+        found = []
+        hook = blocks_of(model)[0].register_forward_hook(lambda _m, _i, out: found.append(out))
+        try:
+            with torch.no_grad():
+                model(torch.zeros(1, 1, dtype=torch.long), use_cache=False)
+        finally:
+            hook.remove()
+        _gives_tuples[model] = isinstance(found[0], tuple)
+    return _gives_tuples[model]
+
+
+def run_alone(model: nn.Module, ids: list[int], attention_layers=None) -> EagerRun:
     """Runs the prompt `ids`; keeps the attention of `attention_layers` (None: of all)."""
-    blocks = model.transformer.h
+    blocks = blocks_of(model)
     hidden: dict[int, torch.Tensor] = {}
     attention: dict[int, torch.Tensor] = {}
-    projected: dict[int, torch.Tensor] = {}
 
     def keep_hidden(layer):
         def hook(_module, _inputs, output):
-            output = output[0] if isinstance(output, tuple) else output
-            hidden[layer] = output.reshape(-1, output.shape[-1])
+            hidden[layer] = tensor_of(output).reshape(-1, tensor_of(output).shape[-1])
 
         return hook
 
     def keep_attention(layer):
-        def hook(_module, _inputs, output):
-            attention[layer] = output[1][0]
-
-        return hook
-
-    def keep_projection(layer):
-        def hook(_module, _inputs, output):
-            projected[layer] = output[0]
+        def hook(module, _inputs, output):
+            weights = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+            if not isinstance(weights, torch.Tensor) or weights.dim() != 4:
+                raise ExportError(f"a {type(module).__name__} shows no weights of attention")
+            attention[layer] = weights[0]
 
         return hook
 
     wanted = range(len(blocks)) if attention_layers is None else attention_layers
     hooks = [block.register_forward_hook(keep_hidden(i)) for i, block in enumerate(blocks)]
-    hooks += [blocks[i].attn.register_forward_hook(keep_attention(i)) for i in wanted]
-    hooks += [b.attn.c_attn.register_forward_hook(keep_projection(i)) for i, b in enumerate(blocks)]
+    hooks += [attention_of(blocks[i]).register_forward_hook(keep_attention(i)) for i in wanted]
+    # Without a configuration the cache keeps all tokens, of windowed layers too.
+    cache = DynamicCache()
     try:
         with torch.no_grad():
-            output = model(torch.tensor([ids]), use_cache=False, logits_to_keep=1)
+            output = model(
+                torch.tensor([ids]), use_cache=True, past_key_values=cache, logits_to_keep=1
+            )
     finally:
         for hook in hooks:
             hook.remove()
-    thirds = [projected[i].chunk(3, dim=-1) for i in range(len(blocks))]
     return EagerRun(
         hidden=[hidden[i] for i in range(len(blocks))],
         attention=attention,
         logits=output.logits[0, -1],
-        keys=[third[1] for third in thirds],
-        values=[third[2] for third in thirds],
+        keys=[_by_token(layer.keys) for layer in cache.layers],
+        values=[_by_token(layer.values) for layer in cache.layers],
     )
+
+
+def _by_token(cached: torch.Tensor) -> torch.Tensor:
+    """[1, heads, T, d_head] to [T, heads * d_head]."""
+    return cached[0].transpose(0, 1).flatten(1)

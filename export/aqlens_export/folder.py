@@ -16,12 +16,11 @@ import transformers
 from . import __version__
 from .errors import ExportError
 from .graph import OPSET
+from .graphs import GRAPHS
 from .source import Source
 
 FORMAT = 1
 """Raised when model.json changes so that an older reader would misread it."""
-
-GRAPHS = ("model.onnx", "head.onnx", "past.onnx")
 
 FILES = (*GRAPHS, "model.onnx.data", "tokenizer.json", "model.json")
 """Everything an export writes, in the order it is moved; model.json last: it seals the folder."""
@@ -53,7 +52,7 @@ def _is_model_folder(folder: Path) -> bool:
         found = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(found, dict) and "format" in found and found.get("family") == "gpt2"
+    return isinstance(found, dict) and "format" in found and "family" in found
 
 
 @contextlib.contextmanager
@@ -79,7 +78,7 @@ def staged(out: Path) -> Iterator[Path]:
 
 
 def write_model_json(folder: Path, source: Source, probe: dict) -> None:
-    """Writes `folder`/model.json for the files that already lie there."""
+    """Writes `folder`/model.json, of format 1, for the files of a GPT-2 that already lie there."""
     config = source.model.config
     described = {
         "format": FORMAT,
@@ -94,20 +93,25 @@ def write_model_json(folder: Path, source: Source, probe: dict) -> None:
             "revision": source.revision,
             "random_seed": source.random_seed,
         },
-        "files": {name: _seal(folder / name) for name in FILES if (folder / name).exists()},
-        "exporter": {
-            "aqlens_export": __version__,
-            "torch": torch.__version__.split("+")[0],
-            "transformers": transformers.__version__,
-            "onnx": onnx.__version__,
-            "opset": OPSET,
-        },
+        "files": {name: seal_of(folder / name) for name in FILES if (folder / name).exists()},
+        "exporter": exporter_versions(),
         "probe": probe,
     }
     (folder / "model.json").write_text(readable_json(described) + "\n", encoding="utf-8")
 
 
-def _seal(path: Path) -> dict:
+def exporter_versions() -> dict:
+    """What made the folder."""
+    return {
+        "aqlens_export": __version__,
+        "torch": torch.__version__.split("+")[0],
+        "transformers": transformers.__version__,
+        "onnx": onnx.__version__,
+        "opset": OPSET,
+    }
+
+
+def seal_of(path: Path) -> dict:
     """Hash and size of one file. Units: bytes."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

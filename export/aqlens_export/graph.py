@@ -72,6 +72,11 @@ class GraphBuilder:
         self.nodes.append(helper.make_node(op, inputs, [output], name=output, **attributes))
         return output
 
+    def several(self, op: str, inputs: list[str], outputs: list[str], **attributes) -> list[str]:
+        """Adds a node with several outputs, named like the first."""
+        self.nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
+        return outputs
+
 
 def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
     """The ONNX model of `model`; `weights` is the place its weights go (`weights.py`).

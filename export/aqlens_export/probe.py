@@ -10,38 +10,70 @@ import random
 from collections.abc import Iterator
 
 import torch
-from transformers import GPT2LMHeadModel
 
-from .check import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE
 from .eager import EagerRun, run_alone, run_head
+from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Subject
 
 LENGTHS = (11, 1, 29, 5)
 """Tokens of the probe's prompts, cut to n_positions; unsorted, so that padding is in the middle."""
 
+LONGEST = 640
+"""Tokens of a prompt beyond a window, at most: a reader runs all prompts padded to the longest."""
 
-def make_probe(model: GPT2LMHeadModel) -> dict:
-    """The `probe` of model.json. Deterministic; every number is PyTorch's."""
-    config = model.config
+PAST_WINDOW = 12
+"""Tokens by which that prompt exceeds the window."""
+
+
+def make_probe(
+    subject: Subject,
+    relative: float = RELATIVE_TOLERANCE,
+    attention_bound: float = ATTENTION_TOLERANCE,
+) -> dict:
+    """The `probe` of model.json. Deterministic; every number is PyTorch's, in float32."""
+    model, shape = subject.model, subject.shape
     rng = random.Random("aqlens probe")
-    lengths = list(dict.fromkeys(min(length, config.n_positions) for length in LENGTHS))
-    prompts = [[rng.randrange(config.vocab_size) for _ in range(n)] for n in lengths]
+    lengths = list(dict.fromkeys(min(length, shape.n_positions) for length in LENGTHS))
+    prompts = [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
+    beyond = _beyond_window(shape)
+    if beyond:
+        prompts.append([rng.randrange(shape.vocab_size) for _ in range(beyond)])
     hidden, attention, logits, head = [], [], [], []
     with _one_thread():
         for prompt, ids in enumerate(prompts):
             run = run_alone(model, ids)
             hidden += _hidden(run, prompt, rng)
-            attention += _attention(run, prompt)
+            long = beyond is not None and prompt == len(prompts) - 1
+            attention += _last_query(run, prompt, subject) if long else _attention(run, prompt)
             logits.append({"prompt": prompt, **_some_logits(run.logits)})
             head += _head(model, run, prompt)
     return {
         "prompts": prompts,
-        "relative_tolerance": RELATIVE_TOLERANCE,
-        "attention_tolerance": ATTENTION_TOLERANCE,
+        "relative_tolerance": relative,
+        "attention_tolerance": attention_bound,
         "hidden": sorted(hidden, key=lambda row: (row["layer"], row["prompt"], row["position"])),
         "attention": sorted(attention, key=lambda row: (row["layer"], row["prompt"])),
         "logits": logits,
         "head": sorted(head, key=lambda row: (row["layer"], row["prompt"], row["position"])),
     }
+
+
+def _beyond_window(shape) -> int | None:
+    """Tokens of a prompt that the largest window does not hold; None where there is no window or
+    the reader would run too many padded tokens for it."""
+    windows = [window for window in shape.windows if window is not None]
+    fitting = [w + PAST_WINDOW for w in windows if w + PAST_WINDOW <= LONGEST]
+    return min(max(fitting), shape.n_positions) if fitting else None
+
+
+def _last_query(run: EagerRun, prompt: int, subject: Subject) -> list[dict]:
+    """Of a long prompt: one head's last query in a few layers, one of each type."""
+    rows = []
+    for layer in subject.some_layers:
+        weights = run.attention[layer]
+        head, query = layer % weights.shape[0], weights.shape[1] - 1
+        place = {"layer": layer, "prompt": prompt, "head": head, "query": query}
+        rows.append({**place, "value": short_floats(weights[head, query])})
+    return rows
 
 
 @contextlib.contextmanager
@@ -88,7 +120,7 @@ def _attention(run: EagerRun, prompt: int) -> list[dict]:
     return rows
 
 
-def _head(model: GPT2LMHeadModel, run: EagerRun, prompt: int) -> list[dict]:
+def _head(model, run: EagerRun, prompt: int) -> list[dict]:
     """What the head makes of the last block's output, at the last position (the model's own
     logits) and a middle one, and of an inner block's at the last."""
     last_layer, last = len(run.hidden) - 1, len(run.hidden[0]) - 1

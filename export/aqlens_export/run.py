@@ -6,15 +6,16 @@ from pathlib import Path
 
 import torch
 
-from .check import Differences, check_export, check_head
-from .check_past import check_past
+from .card import write_card
 from .errors import ExportError
-from .folder import FILES, GRAPHS, refuse_unless_ours, staged, write_model_json
+from .folder import FILES, refuse_unless_ours, staged, write_model_json
 from .graph import build_graph, build_head
+from .graphs import GRAPHS, check_graphs, write_spec, write_with
 from .past import build_past
+from .precise import PreciseSubject
 from .probe import make_probe
 from .source import Source, from_checkpoint, from_seed
-from .weights import Weights
+from .subject import Differences, Subject, gpt2_subject
 
 
 @dataclass
@@ -42,7 +43,7 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
         torch.set_num_threads(options.threads)
     refuse_unless_ours(options.out, options.model)
     say(f"loading   {options.model or 'random weights, seed ' + str(options.seed)}")
-    source = _load(options)
+    source = _load(options, say)
     source.name = options.name or source.name
     say(f"          {describe(source)}")
     if options.save_checkpoint is not None:
@@ -52,16 +53,17 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
         write_graphs(folder, source)
         (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
         say("checking  ragged padded batches against PyTorch, one prompt at a time")
-        found = check_folder(folder, source, options.threads)
+        subject = source.subject()
+        found = check_subject(folder, subject, options.threads)
         say("probing   reference values for model.json")
-        write_model_json(folder, source, make_probe(source.model))
-    _summarise(options.out, found, say)
+        describe_folder(folder, source, subject)
+    _summarise(options.out, found, subject, say)
     return found
 
 
-def _load(options: ExportOptions) -> Source:
+def _load(options: ExportOptions, say: Callable[[str], None]) -> Source:
     if options.model is not None:
-        return from_checkpoint(options.model, options.revision)
+        return from_checkpoint(options.model, options.revision, say)
     if options.config is None or options.tokenizer is None:
         raise ExportError("--random-weights needs --config JSON and --tokenizer FILE")
     return from_seed(options.config, options.seed, options.tokenizer)
@@ -69,22 +71,32 @@ def _load(options: ExportOptions) -> Source:
 
 def write_graphs(folder: Path, source: Source) -> None:
     """Writes the graphs, and their weights to model.onnx.data."""
-    weights = Weights(folder)
-    try:
-        builders = (build_graph, build_head, build_past)
-        for name, build in zip(GRAPHS, builders, strict=True):
-            graph = build(source.model, weights)
-            (folder / name).write_bytes(graph.SerializeToString(deterministic=True))
-    finally:
-        weights.close()
+    if source.spec is not None:
+        write_spec(folder, source.spec)
+        return
+    builders = (build_graph, build_head, build_past)
+    write_with(folder, builders, source.model)
 
 
 def check_folder(folder: Path, source: Source, threads: int = 0) -> Differences:
     """Holds all graphs in `folder` against PyTorch; raises ExportError where they differ."""
-    found = check_export(folder / "model.onnx", source.model, threads)
-    check_head(folder / "head.onnx", source.model, found, threads)
-    check_past(folder / "past.onnx", source.model, found, threads)
+    return check_subject(folder, source.subject(), threads)
+
+
+def check_subject(folder: Path, subject: Subject, threads: int) -> Differences:
+    """As `check_folder`, for a subject that is there already and remembers what it saw."""
+    found = check_graphs(folder, subject, threads)
+    if isinstance(subject, PreciseSubject):
+        subject.settle(found)
     return found
+
+
+def describe_folder(folder: Path, source: Source, subject: Subject) -> None:
+    """Writes model.json."""
+    if isinstance(subject, PreciseSubject):
+        write_card(folder, source, make_probe(subject, *subject.tolerances()))
+    else:
+        write_model_json(folder, source, make_probe(subject))
 
 
 def save_checkpoint(source: Source, folder: Path) -> None:
@@ -97,21 +109,23 @@ def save_checkpoint(source: Source, folder: Path) -> None:
 
 def describe(source: Source) -> str:
     """The model's shape in one line."""
-    config = source.model.config
+    shape = gpt2_subject(source.model).shape if source.spec is None else source.spec.shape
     parameters = sum(parameter.numel() for parameter in source.model.parameters())
     return (
-        f"{config.n_layer} layers, {config.n_head} heads, d_model {config.n_embd}, "
-        f"vocabulary {config.vocab_size}, positions {config.n_positions}, "
+        f"{shape.n_layer} layers, {shape.n_head} heads, d_model {shape.d_model}, "
+        f"vocabulary {shape.vocab_size}, positions {shape.n_positions}, "
         f"{parameters / 1e6:.1f} M parameters"
     )
 
 
-def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> None:
+def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[str], None]) -> None:
     say(f"done      {out}")
     for name in FILES:
         if (out / name).exists():
             say(f"          {name:<16} {(out / name).stat().st_size:>13,} bytes")
-    say(f"          largest differences from PyTorch over {found.prompts} prompts, in units of")
+    precise = isinstance(subject, PreciseSubject)
+    of = "PyTorch in float64" if precise else "PyTorch"
+    say(f"          largest differences from {of} over {found.prompts} prompts, in units of")
     say("          the vector's L2 norm, of attention absolute:")
     reported = {
         "model.onnx": {"hidden": "hidden", "logits": "logits", "attention": "attention"},
@@ -119,6 +133,10 @@ def _summarise(out: Path, found: Differences, say: Callable[[str], None]) -> Non
         "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
     }
     for graph, kinds in reported.items():
-        values = (f"{label} {found.largest[kind]:.1e}" for label, kind in kinds.items())
+        values = (
+            f"{label} {found.largest[kind]:.1e}"
+            + (f" (PyTorch in float32 {subject.distance(kind):.1e})" if precise else "")
+            for label, kind in kinds.items()
+        )
         say(f"          {graph:<16} {', '.join(values)}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")

@@ -5,13 +5,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import yaml
 from huggingface_hub import hf_hub_download
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 from transformers.utils import logging as transformers_logging
 
+from . import gguf
 from .errors import ExportError
 from .graph import GELU
+from .precise import PreciseSubject
+from .read import read_spec
+from .refusals import refuse_config
+from .spec import Spec
+from .subject import Subject, gpt2_subject, longest_prompt
+from .tokens import Tokens, read_tokens
+from .twin import check_twin
 
 RANDOM_REQUIRED = {"n_layer", "n_head", "n_embd", "vocab_size", "n_positions"}
 RANDOM_OPTIONAL = {
@@ -19,43 +35,95 @@ RANDOM_OPTIONAL = {
     *("scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings"),
 }
 
+TEXTS_CHECKED = 6
+"""Of the probe's texts, so many are also checked as prompts."""
+
 
 @dataclass
 class Source:
     """A float32 model in evaluation mode with eager attention, its tokenizer, its origin."""
 
-    model: GPT2LMHeadModel
+    model: nn.Module
     tokenizer_json: bytes
     name: str
     revision: str | None
     random_seed: int | None
+    spec: Spec | None = None
+    """What the graphs are made of; None for a GPT-2, which has its own (`graph.py`)."""
+    tokens: Tokens | None = None
+    licence: str | None = None
+
+    def subject(self) -> Subject:
+        """The model as the checks see it."""
+        if self.spec is None:
+            return gpt2_subject(self.model)
+        texts = [row["ids"] for row in self.tokens.texts[:TEXTS_CHECKED]]
+        shape, layers = self.spec.shape, self.spec.attention_layers()
+        return PreciseSubject(self.model, shape, layers, longest_prompt(shape), texts)
 
 
-def from_checkpoint(name: str, revision: str | None) -> Source:
-    """Loads a folder in Hugging Face layout, or else asks the hub for the model `name`."""
+def from_checkpoint(name: str, revision: str | None, say=lambda _line: None) -> Source:
+    """Loads a GGUF file or a folder in Hugging Face layout, or asks the hub for the model `name`.
+
+    Raises ExportError for what cannot be exported; of large models before their weights are read.
+    """
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     folder = Path(name)
-    if folder.is_dir():
-        if revision is not None:
-            raise ExportError(f"--revision {revision} with the folder {name}: leave it out")
-        if not (folder / "config.json").is_file():
-            raise ExportError(
-                f"{name} has no config.json: name a folder in Hugging Face layout "
-                "(config.json, model.safetensors, tokenizer.json)"
-            )
+    if revision is not None and folder.exists():
+        raise ExportError(f"--revision {revision} with {name}, which lies here: leave it out")
+    if folder.suffix == ".gguf":
+        return _from_gguf(folder, say)
+    if folder.is_dir() and not (folder / "config.json").is_file():
+        raise ExportError(
+            f"{name} has no config.json: name a folder in Hugging Face layout "
+            "(config.json, model.safetensors, tokenizer.json)"
+        )
     # Every file from one commit, even if the branch moves meanwhile.
     commit = None if folder.is_dir() else _commit_of(name, revision)
     config = _ask(name, lambda: AutoConfig.from_pretrained(name, revision=commit))
-    if config.model_type != "gpt2":
-        raise ExportError(
-            f"{name} is of the family {config.model_type!r}: only GPT-2 checkpoints "
-            "(model_type 'gpt2') can be exported"
-        )
-    check_config(config, name)
+    shown = folder.resolve().name if folder.is_dir() else name
+    if config.model_type == "gpt2":
+        check_config(config, name)
+        model = _load(GPT2LMHeadModel, name, commit)
+        tokenizer = _tokenizer_of(name, folder, commit)
+        return _checked(Source(model, tokenizer, shown, commit, None))
+    _try_twin(config, name, say)
+    model = _load(AutoModelForCausalLM, name, commit)
+    tokenizer = _ask(name, lambda: AutoTokenizer.from_pretrained(name, revision=commit))
+    file = _file_of(name, folder, commit, "tokenizer.json")
+    card = _file_of(name, folder, commit, "README.md")
+    licence = _licence_in(card.decode("utf-8", "replace")) if card else None
+    return _family(model, tokenizer, file, Source(model, b"", shown, commit, None, licence=licence))
+
+
+def _from_gguf(path: Path, say) -> Source:
+    """One GGUF file."""
+    if not path.is_file():
+        raise ExportError(f"{path}: no such file")
+    facts = gguf.read_facts(path)
+    name = str(path)
+    _try_twin(_ask(name, lambda: gguf.load_config(path)), name, say)
+    model = _ask(name, lambda: gguf.load_model(path))
+    tokenizer = _ask(name, lambda: gguf.load_tokenizer(path, facts))
+    if facts.pre_tokenizer in gguf.EACH_DIGIT:
+        say("          tokenizer: every digit on its own, as the file asks for")
+    source = Source(model, b"", path.stem, None, None, licence=facts.licence)
+    return _family(model, tokenizer, None, source)
+
+
+def _try_twin(config, name: str, say) -> None:
+    """Refuses what cannot be exported, by its configuration and by a tiny model like it."""
+    refuse_config(config, name)
+    say(f"          trying the family {config.model_type} on a tiny model of random weights")
+    check_twin(config, name)
+
+
+def _load(kind, name: str, commit: str | None) -> nn.Module:
+    """The whole model in float32."""
     model, report = _ask(
         name,
-        lambda: GPT2LMHeadModel.from_pretrained(
+        lambda: kind.from_pretrained(
             name,
             revision=commit,
             dtype=torch.float32,
@@ -63,10 +131,36 @@ def from_checkpoint(name: str, revision: str | None) -> Source:
             output_loading_info=True,
         ),
     )
-    _refuse_gaps(name, report)
-    tokenizer = _tokenizer_of(name, folder, commit)
-    shown = folder.resolve().name if folder.is_dir() else name
-    return _checked(Source(model.eval(), tokenizer, shown, commit, None))
+    _refuse_gaps(name, report, type(model).__name__)
+    return model.eval()
+
+
+def _family(model: nn.Module, tokenizer, file: bytes | None, source: Source) -> Source:
+    """Fills in what every family but GPT-2 has beside the model."""
+    source.spec = read_spec(model)
+    source.tokens = read_tokens(tokenizer, file, len(source.spec.embedding), source.name)
+    source.tokenizer_json = source.tokens.json
+    return source
+
+
+def _file_of(name: str, folder: Path, commit: str | None, file: str) -> bytes | None:
+    """A file of the folder or of the hub's model; None where there is none."""
+    if folder.is_dir():
+        return (folder / file).read_bytes() if (folder / file).is_file() else None
+    try:
+        return Path(hf_hub_download(name, file, revision=commit)).read_bytes()
+    except (OSError, ValueError):
+        return None
+
+
+def _licence_in(card: str) -> str | None:
+    """`license` in the head of a model card."""
+    parts = card.split("---", 2)
+    if card.startswith("---") and len(parts) == 3:
+        found = yaml.safe_load(parts[1])
+        if isinstance(found, dict) and isinstance(found.get("license"), str):
+            return found["license"]
+    return None
 
 
 def _commit_of(name: str, revision: str | None) -> str | None:
@@ -143,12 +237,12 @@ def _ask(name: str, load):
         ) from error
 
 
-def _refuse_gaps(name: str, report: dict) -> None:
+def _refuse_gaps(name: str, report: dict, kind: str) -> None:
     """A weight that the checkpoint lacks would silently be random."""
     gaps = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
     if gaps:
         raise ExportError(
-            f"{name} lacks weights of a GPT2LMHeadModel, or has them in another shape: "
+            f"{name} lacks weights of a {kind}, or has them in another shape: "
             f"{', '.join(gaps[:4])}{' ...' if len(gaps) > 4 else ''}; "
             "save the whole language model and export that"
         )

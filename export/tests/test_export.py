@@ -15,12 +15,12 @@ import torch
 
 import export
 from aqlens_export import run as run_module
-from aqlens_export.check import Differences
 from aqlens_export.errors import ExportError
-from aqlens_export.folder import GRAPHS
 from aqlens_export.graph import GraphBuilder, build_head
+from aqlens_export.graphs import GRAPHS
 from aqlens_export.run import ExportOptions, export_model
 from aqlens_export.source import from_seed
+from aqlens_export.subject import Differences
 from aqlens_export.weights import Weights
 
 from .conftest import ROOT, TINY
@@ -257,7 +257,7 @@ def test_a_failed_export_leaves_the_earlier_model_alone(random_options, tmp_path
     def fail(*_arguments):
         raise ExportError("as if the check had failed")
 
-    monkeypatch.setattr(run_module, "check_export", fail)
+    monkeypatch.setattr(run_module, "check_graphs", fail)
     with pytest.raises(ExportError):
         export_model(random_options(out, seed=2), quiet)
     assert digests(out) == before

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer
 
 import make_fixtures
 import tiny_model
-from aqlens_export.folder import GRAPHS
+from aqlens_export.graphs import GRAPHS
 from aqlens_export.run import ExportOptions, export_model
 from aqlens_export.source import from_checkpoint
 

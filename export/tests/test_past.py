@@ -16,6 +16,7 @@ from aqlens_export.graph import GraphBuilder
 from aqlens_export.past import build_past
 from aqlens_export.run import ExportOptions, export_model, write_graphs
 from aqlens_export.source import from_seed
+from aqlens_export.subject import gpt2_subject
 
 from .conftest import TINY
 from .test_graph import D_MODEL, N_HEAD, N_LAYER, N_POSITIONS, NAMES, VOCAB, draw
@@ -29,7 +30,7 @@ def run(past, model, prompts, of=None, known=None, prefixes=None, pad=0):
     given = pad_batch(prompts, lambda: pad)
     given["past_of"] = np.array(of or [0] * len(prompts), np.int64)
     given["past_length"] = np.array(known or [0] * len(prompts), np.int64)
-    given |= no_past(model.config) if prefixes is None else prefixes
+    given |= no_past(gpt2_subject(model).shape) if prefixes is None else prefixes
     names = NAMES + PRESENT
     return dict(zip(names, past.run(names, given), strict=True))
 

@@ -1,0 +1,71 @@
+"""model.json of format 2: every family but GPT-2."""
+
+import re
+from pathlib import Path
+
+from .errors import ExportError
+from .folder import FILES, exporter_versions, readable_json, seal_of
+from .source import Source
+from .tokens import Tokens
+
+FORMAT = 2
+
+ROLES = {
+    "model.onnx": "graph",
+    "head.onnx": "head",
+    "past.onnx": "past",
+    "model.onnx.data": "weights",
+    "tokenizer.json": "tokenizer",
+}
+
+FAMILY = re.compile(r"[a-z0-9_.-]{1,64}")
+
+
+def write_card(folder: Path, source: Source, probe: dict) -> None:
+    """Writes `folder`/model.json for the files that already lie there."""
+    spec, tokens = source.spec, source.tokens
+    if not FAMILY.fullmatch(spec.family):
+        raise ExportError(f"the family {spec.family!r} has a name that aqlens cannot write down")
+    shape = spec.shape
+    described = {
+        "format": FORMAT,
+        "family": spec.family,
+        "n_layer": shape.n_layer,
+        "n_head": shape.n_head,
+        "n_kv_head": shape.n_kv_head,
+        "d_head": shape.d_head,
+        "d_model": shape.d_model,
+        "d_ff": shape.d_ff,
+        "vocab_size": shape.vocab_size,
+        "n_positions": shape.n_positions,
+        "windows": shape.windows,
+        "dtype": "f32",
+        "special_tokens": {
+            "prefix_ids": tokens.prefix_ids,
+            "suffix_ids": tokens.suffix_ids,
+            "named": tokens.named,
+        },
+        "chat_template": tokens.chat_template,
+        "licence": source.licence,
+        "source": {
+            "name": source.name,
+            "revision": source.revision,
+            "random_seed": source.random_seed,
+        },
+        "files": {
+            name: {**seal_of(folder / name), "role": ROLES[name]}
+            for name in FILES
+            if name in ROLES and (folder / name).exists()
+        },
+        "exporter": exporter_versions(),
+        "probe": {**probe, **_tokens(tokens)},
+    }
+    (folder / "model.json").write_text(readable_json(described) + "\n", encoding="utf-8")
+
+
+def _tokens(tokens: Tokens) -> dict:
+    """What the reader's tokenizer and template must give."""
+    rows = {"texts": tokens.texts}
+    if tokens.conversations:
+        rows["conversations"] = tokens.conversations
+    return rows
