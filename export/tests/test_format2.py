@@ -250,7 +250,6 @@ def test_tolerances_are_rounded_up_to_one_digit():
 
 
 def test_a_gguf_file_that_is_none_is_refused(tmp_path):
-    pytest.importorskip("gguf")
     (tmp_path / "model.gguf").write_bytes(b"no")
     with pytest.raises(ExportError, match="not a readable GGUF file"):
         from_checkpoint(str(tmp_path / "model.gguf"), None)
