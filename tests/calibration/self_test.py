@@ -155,9 +155,9 @@ def dealt() -> None:
             raise SystemExit(f"self-test: {effect} mixes its pools")
         blocks = truth(effect, 1)
         inputs = [i for block in blocks for i in block["inputs"]]
-        firsts = {block["tasks"][names[0]]["wordings"][0] for block in blocks}
-        if sorted(inputs) != sorted(scenes()) or len(firsts) != BLOCKS:
-            raise SystemExit("self-test: the truth does not take every scene once, or begins alike")
+        wordings = [sorted(block["tasks"][task]["wordings"]) for block in blocks for task in names]
+        if sorted(inputs) != sorted(scenes()) or wordings != [sorted(POOLS[task]) for task in names] * BLOCKS:
+            raise SystemExit("self-test: the truth does not take every scene once, in all wordings")
     if any(len(set(pool)) < 10 for pool in POOLS.values()):
         raise SystemExit("self-test: a pool has fewer than 10 wordings")
 
