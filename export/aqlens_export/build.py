@@ -12,9 +12,9 @@ never repeated, and windows count positions, not indices, so that padded prefixe
 
 from onnx import ModelProto, TensorProto, helper
 
-from .graph import MASKED, GraphBuilder, close_graph
+from .graph import MASKED, GraphBuilder, close_graph, ends_of_model
 from .nodes import Nodes
-from .past import past_names, present_names
+from .past import add_hidden_keys, past_names, present_names
 from .spec import Attention, Block, Mlp, Shape, Spec
 
 
@@ -64,14 +64,7 @@ def build_head(spec: Spec, weights) -> ModelProto:
 
 def _ends(shape: Shape, keys: str) -> tuple[list, list]:
     """Inputs and outputs that both graphs of the whole model have; attention is over `keys`."""
-    f32, ids = TensorProto.FLOAT, ["batch", "seq"]
-    value, layers = helper.make_tensor_value_info, range(shape.n_layer)
-    inputs = [value(name, TensorProto.INT64, ids) for name in ("input_ids", "attention_mask")]
-    outputs = [value("logits", f32, ["batch", shape.vocab_size])]
-    outputs += [value(f"hidden.{i}", f32, [*ids, shape.d_model]) for i in layers]
-    dims = ["batch", shape.n_head, "seq", keys]
-    outputs += [value(f"attention.{i}", f32, dims) for i in layers]
-    return inputs, outputs
+    return ends_of_model(shape.n_layer, shape.n_head, shape.d_model, shape.vocab_size, keys)
 
 
 def _shapes(n: Nodes, shape: Shape) -> None:
@@ -120,19 +113,7 @@ def _positions_after_past(n: Nodes) -> None:
 def _hidden_after_past(n: Nodes, windows: bool) -> None:
     """`is_hidden` [batch, 1, seq, past + seq]: later keys, and padding of the prefix. With windows
     also `distance` [batch, 1, seq, past + seq], in positions: a prefix's padding takes none."""
-    n.ints("two", 2), n.ints("axes.heads_and_queries", [1, 2])
-    n.add("Shape", ["past_key.0"], "past.shape")
-    n.add("Gather", ["past.shape", "two"], "past")
-    n.add("Add", ["past", "seq"], "all")
-    n.add("Range", ["zero", "all", "one"], "keys")
-    n.add("Range", ["past", "all", "one"], "own_keys")
-    n.add("Unsqueeze", ["own_keys", "axis.1"], "query_keys")
-    n.add("Greater", ["keys", "query_keys"], "is_future")
-    n.add("GreaterOrEqual", ["keys", "row_past"], "is_after_prefix")
-    n.add("Less", ["keys", "past"], "is_of_past")
-    n.add("And", ["is_after_prefix", "is_of_past"], "is_padding")
-    n.add("Unsqueeze", ["is_padding", "axes.heads_and_queries"], "is_padding_key")
-    n.add("Or", ["is_padding_key", "is_future"], "is_hidden")
+    add_hidden_keys(n.g)
     if windows:
         n.ints("axes.heads_and_keys", [1, 3])
         n.add("Sub", ["row_past", "past"], "prefix_padding")

@@ -92,7 +92,9 @@ def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
     g.node("Greater", ["positions", "query_positions"], "is_future")
     add_mask(g, "is_future")
     add_model(g, model)
-    inputs, outputs = ends_of_model(config, keys="seq")
+    inputs, outputs = ends_of_model(
+        config.n_layer, config.n_head, config.n_embd, config.vocab_size, "seq"
+    )
     return close_graph(g, "gpt2", inputs, outputs)
 
 
@@ -232,15 +234,17 @@ def attention_scale(config, layer: int) -> float:
     return scale
 
 
-def ends_of_model(config, keys: str) -> tuple[list, list]:
+def ends_of_model(
+    n_layer: int, n_head: int, d_model: int, vocab_size: int, keys: str
+) -> tuple[list, list]:
     """Declares the inputs and outputs that every graph of the whole model has; attention is over
     `keys`."""
     f32, ids = TensorProto.FLOAT, ["batch", "seq"]
-    value, layers = helper.make_tensor_value_info, range(config.n_layer)
+    value, layers = helper.make_tensor_value_info, range(n_layer)
     inputs = [value(name, TensorProto.INT64, ids) for name in ("input_ids", "attention_mask")]
-    outputs = [value("logits", f32, ["batch", config.vocab_size])]
-    outputs += [value(f"hidden.{i}", f32, [*ids, config.n_embd]) for i in layers]
-    shape = ["batch", config.n_head, "seq", keys]
+    outputs = [value("logits", f32, ["batch", vocab_size])]
+    outputs += [value(f"hidden.{i}", f32, [*ids, d_model]) for i in layers]
+    shape = ["batch", n_head, "seq", keys]
     outputs += [value(f"attention.{i}", f32, shape) for i in layers]
     return inputs, outputs
 

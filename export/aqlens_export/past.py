@@ -36,10 +36,12 @@ def build_past(model: GPT2LMHeadModel, weights) -> ModelProto:
     g = GraphBuilder(weights)
     add_shapes(g, config)
     _add_positions(g)
-    _add_hidden_keys(g)
+    add_hidden_keys(g)
     add_mask(g, "is_hidden")
     add_model(g, model, _Past())
-    inputs, outputs = ends_of_model(config, keys="all")
+    inputs, outputs = ends_of_model(
+        config.n_layer, config.n_head, config.n_embd, config.vocab_size, "all"
+    )
     value, f32, layers = helper.make_tensor_value_info, TensorProto.FLOAT, range(config.n_layer)
     size = config.n_embd // config.n_head
     inputs += [value(name, TensorProto.INT64, ["batch"]) for name in ("past_of", "past_length")]
@@ -88,7 +90,7 @@ def _add_positions(g: GraphBuilder) -> None:
     g.node("Mul", ["counted_on", "attention_mask"], "positions")
 
 
-def _add_hidden_keys(g: GraphBuilder) -> None:
+def add_hidden_keys(g: GraphBuilder) -> None:
     """`is_hidden` [batch, 1, seq, past + seq]: keys after the query, and padding of the prefix."""
     g.ints("two", 2), g.ints("axes.heads_and_queries", [1, 2])
     g.node("Shape", ["past_key.0"], "past.shape")

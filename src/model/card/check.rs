@@ -37,29 +37,27 @@ pub(super) fn parse(text: &[u8]) -> Result<Wire, String> {
     Ok(wire)
 }
 
-/// What a size may be at most: more than any model has, and little enough that no product of some of
-/// them is too large for 64 bits.
+/// Sizes are those of a model, and none is so large that a product of some overflows 64 bits.
 fn check_shape(wire: &Wire) -> Result<(), String> {
-    let sizes = [
+    let stated = [
         ("n_layer", MOST_LAYERS, i64::from(wire.n_layer)),
         ("n_head", 10_000, i64::from(wire.n_head)),
-        ("n_kv_head", 10_000, i64::from(wire.n_kv_head)),
-        ("d_head", 1 << 17, wire.d_head as i64),
         ("d_model", 1 << 17, wire.d_model as i64),
-        ("d_ff", 1 << 20, wire.d_ff as i64),
         ("vocab_size", 1 << 24, wire.vocab_size as i64),
         ("n_positions", 1 << 24, wire.n_positions as i64),
     ];
-    // In a card of format 1 some follow from others, which come first.
-    for name in ["n_layer", "n_head", "d_model", "vocab_size", "n_positions"] {
-        let of_name = sizes.iter().find(|(own, ..)| *own == name);
-        of_name.map_or(Ok(()), |size| check_size(*size))?;
-    }
+    // Format 1 does not state these: they follow from the others.
+    let derived = [
+        ("n_kv_head", 10_000, i64::from(wire.n_kv_head)),
+        ("d_head", 1 << 17, wire.d_head as i64),
+        ("d_ff", 1 << 20, wire.d_ff as i64),
+    ];
+    stated.into_iter().try_for_each(check_size)?;
     if wire.special_tokens.is_none() && !wire.d_model.is_multiple_of(wire.n_head as usize) {
         let (width, heads) = (wire.d_model, wire.n_head);
         return Err(format!("says d_model = {width}, which n_head = {heads} does not divide"));
     }
-    sizes.into_iter().try_for_each(check_size)?;
+    derived.into_iter().try_for_each(check_size)?;
     if wire.n_head % wire.n_kv_head != 0 {
         let (heads, own) = (wire.n_head, wire.n_kv_head);
         return Err(format!("says n_head = {heads}, which n_kv_head = {own} does not divide"));

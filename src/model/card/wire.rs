@@ -1,4 +1,4 @@
-//! `model.json` as it is written, in both formats, and what it must say to be believed.
+//! `model.json` as it is written, in both formats.
 //!
 //! Format 1 is GPT-2's: as many heads of keys as of queries, each `d_model / n_head` wide, no windows, and
 //! special tokens as the tokenizer's file has them. Format 2 says all of that.
