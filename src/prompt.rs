@@ -135,12 +135,17 @@ pub struct Prompt {
     pub source_input: Arc<str>,
     /// The cluster that the key's input is of, where its file names one.
     pub cluster: Option<Arc<str>>,
+    /// How it was made, see column `form` of table `prompts`.
+    pub form: Arc<str>,
     /// The full text: the template with task and input put in.
     pub text: String,
     /// Byte range of the input inside `text`.
     pub input_span: Range<usize>,
     /// Byte ranges of the task inside `text`, ascending.
     pub task_spans: Vec<Range<usize>>,
+    /// Whether it has no special tokens but those in its text: a chat template has written them there, or
+    /// the pipeline wants none.
+    pub is_bare: bool,
 }
 
 impl Prompt {

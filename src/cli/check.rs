@@ -70,8 +70,8 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let lengths = Lengths::of(&plan, &tokenizer, pipeline.card.n_positions).map_err(wrong)?;
     let cost = Cost::of(pipeline, &lengths);
     refuse_too_long(pipeline, &lengths)?;
-    let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(failed)?;
-    let designs = Designs::of(pipeline, &plan, &tokenizer).map_err(failed)?;
+    let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
+    let designs = Designs::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
@@ -90,7 +90,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         library: facts.library.display().to_string(),
         provider: facts.provider.to_string(),
         threads: facts.threads,
-        special_tokens: specials::sentences(&tokenizer),
+        special_tokens: specials::sentences(pipeline, &tokenizer),
         units: Units::of(pipeline),
         prompts: lengths.prompts,
         tokens: lengths.tokens,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::grid::MOST_LISTED;
 use crate::model::{Encoded, ModelError, Tokenizer};
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Plan, PlanError};
 use crate::pipeline::{Pipeline, Scenario};
 use crate::prompt::{Prompt, alike, visible};
 use crate::stage::feasible::Feasible;
@@ -30,6 +30,9 @@ pub(super) struct Designs(Vec<Design>);
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Design {
     scenario: String,
+    /// Which one it is in the file, from 0.
+    #[serde(skip)]
+    place: usize,
     inputs: u64,
     /// Of inputs; those of one text or one value of the column `cluster` count once.
     clusters: u64,
@@ -61,29 +64,30 @@ impl Designs {
         pipeline: &Pipeline,
         plan: &Plan<'_>,
         tokenizer: &Tokenizer,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, PlanError> {
         let compares = |stage: &StageConfig| matches!(stage, StageConfig::Effect(_));
         if !pipeline.stage_configs.iter().any(compares) {
             return Ok(Self::default());
         }
         let scenarios = pipeline.scenarios.iter().zip(plan.first_wordings());
-        let designs =
-            scenarios.map(|(scenario, prompts)| Design::of(scenario, &prompts, tokenizer));
-        Ok(Self(designs.collect::<Result<_, _>>()?))
+        let of = |(i, (scenario, prompts)): (usize, (&Scenario, Result<Vec<Prompt>, _>))| {
+            let design = Design::of(scenario, &prompts?, tokenizer)?;
+            Ok::<_, PlanError>(Design { place: i / pipeline.forms.len(), ..design })
+        };
+        Ok(Self(scenarios.enumerate().map(of).collect::<Result<_, _>>()?))
     }
 
     /// One for what cannot decide, one for form: the first in words, the others counted.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let of = |what: &dyn Fn(&Design) -> Option<String>| {
-            let mut all =
-                self.0.iter().enumerate().filter_map(|(i, own)| Some((i, own, what(own)?)));
-            let (i, design, says) = all.next()?;
+            let mut all = self.0.iter().filter_map(|own| Some((own, what(own)?)));
+            let (design, says) = all.next()?;
             let more = match all.count() {
                 0 => String::new(),
                 n => format!(" (and {n} more like it)"),
             };
             let message = format!("scenario {}{says}{more}", quote(&design.scenario));
-            Some(Warning { place: None, at: Some(format!("scenarios[{i}]")), message })
+            Some(Warning { place: None, at: Some(format!("scenarios[{}]", design.place)), message })
         };
         let cannot = of(&|own| Some(format!(" cannot decide: {}", own.obstacle.as_ref()?)));
         let form = |own: &Design| (!own.form.is_empty()).then(|| format!(": {}", own.form));
@@ -129,6 +133,7 @@ impl Design {
         ];
         Ok(Self {
             scenario: scenario.name.clone(),
+            place: 0,
             inputs,
             clusters,
             ways: feasible.ways(),
@@ -257,6 +262,7 @@ mod tests {
     fn design(scenario: &str, clusters: u64, wordings: &[usize]) -> Design {
         let feasible = Feasible { clusters, inputs: 40, wordings: wordings.to_vec() };
         Design {
+            place: 0,
             scenario: scenario.to_owned(),
             inputs: 40,
             clusters,

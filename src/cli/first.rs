@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::model::{ModelError, Tokenizer};
 use crate::pipeline::Pipeline;
-use crate::pipeline::plan::Plan;
+use crate::pipeline::plan::{Plan, PlanError};
 use crate::prompt::{Prompt, exact, visible};
 
 /// Scenarios whose first prompt is shown.
@@ -93,7 +93,7 @@ impl FirstPrompts {
         pipeline: &Pipeline,
         plan: &Plan<'_>,
         tokenizer: &Tokenizer,
-    ) -> Result<Self, ModelError> {
+    ) -> Result<Self, PlanError> {
         let specials = tokenizer.specials();
         let specials = specials.before.iter().chain(&specials.after);
         let special: Vec<String> = specials.map(|id| tokenizer.decode_token(*id)).collect();
@@ -101,6 +101,7 @@ impl FirstPrompts {
         for (prompts, scenario) in
             plan.first_prompts(1 + TASKS).zip(&pipeline.scenarios).take(SCENARIOS)
         {
+            let prompts = prompts?;
             let Some((first, others)) = prompts.split_first() else { continue };
             let (tokens, last_token) = tokens(first, tokenizer)?;
             let other = |prompt: &Prompt| -> Result<Other, ModelError> {
@@ -116,7 +117,7 @@ impl FirstPrompts {
                 text: Cut::new(&first.text, LONG, END),
                 tokens,
                 last_token,
-                special_tokens: special.clone(),
+                special_tokens: if first.is_bare { Vec::new() } else { special.clone() },
                 others: others.iter().map(other).collect::<Result<_, _>>()?,
                 more_tasks: scenario.tasks.len() - prompts.len(),
             });
@@ -193,7 +194,7 @@ fn tokens(
     prompt: &Prompt,
     tokenizer: &Tokenizer,
 ) -> Result<(Option<usize>, Option<String>), ModelError> {
-    if prompt.text.len() > MOST_BYTES || tokenizer.too_long(&prompt.text).is_some() {
+    if prompt.text.len() > MOST_BYTES || tokenizer.prompt_too_long(prompt).is_some() {
         return Ok((None, None));
     }
     let ids = tokenizer.encode_prompt(prompt)?.ids;

@@ -55,9 +55,9 @@ impl Lengths {
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
         for (i, prompt) in shard.prompts.iter().enumerate() {
             let mut ids = Vec::new();
-            let mut too_long = tokenizer.too_long(&prompt.text);
+            let mut too_long = tokenizer.prompt_too_long(prompt);
             if too_long.is_none() {
-                ids = tokenizer.encode(&prompt.text, prompt.input_span.clone())?.ids;
+                ids = tokenizer.encode_prompt(prompt)?.ids;
                 lengths.longest = lengths.longest.max(ids.len());
                 too_long = (ids.len() > limit).then(|| format!("has {} tokens", ids.len()));
             }

@@ -100,7 +100,7 @@ pub(crate) fn fingerprint(
         .iter()
         .map(|p| {
             let key = &p.key;
-            json!([
+            let mut row = json!([
                 key.scenario.as_ref(),
                 key.input.as_ref(),
                 key.task.as_ref(),
@@ -110,7 +110,12 @@ pub(crate) fn fingerprint(
                 p.input_span.end,
                 p.source_input.as_ref(),
                 p.task_spans.iter().map(|span| [span.start, span.end]).collect::<Vec<_>>()
-            ])
+            ]);
+            // Said only where others have special tokens: it changes nothing else.
+            if p.is_bare && ground.value.get("special_tokens").is_some() {
+                row.as_array_mut().expect("written above").push("bare".into());
+            }
+            row
         })
         .collect();
     let reads: Vec<Value> =

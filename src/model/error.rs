@@ -73,6 +73,14 @@ pub enum ModelError {
         #[source]
         source: io::Error,
     },
+    /// The chat template cannot be used.
+    #[error("{} {problem}; write `prompt:` instead of `chat:`, or {EXPORT_AGAIN}", path.display())]
+    ChatTemplate {
+        /// The `model.json`.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The tokenizer cannot be used.
     #[error("tokenizer {} {problem}; {EXPORT_AGAIN}", path.display())]
     Tokenizer {

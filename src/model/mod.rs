@@ -5,6 +5,7 @@
 mod backend;
 pub mod batch;
 pub mod card;
+pub mod chat;
 mod cuda;
 mod engine;
 mod error;
@@ -26,6 +27,7 @@ use std::thread::ScopedJoinHandle;
 pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
 pub use card::{CARD, CardTokens, FileFacts, FileRole, ModelCard, NamedToken, Source};
+pub use chat::{ChatOptions, ChatTemplate, ChatValue};
 pub use engine::Engine;
 pub use error::{Cause, ModelError};
 pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};

@@ -110,8 +110,14 @@ pub struct TextProbe {
 pub struct Conversation {
     /// What was said.
     pub messages: Vec<Message>,
-    /// Whether the beginning of an answer follows.
+    /// Whether the template's own beginning of an answer follows.
     pub add_generation_prompt: bool,
+    /// Whether the last message is the beginning of an answer: the text ends with it.
+    #[serde(default)]
+    pub continue_final: bool,
+    /// The day that it was rendered on, where the template asks: `2026-01-02`.
+    #[serde(default)]
+    pub date: Option<String>,
     /// The rendered text.
     pub text: String,
     /// Its tokens.

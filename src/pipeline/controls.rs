@@ -7,9 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use super::error::PlanError;
 use super::neutral::Ruler;
 use super::{Neutral, Scenario, Task};
-use crate::model::ModelError;
 use crate::prompt::{Role, alike};
 use crate::store::hex_sha256;
 
@@ -39,7 +39,7 @@ pub(super) fn texts(
     has_others: bool,
     seed: u64,
     ruler: Ruler<'_>,
-) -> Result<Vec<Control>, ModelError> {
+) -> Result<Vec<Control>, PlanError> {
     let controls = &scenario.controls;
     let first = &task.wordings[0];
     let neutral = match &controls.neutral {

@@ -4,7 +4,7 @@
 //! no sentence makes it exactly as long as it should be, words of the family's sentences do, and then
 //! single words and signs behind them: such a text may end anywhere.
 
-use crate::model::ModelError;
+use super::error::PlanError;
 
 /// Sentences of one text each: no question, no demand, nothing of a picture's things, colours, places
 /// or numbers. In each family one sentence of each number of words, from one on.
@@ -102,9 +102,9 @@ pub(super) struct Search<L> {
     pub(super) length: L,
 }
 
-impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
+impl<L: Fn(&str) -> Result<usize, PlanError>> Search<L> {
     /// A filler that fits, or the longest that is too short. `near` is how many words it has, about.
-    pub(super) fn filler(&self, near: Option<usize>) -> Result<Filler, ModelError> {
+    pub(super) fn filler(&self, near: Option<usize>) -> Result<Filler, PlanError> {
         let near = near.unwrap_or(1).max(1);
         if let Some(text) = self.whole(near)? {
             return Ok(Filler { text, fits: true });
@@ -127,7 +127,7 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
 
     /// A text of whole sentences that fits: as many of the longer ones as there is room for, and one
     /// of any length behind them.
-    fn whole(&self, near: usize) -> Result<Option<String>, ModelError> {
+    fn whole(&self, near: usize) -> Result<Option<String>, PlanError> {
         let sentences = &FAMILIES[self.family];
         let n = self.most((near / WORDS).max(1), &|n| self.sentences(n))?;
         let mut tries = TRIES;
@@ -177,7 +177,7 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
     /// The largest number, at least one, with which the text is not too long: each part adds a token or
     /// more. Steps away from `near`, each step twice as long as the one before, then halves what is
     /// left, so that few prompts are tokenised.
-    fn most(&self, near: usize, text: &dyn Fn(usize) -> String) -> Result<usize, ModelError> {
+    fn most(&self, near: usize, text: &dyn Fn(usize) -> String) -> Result<usize, PlanError> {
         // `short` parts are not too many, `long` parts are.
         let (mut short, mut long) = (1, self.target + 2);
         let (mut n, mut step) = (near.clamp(1, self.target + 1), 1);
@@ -204,7 +204,7 @@ impl<L: Fn(&str) -> Result<usize, ModelError>> Search<L> {
         text: &str,
         length: usize,
         tries: &mut usize,
-    ) -> Result<Option<String>, ModelError> {
+    ) -> Result<Option<String>, PlanError> {
         if length >= self.target {
             return Ok((length == self.target).then(|| text.to_owned()));
         }
@@ -238,7 +238,7 @@ mod tests {
 
     /// Words, and signs at their ends.
     #[allow(clippy::unnecessary_wraps, reason = "a tokenizer may fail")]
-    fn tokens(text: &str) -> Result<usize, ModelError> {
+    fn tokens(text: &str) -> Result<usize, PlanError> {
         let signs = text.chars().filter(|c| matches!(c, '.' | ',')).count();
         Ok(text.split_whitespace().count() + signs)
     }

@@ -1,23 +1,31 @@
 //! The pipeline: what is to be done, from its file to the plan of its prompts; how it is done is
 //! elsewhere.
 
+mod chat;
 pub mod config;
 mod controls;
 mod error;
+mod examples;
 mod filler;
+mod form;
 mod framing;
 mod inputs;
 mod neutral;
 mod others;
 pub mod plan;
+mod scenario_plan;
 pub mod share;
+mod special;
 pub mod template;
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+pub use chat::Chat;
+pub use examples::{Example, Examples};
 pub(crate) use filler::MOST_MADE;
+pub use form::{Body, Form};
 pub use inputs::{FileSource, HashedFile, Input, Inputs, InputsChanged, InputsFile, Odd, Survey};
 
 use crate::model::{ModelCard, ModelError, ProviderChoice, SpecialTokens, Tokenizer};
@@ -34,9 +42,9 @@ pub struct Pipeline {
     pub model: PathBuf,
     /// The model's shape, from its `model.json`.
     pub card: ModelCard,
-    /// The prompt template with `{task}` and `{input}`.
-    pub prompt: String,
-    /// Special tokens around every prompt.
+    /// How task and input become a prompt; at least one way, and each scenario names one.
+    pub forms: Vec<Form>,
+    /// Special tokens around prompts, where a form does not say otherwise.
     pub special_tokens: SpecialTokens,
     /// What to run on.
     pub provider: ProviderChoice,
@@ -70,12 +78,15 @@ impl Pipeline {
         if scope == Scope::Run { in_order(own.collect()) } else { own.collect() }
     }
 
-    /// The model's tokenizer, with the special tokens that the pipeline wants.
+    /// The model's tokenizer, with the special tokens that prompts have which are not
+    /// [bare](crate::prompt::Prompt::is_bare).
     ///
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn tokenizer(&self) -> Result<Tokenizer, ModelError> {
-        Ok(Tokenizer::load(&self.card)?.with_special_tokens(self.special_tokens))
+        let tokenizer = Tokenizer::load(&self.card)?;
+        let adds = self.forms.iter().any(|form| form.adds_special_tokens);
+        Ok(if adds { tokenizer } else { tokenizer.bare() })
     }
 
     /// The settings of the extract stage; the defaults when the pipeline has no such stage.
@@ -106,8 +117,12 @@ fn in_order(mut left: Vec<&dyn Stage>) -> Vec<&dyn Stage> {
 /// Inputs and the tasks they are all put under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scenario {
-    /// Its name, unique in the pipeline.
+    /// Its name, unique in the pipeline; of several forms `NAME@FORM`.
     pub name: String,
+    /// Its name in the pipeline file.
+    pub base: String,
+    /// How its prompts are made: a place in the pipeline's forms.
+    pub form: usize,
     /// The inputs.
     pub inputs: Inputs,
     /// The tasks; ids unique, at least one wording each.
@@ -145,4 +160,6 @@ pub struct Task {
     pub id: String,
     /// Its phrasings; the first is the one that the notebook's measures use.
     pub wordings: Vec<String>,
+    /// What the phrasings are made of, for a task by example.
+    pub examples: Option<Examples>,
 }

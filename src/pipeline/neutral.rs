@@ -8,15 +8,18 @@ use rayon::prelude::*;
 
 use super::error::PlanError;
 use super::filler::{Filler, Search};
-use super::template::Template;
+use super::form::Form;
+
 use super::{Input, Scenario, Task};
-use crate::model::{ModelError, Tokenizer};
+use crate::model::Tokenizer;
 use crate::monitor::Monitor;
+use crate::yaml::quote;
 
 /// What a prompt's length depends on beside its task and input.
 #[derive(Clone, Copy)]
 pub(super) struct Ruler<'a> {
-    pub(super) template: &'a Template,
+    pub(super) form: &'a Form,
+    /// With the special tokens that prompts of the form have.
     pub(super) tokenizer: &'a Tokenizer,
     /// Positions of the model: a longer prompt cannot be run, and how much longer it is does not
     /// matter.
@@ -79,7 +82,7 @@ impl Ruler<'_> {
         n: usize,
         task: &Task,
         input: &Input,
-    ) -> Result<Vec<(usize, String)>, ModelError> {
+    ) -> Result<Vec<(usize, String)>, PlanError> {
         let target = self.length(&task.wordings[0], input)?.min(self.limit + 1);
         let mut found: Vec<(usize, String)> = Vec::with_capacity(n);
         for family in 0..n {
@@ -99,7 +102,7 @@ impl Ruler<'_> {
         family: usize,
         filler: &str,
         input: &Input,
-    ) -> Result<Option<Filler>, ModelError> {
+    ) -> Result<Option<Filler>, PlanError> {
         if target > self.limit || self.length(filler, input)? == target {
             return Ok(None);
         }
@@ -112,14 +115,16 @@ impl Ruler<'_> {
         target: usize,
         input: &Input,
         near: Option<usize>,
-    ) -> Result<Filler, ModelError> {
+    ) -> Result<Filler, PlanError> {
         Search { family, target, length: |text: &str| self.length(text, input) }.filler(near)
     }
 
     /// Tokens of the prompt with this text in the place of a task; of one that cannot be run no more
     /// than that it is too long.
-    fn length(self, task: &str, input: &Input) -> Result<usize, ModelError> {
-        let text = self.template.fill(task, &input.text).text;
+    fn length(self, task: &str, input: &Input) -> Result<usize, PlanError> {
+        let filled = self.form.fill(task, &input.text);
+        let name = || format!("of input {} under {}", quote(&input.id), quote(task));
+        let text = filled.map_err(|problem| PlanError::Chat { prompt: name(), problem })?.text;
         if self.tokenizer.too_long(&text).is_some() {
             return Ok(self.limit + 1);
         }

@@ -1,6 +1,5 @@
 //! From a pipeline to prompts and shards.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,30 +9,17 @@ pub use super::error::PlanError;
 use super::framing::{Framing, Unfit, framings};
 use super::neutral::Ruler;
 use super::others::{Earlier, first_other};
-use super::template::Template;
-use super::{Input, Inputs, Pipeline, Survey};
+use super::scenario_plan::{SHARD_WEIGHT, ScenarioPlan, weight};
+use super::{Pipeline, special};
 use crate::model::Tokenizer;
 use crate::monitor::{Monitor, VoidMonitor};
-use crate::prompt::{Prompt, PromptKey, Role};
+use crate::prompt::{Prompt, Role};
 use crate::store::{Digest, hex_sha256};
 use crate::yaml::Warning;
-
-/// Most prompts of a shard, unless the pipeline says `shard_inputs`: its small files cost little then.
-const SHARD_PROMPTS: u64 = 512;
-
-/// Bytes of raw tables that a shard has at most, about, likewise: two shards are in memory at once.
-const SHARD_BYTES: u64 = 256 << 20;
-
-/// Bytes of text that make a token, for the estimate: rather few, as English has more than four.
-const TOKEN_BYTES: u64 = 3;
-
-/// A whole shard, in the measure of [`ScenarioPlan::weight`].
-const SHARD_WEIGHT: u64 = 1 << 40;
 
 /// Everything that is to be run, in order; prompts are made when they are asked for.
 pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
-    template: Template,
     shard_inputs: Option<u64>,
     unfit: Vec<Unfit>,
     monitor: &'p dyn Monitor,
@@ -48,25 +34,14 @@ pub struct ShardPlan {
     pub prompts: Vec<Prompt>,
 }
 
-#[derive(Debug)]
-struct ScenarioPlan<'p> {
-    name: Arc<str>,
-    inputs: &'p Inputs,
-    framings: Vec<Framing>,
-    /// Which inputs are of one cluster.
-    survey: Cow<'p, Survey>,
-    /// What inputs whose neighbours are of their cluster take for another one.
-    first_other: Option<Input>,
-    /// How much of a shard an input's prompts take, by number or by size, of [`SHARD_WEIGHT`].
-    weight: u64,
-}
-
 impl fmt::Debug for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenarios, template, shard_inputs, unfit, monitor: _ } = self;
+        let Self { scenarios, shard_inputs, unfit, monitor: _ } = self;
         let mut plan = f.debug_struct("Plan");
-        plan.field("scenarios", scenarios).field("template", template);
-        plan.field("shard_inputs", shard_inputs).field("unfit", unfit).finish_non_exhaustive()
+        plan.field("scenarios", scenarios)
+            .field("shard_inputs", shard_inputs)
+            .field("unfit", unfit)
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,12 +66,15 @@ impl<'p> Plan<'p> {
         tokenizer: &Tokenizer,
         monitor: &'p dyn Monitor,
     ) -> Result<Self, PlanError> {
-        let template = Template::parse(&pipeline.prompt).expect("a pipeline's template is checked");
         let limit = pipeline.card.n_positions;
-        let ruler = Ruler { template: &template, tokenizer, limit };
+        let bare = tokenizer.bare();
         let mut scenarios = Vec::new();
         let mut unfit = Vec::new();
         for scenario in &pipeline.scenarios {
+            let form = &pipeline.forms[scenario.form];
+            let tokenizer = if form.adds_special_tokens { tokenizer } else { &bare };
+            let ruler = Ruler { form, tokenizer, limit };
+            special::refuse(scenario, form, tokenizer)?;
             let survey = scenario.inputs.survey();
             let has_others = survey.clusters > 1;
             let (framings, not_fit) =
@@ -105,14 +83,16 @@ impl<'p> Plan<'p> {
             scenarios.push(ScenarioPlan {
                 name: scenario.name.as_str().into(),
                 inputs: &scenario.inputs,
-                weight: weight(pipeline, &scenario.inputs, &framings),
+                form,
+                label: form.label().into(),
+                weight: weight(pipeline, form, &scenario.inputs, &framings),
                 framings,
                 first_other: first_other(&scenario.inputs, &survey)?,
                 survey,
             });
         }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
-        Ok(Self { scenarios, template, shard_inputs, unfit, monitor })
+        Ok(Self { scenarios, shard_inputs, unfit, monitor })
     }
 
     /// Controls that are not what they should be, in words: a neutral prefix that no filler makes as
@@ -122,22 +102,31 @@ impl<'p> Plan<'p> {
     }
 
     /// For each scenario its first input under the first wording of each of the first `most` tasks.
-    pub fn first_prompts(&self, most: usize) -> impl Iterator<Item = Vec<Prompt>> {
+    ///
+    /// # Errors
+    /// When a chat template fails on one of them.
+    pub fn first_prompts(
+        &self,
+        most: usize,
+    ) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> {
         self.scenarios.iter().map(move |scenario| {
             let first = scenario.inputs.first();
             let framings =
                 scenario.framings.iter().filter(|framing| framing.wording == 0).take(most);
-            framings.map(|framing| self.prompt(scenario, framing, 0, first, first)).collect()
+            framings.map(|framing| scenario.prompt(framing, 0, first, first)).collect()
         })
     }
 
     /// For each scenario its first input under every wording of every task, without controls.
-    pub fn first_wordings(&self) -> impl Iterator<Item = Vec<Prompt>> {
+    ///
+    /// # Errors
+    /// As [`Plan::first_prompts`].
+    pub fn first_wordings(&self) -> impl Iterator<Item = Result<Vec<Prompt>, PlanError>> {
         self.scenarios.iter().map(move |scenario| {
             let first = scenario.inputs.first();
             let is_task = |framing: &&Framing| Role::of_wording(framing.wording) == Role::Task;
             let framings = scenario.framings.iter().filter(is_task);
-            framings.map(|framing| self.prompt(scenario, framing, 0, first, first)).collect()
+            framings.map(|framing| scenario.prompt(framing, 0, first, first)).collect()
         })
     }
 
@@ -234,6 +223,9 @@ impl<'p> Plan<'p> {
                 if let Some(cluster) = &prompt.cluster {
                     digest.update_text(cluster);
                 }
+                if prompt.is_bare {
+                    digest.update_text("bare");
+                }
             }
         }
         Ok(digest.hex())
@@ -287,81 +279,24 @@ impl<'p> Plan<'p> {
                 if self.monitor.is_interrupted() {
                     return Some(Err(PlanError::Interrupted));
                 }
-                let prompts = input.and_then(|input| {
+                let prompts = input.map_err(PlanError::from).and_then(|input| {
                     let (j, next) = match inputs.peek() {
                         Some((j, Ok(next))) => (*j, next),
-                        Some((_, Err(error))) => return Err(error.clone()),
+                        Some((_, Err(error))) => return Err(error.clone().into()),
                         None => (0, scenario.inputs.first()),
                     };
                     let cluster = scenario.survey.cluster(i);
                     let other = Some(next).filter(|_| scenario.survey.cluster(j) != cluster);
                     let other = other.or_else(|| earlier.other_than(cluster));
                     let other = other.or(scenario.first_other.as_ref()).unwrap_or(&input);
-                    let prompts = self.prompts(scenario, i, &input, other);
+                    let prompts = scenario.prompts(i, &input, other);
                     earlier.push(cluster, input);
-                    Ok(prompts)
+                    prompts
                 });
-                Some(prompts.map_err(PlanError::from))
+                Some(prompts)
             })
         })
     }
-
-    /// All prompts of an input, the scenario's `i`th from 0; `other` is one of another cluster.
-    fn prompts(
-        &self,
-        scenario: &ScenarioPlan<'_>,
-        i: u64,
-        input: &Input,
-        other: &Input,
-    ) -> Vec<Prompt> {
-        let framings = scenario.framings.iter();
-        framings.map(|framing| self.prompt(scenario, framing, i, input, other)).collect()
-    }
-
-    fn prompt(
-        &self,
-        scenario: &ScenarioPlan<'_>,
-        framing: &Framing,
-        i: u64,
-        input: &Input,
-        other: &Input,
-    ) -> Prompt {
-        let is_other = Role::of_wording(framing.wording) == Role::OtherInput;
-        let source = if is_other { other } else { input };
-        let (text, base_wording) = framing.text(i, scenario.survey.cluster(i));
-        let filled = self.template.fill(text, &source.text);
-        Prompt {
-            key: PromptKey {
-                scenario: Arc::clone(&scenario.name),
-                input: input.id.as_str().into(),
-                task: Arc::clone(&framing.task),
-                wording: framing.wording,
-            },
-            base_wording,
-            source_input: source.id.as_str().into(),
-            cluster: input.cluster.as_deref().map(Arc::from),
-            text: filled.text,
-            input_span: filled.input_span,
-            task_spans: filled.task_spans,
-        }
-    }
-}
-
-/// How much of a shard one input of the scenario takes, of [`SHARD_WEIGHT`].
-fn weight(pipeline: &Pipeline, inputs: &Inputs, framings: &[Framing]) -> u64 {
-    let card = &pipeline.card;
-    let layers = pipeline.layers.len() as u64;
-    let of_token = layers * card.d_model as u64 + (layers + 1) * card.n_head as u64;
-    let around = pipeline.prompt.len() as u64 + inputs.text_bytes() / inputs.len().max(1);
-    let numbers = |framing: &Framing| {
-        let tokens = (around + framing.texts[0].len() as u64) / TOKEN_BYTES + 1;
-        // A longer one cannot be run.
-        tokens.min(card.n_positions as u64) * of_token + card.vocab_size as u64
-    };
-    let numbers = framings.iter().map(numbers).fold(0, u64::saturating_add);
-    let bytes = numbers.saturating_mul(size_of::<f32>() as u64);
-    let by_size = bytes.saturating_mul(SHARD_WEIGHT / SHARD_BYTES);
-    (framings.len() as u64 * (SHARD_WEIGHT / SHARD_PROMPTS)).max(by_size).max(1)
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::ops::Range;
 /// The notebook's prompt.
 pub const NOTEBOOK_PROMPT: &str = "{task}\n\nContext: {input}\n\nAnswer:";
 
-/// A template cut into its pieces; it holds `{input}` once and `{task}` at least once.
+/// A template cut into its pieces; it, or those of one prompt together, hold `{input}` once and `{task}` at
+/// least once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     pieces: Vec<Piece>,
@@ -14,8 +15,7 @@ pub struct Template {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
-    Task,
-    Input,
+    Slot(Slot),
 }
 
 /// A template with task and input put in.
@@ -38,6 +38,13 @@ pub struct TemplateProblem {
     pub help: String,
 }
 
+/// One of the two texts that go into a template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    Task,
+    Input,
+}
+
 impl Template {
     /// Cuts `text`. A word of lower-case letters and `_` in braces is a placeholder; any other
     /// brace is text.
@@ -46,10 +53,53 @@ impl Template {
     /// All that is wrong with it: another placeholder than the two, or one of them missing, or
     /// `{input}` twice (the tables say where *the* input is).
     pub fn parse(text: &str) -> Result<Self, Vec<TemplateProblem>> {
+        match Self::parse_all(&[text], "the template") {
+            Ok(mut templates) => Ok(templates.remove(0)),
+            Err(problems) => Err(problems.into_iter().map(|(_, problem)| problem).collect()),
+        }
+    }
+
+    /// Likewise several texts that make one prompt; `all` names them together.
+    ///
+    /// # Errors
+    /// As [`Template::parse`], each with the text that it is in; what is missing is missing in the last.
+    pub(super) fn parse_all(
+        texts: &[&str],
+        all: &str,
+    ) -> Result<Vec<Self>, Vec<(usize, TemplateProblem)>> {
         let mut problems = Vec::new();
+        let mut templates = Vec::new();
+        for (i, text) in texts.iter().enumerate() {
+            templates.push(Self::cut(text, &mut |problem| problems.push((i, problem))));
+        }
+        let last = texts.len().saturating_sub(1);
         let mut report = |message: String, help: &str| {
-            problems.push(TemplateProblem { message, help: help.to_owned() });
+            problems.push((last, TemplateProblem { message, help: help.to_owned() }));
         };
+        let pieces = || templates.iter().flat_map(|template: &Self| &template.pieces);
+        let count = |piece: &Piece| pieces().filter(|other| *other == piece).count();
+        if count(&Piece::Slot(Slot::Task)) == 0 {
+            report(
+                format!("{all} has no {{task}}"),
+                "without it all prompts of an input are the same: write {task} where the task goes",
+            );
+        }
+        match count(&Piece::Slot(Slot::Input)) {
+            1 => {}
+            0 => report(
+                format!("{all} has no {{input}}"),
+                "write {input} where the input's text goes",
+            ),
+            times => report(
+                format!("{all} has {{input}} {times} times"),
+                "keep one: the measures compare the input at one place in the prompt",
+            ),
+        }
+        if problems.is_empty() { Ok(templates) } else { Err(problems) }
+    }
+
+    /// The pieces of a text; placeholders that are none go to `report`.
+    fn cut(text: &str, report: &mut dyn FnMut(TemplateProblem)) -> Self {
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut plain = String::new();
@@ -63,56 +113,63 @@ impl Template {
             };
             pieces.push(Piece::Text(std::mem::take(&mut plain)));
             match word {
-                "task" => pieces.push(Piece::Task),
-                "input" => pieces.push(Piece::Input),
-                _ => report(
-                    format!("unknown placeholder {{{word}}} in the template"),
-                    "the placeholders are {task} and {input}",
-                ),
+                "task" => pieces.push(Piece::Slot(Slot::Task)),
+                "input" => pieces.push(Piece::Slot(Slot::Input)),
+                _ => report(TemplateProblem {
+                    message: format!("unknown placeholder {{{word}}} in the template"),
+                    help: "the placeholders are {task} and {input}".to_owned(),
+                }),
             }
             rest = &after[word.len() + 1..];
         }
         plain.push_str(rest);
         pieces.push(Piece::Text(plain));
-        let count = |piece: &Piece| pieces.iter().filter(|other| *other == piece).count();
-        if count(&Piece::Task) == 0 {
-            report(
-                "the template has no {task}".to_owned(),
-                "without it all prompts of an input are the same: write {task} where the task goes",
-            );
-        }
-        match count(&Piece::Input) {
-            1 => {}
-            0 => report(
-                "the template has no {input}".to_owned(),
-                "write {input} where the input's text goes",
-            ),
-            times => report(
-                format!("the template has {{input}} {times} times"),
-                "keep one: the measures compare the input at one place in the prompt",
-            ),
-        }
-        if problems.is_empty() { Ok(Self { pieces }) } else { Err(problems) }
+        Self { pieces }
     }
 
     /// Puts task and input in, in one pass: braces in their texts mean nothing.
     pub fn fill(&self, task: &str, input: &str) -> Filled {
-        let mut filled = Filled { text: String::new(), input_span: 0..0, task_spans: Vec::new() };
-        for piece in &self.pieces {
-            let start = filled.text.len();
-            match piece {
-                Piece::Text(plain) => filled.text.push_str(plain),
-                Piece::Task => {
-                    filled.text.push_str(task);
-                    filled.task_spans.push(start..filled.text.len());
-                }
-                Piece::Input => {
-                    filled.text.push_str(input);
-                    filled.input_span = start..filled.text.len();
-                }
+        let (text, spans) = self.put(task, input);
+        let mut filled = Filled { text, input_span: 0..0, task_spans: Vec::new() };
+        for (slot, span) in spans {
+            match slot {
+                Slot::Task => filled.task_spans.push(span),
+                Slot::Input => filled.input_span = span,
             }
         }
         filled
+    }
+
+    /// The text with task and input in it, and where each of them is, in order.
+    pub(super) fn put(&self, task: &str, input: &str) -> (String, Vec<(Slot, Range<usize>)>) {
+        let (mut text, mut spans) = (String::new(), Vec::new());
+        for piece in &self.pieces {
+            let start = text.len();
+            let slot = match piece {
+                Piece::Text(plain) => {
+                    text.push_str(plain);
+                    continue;
+                }
+                Piece::Slot(slot) => *slot,
+            };
+            text.push_str(if slot == Slot::Task { task } else { input });
+            spans.push((slot, start..text.len()));
+        }
+        (text, spans)
+    }
+
+    /// What stands behind the last `{task}`, with `{input}` in it; nothing where the input stands before
+    /// it or is not in this text.
+    pub(super) fn behind_task(&self) -> Option<String> {
+        let at = self.pieces.iter().rposition(|piece| *piece == Piece::Slot(Slot::Task))?;
+        let behind = &self.pieces[at + 1..];
+        behind.contains(&Piece::Slot(Slot::Input)).then(|| {
+            let text = |piece: &Piece| match piece {
+                Piece::Text(text) => text.clone(),
+                Piece::Slot(_) => "{input}".to_owned(),
+            };
+            behind.iter().map(text).collect()
+        })
     }
 }
 

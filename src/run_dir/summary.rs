@@ -53,6 +53,9 @@ pub enum Verdict {
 pub struct ScenarioSummary {
     /// Its name.
     pub scenario: String,
+    /// How its prompts were made: column `form` of table `prompts`.
+    #[serde(default = "plain")]
+    pub form: String,
     /// The answer.
     pub verdict: Verdict,
     /// The layer judged: the last captured one.
@@ -87,6 +90,11 @@ pub struct ScenarioSummary {
     /// The verdicts that rest on evidence, one for each measure that stage `summary` names.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+}
+
+/// The form of every run before there were others.
+fn plain() -> String {
+    "plain".to_owned()
 }
 
 /// The rule of the verdict, a word and when it is given: the code follows it (`stages/summary`),

@@ -135,7 +135,7 @@ fn a_set_changes_any_field() {
     ])
     .unwrap();
     assert_eq!(pipeline.layers, [0, 4]);
-    assert_eq!(pipeline.prompt, "{task}={input}");
+    assert_eq!(pipeline.forms[0].config.prompt.as_deref(), Some("{task}={input}"));
     assert_eq!(pipeline.retain.iter().collect::<Vec<_>>(), ["logits"]);
     let inputs = inputs_of(&pipeline.scenarios[0]);
     let new = inputs.last().unwrap();

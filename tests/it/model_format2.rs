@@ -10,7 +10,7 @@ use crate::support::tiny::{self, Copy};
 const TEXT: &str = "What color is the ball?";
 
 /// The tiny model's folder with a card of format 2.
-fn folder() -> Copy {
+pub(crate) fn folder() -> Copy {
     let copy = Copy::new();
     let ids = tiny::tokenizer().encode(TEXT, 0..0).unwrap().ids;
     copy.edit_card(|card| {

@@ -46,11 +46,13 @@ fn prompts() -> Vec<Prompt> {
                     wording: 0,
                 },
                 base_wording: 0,
+                form: "plain".into(),
                 source_input: format!("input-{i}").into(),
                 cluster: None,
                 input_span: 0..text.len(),
                 text,
                 task_spans: Vec::new(),
+                is_bare: false,
             }
         })
     };

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use aqlens::model::{SpecialTokens, Specials, Tokenizer};
+use aqlens::model::{Specials, Tokenizer};
 use aqlens::store::Store;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{ACTIVATIONS, PROMPTS, SIMILARITY};
@@ -71,7 +71,7 @@ fn what_is_added_is_known_before_any_text_is_and_can_be_left_out() {
     assert_eq!(encoded.segments, format!("f{}ee", plain.segments));
     assert_eq!(encoded.edge_tokens, plain.edge_tokens);
     assert!(tokenizer.encode("", 0..0).unwrap().ids.is_empty(), "an empty text stays empty");
-    let without = tokenizer.with_special_tokens(SpecialTokens::None);
+    let without = tokenizer.bare();
     assert_eq!((without.specials().len(), without.own_specials()), (0, &both));
     assert_eq!(without.encode("x ball y", 1..6).unwrap(), plain);
     assert!(tiny::tokenizer().own_specials().is_empty());

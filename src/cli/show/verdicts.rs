@@ -144,6 +144,7 @@ mod tests {
     fn scenario(value: Option<f64>, evidence: Vec<Evidence>) -> ScenarioSummary {
         ScenarioSummary {
             scenario: "one".to_owned(),
+            form: "plain".to_owned(),
             verdict: Verdict::of(value, 0.9),
             layer: 11,
             value,

@@ -126,6 +126,11 @@ impl ModelCard {
         })
     }
 
+    /// `model.json` itself.
+    pub fn path(&self) -> PathBuf {
+        self.folder.join(CARD)
+    }
+
     /// The graph's file.
     pub fn graph_path(&self) -> PathBuf {
         self.folder.join(GRAPH)

@@ -74,6 +74,12 @@ pub struct Encoded {
     pub edge_tokens: usize,
 }
 
+/// Where input and task are in a text.
+struct Spans<'a> {
+    input: &'a Range<usize>,
+    tasks: &'a [Range<usize>],
+}
+
 /// Ids, and for each the bytes of the text that it holds; all tokens that share a character have the
 /// whole of it.
 type Pieces = (Vec<i32>, Vec<(usize, usize)>);
@@ -116,8 +122,12 @@ impl Tokenizer {
                 )));
             }
         }
-        for TextProbe { text, ids } in &card.texts {
-            let found = self.encode(text, 0..0)?.ids;
+        let bare = self.bare();
+        let texts = card.texts.iter().map(|TextProbe { text, ids }| (self, text, ids));
+        // The special tokens of a chat are in its text.
+        let chats = card.conversations.iter().map(|chat| (&bare, &chat.text, &chat.ids));
+        for (tokenizer, text, ids) in texts.chain(chats) {
+            let found = tokenizer.encode(text, 0..0)?.ids;
             if found != *ids {
                 return Err(self.error(format!(
                     "makes tokens {found:?} and the model's own tokenizer {ids:?} of {}",
@@ -128,15 +138,12 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// The same tokenizer that puts these special tokens around texts; until it is called, those of its
-    /// file.
+    /// The same tokenizer that puts no special tokens around texts.
     #[must_use]
-    pub fn with_special_tokens(self, which: SpecialTokens) -> Self {
-        let specials = match which {
-            SpecialTokens::Tokenizer => self.file.specials.clone(),
-            SpecialTokens::None => Specials::default(),
-        };
-        Self { specials, ..self }
+    pub fn bare(&self) -> Self {
+        let file = Arc::clone(&self.file);
+        let hung = self.hung.clone();
+        Self { file, specials: Specials::default(), patience: self.patience, hung }
     }
 
     /// The same tokenizer, given so long for one text instead of twenty seconds.
@@ -155,11 +162,30 @@ impl Tokenizer {
         &self.file.specials
     }
 
+    /// The texts that become special tokens wherever they stand, such as `<|im_end|>`; a text may have
+    /// them by accident.
+    pub fn special_texts(&self) -> Vec<String> {
+        let added = self.file.inner.get_added_tokens_decoder();
+        let mut special: Vec<(u32, String)> = added
+            .into_iter()
+            .filter(|(_, token)| token.special && !token.content.is_empty())
+            .map(|(id, token)| (id, token.content))
+            .collect();
+        special.sort_unstable();
+        special.into_iter().map(|(_, text)| text).collect()
+    }
+
     /// Why `text` has more tokens than the model has positions, as far as its bytes alone tell, to
     /// follow a prompt's name; `None` where its tokens must be counted. A text that is too long by
     /// this is never tokenised.
     pub fn too_long(&self, text: &str) -> Option<String> {
         self.file.limits.too_long(text.len(), self.specials.len())
+    }
+
+    /// Likewise for a prompt, which may have no special tokens around it.
+    pub fn prompt_too_long(&self, prompt: &Prompt) -> Option<String> {
+        let specials = if prompt.is_bare { 0 } else { self.specials.len() };
+        self.file.limits.too_long(prompt.text.len(), specials)
     }
 
     /// Splits `text` into tokens; `input_span` is a byte range of `text`.
@@ -168,7 +194,8 @@ impl Tokenizer {
     /// When the text is too long by its bytes ([`Tokenizer::too_long`]), the tokenizer fails, does not
     /// end or gives an id that the model does not have.
     pub fn encode(&self, text: &str, input_span: Range<usize>) -> Result<Encoded, ModelError> {
-        self.encode_spans(text, &input_span, &[], &|| false)
+        let spans = Spans { input: &input_span, tasks: &[] };
+        self.encode_spans(text, &spans, &self.specials, &|| false)
     }
 
     /// Splits a prompt into tokens and says what each is part of.
@@ -188,21 +215,28 @@ impl Tokenizer {
         prompt: &Prompt,
         stop: &dyn Fn() -> bool,
     ) -> Result<Encoded, ModelError> {
-        self.encode_spans(&prompt.text, &prompt.input_span, &prompt.task_spans, stop)
+        let none = Specials::default();
+        let specials = if prompt.is_bare { &none } else { &self.specials };
+        let spans = Spans { input: &prompt.input_span, tasks: &prompt.task_spans };
+        self.encode_spans(&prompt.text, &spans, specials, stop)
     }
 
     fn encode_spans(
         &self,
         text: &str,
-        input: &Range<usize>,
-        tasks: &[Range<usize>],
+        spans: &Spans<'_>,
+        specials: &Specials,
         stop: &dyn Fn() -> bool,
     ) -> Result<Encoded, ModelError> {
+        let Spans { input, tasks } = *spans;
+        if let Some(reason) = self.file.limits.too_long(text.len(), specials.len()) {
+            return Err(ModelError::TextTooLong { text: quoted(text), reason });
+        }
         let (ids, offsets) = self.pieces(text, stop)?;
         if ids.is_empty() {
             return Ok(Encoded::default());
         }
-        let Specials { before, after } = &self.specials;
+        let Specials { before, after } = specials;
         let is_input = |token: &(usize, usize)| touches(*token, input);
         let first = offsets.iter().position(is_input);
         let last = offsets.iter().rposition(is_input);
@@ -228,9 +262,6 @@ impl Tokenizer {
 
     /// The text's own tokens.
     fn pieces(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Pieces, ModelError> {
-        if let Some(reason) = self.too_long(text) {
-            return Err(ModelError::TextTooLong { text: quoted(text), reason });
-        }
         let owned = if self.file.limits.is_quick { String::new() } else { text.to_owned() };
         let quick = || self.file.pieces(text);
         let slow = move |file: &File| file.pieces(&owned);

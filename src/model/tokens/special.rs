@@ -11,7 +11,8 @@ use tokenizers::{Encoding, PostProcessor as _, PostProcessorWrapper, Token};
 pub enum SpecialTokens {
     /// Those that the model's own tokenizer adds, as the model was trained.
     #[default]
-    Tokenizer,
+    #[serde(alias = "tokenizer")]
+    Auto,
     /// None: the text alone.
     None,
 }

@@ -19,6 +19,17 @@ impl Loader<'_> {
         read_files: impl FnOnce(Wanted) -> Result<(T, FileSource), Vec<FileProblem>>,
     ) -> Option<(T, FileSource)> {
         let config: FileConfig = read(node, at, problems)?;
+        self.files_of(config, at, problems, read_files)
+    }
+
+    /// Likewise of a configuration that was read.
+    pub(super) fn files_of<T>(
+        self,
+        config: FileConfig,
+        at: &Path,
+        problems: &mut Problems,
+        read_files: impl FnOnce(Wanted) -> Result<(T, FileSource), Vec<FileProblem>>,
+    ) -> Option<(T, FileSource)> {
         let at_file = at.key("file");
         let wanted = self.wanted(&config, &at_file, problems)?;
         let paths = wanted.paths.clone();

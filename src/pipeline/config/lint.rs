@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::pipeline::{Inputs, Odd, Pipeline, Scenario, Survey, Task};
+use super::wire::FormConfig;
+use crate::pipeline::{Form, Inputs, Odd, Pipeline, Scenario, Survey, Task};
 use crate::prompt::alike;
 use crate::yaml::{Path, Warnings, quote};
 
@@ -10,9 +11,13 @@ use crate::yaml::{Path, Warnings, quote};
 pub(super) fn warnings(pipeline: &Pipeline) -> Warnings {
     let mut warnings = Warnings::default();
     let root = Path::default();
-    prompt(&pipeline.prompt, &root.key("prompt"), &mut warnings);
+    for form in &pipeline.forms {
+        self::form(form, &root, &mut warnings);
+    }
     let at = root.key("scenarios");
-    for (i, scenario) in pipeline.scenarios.iter().enumerate() {
+    // Each is there once in every form.
+    let scenarios = pipeline.scenarios.iter().filter(|scenario| scenario.form == 0);
+    for (i, scenario) in scenarios.enumerate() {
         let at = at.index(i);
         inputs(scenario, &at.key("inputs"), &mut warnings);
         tasks(scenario, &at.key("tasks"), &mut warnings);
@@ -20,7 +25,27 @@ pub(super) fn warnings(pipeline: &Pipeline) -> Warnings {
     warnings
 }
 
-fn prompt(text: &str, at: &Path, warnings: &mut Warnings) {
+fn form(form: &Form, root: &Path, warnings: &mut Warnings) {
+    let at = match form.name.as_str() {
+        "" => root.clone(),
+        name => root.key("forms").key(name),
+    };
+    let FormConfig { prompt, chat, messages, .. } = &form.config;
+    if let Some(text) = prompt {
+        placeholders(text, &at.key("prompt"), warnings);
+        end(text, &at.key("prompt"), warnings);
+    }
+    let chat_messages = chat.iter().flat_map(|chat| {
+        let single = [&chat.system, &chat.user, &chat.assistant].into_iter().flatten();
+        single.chain(chat.messages.iter().flatten().map(|message| &message.content))
+    });
+    for text in chat_messages.chain(messages.iter().flatten().map(|message| &message.content)) {
+        let key = if chat.is_some() { "chat" } else { "messages" };
+        placeholders(text, &at.key(key), warnings);
+    }
+}
+
+fn placeholders(text: &str, at: &Path, warnings: &mut Warnings) {
     let mut warn = |kind, message: String| warnings.push(("prompt", kind), at, 1, || message);
     for placeholder in ["{task}", "{input}"] {
         if text.contains(&format!("{{{placeholder}}}")) {
@@ -43,6 +68,16 @@ fn prompt(text: &str, at: &Path, warnings: &mut Warnings) {
                     without quotes";
         warn("escape", says.to_owned());
     }
+    if Odd::Hidden.is_in(text) {
+        let says = "the prompt holds characters that cannot be seen, or a blank that is not the common \
+                    one: `aqlens check` shows them as escapes";
+        warn("hidden", says.to_owned());
+    }
+}
+
+/// What a prompt ends with: blanks at the ends of a chat's messages are left out.
+fn end(text: &str, at: &Path, warnings: &mut Warnings) {
+    let mut warn = |kind, message: String| warnings.push(("prompt", kind), at, 1, || message);
     if text.ends_with(['\n', '\r']) {
         let says = "the prompt ends in a line break, from which the model goes on: a block text keeps \
                     it after `|`, and not after `|-`";
@@ -51,11 +86,6 @@ fn prompt(text: &str, at: &Path, warnings: &mut Warnings) {
         let says = "the prompt ends in a blank: most tokenizers put a blank in front of the next word, \
                     so the model goes on from a token that it rarely saw there; remove the blank";
         warn("blank", says.to_owned());
-    }
-    if Odd::Hidden.is_in(text) {
-        let says = "the prompt holds characters that cannot be seen, or a blank that is not the common \
-                    one: `aqlens check` shows them as escapes";
-        warn("hidden", says.to_owned());
     }
 }
 

@@ -3,7 +3,9 @@
 pub mod wire;
 
 mod controls;
+mod examples;
 mod files;
+mod forms;
 mod lint;
 mod near;
 mod resolved;
@@ -16,11 +18,11 @@ use std::path::{Path, PathBuf};
 
 pub use resolved::resolved_yaml;
 
+use self::forms::Forms;
 use self::stages::Around;
-use self::wire::{PipelineConfig, RawTable};
+use self::wire::{FormConfig, PipelineConfig, RawTable};
 use super::Pipeline;
 use super::inputs::absolute;
-use super::template::{NOTEBOOK_PROMPT, Template};
 use crate::model::ModelCard;
 use crate::stage::Facts;
 use crate::store::open_given;
@@ -107,28 +109,26 @@ impl Loader<'_> {
     fn pipeline(self, root: &Node, problems: &mut Problems) -> Option<Pipeline> {
         let at = yaml::Path::default();
         let config: PipelineConfig = read(&root.without(&["scenarios", "stages"]), &at, problems)?;
-        for key in ["name", "model", "scenarios", "stages"] {
-            if root.get(key).is_none() {
-                let message = format!("the pipeline has no `{key}`");
-                problems.push(&at, message, format!("add {}", example(key)));
-            }
-        }
-        for key in ["name", "model", "prompt", "retain", "shard_inputs", "seed"] {
-            if root.get(key).is_some_and(|node| node.value == Value::Null) {
-                let help = "write a value after it, or remove the line";
-                problems.push(&at.key(key), format!("`{key}` has no value"), help);
-            }
-        }
+        check_keys(root, problems);
         let name = config.name.filter(|name| check_name(name, &at.key("name"), problems));
         let model = config.model.and_then(|model| self.model(&model, &at.key("model"), problems));
-        let prompt = config.prompt.unwrap_or_else(|| NOTEBOOK_PROMPT.to_owned());
-        for problem in Template::parse(&prompt).err().unwrap_or_default() {
-            problems.push(&at.key("prompt"), problem.message, problem.help);
-        }
+        let written = FormConfig {
+            prompt: config.prompt,
+            chat: config.chat,
+            messages: config.messages,
+            special_tokens: None,
+        };
+        let card = model.as_ref().map(|(_, card)| card);
+        let forms = Forms { card, special_tokens: config.special_tokens }.read(
+            written,
+            config.forms,
+            problems,
+        );
         let retain = check_retain(config.retain.as_deref(), &at.key("retain"), problems);
         let max_skipped = config.max_skipped.unwrap_or(MAX_SKIPPED);
         check_share(max_skipped, &at.key("max_skipped"), problems);
         let scenarios = root.get("scenarios").map(|node| self.scenarios(node, problems));
+        let scenarios = scenarios.map(|list| forms::in_all_forms(list, &forms, problems));
         let facts = Facts {
             n_layer: model.as_ref().map(|(_, card)| card.n_layer),
             n_positions: model.as_ref().map(|(_, card)| card.n_positions),
@@ -149,7 +149,7 @@ impl Loader<'_> {
             name: name?,
             model,
             card,
-            prompt,
+            forms,
             special_tokens: config.special_tokens,
             provider: config.provider,
             tf32: config.tf32,
@@ -193,6 +193,24 @@ impl Loader<'_> {
                 problems.push(at, message, help);
                 None
             }
+        }
+    }
+}
+
+/// Reports keys that are missing or have no value.
+fn check_keys(root: &Node, problems: &mut Problems) {
+    let at = yaml::Path::default();
+    for key in ["name", "model", "scenarios", "stages"] {
+        if root.get(key).is_none() {
+            let message = format!("the pipeline has no `{key}`");
+            problems.push(&at, message, format!("add {}", example(key)));
+        }
+    }
+    let may_be_left_out = ["prompt", "chat", "messages", "forms", "retain", "shard_inputs", "seed"];
+    for key in ["name", "model"].into_iter().chain(may_be_left_out) {
+        if root.get(key).is_some_and(|node| node.value == Value::Null) {
+            let help = "write a value after it, or remove the line";
+            problems.push(&at.key(key), format!("`{key}` has no value"), help);
         }
     }
 }

@@ -3,10 +3,12 @@
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::wire::{ControlsConfig, FileConfig, MadeConfig, NeutralConfig, OneOrMany};
+use super::wire::{
+    ControlsConfig, ExampleConfig, FileConfig, FormConfig, MadeConfig, NeutralConfig, OneOrMany,
+};
 use crate::model::{ProviderChoice, SpecialTokens};
 use crate::pipeline::inputs::absolute;
-use crate::pipeline::{Controls, FileSource, HashedFile, Inputs, Neutral, Pipeline, Task};
+use crate::pipeline::{Controls, Example, FileSource, HashedFile, Inputs, Neutral, Pipeline, Task};
 use crate::stages::StageConfig;
 use crate::yaml::to_yaml;
 
@@ -14,7 +16,10 @@ use crate::yaml::to_yaml;
 struct Resolved<'a> {
     name: &'a str,
     model: String,
-    prompt: &'a str,
+    #[serde(flatten)]
+    form: Option<&'a FormConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forms: Option<IndexMap<&'a str, &'a FormConfig>>,
     special_tokens: SpecialTokens,
     provider: ProviderChoice,
     tf32: bool,
@@ -48,13 +53,27 @@ enum Texts<T> {
 enum Body<'a> {
     Text(&'a str),
     Several { wordings: &'a [String] },
+    ByExample(ByExample<'a>),
+}
+
+/// Examples are written out: those of files too, as their prompts hold them.
+#[derive(Serialize)]
+struct ByExample<'a> {
+    examples: Vec<ExampleConfig>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wording: Option<&'a str>,
+    shots: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<&'a str>,
 }
 
 /// The whole pipeline as a pipeline file that loads to the same pipeline from any folder: every
 /// default written out, paths absolute, files by name and SHA-256. Equal pipelines give equal text.
 pub fn resolved_yaml(pipeline: &Pipeline) -> String {
-    let scenarios = pipeline.scenarios.iter().map(|scenario| ResolvedScenario {
-        name: &scenario.name,
+    // Each is there once in every form.
+    let scenarios = pipeline.scenarios.iter().filter(|scenario| scenario.form == 0);
+    let scenarios = scenarios.map(|scenario| ResolvedScenario {
+        name: &scenario.base,
         controls: controls(&scenario.controls),
         inputs: match &scenario.inputs {
             Inputs::File(file) => Texts::File(reference(file.source())),
@@ -67,10 +86,18 @@ pub fn resolved_yaml(pipeline: &Pipeline) -> String {
             None => Texts::Inline(scenario.tasks.iter().map(|t| (t.id.clone(), body(t))).collect()),
         },
     });
+    let (form, forms) = match pipeline.forms.as_slice() {
+        [only] if only.name.is_empty() => (Some(&only.config), None),
+        several => {
+            let named = several.iter().map(|form| (form.name.as_str(), &form.config));
+            (None, Some(named.collect()))
+        }
+    };
     to_yaml(&Resolved {
         name: &pipeline.name,
         model: absolute(pipeline.model.clone()).to_string_lossy().into_owned(),
-        prompt: &pipeline.prompt,
+        form,
+        forms,
         special_tokens: pipeline.special_tokens,
         provider: pipeline.provider,
         tf32: pipeline.tf32,
@@ -84,6 +111,16 @@ pub fn resolved_yaml(pipeline: &Pipeline) -> String {
 }
 
 fn body(task: &Task) -> Body<'_> {
+    if let Some(of) = &task.examples {
+        let example =
+            |own: &Example| ExampleConfig { input: own.input.clone(), answer: own.answer.clone() };
+        return Body::ByExample(ByExample {
+            examples: of.list.iter().map(example).collect(),
+            wording: of.wording.as_deref(),
+            shots: of.shots,
+            format: of.format.as_deref(),
+        });
+    }
     match task.wordings.as_slice() {
         [only] => Body::Text(only),
         several => Body::Several { wordings: several },

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Loader;
 use super::controls::controls;
+use super::examples::is_by_example;
 use super::near::{Noun, names_file, refuse_near_file, refuse_wordings_as_task};
 use super::wire::{ScenarioConfig, WordingsConfig};
 use crate::pipeline::inputs::read_texts;
@@ -72,7 +73,7 @@ impl Loader<'_> {
             problems.push(&at.key("name"), "the scenario's name is empty", help);
         }
         let controls = controls(config.controls, &at.key("controls"), problems);
-        Some(Scenario { name, inputs, tasks, controls, tasks_file })
+        Some(Scenario { base: name.clone(), name, form: 0, inputs, tasks, controls, tasks_file })
     }
 
     fn inputs(self, node: Option<&Node>, at: &Path, problems: &mut Problems) -> Inputs {
@@ -105,8 +106,16 @@ impl Loader<'_> {
     ) -> (Vec<Task>, Option<FileSource>) {
         match node.map(|node| (node, texts(node, at, Noun::Task, problems))) {
             None => (Vec::new(), None),
-            Some((_, Texts::Inline(list))) => {
-                (list.into_iter().map(|(id, wordings)| Task { id, wordings }).collect(), None)
+            Some((node, Texts::Inline(list))) => {
+                let task = |(id, wordings): (String, Vec<String>)| {
+                    let of = node.get(&id).filter(|body| is_by_example(body));
+                    let examples = match of {
+                        Some(body) => Some(self.examples(&id, body, &at.key(&id), problems)?),
+                        None => None,
+                    };
+                    Some(Task { id, wordings, examples })
+                };
+                (list.into_iter().filter_map(task).collect(), None)
             }
             Some((node, Texts::File)) => {
                 if node.get("cluster").is_some() {
@@ -133,7 +142,7 @@ fn tasks_of(texts: Vec<(String, Vec<String>)>, at: &Path, problems: &mut Problem
             problems.push(&at.key("file"), message, help);
         }
     }
-    texts.into_iter().map(|(id, wordings)| Task { id, wordings }).collect()
+    texts.into_iter().map(|(id, wordings)| Task { id, wordings, examples: None }).collect()
 }
 
 fn too_many(id: &str, n: usize) -> String {
@@ -193,6 +202,8 @@ fn wordings(
 ) -> Option<Vec<String>> {
     match &body.value {
         Value::Text(text) => good(text, id, at, noun, problems).then(|| vec![text.clone()]),
+        // Made when it is known how prompts look.
+        Value::Map(_) if noun == Noun::Task && is_by_example(body) => Some(Vec::new()),
         Value::Map(_) if noun == Noun::Task => {
             let config: WordingsConfig = read(body, at, problems)?;
             let at = at.key("wordings");

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 
+use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ProviderChoice, SpecialTokens};
+use crate::model::{ChatValue, ProviderChoice, SpecialTokens};
 use crate::stages::StageConfig;
 use crate::table::schema::RAW;
 
@@ -29,7 +30,15 @@ pub struct PipelineConfig {
     pub model: Option<String>,
     /// The prompt: a text with `{task}` and, once, `{input}` in it. The notebook's when left out.
     pub prompt: Option<String>,
-    /// Special tokens around every prompt: those that the model's tokenizer adds, or none.
+    /// Instead of `prompt`: messages that the model's own chat template turns into one.
+    pub chat: Option<ChatConfig>,
+    /// Short for `chat: { messages: ... }`.
+    pub messages: Option<Vec<MessageConfig>>,
+    /// Instead of all three: several ways of putting a task to an input, by name. Each scenario is run in
+    /// all of them, as scenario `NAME@FORM`.
+    #[schemars(with = "Option<BTreeMap<String, FormConfig>>")]
+    pub forms: Option<IndexMap<String, FormConfig>>,
+    /// Special tokens around every prompt: `auto` for those that the model's tokenizer adds, or `none`.
     #[serde(default)]
     pub special_tokens: SpecialTokens,
     /// Groups of inputs and the tasks that all of them are put under.
@@ -55,6 +64,62 @@ pub struct PipelineConfig {
     pub max_skipped: Option<f64>,
     /// Seed of everything that is drawn at random; 37 when left out.
     pub seed: Option<u64>,
+}
+
+/// One way of putting a task to an input: one of `prompt`, `chat` and `messages`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FormConfig {
+    /// A text with `{task}` and, once, `{input}` in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Messages that the model's own chat template turns into a prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<ChatConfig>,
+    /// Short for `chat: { messages: ... }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<MessageConfig>>,
+    /// Special tokens around a `prompt`; the pipeline's when left out. A chat has those of its template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub special_tokens: Option<SpecialTokens>,
+}
+
+/// A chat: `{task}` and, once, `{input}` stand in its messages.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChatConfig {
+    /// The system message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    /// The user's message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// How the answer begins: the model goes on behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub assistant: Option<String>,
+    /// Instead of the three: any messages; where the last is an assistant's, the model goes on behind it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages: Option<Vec<MessageConfig>>,
+    /// Variables of the template, such as `enable_thinking: false`.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub variables: IndexMap<String, ChatValue>,
+    /// The day that it is, as in `2026-01-31`, for templates that ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// Whether tasks and inputs may have the texts of special tokens in them.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_special_tokens: bool,
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageConfig {
+    /// Who says it: `system`, `user`, `assistant` or what else the template knows.
+    pub role: String,
+    /// The text.
+    pub content: String,
 }
 
 /// Inputs, and the tasks that all of them are put under.
@@ -172,6 +237,8 @@ pub enum TaskConfig {
     Text(String),
     /// Several phrasings of the same question.
     Wordings(WordingsConfig),
+    /// Inputs with their answers, in place of a question or behind it.
+    Examples(ExamplesConfig),
 }
 
 /// Several phrasings of one task.
@@ -180,6 +247,58 @@ pub enum TaskConfig {
 pub struct WordingsConfig {
     /// The phrasings; the notebook's measures use the first.
     pub wordings: Vec<String>,
+}
+
+/// A task by example (few-shot): demonstrations stand where `{task}` does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExamplesConfig {
+    /// A list, a file, or the name of a file with columns `input` and `answer`.
+    #[schemars(with = "ExamplesListConfig")]
+    pub examples: Option<IgnoredAny>,
+    /// An instruction in front of them.
+    pub wording: Option<String>,
+    /// How many examples a wording of the task has: the first ones make its first wording, the next ones
+    /// the next. All make one when left out.
+    pub shots: Option<NonZeroU32>,
+    /// How an example is written, with `{input}` and `{answer}`; as the prompt has its input when left out.
+    pub format: Option<String>,
+}
+
+/// Examples: written here, or in a file.
+#[derive(Debug, JsonSchema)]
+#[serde(untagged)]
+pub enum ExamplesListConfig {
+    /// A file with columns `input` and `answer`.
+    Path(String),
+    /// A file.
+    File(ExamplesFileConfig),
+    /// Here.
+    List(Vec<ExampleConfig>),
+}
+
+/// An input and its answer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleConfig {
+    /// The input's text.
+    pub input: String,
+    /// The right answer.
+    pub answer: String,
+}
+
+/// Files of examples.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExamplesFileConfig {
+    /// As for inputs.
+    pub file: OneOrMany,
+    /// Their column of inputs.
+    pub input: String,
+    /// Their column of answers.
+    pub answer: String,
+    /// SHA-256 that the file must have, when it is given.
+    pub sha256: Option<OneOrMany>,
 }
 
 /// Files of inputs or tasks.

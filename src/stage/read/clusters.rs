@@ -176,6 +176,7 @@ mod tests {
             base_wording: 0,
             role: "task",
             source_input,
+            form: "plain",
             cluster,
             input_sha256,
             text: "",

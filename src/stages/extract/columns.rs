@@ -100,6 +100,7 @@ fn prompt(row: &Row) -> PromptsRow<'_> {
         source_input: &prompt.source_input,
         cluster: prompt.cluster.as_deref(),
         input_sha256,
+        form: &prompt.form,
         text: &prompt.text,
         n_tokens: encoded.ids.len() as i32,
         token_ids: &encoded.ids,

@@ -50,7 +50,7 @@ impl Extract {
         let limit = context.card.n_positions;
         let row = |prompt: &Prompt| -> Result<(Row, Option<String>), StageError> {
             context.go_on()?;
-            let mut too_long = context.tokenizer.too_long(&prompt.text);
+            let mut too_long = context.tokenizer.prompt_too_long(prompt);
             let mut encoded = Encoded::default();
             // Else left without tokens: counting them takes minutes for a text of some megabytes.
             if too_long.is_none() {

@@ -270,7 +270,7 @@ fn samples<'p>(context: &Context<'p>) -> Result<Vec<Sample<'p>>, StageError> {
         context.go_on()?;
         let mut sample = Sample { scenario: &prompts[0].key.scenario, ids: Vec::new() };
         for prompt in prompts {
-            if context.tokenizer.too_long(&prompt.text).is_some() {
+            if context.tokenizer.prompt_too_long(prompt).is_some() {
                 continue;
             }
             let encoded = context.tokenizer.encode_prompt(prompt)?;

@@ -33,6 +33,7 @@ view! {
     struct Planned<'a> of [PROMPTS] {
         scenario: &'a str,
         task: &'a str,
+        form: &'a str,
         status: &'a str,
     }
 }
@@ -69,6 +70,7 @@ pub(super) struct Tallies {
 #[derive(Debug, Default)]
 struct Tally {
     tasks: IndexSet<String>,
+    form: String,
     prompts: u64,
     skipped: u64,
     /// Inputs with a value, and the similarity, by layer.
@@ -130,6 +132,9 @@ impl Tallies {
         };
         for row in Planned::rows(&frame)? {
             let tally = self.of(row.scenario);
+            if tally.prompts == 0 {
+                row.form.clone_into(&mut tally.form);
+            }
             tally.prompts += 1;
             tally.skipped += u64::from(row.status != status::OK);
             if !tally.tasks.contains(row.task) {
@@ -180,6 +185,7 @@ impl Tally {
         let value = judged.as_ref().and_then(|layer| layer.mean);
         let mut summary = ScenarioSummary {
             scenario,
+            form: self.form,
             verdict: Verdict::of(value, threshold),
             layer,
             value,

@@ -8,6 +8,7 @@ use crate::stage::feasible::LEVEL;
 use crate::stage::judged::Judged;
 use crate::stage::names::OUTPUT_LAYER;
 use crate::table::status;
+use crate::yaml::quote;
 
 /// `1 input`, `2 inputs`.
 fn count(n: u64, noun: &str) -> String {
@@ -53,10 +54,12 @@ pub(super) fn reason(summary: &ScenarioSummary) -> String {
 
 /// What else was measured.
 pub(super) fn findings(summary: &ScenarioSummary) -> Vec<String> {
+    let form = (!["", "plain"].contains(&summary.form.as_str()))
+        .then(|| format!("the prompts are of form {}", quote(&summary.form)));
     let layers = layers(&summary.layers);
     let attention = summary.attention.as_ref().map(attention);
     let outputs = summary.outputs.as_ref().map(outputs);
-    [layers, attention, outputs].into_iter().flatten().collect()
+    [form, layers, attention, outputs].into_iter().flatten().collect()
 }
 
 fn layers(layers: &[LayerSummary]) -> Option<String> {

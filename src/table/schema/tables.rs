@@ -8,7 +8,7 @@ use crate::table::declare::table;
 
 table! {
     /// One row per prompt, in the order of the plan; the order of all per-prompt tables.
-    pub PROMPTS: PromptsRow<'a> = "prompts", version 4,
+    pub PROMPTS: PromptsRow<'a> = "prompts", version 5,
         row "prompt (scenario, input, task, wording)" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -37,6 +37,11 @@ table! {
             "hex",
             "first 16 digits of the SHA-256 of the text of source_input: inputs with one text are one \
              piece of evidence too",
+        ),
+        form: &'a str = says(
+            "",
+            "how task and input became a prompt: plain (a text), chat (the model's chat template), or the name \
+             of one of the pipeline's `forms`",
         ),
         text: &'a str = says("", "the full prompt as it was tokenised"),
         n_tokens: i32 = says("tokens", "length of the prompt; 0 where its bytes alone tell that it is too long"),

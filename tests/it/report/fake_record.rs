@@ -74,6 +74,7 @@ pub(crate) fn summaries() -> Summaries {
     };
     let scenario = ScenarioSummary {
         scenario: "red-ball".to_owned(),
+        form: "plain".to_owned(),
         verdict: Verdict::Supported,
         layer: 11,
         value: Some(0.82),

@@ -211,6 +211,7 @@ impl FakeRun {
             texts(prompts.iter().map(|p| p.input.as_str())),
             Arc::new(StringArray::new_null(prompts.len())),
             texts(prompts.iter().map(|p| p.input.split('#').next().unwrap_or_default())),
+            texts(prompts.iter().map(|_| "plain")),
             texts(asked.iter().map(String::as_str)),
             int32s(lengths().map(|n| n as i32)),
             list(int32s(ids), lengths()),

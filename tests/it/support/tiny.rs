@@ -147,11 +147,13 @@ pub(crate) fn prompts(texts: &[&str]) -> Vec<Prompt> {
             wording: 0,
         },
         base_wording: 0,
+        form: "plain".into(),
         source_input: format!("input-{i}").into(),
         cluster: None,
         text: (*text).to_owned(),
         input_span: 0..text.len(),
         task_spans: Vec::new(),
+        is_bare: false,
     };
     texts.iter().enumerate().map(prompt).collect()
 }
