@@ -25,7 +25,10 @@ use std::thread::ScopedJoinHandle;
 
 pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
-pub use card::{CARD, CardTokens, FileFacts, FileRole, ModelCard, NamedToken, Source};
+pub use card::{
+    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, ModelCard, NamedToken,
+    Source,
+};
 pub use engine::Engine;
 pub use error::{Cause, ModelError};
 pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
