@@ -15,6 +15,7 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
+from .errors import ExportError
 from .weights import DATA_FILE, Weights
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
@@ -30,10 +31,16 @@ ONNX_TYPES = {
 
 
 def round_weights(model: nn.Module, dtype: str) -> None:
-    """Rounds every parameter to `dtype`; they stay float32."""
+    """Rounds every parameter to `dtype`; they stay float32. Raises ExportError for one that `dtype`
+    cannot hold."""
     with torch.no_grad():
-        for parameter in model.parameters():
+        for name, parameter in model.named_parameters():
             parameter.copy_(parameter.to(TYPES[dtype]))
+            if not parameter.isfinite().all():
+                raise ExportError(
+                    f"the weight {name} has numbers that {NAMES[dtype]} cannot hold: use --dtype "
+                    "bf16, which has float32's range, or f32"
+                )
 
 
 @contextlib.contextmanager

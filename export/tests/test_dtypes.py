@@ -8,6 +8,7 @@ import torch
 from onnx import TensorProto
 from transformers import GPT2LMHeadModel
 
+from aqlens_export.accuracy import PLAIN
 from aqlens_export.check import open_session, pad_batch
 from aqlens_export.dtypes import ONNX_TYPES, TYPES, narrowed, round_weights, widen
 from aqlens_export.errors import ExportError
@@ -136,7 +137,7 @@ def test_gpt2_is_of_format_2_in_another_type(dtype, tmp_path):
 
 @pytest.mark.parametrize("dtype", NARROW)
 def test_what_a_type_costs_stands_in_the_card(dtype, tmp_path):
-    checkpoint = write_checkpoint(tmp_path / "checkpoint", "llama")
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", "gpt_neox")
     found, said = export(checkpoint, tmp_path / "m", dtype)
     plain, _ = export(checkpoint, tmp_path / "plain", "f32")
     assert list(found) == [*list(plain)[:12], "accuracy", *list(plain)[12:]]
@@ -155,29 +156,45 @@ def test_what_a_type_costs_stands_in_the_card(dtype, tmp_path):
     assert again == found
 
 
-def test_the_probe_s_tolerance_holds_for_the_graph_in_float16(tmp_path):
-    """As a reader applies it: the graph, run in its own type, against the probe."""
-    found, _ = export(write_checkpoint(tmp_path / "c", "llama"), tmp_path / "m", "f16")
-    probe = found["probe"]
-    session = open_session(tmp_path / "m" / "model.onnx", 1)
+@pytest.mark.parametrize("dtype", NARROW)
+def test_the_probe_s_tolerance_holds_for_the_graph_in_its_own_type(dtype, tmp_path):
+    """As a reader applies it; float32, as ONNX Runtime would take for float16, is closer by far."""
+    found, _ = export(write_checkpoint(tmp_path / "c", "gpt_neox"), tmp_path / "m", dtype)
+    probe, folders = found["probe"], {}
+    for name, round_to in (("rounded", dtype), ("wide", None)):
+        folders[name] = tmp_path / name
+        folders[name].mkdir()
+        widen(tmp_path / "m", folders[name], GRAPHS, round_to)
     names = [f"hidden.{layer}" for layer in range(found["n_layer"])]
-    hidden = session.run(names, pad_batch(probe["prompts"], lambda: 0))
-    off = [
-        abs(float(hidden[row["layer"]][row["prompt"], row["position"], i]) - value) / row["norm"]
-        for row in probe["hidden"]
-        for i, value in zip(row["index"], row["value"], strict=True)
-    ]
-    assert 1e-6 < max(off) < probe["relative_tolerance"] < 0.05
+    off = {}
+    for name, folder in folders.items():
+        session = open_session(folder / "model.onnx", 1, PLAIN)
+        hidden = session.run(names, pad_batch(probe["prompts"], lambda: 0))
+        off[name] = max(
+            abs(float(hidden[row["layer"]][row["prompt"], row["position"], i]) - value)
+            / row["norm"]
+            for row in probe["hidden"]
+            for i, value in zip(row["index"], row["value"], strict=True)
+        )
+    assert off["wide"] < 1e-5 < 10 * off["wide"] + 1e-5 < off["rounded"]
+    assert off["rounded"] < probe["relative_tolerance"] < 0.1
 
 
-def test_numbers_that_float16_cannot_hold_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    "factor,message",
+    [
+        (3e4, r"NaN or infinity in layer .* use --dtype bf16"),
+        (1e7, r"model.layers.1.mlp.down_proj.weight has numbers that float16 cannot hold"),
+    ],
+)
+def test_numbers_that_float16_cannot_hold_are_refused(factor, message, tmp_path):
     checkpoint = tmp_path / "checkpoint"
     write_checkpoint(checkpoint, "llama")
     source = from_checkpoint(str(checkpoint), None)
     with torch.no_grad():
-        source.model.model.layers[1].mlp.down_proj.weight.mul_(1e6)
+        source.model.model.layers[1].mlp.down_proj.weight.mul_(factor)
     source.model.save_pretrained(checkpoint)
-    with pytest.raises(ExportError, match=r"NaN or infinity in layer .* use --dtype bf16"):
+    with pytest.raises(ExportError, match=message):
         export(checkpoint, tmp_path / "m", "f16")
     assert not (tmp_path / "m").exists()
 
@@ -189,6 +206,13 @@ def test_narrowed_weights_come_back_bit_for_bit():
         assert {p.dtype for p in model.parameters()} == {torch.bfloat16}
     for name, value in model.state_dict().items():
         assert value.dtype == before[name].dtype and value.equal(before[name])
+
+
+def test_a_model_that_is_too_far_off_is_refused(tmp_path):
+    """Its probe would need a tolerance that tells nothing."""
+    checkpoint = write_checkpoint(tmp_path / "checkpoint", "llama")
+    with pytest.raises(ExportError, match="in bfloat16 this model is off by"):
+        export(checkpoint, tmp_path / "m", "bf16")
 
 
 @pytest.mark.parametrize("dtype", NARROW)
