@@ -1,5 +1,7 @@
 """A model's weights in a file that is mapped: their memory can be given back for a while."""
 
+import contextlib
+import ctypes
 import mmap
 from pathlib import Path
 
@@ -32,8 +34,15 @@ class Parked:
             count = parameter.numel()
             held = torch.frombuffer(self._map, dtype=torch.float32, count=count, offset=start)
             parameter.data = held.view(shape)
+        _give_back()
 
     def rest(self) -> None:
         """Gives the memory back; the system reads the file again when the model runs next."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+
+
+def _give_back() -> None:
+    """glibc keeps what was freed of weights that it had not mapped one by one."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
