@@ -34,6 +34,7 @@ LINES = [
         "  indented text, and    more blanks",
         "Is it the tallest? It isn't; we'll see, they've seen.",
     ),
+    *("(red) [red] <red> (red) 'red' red-red", "(ball) [ball] <ball> (ball) 'ball' ball-ball"),
     *("Grüße aus Köln: schöne Bälle, größere Tische.", "naïve café déjà vu, garçon, señor"),
     *("красный мяч лежит на синем столе", "красная чашка стоит рядом"),
     *("赤いボールは青いテーブルの上にあります。", "红色的球在蓝色的桌子上。"),
@@ -82,7 +83,7 @@ LLAMA3 = (
 )
 QWEN = LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 
-MERGES = 120
+MERGES = 150
 
 
 def learn(lines, pre_tokenizer=None) -> list[tuple[str, str]]:

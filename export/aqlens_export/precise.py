@@ -60,7 +60,7 @@ def in_float64(model: nn.Module, with_blocks: bool = True) -> Iterator[None]:
 
     def on(module, before, after):
         hooks.append(module.register_forward_pre_hook(before, prepend=True))
-        hooks.append(module.register_forward_hook(after, always_call=True))
+        hooks.append(module.register_forward_hook(after))
 
     def pause(*_arguments):
         mode.paused = True
@@ -84,7 +84,9 @@ def in_float64(model: nn.Module, with_blocks: bool = True) -> Iterator[None]:
         with mode:
             yield
     finally:
-        _put_back(others)
+        # A block that was stopped while it ran has its own still.
+        for values in (others, *kept.values()):
+            _put_back(values)
         for hook in hooks:
             hook.remove()
 
