@@ -156,10 +156,11 @@ fn tokens_one_by_one_make_the_text_again() {
             let ids = tokenizer.encode(text, 0..text.len()).unwrap().ids;
             let own = ids.iter().skip(cases.prefix_ids.len().min(ids.len()));
             let again: String = own.map(|id| tokenizer.decode_token(*id)).collect();
-            // Llama 2 and Mistral put a blank in front of every text, Llama 2 behind special tokens too.
+            // Llama 2 puts a blank in front of every text and behind special tokens, Mistral in front of a
+            // text that has none.
             let expected = match name.as_str() {
                 "llama2" if !text.is_empty() => format!(" {}", text.replace("<s>", "<s> ")),
-                "mistral" if !text.is_empty() => format!(" {text}"),
+                "mistral" if !text.is_empty() && !text.starts_with(' ') => format!(" {text}"),
                 _ => text.clone(),
             };
             assert_eq!(again, expected, "{name}");
