@@ -101,6 +101,13 @@ def main(arguments: list[str] | None = None) -> int:
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(
+            f"error: cannot write {options.out}: {error}; nothing was written. The disk needs room "
+            "for the weights twice",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -23,14 +23,13 @@ LONGEST_RAGGED = 48
 def open_session(path: Path, threads: int = 0, level=None) -> ort.InferenceSession:
     """ONNX Runtime on the CPU; `threads` 0 takes all cores, `level` None optimises fully.
 
-    Weights are used where the file is mapped, without a second copy in another order, and memory
-    goes back once it is free.
+    Memory goes back once it is free. Weights are brought into another order, as aqlens has it: that
+    decides how sums are rounded.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
     options.enable_cpu_mem_arena = False
-    options.add_session_config_entry("session.disable_prepacking", "1")
     # Threads that wait by spinning take time from PyTorch's.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if level is not None:

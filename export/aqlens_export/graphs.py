@@ -45,6 +45,9 @@ def check_graphs(
             widen(folder, Path(wide), GRAPHS)
             return check_graphs(Path(wide), subject, threads)
     found = check_export(folder / "model.onnx", subject, threads)
+    subject.rest()
     check_head(folder / "head.onnx", subject, found, threads)
+    subject.rest()
     check_past(folder / "past.onnx", subject, found, threads)
+    subject.rest()
     return found

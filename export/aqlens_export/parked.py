@@ -40,9 +40,10 @@ class Parked:
         """Gives the memory back; the system reads the file again when the model runs next."""
         if hasattr(mmap, "MADV_DONTNEED"):
             self._map.madvise(mmap.MADV_DONTNEED)
+        _give_back()
 
 
 def _give_back() -> None:
-    """glibc keeps what was freed of weights that it had not mapped one by one."""
+    """glibc keeps what was freed of weights, ONNX Runtime's too, that it had not mapped."""
     with contextlib.suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
