@@ -136,8 +136,9 @@ flips: venv-test build ## a hundred flipped bits, from SEED on: are wrong number
 bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
 	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
 
-fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers)
+fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers, tokenizers)
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py
+	$(EXPORT_VENV)/bin/python export/tokenizer_fixtures.py
 
 schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json

@@ -5,6 +5,8 @@
     python export/export.py model.gguf --out models/other
     python export/export.py --random-weights --config '{"n_layer": 4, ...}' --seed 7 \\
         --tokenizer tokenizer.json --out models/random
+    python export/export.py --random-weights --family llama --config shape.json --seed 7 \\
+        --tokenizer tokenizer.json --out models/random
 
 Exit codes: 0 written and checked, 1 refused or the check failed (nothing written), 2 the command
 line is wrong. `README.md` beside this file describes what is written.
@@ -14,6 +16,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from aqlens_export.dtypes import TYPES
 from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model
 
@@ -37,12 +40,24 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--config",
         metavar="JSON",
-        help="shape of the random GPT-2, a file or JSON itself: n_layer, n_head, n_embd, "
-        "vocab_size, n_positions",
+        help="shape of the random model, a file or JSON itself; of a GPT-2: n_layer, n_head, "
+        "n_embd, vocab_size, n_positions",
+    )
+    add(
+        "--family",
+        metavar="NAME",
+        help="family of the random model, such as llama; --config is transformers' of it "
+        "(default: a GPT-2)",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the random weights")
     add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json of the random model")
     add("--save-checkpoint", type=Path, metavar="DIR", help="keep the random model for PyTorch too")
+    add(
+        "--dtype",
+        choices=sorted(TYPES),
+        default="f32",
+        help="type of weights and matrix products (default: f32; others run on CUDA only)",
+    )
     add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
     return parser
 
@@ -58,18 +73,23 @@ def options_from(parser: argparse.ArgumentParser, arguments: list[str] | None) -
     else:
         if args.model is None:
             parser.error("name a MODEL, or give --random-weights")
-        if any(x is not None for x in (args.config, args.tokenizer, args.save_checkpoint)):
-            parser.error("--config, --tokenizer, --save-checkpoint go with --random-weights only")
+        of_random = (args.config, args.family, args.tokenizer, args.save_checkpoint)
+        if any(x is not None for x in of_random):
+            parser.error(
+                "--config, --family, --tokenizer, --save-checkpoint go with --random-weights only"
+            )
     return ExportOptions(
         out=args.out,
         model=args.model,
         revision=args.revision,
         config=args.config,
+        family=args.family,
         seed=args.seed,
         tokenizer=args.tokenizer,
         name=args.name,
         save_checkpoint=args.save_checkpoint,
         threads=args.threads,
+        dtype=args.dtype,
     )
 
 
@@ -80,6 +100,13 @@ def main(arguments: list[str] | None = None) -> int:
         export_model(options)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"error: cannot write {options.out}: {error}; nothing was written. The disk needs room "
+            "for the weights twice",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

@@ -5,11 +5,14 @@ Inputs and outputs are those that `graph.py` and `past.py` describe for GPT-2. K
 
     build_model(spec, weights), build_past(spec, weights), build_head(spec, weights)
 
+each with `dtype`, the type of weights and matrix products, where it is not float32.
+
 Everything is standard ONNX of opset 20, put together node by node: a root mean square norm is
 written out in the form that ONNX Runtime has a fused kernel for, keys shared by several queries are
 never repeated, and windows count positions, not indices, so that padded prefixes do not shift them.
 """
 
+import torch
 from onnx import ModelProto, TensorProto, helper
 
 from .graph import MASKED, GraphBuilder, close_graph, ends_of_model
@@ -18,9 +21,9 @@ from .past import add_hidden_keys, past_names, present_names
 from .spec import Attention, Block, Mlp, Shape, Spec
 
 
-def build_model(spec: Spec, weights) -> ModelProto:
+def build_model(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
     """The whole model on whole prompts."""
-    n = Nodes(GraphBuilder(weights))
+    n = Nodes(GraphBuilder(weights), dtype)
     _shapes(n, spec.shape)
     n.add("Range", ["zero", "seq", "one"], "positions")
     n.add("Unsqueeze", ["positions", "axis.1"], "query_positions")
@@ -34,9 +37,9 @@ def build_model(spec: Spec, weights) -> ModelProto:
     return close_graph(n.g, spec.family, inputs, outputs)
 
 
-def build_past(spec: Spec, weights) -> ModelProto:
+def build_past(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
     """The whole model on the rest of prompts whose beginnings were run before."""
-    n, shape = Nodes(GraphBuilder(weights)), spec.shape
+    n, shape = Nodes(GraphBuilder(weights), dtype), spec.shape
     _shapes(n, shape)
     _positions_after_past(n)
     _hidden_after_past(n, any(shape.windows))
@@ -53,9 +56,9 @@ def build_past(spec: Spec, weights) -> ModelProto:
     return close_graph(n.g, f"{spec.family}_past", inputs, outputs)
 
 
-def build_head(spec: Spec, weights) -> ModelProto:
+def build_head(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
     """The final norm and the unembedding alone, for any number of rows."""
-    n, f32 = Nodes(GraphBuilder(weights)), TensorProto.FLOAT
+    n, f32 = Nodes(GraphBuilder(weights), dtype), TensorProto.FLOAT
     _unembed(n, spec, "hidden")
     inputs = [helper.make_tensor_value_info("hidden", f32, ["rows", spec.shape.d_model])]
     outputs = [helper.make_tensor_value_info("logits", f32, ["rows", spec.shape.vocab_size])]
@@ -150,9 +153,9 @@ def _body(n: Nodes, spec: Spec, past: bool) -> None:
 
 def _embed(n: Nodes, spec: Spec) -> str:
     """The residual stream [batch * seq, d_model] that the first block reads."""
-    n.weight("embedding", spec.embedding)
+    n.narrow_weight("embedding", spec.embedding)
     width = spec.embedding.shape[1]
-    value = n.add("Gather", ["embedding", "input_ids"], "token_embedding")
+    value = n.rows("embedding", "input_ids", "token_embedding")
     if spec.project_in is not None:
         n.ints("shape.narrow", [-1, width])
         value = n.add("Reshape", [value, "shape.narrow"], "narrow_embedding")
@@ -160,8 +163,8 @@ def _embed(n: Nodes, spec: Spec) -> str:
         value = n.add("Reshape", [value, "shape.hidden"], "wide_embedding")
     value = n.times(value, spec.embedding_scale, "scaled_embedding")
     if spec.positions is not None:
-        n.weight("position_table", spec.positions)
-        n.add("Gather", ["position_table", "positions"], "position_embedding")
+        n.narrow_weight("position_table", spec.positions)
+        n.rows("position_table", "positions", "position_embedding")
         value = n.add("Add", [value, "position_embedding"], "embedding_sum")
     return n.add("Reshape", [value, "shape.stream"], "stream.embedding")
 
@@ -208,7 +211,7 @@ def _attention(n: Nodes, spec: Spec, attention: Attention, layer: int, x: str, p
     n.add("Transpose", [k], f"{at}.k_transposed", perm=[0, 1, 3, 2])
     if shared:
         q = n.add("Reshape", [q, "shape.shared_queries"], f"{at}.shared_q")
-    scores = n.add("MatMul", [q, f"{at}.k_transposed"], f"{at}.products")
+    scores = n.product("MatMul", [q, f"{at}.k_transposed"], f"{at}.products")
     if shared:
         scores = n.add("Reshape", [scores, "shape.all_scores"], f"{at}.all_products")
     scores = n.times(scores, attention.scale, f"{at}.scores")
@@ -217,7 +220,7 @@ def _attention(n: Nodes, spec: Spec, attention: Attention, layer: int, x: str, p
     weights = n.add("Softmax", [f"{at}.masked_scores"], f"attention.{layer}", axis=-1)
     if shared:
         weights = n.add("Reshape", [weights, "shape.shared_scores"], f"{at}.shared_weights")
-    mixed = n.add("MatMul", [weights, v], f"{at}.mixed")
+    mixed = n.product("MatMul", [weights, v], f"{at}.mixed")
     if shared:
         n.ints("shape.all_mixed", [0, shape.n_head, -1, shape.d_head])
         mixed = n.add("Reshape", [mixed, "shape.all_mixed"], f"{at}.all_mixed")
@@ -265,10 +268,10 @@ def _unembed(n: Nodes, spec: Spec, value: str) -> None:
         value = n.linear(spec.project_out, value, "project_out")
     name = "embedding" if spec.tied else "unembedding"
     plain = spec.logit_scale == 1.0 and not spec.logit_cap
-    inputs = [value, n.weight(name, spec.unembedding.weight)]
+    inputs = [value, n.narrow_weight(name, spec.unembedding.weight)]
     if spec.unembedding.bias is not None:
-        inputs.append(n.weight("unembedding.bias", spec.unembedding.bias))
-    value = n.add("Gemm", inputs, "logits" if plain else "raw_logits", transB=1)
+        inputs.append(n.narrow_weight("unembedding.bias", spec.unembedding.bias))
+    value = n.product("Gemm", inputs, "logits" if plain else "raw_logits", transB=1)
     if not plain:
         last = "scaled_logits" if spec.logit_cap else "logits"
         value = n.times(value, spec.logit_scale, last)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from .accuracy import Accuracy
 from .errors import ExportError
 from .folder import FILES, exporter_versions, readable_json, seal_of
 from .source import Source
@@ -21,8 +22,9 @@ ROLES = {
 FAMILY = re.compile(r"[a-z0-9_.-]{1,64}")
 
 
-def write_card(folder: Path, source: Source, probe: dict) -> None:
-    """Writes `folder`/model.json for the files that already lie there."""
+def write_card(folder: Path, source: Source, probe: dict, accuracy: Accuracy | None = None) -> None:
+    """Writes `folder`/model.json for the files that already lie there; `accuracy`: of graphs that
+    are not float32."""
     spec, tokens = source.spec, source.tokens
     if not FAMILY.fullmatch(spec.family):
         raise ExportError(f"the family {spec.family!r} has a name that aqlens cannot write down")
@@ -39,13 +41,14 @@ def write_card(folder: Path, source: Source, probe: dict) -> None:
         "vocab_size": shape.vocab_size,
         "n_positions": shape.n_positions,
         "windows": shape.windows,
-        "dtype": "f32",
+        "dtype": accuracy.dtype if accuracy else "f32",
+        **({"accuracy": accuracy.described()} if accuracy else {}),
         "special_tokens": {
             "prefix_ids": tokens.prefix_ids,
             "suffix_ids": tokens.suffix_ids,
             "named": tokens.named,
         },
-        "chat_template": tokens.chat_template,
+        "chat_template": tokens.chat.template,
         "licence": source.licence,
         "source": {
             "name": source.name,
@@ -66,6 +69,6 @@ def write_card(folder: Path, source: Source, probe: dict) -> None:
 def _tokens(tokens: Tokens) -> dict:
     """What the reader's tokenizer and template must give."""
     rows = {"texts": tokens.texts}
-    if tokens.conversations:
-        rows["conversations"] = tokens.conversations
+    if tokens.chat.conversations:
+        rows["conversations"] = tokens.chat.conversations
     return rows

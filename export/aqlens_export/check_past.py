@@ -43,36 +43,57 @@ class Row:
 def check_past(path: Path, subject: Subject, found: Differences, threads: int = 0) -> None:
     """Holds the graph at `path` against PyTorch; raises ExportError at the first failure."""
     shape = subject.shape
-    session = open_session(path, threads)
     rng = random.Random("aqlens past check")
-
-    def draw(lengths):
-        return [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
-
-    def check(lengths, places, layers):
-        """Prefixes of `lengths`, then the rows at `places` after them, as far as they fit."""
-        prefixes = draw(min(length, shape.n_positions) for length in lengths)
-        runs = zip(prefixes, subject.runs(prefixes, layers), strict=True)
-        alone = [Row(0, 0, ids, expected) for ids, expected in runs]
-        past = _pad(prefixes, _run(session, shape, alone, no_past(shape), layers, found))
-        fitting = [place for place in places if place[1] + place[2] <= shape.n_positions]
-        rests = [draw([length])[0] for _, _, length in fitting]
-        pairs = list(zip(fitting, rests, strict=True))
-        whole = [prefixes[of][:known] + rest for (of, known, _), rest in pairs]
-        runs = subject.runs(whole, layers)
-        rows = [
-            Row(of, known, rest, expected)
-            for ((of, known, _), rest), expected in zip(pairs, runs, strict=True)
-        ]
-        if rows:
-            _run(session, shape, rows, past, layers, found)
-
-    check(PREFIXES, ROWS, range(shape.n_layer))
     # At full length the attention of all layers would not fit into memory for a large model. The
     # first row's padding, counted on from its prefix, would lie beyond the last position.
     half, most = subject.longest // 2, subject.longest
     places = [(0, most - 1, 1), (0, half, most - half), (0, 0, half + 1)]
-    check([max(1, most - 1)], places, subject.some_layers)
+    # All of PyTorch first: its weights and ONNX Runtime's are not in memory together.
+    batches = [
+        _expected(subject, rng, PREFIXES, ROWS, range(shape.n_layer)),
+        _expected(subject, rng, [max(1, most - 1)], places, subject.some_layers),
+    ]
+    subject.rest()
+    session = open_session(path, threads)
+    for batch in batches:
+        nothing = no_past(shape)
+        outputs = _run(session, shape, batch.prefixes, nothing, batch.layers, found)
+        past = _pad([row.rest for row in batch.prefixes], outputs)
+        if batch.rows:
+            _run(session, shape, batch.rows, past, batch.layers, found)
+
+
+@dataclass
+class Batch:
+    """Prefixes, rows after them, and what PyTorch makes of both."""
+
+    prefixes: list[Row]
+    rows: list[Row]
+    layers: list[int]
+    """Layers whose attention is compared."""
+
+
+def _expected(subject: Subject, rng: random.Random, lengths, places, layers) -> Batch:
+    """Prefixes of `lengths`, then the rows at `places` after them, as far as they fit."""
+    shape = subject.shape
+
+    def draw(lengths):
+        return [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
+
+    prefixes = draw(min(length, shape.n_positions) for length in lengths)
+    fitting = [place for place in places if place[1] + place[2] <= shape.n_positions]
+    rests = [draw([length])[0] for _, _, length in fitting]
+    pairs = list(zip(fitting, rests, strict=True))
+    whole = [prefixes[of][:known] + rest for (of, known, _), rest in pairs]
+    alone, runs = subject.runs(prefixes, layers), subject.runs(whole, layers)
+    return Batch(
+        [Row(0, 0, ids, expected) for ids, expected in zip(prefixes, alone, strict=True)],
+        [
+            Row(of, known, rest, expected)
+            for ((of, known, _), rest), expected in zip(pairs, runs, strict=True)
+        ],
+        list(layers),
+    )
 
 
 def no_past(shape: Shape) -> dict[str, np.ndarray]:

@@ -31,6 +31,20 @@ class EagerRun:
     values: list[torch.Tensor]
     """Per layer [T, kv heads * d_head], as `keys`."""
 
+    def rounded(self) -> "EagerRun":
+        """The same numbers as float32."""
+        return EagerRun(
+            [x.float() for x in self.hidden],
+            {layer: weights.float() for layer, weights in self.attention.items()},
+            self.logits.float(),
+            [x.float() for x in self.keys],
+            [x.float() for x in self.values],
+        )
+
+    def without_keys(self) -> "EagerRun":
+        """The same without keys and values."""
+        return EagerRun(self.hidden, self.attention, self.logits, [], [])
+
 
 def tensor_of(output) -> torch.Tensor:
     """What a block hands on: some give a tensor, some a tuple that it is the first of."""

@@ -31,6 +31,7 @@ from onnx import ModelProto, TensorProto, helper
 from transformers import GPT2LMHeadModel
 
 from . import __version__
+from .dtypes import ONNX_TYPES
 
 OPSET = 20
 """The first opset with the `Gelu` operator (LayerNormalization came with 17)."""
@@ -53,14 +54,19 @@ class GraphBuilder:
         self._weights = weights
         self._stored = set()
 
-    def weight(self, name: str, values) -> str:
+    def weight(self, name: str, values, dtype: torch.dtype = torch.float32) -> str:
         """Stores a weight (torch tensor or numpy array), once, and returns its name."""
         if name in self._stored:
             return name
         self._stored.add(name)
+        kind = None
         if isinstance(values, torch.Tensor):
-            values = values.detach().to(torch.float32).cpu().numpy()
-        self.initializers.append(self._weights.add(name, values))
+            values = values.detach().to(dtype).cpu()
+            if dtype != torch.float32:
+                # numpy has no bfloat16: its bytes are what is stored.
+                kind, values = ONNX_TYPES[dtype], values.view(torch.int16)
+            values = values.numpy()
+        self.initializers.append(self._weights.add(name, values, kind))
         return name
 
     def ints(self, name: str, values) -> str:

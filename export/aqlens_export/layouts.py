@@ -14,7 +14,7 @@ from .parts import read_linear, rows_of
 from .spec import Linear
 
 ATTENTION = ("self_attn", "attn", "attention", "self_attention")
-OUTPUT = ("o_proj", "out_proj", "dense")
+OUTPUT = ("o_proj", "out_proj", "dense", "c_proj")
 GATED = (("gate_proj", "up_proj", "down_proj"),)
 GATE_AND_UP = (("gate_up_proj", "down_proj"),)
 PLAIN = (
@@ -144,6 +144,12 @@ def query_key_value(attention: nn.Module, config, where: str) -> tuple[Linear, L
     if hasattr(attention, "query_key_value"):
         whole = read_linear(attention.query_key_value, f"{where}.query_key_value")
         return _interleaved(whole, attention, heads, size, where)
+    if type(getattr(attention, "c_attn", None)).__name__ == "Conv1D":
+        whole = read_linear(attention.c_attn, f"{where}.c_attn")
+        return tuple(
+            rows_of(whole, slice(part * heads * size, (part + 1) * heads * size))
+            for part in range(3)
+        )
     raise ExportError(
         f"{where} is a {type(attention).__name__} without q_proj, k_proj and v_proj, qkv_proj or "
         "query_key_value"

@@ -3,15 +3,21 @@
 import numpy as np
 import torch
 
+from .dtypes import ONNX_TYPES
 from .graph import GraphBuilder
 from .spec import Linear, Norm, Rope
 
 
 class Nodes:
-    """Adds pieces to the graph of a `GraphBuilder`. Every method returns the name of its output."""
+    """Adds pieces to the graph of a `GraphBuilder`. Every method returns the name of its output.
 
-    def __init__(self, g: GraphBuilder):
-        self.g = g
+    Values are float32; weights of matrix products and embeddings are of `dtype`, and products are
+    computed in it (`dtypes.py`).
+    """
+
+    def __init__(self, g: GraphBuilder, dtype: torch.dtype = torch.float32):
+        self.g, self.dtype = g, dtype
+        self._narrow = set()
 
     def add(self, op: str, inputs: list[str], output: str, **attributes) -> str:
         """One node with one output, named like it."""
@@ -20,6 +26,40 @@ class Nodes:
     def weight(self, name: str, values) -> str:
         """A weight, stored once."""
         return self.g.weight(name, values)
+
+    def narrow_weight(self, name: str, values) -> str:
+        """A weight in the graph's type, stored once."""
+        self._narrow.add(name)
+        return self.g.weight(name, values, self.dtype)
+
+    def product(self, op: str, inputs: list[str], output: str, **attributes) -> str:
+        """A matrix product of values and weights, computed in the graph's type."""
+        if self.dtype == torch.float32:
+            return self.add(op, inputs, output, **attributes)
+        given = [self._narrowed(value) for value in inputs]
+        self.add(op, given, f"{output}.narrow", **attributes)
+        return self.widened(f"{output}.narrow", output)
+
+    def rows(self, table: str, indices: str, output: str) -> str:
+        """Rows of a weight in the graph's type."""
+        if self.dtype == torch.float32:
+            return self.add("Gather", [table, indices], output)
+        self.add("Gather", [table, indices], f"{output}.narrow")
+        return self.widened(f"{output}.narrow", output)
+
+    def widened(self, value: str, output: str) -> str:
+        """`value` as float32."""
+        return self.add("Cast", [value], output, to=ONNX_TYPES[torch.float32])
+
+    def _narrowed(self, value: str) -> str:
+        """`value` in the graph's type; one cast, however often it is asked for."""
+        if value in self._narrow:
+            return value
+        name = f"{value}.as_narrow"
+        if name not in self._narrow:
+            self._narrow.add(name)
+            self.add("Cast", [value], name, to=ONNX_TYPES[self.dtype])
+        return name
 
     def ints(self, name: str, values) -> str:
         """Whole numbers, kept in the graph."""
@@ -50,10 +90,10 @@ class Nodes:
 
     def linear(self, linear: Linear, value: str, name: str) -> str:
         """value [rows, in] @ weight.T + bias: [rows, out]."""
-        inputs = [value, self.weight(f"{name}.weight", linear.weight)]
+        inputs = [value, self.narrow_weight(f"{name}.weight", linear.weight)]
         if linear.bias is not None:
-            inputs.append(self.weight(f"{name}.bias", linear.bias))
-        return self.add("Gemm", inputs, name, transB=1)
+            inputs.append(self.narrow_weight(f"{name}.bias", linear.bias))
+        return self.product("Gemm", inputs, name, transB=1)
 
     def norm(self, norm: Norm | None, value: str, name: str) -> str:
         """The normalised last axis; `value` itself without a norm."""

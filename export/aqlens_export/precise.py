@@ -9,6 +9,7 @@ import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -17,6 +18,8 @@ from torch.overrides import TorchFunctionMode
 from .check import relative_difference
 from .eager import EagerRun, run_alone, run_head
 from .errors import ExportError
+from .layouts import blocks_of
+from .parked import Parked
 from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Differences, Subject, differs
 
 TIMES = 2.0
@@ -46,61 +49,109 @@ class _Float64(TorchFunctionMode):
 
 
 @contextlib.contextmanager
-def in_float64(model: nn.Module) -> Iterator[None]:
-    """The model computes in float64 within the block; its weights come back unchanged.
+def in_float64(model: nn.Module, with_blocks: bool = True) -> Iterator[None]:
+    """Within, the model computes in float64; afterwards its weights are what they were.
 
-    Rotary tables stay the float32 ones, which the graph holds too: they are data, not arithmetic.
+    A block of the model has float64 weights while it runs, so that they never lie in memory all at
+    once; without `with_blocks` they stay float32, for runs that skip the blocks. Rotary tables stay
+    the float32 ones, which the graph holds too: they are data, not arithmetic.
     """
-    mode, hooks = _Float64(), []
+    mode, hooks, blocks = _Float64(), [], list(blocks_of(model))
 
-    def pause(*_arguments, **_named):
+    def on(module, before, after):
+        hooks.append(module.register_forward_pre_hook(before, prepend=True))
+        hooks.append(module.register_forward_hook(after))
+
+    def pause(*_arguments):
         mode.paused = True
 
-    def resume(*_arguments, **_named):
+    def resume(*_arguments):
         mode.paused = False
 
+    kept = {}
+    for block in blocks if with_blocks else ():
+        on(
+            block,
+            lambda module, _given: kept.update({module: _doubled(_tensors_of(module))}),
+            lambda module, _given, _output: _put_back(kept.pop(module)),
+        )
     for module in model.modules():
         if "Rotary" in type(module).__name__:
-            hooks += [module.register_forward_pre_hook(pause), module.register_forward_hook(resume)]
-    model.double()
+            on(module, pause, resume)
+    inside = {id(tensor) for block in blocks for tensor in _tensors_of(block)}
+    others = _doubled(t for t in _tensors_of(model) if id(t) not in inside)
     try:
         with mode:
             yield
     finally:
-        model.float()
+        # A block that was stopped while it ran has its own still.
+        for values in (others, *kept.values()):
+            _put_back(values)
         for hook in hooks:
             hook.remove()
+
+
+def _tensors_of(module: nn.Module) -> list[torch.Tensor]:
+    """Parameters and buffers, each once."""
+    return [*module.parameters(), *module.buffers()]
+
+
+def _doubled(tensors) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Gives float32 `tensors` float64 values; returns each with the values that it had."""
+    kept = [(tensor, tensor.data) for tensor in tensors if tensor.dtype == torch.float32]
+    for tensor, values in kept:
+        tensor.data = values.to(torch.float64)
+    return kept
+
+
+def _put_back(kept: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+    for tensor, values in kept:
+        tensor.data = values
 
 
 @dataclass
 class PreciseSubject(Subject):
     """A model with real weights: `runs` and `heads` are float64's."""
 
-    own: Differences = field(default_factory=lambda: _unbounded())
+    own: Differences = field(default_factory=lambda: unbounded())
     """How far PyTorch in float32 is from float64, per kind."""
+    parked: Parked | None = None
+    """Where the weights lie, when they can be put aside."""
+
+    def park(self, folder: Path) -> None:
+        """Moves the weights to a file in `folder`, so that `rest` gives their memory back."""
+        self.parked = Parked(self.model, folder)
+
+    def rest(self) -> None:
+        """ONNX Runtime has the same weights in memory once more."""
+        if self.parked is not None:
+            self.parked.rest()
 
     def runs(self, prompts: list[list[int]], layers=None) -> list[EagerRun]:
-        """Both precisions; the difference is kept in `own`."""
+        """Both precisions; the difference is kept in `own`. What is given is float64's, rounded to
+        float32 once: 6e-8 of a number, and a graph may be off by 1e-6 of a vector at least."""
         plain = super().runs(prompts, layers)
         with in_float64(self.model):
             exact = [run_alone(self.model, ids, layers) for ids in prompts]
         for ids, a, b in zip(prompts, plain, exact, strict=True):
-            self._note(a, b, f"prompt of {len(ids)} tokens")
-        return exact
+            compare_runs(self.own, a, b, f"prompt of {len(ids)} tokens")
+        return [run.rounded() for run in exact]
 
     def heads(self, hidden: list[torch.Tensor]) -> list[torch.Tensor]:
         """Scores of `hidden` as the graph is given it: rounded to float32."""
-        given = [states.float() for states in hidden]
-        plain = super().heads(given)
-        with in_float64(self.model):
-            exact = [run_head(self.model, states.double()) for states in given]
-        for layer, (a, b) in enumerate(zip(plain, exact, strict=True)):
-            self.own.note("head", relative_difference(a.numpy(), b.numpy()), f"hidden.{layer}")
-        return exact
+        sizes = [len(states) for states in hidden]
+        # The blocks' rows one after another, as many as the model takes: its weights are read once.
+        given = torch.cat([states.float() for states in hidden]).split(self.shape.n_positions)
+        plain = torch.cat([run_head(self.model, rows) for rows in given])
+        with in_float64(self.model, with_blocks=False):
+            exact = torch.cat([run_head(self.model, rows.double()) for rows in given])
+        plain, exact = plain.split(sizes), exact.split(sizes)
+        compare_heads(self.own, plain, exact)
+        return list(exact)
 
     def differences(self) -> Differences:
         """Recorded without a bound, which is only known at the end: `settle`."""
-        return _unbounded()
+        return unbounded()
 
     def settle(self, found: Differences) -> None:
         """Raises ExportError when a graph is further from float64 than it may be."""
@@ -121,20 +172,28 @@ class PreciseSubject(Subject):
         attention = max(ATTENTION_TOLERANCE, TIMES * self.distance("attention"))
         return round_up(relative), round_up(attention)
 
-    def _note(self, plain: EagerRun, exact: EagerRun, where: str) -> None:
-        for layer, (a, b) in enumerate(zip(plain.hidden, exact.hidden, strict=True)):
+
+def compare_runs(found: Differences, run: EagerRun, exact: EagerRun, where: str) -> None:
+    """Records how far `run` is from `exact`."""
+    for layer, (a, b) in enumerate(zip(run.hidden, exact.hidden, strict=True)):
+        off = relative_difference(a.numpy(), b.numpy())
+        found.note("hidden", off, f"hidden.{layer}, {where}")
+    for layer, a in run.attention.items():
+        off = float((a.double() - exact.attention[layer].double()).abs().max())
+        found.note("attention", off, f"attention.{layer}, {where}")
+    off = relative_difference(run.logits.numpy(), exact.logits.numpy())
+    found.note("logits", off, f"logits, {where}")
+    for name in ("keys", "values"):
+        pairs = zip(getattr(run, name), getattr(exact, name), strict=True)
+        for layer, (a, b) in enumerate(pairs):
             off = relative_difference(a.numpy(), b.numpy())
-            self.own.note("hidden", off, f"hidden.{layer}, {where}")
-        for layer, a in plain.attention.items():
-            off = float((a.double() - exact.attention[layer]).abs().max())
-            self.own.note("attention", off, f"attention.{layer}, {where}")
-        off = relative_difference(plain.logits.numpy(), exact.logits.numpy())
-        self.own.note("logits", off, f"logits, {where}")
-        for name in ("keys", "values"):
-            pairs = zip(getattr(plain, name), getattr(exact, name), strict=True)
-            for layer, (a, b) in enumerate(pairs):
-                off = relative_difference(a.numpy(), b.numpy())
-                self.own.note("past", off, f"{name} of layer {layer}, {where}")
+            found.note("past", off, f"{name} of layer {layer}, {where}")
+
+
+def compare_heads(found: Differences, scores, exact) -> None:
+    """Records how far the `scores` of each block are from `exact`."""
+    for layer, (a, b) in enumerate(zip(scores, exact, strict=True)):
+        found.note("head", relative_difference(a.numpy(), b.numpy()), f"hidden.{layer}")
 
 
 def round_up(value: float) -> float:
@@ -143,6 +202,6 @@ def round_up(value: float) -> float:
     return float(f"{math.ceil(value / step - 1e-9) * step:.0e}")
 
 
-def _unbounded() -> Differences:
+def unbounded() -> Differences:
     """Records whatever is a number."""
     return Differences(relative=float("inf"), attention=float("inf"))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from .eager import EagerRun, run_alone, run_head
+from .spec import Shape
 from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Subject
 
 LENGTHS = (11, 1, 29, 5)
@@ -30,13 +31,8 @@ def make_probe(
     attention_bound: float = ATTENTION_TOLERANCE,
 ) -> dict:
     """The `probe` of model.json. Deterministic; every number is PyTorch's, in float32."""
-    model, shape = subject.model, subject.shape
-    rng = random.Random("aqlens probe")
-    lengths = list(dict.fromkeys(min(length, shape.n_positions) for length in LENGTHS))
-    prompts = [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
-    beyond = _beyond_window(shape)
-    if beyond:
-        prompts.append([rng.randrange(shape.vocab_size) for _ in range(beyond)])
+    model, rng = subject.model, random.Random("aqlens probe")
+    prompts, beyond = _prompts(subject.shape, rng), _beyond_window(subject.shape)
     hidden, attention, logits, head = [], [], [], []
     with _one_thread():
         for prompt, ids in enumerate(prompts):
@@ -55,6 +51,18 @@ def make_probe(
         "logits": logits,
         "head": sorted(head, key=lambda row: (row["layer"], row["prompt"], row["position"])),
     }
+
+
+def probe_prompts(shape: Shape) -> list[list[int]]:
+    """The probe's prompts."""
+    return _prompts(shape, random.Random("aqlens probe"))
+
+
+def _prompts(shape: Shape, rng: random.Random) -> list[list[int]]:
+    lengths = list(dict.fromkeys(min(length, shape.n_positions) for length in LENGTHS))
+    beyond = _beyond_window(shape)
+    lengths += [beyond] if beyond else []
+    return [[rng.randrange(shape.vocab_size) for _ in range(n)] for n in lengths]
 
 
 def _beyond_window(shape) -> int | None:

@@ -190,7 +190,7 @@ def _attention(module: nn.Module, layer: int, config, taken: Taken) -> Attention
     output = child(inner, layouts.OUTPUT)
     if output is None:
         raise ExportError(f"{where} has none of {', '.join(layouts.OUTPUT)}: it is not known")
-    for name in ("q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value"):
+    for name in ("q_proj", "k_proj", "v_proj", "qkv_proj", "query_key_value", "c_attn"):
         if isinstance(getattr(inner, name, None), nn.Module):
             taken.all_of(getattr(inner, name))
     q_norm, k_norm, whole = _key_norms(inner, len(q.weight), len(k.weight), where, taken)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 import torch
 
+from .accuracy import MEASURED, Accuracy, exact_runs, measure
 from .card import write_card
+from .dtypes import NAMES, round_weights
 from .errors import ExportError
 from .folder import FILES, refuse_unless_ours, staged, write_model_json
 from .graph import build_graph, build_head
 from .graphs import GRAPHS, check_graphs, write_spec, write_with
 from .past import build_past
 from .precise import PreciseSubject
-from .probe import make_probe
+from .probe import make_probe, probe_prompts
+from .read import read_spec
 from .source import Source, from_checkpoint, from_seed
 from .subject import Differences, Subject, gpt2_subject
 
@@ -26,11 +29,13 @@ class ExportOptions:
     model: str | None = None
     revision: str | None = None
     config: str | None = None
+    family: str | None = None
     seed: int = 0
     tokenizer: Path | None = None
     name: str | None = None
     save_checkpoint: Path | None = None
     threads: int = 0
+    dtype: str = "f32"
 
 
 def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> Differences:
@@ -49,30 +54,55 @@ def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> 
     if options.save_checkpoint is not None:
         save_checkpoint(source, options.save_checkpoint)
     with staged(options.out) as folder:
+        narrow = Narrow(source, options.dtype, say) if options.dtype != "f32" else None
         say(f"writing   {', '.join(GRAPHS)}, tokenizer.json")
-        write_graphs(folder, source)
+        write_graphs(folder, source, options.dtype)
         (folder / "tokenizer.json").write_bytes(source.tokenizer_json)
         say("checking  ragged padded batches against PyTorch, one prompt at a time")
         subject = source.subject()
-        found = check_subject(folder, subject, options.threads)
+        if isinstance(subject, PreciseSubject):
+            source.spec = source.spec.without_weights()
+            subject.park(folder)
+        found = check_subject(folder, subject, options.threads, options.dtype)
+        accuracy = narrow and narrow.measured(folder, subject)
         say("probing   reference values for model.json")
-        describe_folder(folder, source, subject)
+        describe_folder(folder, source, subject, accuracy)
     _summarise(options.out, found, subject, say)
+    if accuracy:
+        say_accuracy(accuracy, say)
     return found
+
+
+class Narrow:
+    """An export in float16 or bfloat16: keeps the exact numbers, then rounds the weights."""
+
+    def __init__(self, source: Source, dtype: str, say: Callable[[str], None]):
+        say(f"rounding  weights to {NAMES[dtype]}")
+        subject = source.subject()
+        self.dtype, self.prompts = dtype, probe_prompts(subject.shape) + subject.texts
+        self.exact = exact_runs(subject, self.prompts)
+        round_weights(source.model, dtype)
+        # Some of its tensors are made of weights.
+        source.spec = read_spec(source.model)
+
+    def measured(self, folder: Path, subject: Subject) -> Accuracy:
+        """What the type costs."""
+        return measure(folder, subject, self.prompts, self.exact, self.dtype)
 
 
 def _load(options: ExportOptions, say: Callable[[str], None]) -> Source:
     if options.model is not None:
-        return from_checkpoint(options.model, options.revision, say)
+        return from_checkpoint(options.model, options.revision, say, options.dtype)
     if options.config is None or options.tokenizer is None:
         raise ExportError("--random-weights needs --config JSON and --tokenizer FILE")
-    return from_seed(options.config, options.seed, options.tokenizer)
+    rest = (options.tokenizer, options.family, say, options.dtype)
+    return from_seed(options.config, options.seed, *rest)
 
 
-def write_graphs(folder: Path, source: Source) -> None:
+def write_graphs(folder: Path, source: Source, dtype: str = "f32") -> None:
     """Writes the graphs, and their weights to model.onnx.data."""
     if source.spec is not None:
-        write_spec(folder, source.spec)
+        write_spec(folder, source.spec, dtype)
         return
     builders = (build_graph, build_head, build_past)
     write_with(folder, builders, source.model)
@@ -83,18 +113,21 @@ def check_folder(folder: Path, source: Source, threads: int = 0) -> Differences:
     return check_subject(folder, source.subject(), threads)
 
 
-def check_subject(folder: Path, subject: Subject, threads: int) -> Differences:
+def check_subject(folder: Path, subject: Subject, threads: int, dtype: str = "f32") -> Differences:
     """As `check_folder`, for a subject that is there already and remembers what it saw."""
-    found = check_graphs(folder, subject, threads)
+    found = check_graphs(folder, subject, threads, dtype)
     if isinstance(subject, PreciseSubject):
         subject.settle(found)
     return found
 
 
-def describe_folder(folder: Path, source: Source, subject: Subject) -> None:
-    """Writes model.json."""
+def describe_folder(
+    folder: Path, source: Source, subject: Subject, accuracy: Accuracy | None = None
+) -> None:
+    """Writes model.json; `accuracy` of graphs that are not float32."""
     if isinstance(subject, PreciseSubject):
-        write_card(folder, source, make_probe(subject, *subject.tolerances()))
+        tolerances = (accuracy or subject).tolerances()
+        write_card(folder, source, make_probe(subject, *tolerances), accuracy)
     else:
         write_model_json(folder, source, make_probe(subject))
 
@@ -140,3 +173,13 @@ def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[s
         )
         say(f"          {graph:<16} {', '.join(values)}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")
+
+
+def say_accuracy(accuracy: Accuracy, say: Callable[[str], None]) -> None:
+    """What the type costs, in lines."""
+    kind = NAMES[accuracy.dtype]
+    say(f"          the same in {kind}, {accuracy.prompts} prompts, before weights were rounded:")
+    for of, found in (("PyTorch", accuracy.pytorch), ("model.onnx", accuracy.graph)):
+        shown = ", ".join(f"{name} {found.largest[name]:.1e}" for name in MEASURED)
+        say(f"          {of:<16} {shown}")
+    say(f"note      aqlens runs a folder of {kind} with `provider: cuda` only")

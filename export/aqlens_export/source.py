@@ -1,6 +1,5 @@
 """Where a model comes from: the hub, a Hugging Face folder, or a seed."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,27 +12,21 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
-    GPT2Config,
     GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
 )
 from transformers.utils import logging as transformers_logging
 
 from . import gguf
 from .errors import ExportError
-from .graph import GELU
 from .precise import PreciseSubject
 from .read import read_spec
 from .refusals import refuse_config
+from .seeded import RANDOM, check_config, family_config, gpt2_config, make_random, read_json
 from .spec import Spec
 from .subject import Subject, gpt2_subject, longest_prompt
 from .tokens import Tokens, read_tokens
 from .twin import check_twin
-
-RANDOM_REQUIRED = {"n_layer", "n_head", "n_embd", "vocab_size", "n_positions"}
-RANDOM_OPTIONAL = {
-    *("n_inner", "activation_function", "layer_norm_epsilon", "initializer_range"),
-    *("scale_attn_weights", "scale_attn_by_inverse_layer_idx", "tie_word_embeddings"),
-}
 
 TEXTS_CHECKED = 6
 """Of the probe's texts, so many are also checked as prompts."""
@@ -62,8 +55,12 @@ class Source:
         return PreciseSubject(self.model, shape, layers, longest_prompt(shape), texts)
 
 
-def from_checkpoint(name: str, revision: str | None, say=lambda _line: None) -> Source:
+def from_checkpoint(
+    name: str, revision: str | None, say=lambda _line: None, dtype: str = "f32"
+) -> Source:
     """Loads a GGUF file or a folder in Hugging Face layout, or asks the hub for the model `name`.
+
+    `dtype`: what graphs are to be made; the model is float32 in any case.
 
     Raises ExportError for what cannot be exported; of large models before their weights are read.
     """
@@ -73,7 +70,7 @@ def from_checkpoint(name: str, revision: str | None, say=lambda _line: None) -> 
     if revision is not None and folder.exists():
         raise ExportError(f"--revision {revision} with {name}, which lies here: leave it out")
     if folder.suffix == ".gguf":
-        return _from_gguf(folder, say)
+        return _from_gguf(folder, say, dtype)
     if folder.is_dir() and not (folder / "config.json").is_file():
         raise ExportError(
             f"{name} has no config.json: name a folder in Hugging Face layout "
@@ -85,38 +82,40 @@ def from_checkpoint(name: str, revision: str | None, say=lambda _line: None) -> 
     shown = folder.resolve().name if folder.is_dir() else name
     if config.model_type == "gpt2":
         check_config(config, name)
+    if config.model_type == "gpt2" and dtype == "f32":
         model = _load(GPT2LMHeadModel, name, commit)
         tokenizer = _tokenizer_of(name, folder, commit)
         return _checked(Source(model, tokenizer, shown, commit, None))
-    _try_twin(config, name, say)
+    _try_twin(config, name, say, dtype)
     model = _load(AutoModelForCausalLM, name, commit)
     tokenizer = _ask(name, lambda: AutoTokenizer.from_pretrained(name, revision=commit))
     file = _file_of(name, folder, commit, "tokenizer.json")
     card = _file_of(name, folder, commit, "README.md")
     licence = _licence_in(card.decode("utf-8", "replace")) if card else None
-    return _family(model, tokenizer, file, Source(model, b"", shown, commit, None, licence=licence))
+    source = Source(model, b"", shown, commit, None, licence=licence)
+    return _family(tokenizer, file, source, say)
 
 
-def _from_gguf(path: Path, say) -> Source:
+def _from_gguf(path: Path, say, dtype: str) -> Source:
     """One GGUF file."""
     if not path.is_file():
         raise ExportError(f"{path}: no such file")
-    facts = gguf.read_facts(path)
     name = str(path)
-    _try_twin(_ask(name, lambda: gguf.load_config(path)), name, say)
-    model = _ask(name, lambda: gguf.load_model(path))
-    tokenizer = _ask(name, lambda: gguf.load_tokenizer(path, facts))
+    with gguf.opened(path) as facts:
+        _try_twin(_ask(name, lambda: gguf.load_config(path)), name, say, dtype)
+        model = _ask(name, lambda: gguf.load_model(path))
+        tokenizer = _ask(name, lambda: gguf.load_tokenizer(path, facts))
     if facts.pre_tokenizer in gguf.EACH_DIGIT:
         say("          tokenizer: every digit on its own, as the file asks for")
     source = Source(model, b"", path.stem, None, None, licence=facts.licence)
-    return _family(model, tokenizer, None, source)
+    return _family(tokenizer, None, source, say)
 
 
-def _try_twin(config, name: str, say) -> None:
+def _try_twin(config, name: str, say, dtype: str) -> None:
     """Refuses what cannot be exported, by its configuration and by a tiny model like it."""
     refuse_config(config, name)
     say(f"          trying the family {config.model_type} on a tiny model of random weights")
-    check_twin(config, name)
+    check_twin(config, name, dtype)
 
 
 def _load(kind, name: str, commit: str | None) -> nn.Module:
@@ -135,11 +134,13 @@ def _load(kind, name: str, commit: str | None) -> nn.Module:
     return model.eval()
 
 
-def _family(model: nn.Module, tokenizer, file: bytes | None, source: Source) -> Source:
+def _family(tokenizer, file: bytes | None, source: Source, say) -> Source:
     """Fills in what every family but GPT-2 has beside the model."""
-    source.spec = read_spec(model)
+    source.spec = read_spec(source.model)
     source.tokens = read_tokens(tokenizer, file, len(source.spec.embedding), source.name)
     source.tokenizer_json = source.tokens.json
+    if source.tokens.chat.remark:
+        say(f"          the chat template is left out: {source.tokens.chat.remark}")
     return source
 
 
@@ -169,59 +170,39 @@ def _commit_of(name: str, revision: str | None) -> str | None:
     return config.parent.name if config.parent.parent.name == "snapshots" else revision
 
 
-def from_seed(config_text: str, seed: int, tokenizer: Path) -> Source:
-    """A model with random weights; `config_text` is a JSON file's path or JSON itself."""
-    config = _random_config(config_text)
+def from_seed(
+    config_text: str,
+    seed: int,
+    tokenizer: Path,
+    family: str | None = None,
+    say=lambda _line: None,
+    dtype: str = "f32",
+) -> Source:
+    """A model with random weights: a GPT-2, or one of `family`, transformers' name of it.
+
+    `config_text` is a JSON file's path or JSON itself.
+    """
+    values, is_gpt2 = read_json(config_text), family in (None, "gpt2")
+    config = gpt2_config(values) if is_gpt2 else family_config(family, values)
     if not tokenizer.is_file():
         raise ExportError(f"--tokenizer {tokenizer}: no such file; give a tokenizer.json")
-    torch.manual_seed(seed)
-    config._attn_implementation = "eager"
-    model = GPT2LMHeadModel(config).float().eval()
-    return _checked(Source(model, tokenizer.read_bytes(), "random-weights", None, seed))
-
-
-def check_config(config: GPT2Config, name: str) -> None:
-    """Refuses what the graph has no nodes for."""
-    if config.activation_function not in GELU:
-        raise ExportError(
-            f"{name} has activation_function {config.activation_function!r}: "
-            f"the graph has {', '.join(GELU)}"
-        )
-    if config.add_cross_attention:
-        raise ExportError(f"{name} has cross-attention: only decoder-only GPT-2 is exported")
-    if config.n_embd % config.n_head:
-        raise ExportError(
-            f"{name}: n_embd {config.n_embd} is not a multiple of n_head {config.n_head}; "
-            "change one of them"
-        )
-
-
-def _random_config(config_text: str) -> GPT2Config:
-    path = Path(config_text)
-    inline = config_text.lstrip().startswith("{")
+    file = tokenizer.read_bytes()
+    if is_gpt2:
+        torch.manual_seed(seed)
+        config._attn_implementation = "eager"
+        model = GPT2LMHeadModel(config).float().eval()
+        if dtype == "f32":
+            return _checked(Source(model, file, RANDOM, None, seed))
+        _try_twin(config, "the random GPT-2", say, dtype)
+    else:
+        _try_twin(config, f"--family {family}", say, dtype)
+        model = make_random(config, seed)
+    source = Source(model, b"", RANDOM, None, seed)
     try:
-        values = json.loads(config_text if inline else path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ExportError(f"--config {config_text}: no such file, and not JSON itself") from error
-    except json.JSONDecodeError as error:
-        raise ExportError(f"--config {config_text}: not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ExportError(f"--config {config_text}: expected a JSON object")
-    missing = sorted(RANDOM_REQUIRED - values.keys())
-    unknown = sorted(values.keys() - RANDOM_REQUIRED - RANDOM_OPTIONAL)
-    if missing:
-        raise ExportError(f"--config: {', '.join(missing)} missing; add it")
-    if unknown:
-        known = ", ".join(sorted(RANDOM_REQUIRED | RANDOM_OPTIONAL))
-        raise ExportError(f"--config: unknown key {', '.join(unknown)}; known are {known}")
-    sizes = RANDOM_REQUIRED | ({"n_inner"} & values.keys())
-    for key in sorted(sizes):
-        if not isinstance(values[key], int) or isinstance(values[key], bool) or values[key] < 1:
-            raise ExportError(f"--config: {key} is {values[key]!r}; give a whole number above 0")
-    end_of_text = values["vocab_size"] - 1
-    config = GPT2Config(**values, bos_token_id=end_of_text, eos_token_id=end_of_text)
-    check_config(config, "--config")
-    return config
+        backend = Tokenizer.from_str(file.decode("utf-8"))
+    except Exception as error:  # the tokenizers package raises bare Exception
+        raise ExportError(f"--tokenizer {tokenizer} is unreadable: {error}") from error
+    return _family(PreTrainedTokenizerFast(tokenizer_object=backend), file, source, say)
 
 
 def _ask(name: str, load):

@@ -2,7 +2,7 @@
 `build.py` turns it into graphs. Tensors are the model's own or views of them, float32.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -136,6 +136,13 @@ class Spec:
         head = self.unembedding.weight
         same = head.data_ptr() == self.embedding.data_ptr()
         return head.shape == self.embedding.shape and (same or torch.equal(head, self.embedding))
+
+    def without_weights(self) -> "Spec":
+        """Family and sizes alone, once the graphs are written: tensors here keep memory."""
+        empty = torch.empty(0)
+        nothing = dict.fromkeys(("project_in", "positions", "final_norm", "project_out"))
+        head = Linear(empty, None)
+        return replace(self, blocks=[], embedding=empty, tables={}, unembedding=head, **nothing)
 
     def turned(self, rope: Rope) -> int:
         """How many dimensions of a head the rotation turns."""

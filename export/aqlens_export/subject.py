@@ -88,6 +88,9 @@ class Subject:
         """The reference for scores of blocks' outputs: each [T, d_model] to [T, vocab]."""
         return [run_head(self.model, states) for states in hidden]
 
+    def rest(self) -> None:
+        """The model is not run for a while."""
+
     def differences(self) -> Differences:
         """Where this subject's comparisons are recorded."""
         return Differences()

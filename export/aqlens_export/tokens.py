@@ -4,11 +4,11 @@ aqlens reads tokenizer.json alone, without transformers. So everything is tried 
 file, with the ids of the card in front and behind, must give what transformers gives.
 """
 
-import re
 from dataclasses import dataclass, field
 
 from tokenizers import Tokenizer
 
+from .chat import Chat, read_chat
 from .errors import ExportError
 
 TEXTS = (
@@ -32,26 +32,6 @@ TEXTS = (
 )
 """The texts of the probe: blanks, digits, scripts, code, what tokenizers differ in."""
 
-NAMED = ("bos", "eos", "pad", "unk")
-
-GENERATION = re.compile(r"\{%-?\s*(end)?generation\s*-?%\}")
-"""Marks of what an assistant says, for training; other renderers of Jinja do not know them."""
-
-CONVERSATIONS = (
-    [{"role": "user", "content": "What color is the ball?"}],
-    [
-        {"role": "system", "content": "Answer in one word."},
-        {"role": "user", "content": "Where is the cup?"},
-    ],
-    [
-        {"role": "user", "content": "The red ball is on the table."},
-        {"role": "assistant", "content": "Noted."},
-        {"role": "user", "content": "What color is the ball?"},
-    ],
-    [{"role": "user", "content": "Two lines.\nAnd a question?"}],
-)
-"""Of which three that the template takes are kept; some take no system message."""
-
 
 @dataclass
 class Tokens:
@@ -64,8 +44,7 @@ class Tokens:
     named: dict[str, dict]
     texts: list[dict]
     """Text and ids, special tokens in."""
-    chat_template: str | None = None
-    conversations: list[dict] = field(default_factory=list)
+    chat: Chat = field(default_factory=Chat)
 
 
 def read_tokens(tokenizer, file: bytes | None, vocab_size: int, name: str) -> Tokens:
@@ -91,9 +70,7 @@ def read_tokens(tokenizer, file: bytes | None, vocab_size: int, name: str) -> To
             f"the tokenizer of {name} gives the token id {largest}, but the model's vocabulary "
             f"ends at {vocab_size - 1}: give the tokenizer.json the model was made with"
         )
-    found.chat_template = _template(tokenizer)
-    if found.chat_template is not None:
-        found.conversations = _conversations(tokenizer, found.chat_template)
+    found.chat = read_chat(tokenizer, lambda text: _plain(tokenizer, text))
     return found
 
 
@@ -148,39 +125,10 @@ def _agrees(tokenizer, candidate: bytes) -> bool:
 
 
 def _named(tokenizer) -> dict[str, dict]:
+    """Every special token that has a name of its own: templates ask for `bos_token` and others."""
     named = {}
-    for name in NAMED:
-        token = getattr(tokenizer, f"{name}_token", None)
-        number = getattr(tokenizer, f"{name}_token_id", None)
-        if token is not None and number is not None:
-            named[name] = {"id": int(number), "text": str(token)}
+    for name, text in sorted(tokenizer.special_tokens_map.items()):
+        number = tokenizer.convert_tokens_to_ids(text)
+        if number is not None and tokenizer.convert_ids_to_tokens(number) == text:
+            named[name.removesuffix("_token")] = {"id": int(number), "text": text}
     return named
-
-
-def _template(tokenizer) -> str | None:
-    """The chat template with LF newlines and without the tags for training."""
-    template = getattr(tokenizer, "chat_template", None)
-    if isinstance(template, dict):
-        template = template.get("default")
-    if not isinstance(template, str):
-        return None
-    template = template.replace("\r\n", "\n").replace("\r", "\n")
-    return GENERATION.sub("", template)
-
-
-def _conversations(tokenizer, template: str) -> list[dict]:
-    """Three conversations as transformers renders and cuts them. None for a template that asks for
-    the time: it renders another text every day."""
-    if "strftime_now" in template:
-        return []
-    rows = []
-    for messages in CONVERSATIONS:
-        try:
-            text = tokenizer.apply_chat_template(
-                messages, chat_template=template, tokenize=False, add_generation_prompt=True
-            )
-        except Exception:  # templates refuse roles by errors of their own
-            continue
-        row = {"messages": messages, "add_generation_prompt": True, "text": text}
-        rows.append({**row, "ids": _plain(tokenizer, text)})
-    return rows[:3]

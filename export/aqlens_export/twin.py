@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForCausalLM
 
+from .dtypes import round_weights
 from .errors import ExportError
 from .graphs import check_graphs, write_spec
 from .read import read_spec
@@ -32,11 +33,15 @@ SPREAD = 0.1
 SEED = 3
 
 
-def check_twin(config, name: str) -> None:
+def check_twin(config, name: str, dtype: str = "f32") -> None:
     """Exports the twin of `config` and checks it; raises ExportError when it cannot be exported, or
-    when its graphs do not compute what PyTorch computes."""
+    when its graphs do not compute what PyTorch computes.
+
+    Graphs of another `dtype` are checked as float32, at the same 1e-5 (`graphs.check_graphs`).
+    """
     try:
         model = make_twin(config)
+        round_weights(model, dtype)
     except Exception as error:  # the families' constructors raise what they like
         raise ExportError(
             f"{name}: no small model of the family {config.model_type!r} with the same settings "
@@ -50,9 +55,9 @@ def check_twin(config, name: str) -> None:
             f"{name} is of the family {config.model_type!r}, which cannot be exported: {said}"
         ) from error
     with tempfile.TemporaryDirectory() as folder:
-        write_spec(Path(folder), spec)
+        write_spec(Path(folder), spec, dtype)
         try:
-            check_graphs(Path(folder), subject_of(model, spec))
+            check_graphs(Path(folder), subject_of(model, spec), dtype=dtype)
         except ExportError as error:
             raise ExportError(
                 f"{name}: the family {config.model_type!r} with these settings computes something "

@@ -36,9 +36,10 @@ class Weights:
         self._file = (folder / DATA_FILE).open("xb")
         self._stored: dict[str, TensorProto] = {}
 
-    def add(self, name: str, values: np.ndarray) -> TensorProto:
-        """The initializer `name` with `values` (float32 or int64, any shape)."""
-        if values.dtype != np.float32 or values.ndim == 0:
+    def add(self, name: str, values: np.ndarray, kind: int | None = None) -> TensorProto:
+        """The initializer `name` with `values` (float32 or int64, any shape); with `kind`, ONNX's
+        number of a type that numpy lacks, the bytes of `values` are of that type."""
+        if (kind is None and values.dtype != np.float32) or values.ndim == 0:
             kind = helper.np_dtype_to_tensor_dtype(values.dtype)
             data = np.ascontiguousarray(values).tobytes()
             return helper.make_tensor(name, kind, values.shape, data, raw=True)
@@ -48,7 +49,7 @@ class Weights:
         self._file.write(b"\0" * (-self._file.tell() % alignment))
         offset = self._file.tell()
         length = self._file.write(np.ascontiguousarray(values).tobytes())
-        tensor = TensorProto(name=name, data_type=TensorProto.FLOAT, dims=values.shape)
+        tensor = TensorProto(name=name, data_type=kind or TensorProto.FLOAT, dims=values.shape)
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", DATA_FILE), ("offset", offset), ("length", length)):
             tensor.external_data.add(key=key, value=str(value))

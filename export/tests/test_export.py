@@ -264,6 +264,18 @@ def test_a_failed_export_leaves_the_earlier_model_alone(random_options, tmp_path
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_full_disk_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_module, "check_graphs", full)
+    command = [str(TINY / "checkpoint"), "--out", str(tmp_path / "m"), "--threads", "1"]
+    assert export.main(command) == 1
+    said = capsys.readouterr().err
+    assert "No space left on device; nothing was written" in said and "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_not_a_number_is_a_difference():
     with pytest.raises(ExportError):
         Differences().note("hidden", float("nan"), "hidden.0")

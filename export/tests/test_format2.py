@@ -109,17 +109,21 @@ def test_the_card_says_what_stands_in_front_of_a_text_and_behind(gemma):
         assert [319, *ids, 319] == row["ids"]
 
 
-def test_the_card_has_the_template_and_three_conversations(gemma):
+def test_the_card_has_the_template_and_conversations(gemma):
     _, found = gemma
     assert "\r" not in found["chat_template"] and "generation %}" not in found["chat_template"]
     conversations = found["probe"]["conversations"]
-    assert len(conversations) == 3
-    first = conversations[0]
+    first, *_, last = conversations
+    assert len(conversations) == 4
     assert list(first) == ["messages", "add_generation_prompt", "text", "ids"]
     assert first["add_generation_prompt"] is True
-    assert first["text"].startswith("<|im_start|>user\nWhat color")
+    assert first["text"].startswith("<|im_start|>userWhat color")
     assert first["text"].endswith("<|im_start|>assistant")
     assert first["ids"][0] != 319
+    assert list(last) == ["messages", "add_generation_prompt", "continue_final", "text", "ids"]
+    assert last["continue_final"] is True and last["add_generation_prompt"] is False
+    assert last["messages"][-1] == {"role": "assistant", "content": "The answer is"}
+    assert last["text"].endswith("<|im_start|>assistantThe answer is")
 
 
 def test_the_probe_has_a_prompt_that_the_window_does_not_hold(gemma):

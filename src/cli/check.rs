@@ -63,6 +63,9 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let threads = args.runtime.threads.map(usize::from);
     setup::use_threads(threads)?;
     let failed = |error: ModelError| CliError::failed(&error);
+    let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
+    let engine = Engine::new(pipeline.card.clone(), options);
+    engine.refuse_cpu().map_err(failed)?;
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = pipeline.tokenizer().map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
@@ -72,8 +75,6 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     refuse_too_long(pipeline, &lengths)?;
     let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
     let designs = Designs::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
-    let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
-    let engine = Engine::new(pipeline.card.clone(), options);
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
     let copies = engine.at_once().map_err(failed)?;
@@ -86,6 +87,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         n_head: card.n_head,
         d_model: card.d_model,
         n_positions: card.n_positions,
+        dtype: card.dtype.name(),
         onnxruntime: facts.runtime_version.clone(),
         library: facts.library.display().to_string(),
         provider: facts.provider.to_string(),

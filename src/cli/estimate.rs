@@ -23,6 +23,7 @@ pub(super) struct Estimate {
     pub(super) n_head: i16,
     pub(super) d_model: usize,
     pub(super) n_positions: usize,
+    pub(super) dtype: &'static str,
     pub(super) onnxruntime: String,
     /// Where that was loaded from.
     pub(super) library: String,
@@ -99,12 +100,13 @@ impl Estimate {
         writeln!(out, "pipeline  {}: no problems{warnings}", visible(&self.pipeline))?;
         writeln!(
             out,
-            "model     {}: {} layers, {} heads, width {}, {} positions; its probe holds",
+            "model     {}: {} layers, {} heads, width {}, {} positions, {}; its probe holds",
             visible(&self.model),
             self.n_layer,
             self.n_head,
             self.d_model,
-            self.n_positions
+            self.n_positions,
+            self.dtype
         )?;
         let Self { onnxruntime, library, provider, threads, .. } = self;
         writeln!(

@@ -29,7 +29,7 @@ pub(crate) fn lineage_of(
         aqlens: THIS_VERSION.to_owned(),
         onnxruntime: facts.runtime_version.clone(),
         provider: facts.provider,
-        precision: "float32".to_owned(),
+        precision: card.dtype.name().to_owned(),
         tf32: facts.tf32,
         table_encoding: ENCODING,
     }

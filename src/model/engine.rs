@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
 use super::backend::{Backend, HeadBackend, Take, Wanted};
-use super::options::{EngineFacts, EngineOptions, Provider};
+use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
 
@@ -85,13 +85,30 @@ impl Engine {
     /// What the graph runs with. Finds and loads the runtime's library, but not the graph.
     ///
     /// # Errors
-    /// When there is no usable ONNX Runtime, or the GPU that was asked for is not available.
+    /// When there is no usable ONNX Runtime, the GPU that was asked for is not available, or the model
+    /// needs one and there is none.
     pub fn facts(&self) -> Result<&EngineFacts, ModelError> {
         if let Some(facts) = self.model.facts.get() {
             return Ok(facts);
         }
+        self.refuse_cpu()?;
         let facts = onnx::facts(&self.model.options)?;
+        if facts.provider == Provider::Cpu {
+            self.model.card.runs_on_cpu()?;
+        }
         Ok(self.model.facts.get_or_init(|| facts))
+    }
+
+    /// Refuses a model that a processor cannot run, where the processor was asked for: before the runtime
+    /// is looked for or any file is read.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn refuse_cpu(&self) -> Result<(), ModelError> {
+        match self.model.options.provider {
+            ProviderChoice::Cpu => self.model.card.runs_on_cpu(),
+            ProviderChoice::Cuda | ProviderChoice::Auto => Ok(()),
+        }
     }
 
     /// Padded tokens a batch should hold on this engine's provider.

@@ -121,6 +121,18 @@ pub enum ModelError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The model's numbers are of a type that a processor does not compute.
+    #[error(
+        "model folder {} is {dtype}, which runs with `provider: cuda` only; export it again with \
+         `--dtype f32` to run it on the processor",
+        path.display()
+    )]
+    NeedsCuda {
+        /// The model folder.
+        path: PathBuf,
+        /// The type's name.
+        dtype: &'static str,
+    },
     /// The pipeline asks for a GPU that is not available.
     #[error("provider 'cuda' is not available: {problem}; {help}, or set `provider: cpu`")]
     NoCuda {

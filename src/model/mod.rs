@@ -26,7 +26,10 @@ use std::thread::ScopedJoinHandle;
 
 pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
-pub use card::{CARD, CardTokens, FileFacts, FileRole, ModelCard, NamedToken, Source};
+pub use card::{
+    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, ModelCard, NamedToken,
+    Source,
+};
 pub use chat::{ChatOptions, ChatTemplate, ChatValue};
 pub use engine::Engine;
 pub use error::{Cause, ModelError};

@@ -112,10 +112,11 @@ pub struct Conversation {
     pub messages: Vec<Message>,
     /// Whether the template's own beginning of an answer follows.
     pub add_generation_prompt: bool,
-    /// Whether the last message is the beginning of an answer: the text ends with it.
+    /// Whether the last message, an assistant's, is the beginning of what the model goes on with: the text
+    /// ends with it.
     #[serde(default)]
     pub continue_final: bool,
-    /// The day that it was rendered on, where the template asks: `2026-01-02`.
+    /// The day that the template was given for today, as `2026-01-02`, when it asks for it.
     #[serde(default)]
     pub date: Option<String>,
     /// The rendered text.

@@ -99,6 +99,8 @@ pub fn run(
     monitor: &dyn Monitor,
 ) -> Result<RunSummary, RunError> {
     let started = Instant::now();
+    let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
+    engine.refuse_cpu()?;
     let resolved = config::resolved_yaml(pipeline);
     refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
     let store = Store::create(&options.run_dir)?;
@@ -106,7 +108,6 @@ pub fn run(
         Portion::Share(_) => store.lock_shared()?,
         Portion::Whole | Portion::Finish => store.lock()?,
     };
-    let engine = Engine::new(pipeline.card.clone(), options.engine.clone());
     if !options.recheck
         && let Some(before) = recognise::record(&store, pipeline, &resolved, &engine)?
     {

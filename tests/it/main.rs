@@ -56,6 +56,7 @@ mod special_tokens;
 mod stage;
 mod strangers;
 mod support;
+mod tokenizer_layouts;
 #[cfg(unix)]
 mod units;
 mod versions;

@@ -1,10 +1,12 @@
 //! Model folders of format 2: what is read of them, and what is refused.
 
-use aqlens::model::{ModelCard, Tokenizer};
+use std::fs;
+
+use aqlens::model::{Engine, EngineOptions, ModelCard, Provider, ProviderChoice, Tokenizer, onnx};
 use serde_json::{Value, json};
 
-use crate::support::assert_says;
 use crate::support::tiny::{self, Copy};
+use crate::support::{assert_says, engine_options};
 
 /// A text, and what the tiny model's tokenizer makes of it.
 const TEXT: &str = "What color is the ball?";
@@ -66,7 +68,7 @@ fn format_1_says_the_same_of_gpt_2() {
 #[test]
 fn a_card_of_format_2_that_cannot_be_is_refused_with_its_reason() {
     type Edit = fn(&mut Value);
-    let cases: [(Edit, &str); 13] = [
+    let cases: [(Edit, &str); 16] = [
         (|c| c["format"] = 3.into(), "formats 1 and 2 only"),
         (|c| c["family"] = "Llama 3".into(), "family 'Llama 3', which must be"),
         (|c| c["n_kv_head"] = 0.into(), "n_kv_head = 0"),
@@ -74,7 +76,13 @@ fn a_card_of_format_2_that_cannot_be_is_refused_with_its_reason() {
         (|c| c["d_head"] = 0.into(), "d_head = 0"),
         (|c| c["windows"] = json!([null]), "1 windows, which must be one for each of 5 layers"),
         (|c| c["windows"][0] = 0.into(), "window of 0 tokens"),
-        (|c| c["dtype"] = "f16".into(), "f16"),
+        (|c| c["dtype"] = "f64".into(), "f64"),
+        (|c| c["dtype"] = "bf16".into(), "is bfloat16 and does not say its accuracy"),
+        (|c| c["accuracy"] = accuracy(0.0), "is float32 and says an accuracy"),
+        (
+            |c| (c["dtype"], c["accuracy"]) = ("f16".into(), accuracy(-1.0)),
+            "an accuracy of -1, which must be 0 or more",
+        ),
         (|c| c["special_tokens"]["prefix_ids"] = json!([1 << 20]), "token 1048576"),
         (|c| c["probe"]["texts"][0]["ids"] = json!([-1]), "token -1"),
         (|c| c["licence"] = "a\u{1b}b".into(), "control characters in licence"),
@@ -87,6 +95,63 @@ fn a_card_of_format_2_that_cannot_be_is_refused_with_its_reason() {
         let message = ModelCard::load(copy.path()).unwrap_err().to_string();
         assert_says(&message, &["model.json", reason, "export/export.py"]);
     }
+}
+
+/// What the card says of another type than float32.
+fn accuracy(hidden: f64) -> Value {
+    let distances = json!({ "hidden": hidden, "attention": 0.01, "logits": 0.001 });
+    json!({ "prompts": 9, "pytorch": distances, "graph": distances })
+}
+
+#[test]
+fn a_narrow_model_is_refused_on_a_processor_before_anything_is_opened() {
+    for (dtype, name) in [("f16", "float16"), ("bf16", "bfloat16")] {
+        let copy = folder();
+        copy.edit_card(|c| (c["dtype"], c["accuracy"]) = (dtype.into(), accuracy(0.004)));
+        let card = ModelCard::load(copy.path()).unwrap();
+        assert_eq!((card.dtype.name(), card.accuracy.unwrap().graph.hidden), (name, 0.004));
+        // Whoever opened anything would say that this is no library, or that files are missing.
+        fs::remove_file(copy.path().join("model.onnx")).unwrap();
+        let options = EngineOptions {
+            provider: ProviderChoice::Cpu,
+            library: Some("no such library".into()),
+            ..EngineOptions::default()
+        };
+        let engine = Engine::new(card, options);
+        for error in [engine.refuse_cpu().unwrap_err(), engine.open().unwrap_err()] {
+            let says = [name, "`provider: cuda` only", "export it again with `--dtype f32`"];
+            assert_says(&error.to_string(), &says);
+        }
+    }
+}
+
+#[test]
+fn auto_takes_no_processor_for_a_narrow_model() {
+    let copy = folder();
+    copy.edit_card(|c| (c["dtype"], c["accuracy"]) = ("f16".into(), accuracy(0.004)));
+    let options = EngineOptions { provider: ProviderChoice::Auto, ..engine_options() };
+    let found = onnx::facts(&options).unwrap().provider;
+    match Engine::new(ModelCard::load(copy.path()).unwrap(), options).facts() {
+        Ok(facts) => assert_eq!((facts.provider, found), (Provider::Cuda, Provider::Cuda)),
+        Err(error) => assert_says(&error.to_string(), &["float16", "`provider: cuda` only"]),
+    }
+}
+
+#[test]
+fn conversations_may_go_on_with_their_last_message_and_name_a_day() {
+    let copy = folder();
+    copy.edit_card(|card| {
+        let said = json!([{ "role": "assistant", "content": "Yes" }]);
+        card["probe"]["conversations"] = json!([
+            { "messages": said, "add_generation_prompt": true, "text": "a", "ids": [1] },
+            { "messages": said, "add_generation_prompt": false, "continue_final": true,
+              "date": "2026-01-02", "text": "b", "ids": [2] },
+        ]);
+    });
+    let card = ModelCard::load(copy.path()).unwrap();
+    let found: Vec<_> =
+        card.conversations.iter().map(|c| (c.continue_final, c.date.as_deref())).collect();
+    assert_eq!(found, [(false, None), (true, Some("2026-01-02"))]);
 }
 
 #[test]

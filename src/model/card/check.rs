@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::{CARD, CardTokens, FileFacts, GRAPH, HEAD, Source, TOKENIZER, Wire};
+use super::wire::{
+    Accuracy, CARD, CardTokens, Dtype, FileFacts, GRAPH, HEAD, Source, TOKENIZER, Wire,
+};
 use crate::model::reference::Shape;
 
 /// Files of the largest folder.
@@ -22,6 +24,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Wire, String> {
     let wire = Wire::read(text)?;
     check_shape(&wire)?;
     check_windows(&wire)?;
+    check_accuracy(&wire)?;
     check_origin(&wire)?;
     check_files(&wire.files)?;
     check_tokens(&wire)?;
@@ -84,6 +87,24 @@ fn check_windows(wire: &Wire) -> Result<(), String> {
         return Err("has a window of 0 tokens: a token sees itself at least".to_owned());
     }
     Ok(())
+}
+
+/// What a type costs is said of every type but float32, which is the measure.
+fn check_accuracy(wire: &Wire) -> Result<(), String> {
+    let Some(Accuracy { pytorch, graph, .. }) = wire.accuracy else {
+        return match wire.dtype {
+            Dtype::F32 => Ok(()),
+            dtype => Err(format!("is {} and does not say its accuracy", dtype.name())),
+        };
+    };
+    if wire.dtype == Dtype::F32 {
+        return Err("is float32 and says an accuracy, which only other types have".to_owned());
+    }
+    let all = [pytorch, graph].map(|d| [d.hidden, d.attention, d.logits]);
+    match all.as_flattened().iter().find(|distance| !(distance.is_finite() && **distance >= 0.0)) {
+        Some(distance) => Err(format!("says an accuracy of {distance}, which must be 0 or more")),
+        None => Ok(()),
+    }
 }
 
 /// Special tokens, and the tokens of texts, are ids that the model has.

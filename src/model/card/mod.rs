@@ -12,7 +12,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-pub use self::wire::{CARD, CardTokens, FileFacts, FileRole, NamedToken, Source};
+pub use self::wire::{
+    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, NamedToken, Source,
+};
 
 use super::ModelError;
 use super::reference::{Conversation, Probe, TextProbe};
@@ -48,6 +50,10 @@ pub struct ModelCard {
     pub n_positions: usize,
     /// For each block how many of the last tokens, itself included, a query sees; `None` for all.
     pub windows: Vec<Option<usize>>,
+    /// How weights are stored and matrix products computed; always float32 in format 1.
+    pub dtype: Dtype,
+    /// What a type other than float32 costs.
+    pub accuracy: Option<Accuracy>,
     /// Special tokens around texts; `None` in format 1, where the tokenizer's file alone says it.
     pub special_tokens: Option<CardTokens>,
     /// The template of conversations, for chat models.
@@ -113,6 +119,8 @@ impl ModelCard {
             vocab_size: wire.vocab_size,
             n_positions: wire.n_positions,
             windows: wire.windows,
+            dtype: wire.dtype,
+            accuracy: wire.accuracy,
             special_tokens: wire.special_tokens,
             chat_template: wire.chat_template,
             licence: wire.licence,
@@ -129,6 +137,17 @@ impl ModelCard {
     /// `model.json` itself.
     pub fn path(&self) -> PathBuf {
         self.folder.join(CARD)
+    }
+
+    /// Whether a processor can run the graph: ONNX Runtime computes float16 and bfloat16 on a GPU only.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn runs_on_cpu(&self) -> Result<(), ModelError> {
+        match self.dtype {
+            Dtype::F32 => Ok(()),
+            dtype => Err(ModelError::NeedsCuda { path: self.folder.clone(), dtype: dtype.name() }),
+        }
     }
 
     /// The graph's file.

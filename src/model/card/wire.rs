@@ -97,6 +97,8 @@ pub(super) struct Wire {
     pub(super) vocab_size: usize,
     pub(super) n_positions: usize,
     pub(super) windows: Vec<Option<usize>>,
+    pub(super) dtype: Dtype,
+    pub(super) accuracy: Option<Accuracy>,
     pub(super) special_tokens: Option<CardTokens>,
     pub(super) chat_template: Option<String>,
     pub(super) licence: Option<String>,
@@ -146,6 +148,7 @@ struct Format2 {
     n_positions: usize,
     windows: Vec<Option<usize>>,
     dtype: Dtype,
+    accuracy: Option<Accuracy>,
     special_tokens: CardTokens,
     chat_template: Option<String>,
     licence: Option<String>,
@@ -157,11 +160,53 @@ struct Format2 {
     probe: Probe2,
 }
 
-/// How numbers are stored and computed.
-#[derive(Debug, Clone, Copy, Deserialize)]
-enum Dtype {
-    #[serde(rename = "f32")]
+/// How weights are stored and matrix products computed. Everything else, and every input and output, is
+/// float32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// float32.
     F32,
+    /// float16.
+    F16,
+    /// bfloat16.
+    Bf16,
+}
+
+impl Dtype {
+    /// Its name, such as `float32`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "float32",
+            Self::F16 => "float16",
+            Self::Bf16 => "bfloat16",
+        }
+    }
+}
+
+/// What a type other than float32 costs: largest distances from float64 with the weights as they were
+/// before they were rounded, as the exporter measured them.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accuracy {
+    /// How many prompts were measured.
+    pub prompts: u32,
+    /// PyTorch's, in the same type on a processor.
+    pub pytorch: Distances,
+    /// The graph's, every value rounded as the type does.
+    pub graph: Distances,
+}
+
+/// Largest distances of one kind of numbers each.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Distances {
+    /// Of block outputs, as a fraction of the vector's norm.
+    pub hidden: f64,
+    /// Of attention weights.
+    pub attention: f64,
+    /// Of scores of the next token, as a fraction of their norm.
+    pub logits: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,6 +250,8 @@ impl From<Format1> for Wire {
             n_positions: card.n_positions,
             // A negative number is refused soon.
             windows: vec![None; usize::try_from(card.n_layer).unwrap_or(0)],
+            dtype: Dtype::F32,
+            accuracy: None,
             special_tokens: None,
             chat_template: None,
             licence: None,
@@ -222,7 +269,6 @@ impl TryFrom<Format2> for Wire {
     type Error = String;
 
     fn try_from(card: Format2) -> Result<Self, String> {
-        let Dtype::F32 = card.dtype;
         for (name, facts) in &card.files {
             let expected = role_of(name);
             if facts.role != expected {
@@ -246,6 +292,8 @@ impl TryFrom<Format2> for Wire {
             vocab_size: card.vocab_size,
             n_positions: card.n_positions,
             windows: card.windows,
+            dtype: card.dtype,
+            accuracy: card.accuracy,
             special_tokens: Some(card.special_tokens),
             chat_template: card.chat_template,
             licence: card.licence,
