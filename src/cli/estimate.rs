@@ -33,6 +33,8 @@ pub(super) struct Estimate {
     /// What the inputs are, as evidence.
     pub(super) units: Units,
     pub(super) prompts: u64,
+    /// Prompts with the tokens of another one of their shard, which runs for them.
+    pub(super) repeats: u64,
     /// Of the prompts that fit the model.
     pub(super) tokens: u64,
     /// Tokens of the longest prompt.
@@ -116,7 +118,14 @@ impl Estimate {
             writeln!(out, "special   {sentence}")?;
         }
         self.units.write(out)?;
-        writeln!(out, "prompts   {}", self.prompts)?;
+        match self.repeats {
+            0 => writeln!(out, "prompts   {}", self.prompts)?,
+            repeats => writeln!(
+                out,
+                "prompts   {}; {repeats} of them have the same tokens as another one, which runs for them",
+                self.prompts
+            )?,
+        }
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {
             writeln!(out, "too long  {} prompts", self.too_long)?;

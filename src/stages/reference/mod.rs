@@ -310,6 +310,7 @@ fn take(context: &Context<'_>, sample: &Sample<'_>) -> Result<Sums, StageError> 
         shard: None,
         batch_tokens: 0,
         tasks: None,
+        only: None,
         scenarios: &[ids.len()],
         in_order: true,
     };
