@@ -19,7 +19,7 @@ const STANDARDISED: &str = "standardised";
 const RAW: &str = "raw";
 
 /// What stands before position 0's shares.
-const POSITION_0: &str = "  of it position 0";
+const POSITION_0: &str = "  position 0's share";
 
 view! {
     /// Mean similarity of a scenario's tasks.
@@ -80,8 +80,7 @@ pub(super) fn write_similarity(
     let widths = (2..=layers.len()).rev().map(|n| table(&spread(&layers, n), 3));
     let fitting = std::iter::once(table(&layers, 4)).chain(widths).find(Small::fits);
     writeln!(out)?;
-    let title = "Similarity by layer, mean over inputs and pairs of tasks, and how much of the squared norm \
-                 of what is compared is position 0's (table divergence)";
+    let title = "Similarity by layer, mean over inputs and pairs of tasks (table divergence)";
     write_sentence(out, 0, title)?;
     fitting.unwrap_or_else(|| table(&layers[layers.len() - 1..], 3)).write(out)?;
     Ok(())
