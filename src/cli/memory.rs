@@ -254,7 +254,7 @@ mod tests {
             (4096, 14336, 128_256, 131_072);
         let bytes = 8_030_261_248 * FLOAT;
         let sha256 = card.files["model.onnx"].sha256.clone();
-        card.files.insert("model.onnx.data".to_owned(), FileFacts { bytes, sha256 });
+        card.files.insert("model.onnx.data".to_owned(), FileFacts { sha256, bytes });
         pipeline.layers = (0..32).collect();
         pipeline
     }

@@ -27,8 +27,8 @@ pub fn find_repeats(
     let mut first = 0;
     for prompts in scenarios {
         let mut equal: BTreeMap<&[i32], Vec<usize>> = BTreeMap::new();
-        for prompt in first..first + prompts {
-            equal.entry(ids[prompt]).or_default().push(prompt);
+        for (place, ids) in ids[first..first + prompts].iter().enumerate() {
+            equal.entry(ids).or_default().push(first + place);
         }
         for prompts in equal.into_values() {
             let runs = prompts.iter().copied().find(|prompt| is_first_choice(*prompt));

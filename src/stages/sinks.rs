@@ -168,7 +168,7 @@ impl Stage for Sinks {
             by_input_and_layer(context, DESCRIPTION.kind, &prompts, &inputs, |layer, input| {
                 self.of_input(layer, *input, &weights, &spans)
             })?;
-        let rows = rows(context, &inputs, found);
+        let rows = rows(context, &inputs, &found);
         let rows: Vec<SinksRow<'_>> = rows.iter().map(Row::row).collect();
         let part = SinksRow::write(context.store, context.part, &rows)?;
         Ok(Outcome { parts: vec![part], units, ..Outcome::default() })
@@ -240,7 +240,7 @@ struct Row<'p> {
 fn rows<'p>(
     context: &Context<'_>,
     inputs: &[InputGroup<'p>],
-    found: Vec<Vec<OfPrompt>>,
+    found: &[Vec<OfPrompt>],
 ) -> Vec<Row<'p>> {
     let mut rows = Vec::new();
     let by_input = found.chunks(context.layers.len().max(1));

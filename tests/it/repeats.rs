@@ -45,7 +45,11 @@ fn a_prompt_with_the_tokens_of_another_is_not_run_again() {
     // The numbers are made of the tokens: they are those of prompts that run themselves.
     let alone = |prompts: &[Prompt]| {
         let of_each = prompts.iter().map(|prompt| {
-            content(&Extraction::of(&on(Echo::default()), config(false, 0), &[prompt.clone()]))
+            content(&Extraction::of(
+                &on(Echo::default()),
+                config(false, 0),
+                std::slice::from_ref(prompt),
+            ))
         });
         of_each.collect::<Vec<_>>()
     };

@@ -105,7 +105,7 @@ fn position_0s_share_is_the_mean_of_both_prompts_over_what_is_compared() {
         square(0) / (0..3).map(square).sum::<f64>()
     };
     for (place, layer) in [(0, 0), (3, 2)] {
-        let expected = (share(&prompts[0], layer) + share(&prompts[1], layer)) / 2.0;
+        let expected = f64::midpoint(share(&prompts[0], layer), share(&prompts[1], layer));
         assert!((found[place].unwrap() - expected).abs() < 1e-15, "{found:?} {expected}");
         assert_eq!(found[place + 1..place + 3], [None, None]);
     }
