@@ -12,6 +12,7 @@ use super::estimate::{Estimate, Obstacle, write_obstacles};
 use super::exit::Exit;
 use super::first::FirstPrompts;
 use super::lengths::Lengths;
+use super::memory::Memory;
 use super::units::Units;
 use super::{interrupt, memory, setup, specials, term};
 use crate::model::{Batch, Engine, ModelError, Wanted, plan_batches, plan_prefixes};
@@ -66,6 +67,11 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     let options = setup::engine_options(pipeline, args.runtime.onnxruntime.as_deref(), threads);
     let engine = Engine::new(pipeline.card.clone(), options);
     engine.refuse_cpu().map_err(failed)?;
+    let facts = engine.facts().map_err(failed)?;
+    // Hashing a model takes minutes where it is too large to be opened.
+    if let Some(problem) = memory::too_large(&pipeline.card, facts, memory::of_machine()) {
+        return Err(CliError::Failed(problem));
+    }
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = pipeline.tokenizer().map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
@@ -75,10 +81,9 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     refuse_too_long(pipeline, &lengths)?;
     let first_prompts = FirstPrompts::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
     let designs = Designs::of(pipeline, &plan, &tokenizer).map_err(wrong)?;
+    let memory = memory_of(pipeline, &lengths, &engine).map_err(failed)?;
     engine.open().map_err(failed)?;
     let speed = tokens_per_second(&engine, pipeline, &lengths).map_err(failed)?;
-    let copies = engine.at_once().map_err(failed)?;
-    let facts = engine.facts().map_err(failed)?;
     let card = &pipeline.card;
     Ok(Estimate {
         pipeline: pipeline.name.clone(),
@@ -95,16 +100,18 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         special_tokens: specials::sentences(pipeline, &tokenizer),
         units: Units::of(pipeline),
         prompts: lengths.prompts,
+        repeats: lengths.repeats,
         tokens: lengths.tokens,
         longest: lengths.longest,
         too_long: lengths.too_long,
         shards: plan.n_shards(),
         raw_bytes: cost.raw_bytes,
         kept_bytes: cost.kept_bytes,
-        memory_bytes: memory::of_run(pipeline, &lengths, copies),
+        memory_bytes: memory.bytes(),
+        memory,
         free_bytes: memory::of_machine(),
         tokens_per_second: speed,
-        seconds: speed.map(|speed| lengths.tokens as f64 / speed),
+        seconds: speed.map(|speed| lengths.run_tokens as f64 / speed),
         first_prompts,
         warnings: [pipeline.warnings.clone(), plan.warnings(), designs.warnings()].concat(),
         designs,
@@ -136,6 +143,24 @@ fn refuse_too_long(pipeline: &Pipeline, lengths: &Lengths) -> Result<(), CliErro
              stop; shorten them, or {raise}"
         ))),
         TooLong::Skip => Ok(()),
+    }
+}
+
+/// What a process of the run takes, of a model that need not be open.
+fn memory_of(
+    pipeline: &Pipeline,
+    lengths: &Lengths,
+    engine: &Engine,
+) -> Result<Memory, ModelError> {
+    let budget = budget(pipeline, engine)?;
+    Ok(memory::of_run(pipeline, lengths, engine.copies()?, budget))
+}
+
+/// Padded tokens of a batch.
+fn budget(pipeline: &Pipeline, engine: &Engine) -> Result<usize, ModelError> {
+    match pipeline.extract().batch_tokens {
+        0 => engine.batch_budget(),
+        tokens => Ok(tokens as usize),
     }
 }
 
@@ -183,10 +208,7 @@ fn tokens_per_second(
     let ids: Vec<&[i32]> = of.typical.iter().map(Vec::as_slice).collect();
     let lengths: Vec<usize> = ids.iter().map(|ids| ids.len()).collect();
     let extract = pipeline.extract();
-    let budget = match extract.batch_tokens {
-        0 => engine.batch_budget()?,
-        tokens => tokens as usize,
-    };
+    let budget = budget(pipeline, engine)?;
     let batches = plan_batches(&lengths, 0, budget);
     let Some(rows) = batches.get(batches.len() / 2) else { return Ok(None) };
     let batch = Batch::pad(rows, &ids, 0);

@@ -10,6 +10,7 @@ use super::design::Designs;
 use super::error::CliError;
 use super::first::FirstPrompts;
 use super::grid::MOST_LISTED;
+use super::memory::Memory;
 use super::units::Units;
 use crate::prompt::visible;
 use crate::yaml::{Problem, Warning};
@@ -34,6 +35,8 @@ pub(super) struct Estimate {
     /// What the inputs are, as evidence.
     pub(super) units: Units,
     pub(super) prompts: u64,
+    /// Prompts with the tokens of another one of their shard, which runs for them.
+    pub(super) repeats: u64,
     /// Of the prompts that fit the model.
     pub(super) tokens: u64,
     /// Tokens of the longest prompt.
@@ -47,6 +50,8 @@ pub(super) struct Estimate {
     pub(super) kept_bytes: u64,
     /// About what a process takes at most.
     pub(super) memory_bytes: u64,
+    /// What for.
+    pub(super) memory: Memory,
     /// What this machine, or the process's limit, has of it now; `None` where the system does not say.
     pub(super) free_bytes: Option<u64>,
     /// Measured on one batch; `None` when no prompt fits the model.
@@ -118,7 +123,14 @@ impl Estimate {
             writeln!(out, "special   {sentence}")?;
         }
         self.units.write(out)?;
-        writeln!(out, "prompts   {}", self.prompts)?;
+        match self.repeats {
+            0 => writeln!(out, "prompts   {}", self.prompts)?,
+            repeats => writeln!(
+                out,
+                "prompts   {}; {repeats} of them have the same tokens as another one, which runs for them",
+                self.prompts
+            )?,
+        }
         writeln!(out, "tokens    {} (longest prompt {})", self.tokens, self.longest)?;
         if self.too_long > 0 {
             writeln!(out, "too long  {} prompts", self.too_long)?;
@@ -145,20 +157,33 @@ impl Estimate {
     }
 
     fn write_memory(&self, out: &mut impl Write) -> io::Result<()> {
-        let memory = BinaryBytes(self.memory_bytes);
+        let all = BinaryBytes(self.memory_bytes);
+        let parts = self.memory.words();
+        let parts = if parts.is_empty() { parts } else { format!(": {parts}") };
         match self.free_bytes {
             Some(free) if free < self.memory_bytes => writeln!(
                 out,
-                "memory    warning: about {memory} a process, and there are {} here: the rows of all \
-                 pairs of a scenario's tasks are in memory at once, input by input; name fewer tasks \
-                 or measures, set a smaller `shard_inputs`, or use a larger machine",
-                BinaryBytes(free)
-            ),
+                "memory    warning: about {all} a process, and there are {} here{parts}; {}",
+                BinaryBytes(free),
+                self.memory.way_out()
+            )?,
             Some(free) => {
-                writeln!(out, "memory    about {memory} a process, of {} here", BinaryBytes(free))
+                writeln!(
+                    out,
+                    "memory    about {all} a process, of {} here{parts}",
+                    BinaryBytes(free)
+                )?;
             }
-            None => writeln!(out, "memory    about {memory} a process"),
+            None => writeln!(out, "memory    about {all} a process{parts}")?,
         }
+        if self.provider != "cuda" {
+            return Ok(());
+        }
+        let on_card = BinaryBytes(self.memory.on_card());
+        writeln!(
+            out,
+            "          about {on_card} of it on the GPU, whose own memory is not known here"
+        )
     }
 
     /// For schedulers: one object.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::math::pairs;
-use crate::model::Tokenizer;
+use crate::model::{Tokenizer, find_repeats};
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
 use crate::prompt::{Prompt, PromptKey};
 use crate::stage::names::FIRST_WORDING;
@@ -16,6 +16,10 @@ pub(super) struct Lengths {
     pub(super) fit: u64,
     /// Tokens of those.
     pub(super) tokens: u64,
+    /// Of the prompts that fit, those that have the numbers of another one with the same tokens.
+    pub(super) repeats: u64,
+    /// Tokens of the prompts that fit, without those.
+    pub(super) run_tokens: u64,
     /// Such prompts, their tokens, and pairs of tasks on one input, of the shard that has most of each.
     pub(super) most_fit: u64,
     pub(super) most_tokens: u64,
@@ -26,7 +30,7 @@ pub(super) struct Lengths {
     pub(super) first_too_long: Option<((u32, usize), String, String)>,
     /// The shard that `typical` is of, by its distance from the middle one.
     pub(super) from_middle: Option<(u32, u32)>,
-    /// Tokens of the prompts that fit, of one shard.
+    /// Tokens of the prompts that run, of one shard.
     pub(super) typical: Vec<Vec<i32>>,
     /// For each of those a number of its task.
     pub(super) tasks: Vec<usize>,
@@ -53,6 +57,7 @@ impl Lengths {
     ) -> Result<Self, PlanError> {
         let mut lengths = Self { prompts: shard.prompts.len() as u64, ..Self::default() };
         let tasks = PromptKey::numbers_of_tasks(shard.prompts.iter().map(|prompt| &prompt.key));
+        let mut fit = Vec::new();
         for (i, prompt) in shard.prompts.iter().enumerate() {
             let mut ids = Vec::new();
             let mut too_long = tokenizer.prompt_too_long(prompt);
@@ -68,10 +73,17 @@ impl Lengths {
             } else {
                 lengths.fit += 1;
                 lengths.tokens += ids.len() as u64;
-                lengths.typical.push(ids);
-                lengths.tasks.push(tasks[i]);
+                fit.push((i, ids));
             }
         }
+        let ids: Vec<&[i32]> = fit.iter().map(|(_, ids)| ids.as_slice()).collect();
+        let is_own = |place: usize| shard.prompts[fit[place].0].key.wording >= FIRST_WORDING;
+        // A shard is of one scenario.
+        let repeats = find_repeats(&ids, &[fit.len()], &is_own);
+        lengths.repeats = repeats.copies.len() as u64;
+        lengths.run_tokens = repeats.run.iter().map(|place| ids[*place].len() as u64).sum();
+        lengths.tasks = repeats.run.iter().map(|place| tasks[fit[*place].0]).collect();
+        lengths.typical = repeats.run.iter().map(|place| ids[*place].to_vec()).collect();
         (lengths.most_fit, lengths.most_tokens) = (lengths.fit, lengths.tokens);
         let is_first = |prompt: &&Prompt| prompt.key.wording == FIRST_WORDING;
         let firsts: Vec<_> = shard.prompts.iter().filter(is_first).collect();
@@ -94,6 +106,8 @@ impl Lengths {
             prompts: typical.prompts + rest.prompts,
             fit: typical.fit + rest.fit,
             tokens: typical.tokens + rest.tokens,
+            repeats: typical.repeats + rest.repeats,
+            run_tokens: typical.run_tokens + rest.run_tokens,
             most_fit: typical.most_fit.max(rest.most_fit),
             most_tokens: typical.most_tokens.max(rest.most_tokens),
             most_pairs: typical.most_pairs.max(rest.most_pairs),

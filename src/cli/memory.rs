@@ -1,17 +1,22 @@
 //! About how much memory a run takes, and how much there is.
 //!
-//! An estimate of what grows: the copies of the model, two shards' raw tables, and the rows of all pairs of
-//! tasks of one shard, which a stage holds until it writes them. Their number grows with the square of
-//! the tasks, and the stage that has most of them decides.
+//! An estimate of what grows: the copies of the model, the head, what batches compute with, two shards' raw
+//! tables, and the rows of all pairs of tasks of one shard, which a stage holds until it writes them. Their
+//! number grows with the square of the tasks, and the stage that has most of them decides.
+//! docs/benchmarks.md compares it with what runs took.
 
 use std::fs;
 
+use indicatif::BinaryBytes;
+use serde::Serialize;
+
 use super::lengths::Lengths;
+use crate::model::{EngineFacts, ModelCard, Provider};
 use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
 /// Of a process without a model: code, threads, buffers of writers.
-const BASE: u64 = 120 << 20;
+const BASE: u64 = 80 << 20;
 
 /// Bytes that a row of a pair of tasks takes while it is made and written, measured: 355 in stage
 /// `similarity` with all measures, 420 in `segments`, 525 in `explain`.
@@ -20,13 +25,170 @@ const ROW: u64 = 450;
 /// Measures of a token, a span or a distribution in tables of a row each.
 const SEGMENTS: u64 = 4;
 
-/// About how many bytes a process of the run takes at most, with so many copies of the model open.
-pub(super) fn of_run(pipeline: &Pipeline, lengths: &Lengths, copies: usize) -> u64 {
+/// Scores of the head that are in memory at once, and what is made of them: 64 MiB each.
+const HEAD_SCORES: u64 = 3 << 26;
+
+/// Vectors of `d_ff` and of `d_model` numbers, and matrices of attention, that a block needs at once for
+/// each token of a batch.
+const OF_BLOCK: (u64, u64, u64) = (3, 6, 2);
+
+const FLOAT: u64 = size_of::<f32>() as u64;
+
+/// About how many bytes a process of the run takes at most, by what it takes them for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Memory {
+    /// Copies of the graph, for batches that run at once.
+    pub(super) copies: u64,
+    /// Weights of all copies. On a GPU they are its own, and the process has them while it loads.
+    pub(super) weights_bytes: u64,
+    /// The head and its scores, where a stage uses it.
+    pub(super) head_bytes: u64,
+    /// What the batches that run at once compute with and give. On a GPU what they compute with is its own.
+    pub(super) batch_bytes: u64,
+    /// Raw tables of two shards.
+    pub(super) raw_bytes: u64,
+    /// Rows of pairs of tasks.
+    pub(super) rows_bytes: u64,
+}
+
+impl Memory {
+    /// All together, and what a process takes without any of it.
+    pub(super) fn bytes(self) -> u64 {
+        let Self { weights_bytes, head_bytes, batch_bytes, raw_bytes, rows_bytes, .. } = self;
+        let parts = [weights_bytes, head_bytes, batch_bytes, raw_bytes, rows_bytes];
+        parts.into_iter().fold(BASE, u64::saturating_add)
+    }
+
+    /// What of it a GPU holds that computes: weights, head and batches.
+    pub(super) fn on_card(self) -> u64 {
+        let Self { weights_bytes, head_bytes, batch_bytes, .. } = self;
+        weights_bytes.saturating_add(head_bytes).saturating_add(batch_bytes)
+    }
+
+    /// What helps against the largest part.
+    pub(super) fn way_out(self) -> &'static str {
+        let Self { weights_bytes, head_bytes, batch_bytes, raw_bytes, rows_bytes, .. } = self;
+        let model = weights_bytes.saturating_add(head_bytes);
+        if rows_bytes >= model.max(batch_bytes).max(raw_bytes) {
+            "the rows of all pairs of a scenario's tasks are in memory at once, input by input; name fewer \
+             tasks or measures, set a smaller `shard_inputs`, or use a larger machine"
+        } else if raw_bytes >= model.max(batch_bytes) {
+            "set a smaller `shard_inputs`, name fewer `layers` in stage `extract`, or use a larger machine"
+        } else if batch_bytes >= model {
+            "set smaller `batch_tokens` in stage `extract`, name fewer `layers` there, or use a larger machine"
+        } else {
+            "use fewer `--threads`, so that fewer copies of the model are open, a smaller model or a larger \
+             machine"
+        }
+    }
+
+    /// The parts in words, the largest first, without those below a hundredth.
+    pub(super) fn words(self) -> String {
+        let copies = match self.copies {
+            1 => "the model".to_owned(),
+            n => format!("{n} copies of the model"),
+        };
+        let mut parts = [
+            (self.weights_bytes, copies.as_str()),
+            (self.head_bytes, "its head"),
+            (self.batch_bytes, "batches"),
+            (self.raw_bytes, "raw tables of two shards"),
+            (self.rows_bytes, "rows of pairs of tasks"),
+        ];
+        parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let large = parts.iter().filter(|(bytes, _)| *bytes >= self.bytes() / 100);
+        let words = large.map(|(bytes, what)| format!("{} {what}", BinaryBytes(*bytes)));
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Bytes of the weights of one open copy: those of the files, and the unembedding once more, which ONNX
+/// Runtime keeps beside the embedding in the order in which it multiplies.
+fn of_copy(card: &ModelCard) -> u64 {
+    card.weights_bytes().saturating_add(unembedding(card))
+}
+
+fn unembedding(card: &ModelCard) -> u64 {
+    (card.vocab_size as u64).saturating_mul(card.d_model as u64).saturating_mul(FLOAT)
+}
+
+/// Why the model cannot be opened here, where its weights alone are larger than what this process can have;
+/// asked before a file of it is opened. A GPU holds them itself, and says so when it cannot.
+pub(super) fn too_large(
+    card: &ModelCard,
+    facts: &EngineFacts,
+    free: Option<u64>,
+) -> Option<String> {
+    let (weights, free) = (of_copy(card), free?);
+    if facts.provider != Provider::Cpu || weights <= free {
+        return None;
+    }
+    Some(format!(
+        "the weights of {} take about {} in memory as float32, and this process can have {}: nothing was \
+         opened; use a machine with more memory, a higher limit of the container or `ulimit -v`, a GPU that \
+         holds them (`provider: cuda`), or a smaller model",
+        crate::prompt::visible(&card.source.name),
+        BinaryBytes(weights),
+        BinaryBytes(free)
+    ))
+}
+
+/// About what a process of the run takes at most, with so many copies of the model open and batches of so
+/// many padded tokens.
+pub(super) fn of_run(
+    pipeline: &Pipeline,
+    lengths: &Lengths,
+    copies: usize,
+    budget: usize,
+) -> Memory {
+    let card = &pipeline.card;
+    let copies = copies as u64;
+    let uses_head = pipeline.stages.iter().any(|stage| stage.description().depends_on.head);
+    let batch = of_batch(pipeline, lengths, budget as u64);
+    Memory {
+        copies,
+        weights_bytes: copies.saturating_mul(of_copy(card)),
+        head_bytes: if uses_head { 2 * unembedding(card) + HEAD_SCORES } else { 0 },
+        batch_bytes: copies.saturating_mul(batch),
+        raw_bytes: of_raw(pipeline, lengths),
+        rows_bytes: of_rows(pipeline, lengths),
+    }
+}
+
+/// What one batch computes with and gives: its padded tokens are as many as the budget, or those of the
+/// longest prompt; attention is given for every query.
+fn of_batch(pipeline: &Pipeline, lengths: &Lengths, budget: u64) -> u64 {
+    let card = &pipeline.card;
+    let [d_model, d_ff] = [card.d_model, card.d_ff].map(|n| n as u64);
+    let longest = lengths.longest.min(card.n_positions) as u64;
+    let tokens = budget.max(longest).min(lengths.most_tokens.max(longest));
+    let layers = pipeline.layers.len() as u64;
+    let attention = card.n_head as u64 * longest;
+    let (wide, narrow, matrices) = OF_BLOCK;
+    let of_token = layers * d_model
+        + (layers + 1) * attention
+        + wide * d_ff
+        + narrow * d_model
+        + matrices * attention
+        + 2 * card.n_layer as u64 * card.n_kv_head as u64 * card.d_head as u64;
+    let mean = lengths.tokens.checked_div(lengths.fit).unwrap_or(1).max(1);
+    let scores = tokens.div_ceil(mean).saturating_mul(card.vocab_size as u64);
+    tokens.saturating_mul(of_token).saturating_add(scores).saturating_mul(FLOAT)
+}
+
+/// The raw tables of two shards.
+fn of_raw(pipeline: &Pipeline, lengths: &Lengths) -> u64 {
     let card = &pipeline.card;
     let layers = pipeline.layers.len() as u64;
     let of_token = layers * card.d_model as u64 + (layers + 1) * card.n_head as u64;
     let numbers = lengths.most_tokens * of_token + lengths.most_fit * card.vocab_size as u64;
-    let raw = 2 * numbers * size_of::<f32>() as u64;
+    2 * numbers * FLOAT
+}
+
+/// Rows of pairs of tasks of the shard and stage that have most.
+fn of_rows(pipeline: &Pipeline, lengths: &Lengths) -> u64 {
+    let card = &pipeline.card;
+    let layers = pipeline.layers.len() as u64;
     let tokens = lengths.tokens.div_ceil(lengths.fit.max(1));
     let rows = |stage: &dyn Stage| {
         let settings = stage.settings();
@@ -42,8 +204,7 @@ pub(super) fn of_run(pipeline: &Pipeline, lengths: &Lengths, copies: usize) -> u
         }
     };
     let rows = pipeline.stages.iter().map(|stage| rows(stage.as_ref())).max().unwrap_or(0);
-    let pairs = lengths.most_pairs.saturating_mul(rows).saturating_mul(ROW);
-    BASE + copies as u64 * card.weights_bytes() + raw + pairs
+    lengths.most_pairs.saturating_mul(rows).saturating_mul(ROW)
 }
 
 /// How many bytes this process can have: what the machine has free, or its container or `ulimit -v` grants,
@@ -61,4 +222,85 @@ pub(super) fn of_machine() -> Option<u64> {
     let granted =
         granted.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
     granted.chain(free).chain(limit).min()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::FileFacts;
+    use crate::pipeline::config;
+
+    const GIB: u64 = 1 << 30;
+
+    fn facts(provider: Provider) -> EngineFacts {
+        EngineFacts {
+            runtime_version: "1.0".to_owned(),
+            library: "none".into(),
+            provider,
+            fallback: None,
+            threads: 8,
+            tf32: false,
+        }
+    }
+
+    /// The tiny pipeline with a card of Llama 3.1 8B's shape, and no weights.
+    fn of_8b() -> Pipeline {
+        let mut pipeline = config::load(Path::new("tests/fixtures/tiny.yml"), &[]).unwrap();
+        let card = &mut pipeline.card;
+        (card.n_layer, card.n_head, card.n_kv_head, card.d_head) = (32, 32, 8, 128);
+        (card.d_model, card.d_ff, card.vocab_size, card.n_positions) =
+            (4096, 14336, 128_256, 131_072);
+        let bytes = 8_030_261_248 * FLOAT;
+        let sha256 = card.files["model.onnx"].sha256.clone();
+        card.files.insert("model.onnx.data".to_owned(), FileFacts { sha256, bytes });
+        pipeline.layers = (0..32).collect();
+        pipeline
+    }
+
+    #[test]
+    fn a_model_whose_weights_do_not_fit_is_refused_by_what_its_card_says() {
+        let pipeline = of_8b();
+        let refused = |provider, free| too_large(&pipeline.card, &facts(provider), free);
+        let words = refused(Provider::Cpu, Some(24 * GIB)).unwrap();
+        assert!(words.contains("take about 31.87 GiB in memory"), "{words}");
+        assert!(words.contains("this process can have 24.00 GiB: nothing was opened"), "{words}");
+        assert_eq!(refused(Provider::Cpu, Some(64 * GIB)), None);
+        assert_eq!(refused(Provider::Cpu, None), None, "the system does not say what there is");
+        assert_eq!(refused(Provider::Cuda, Some(24 * GIB)), None, "the GPU's own memory counts");
+    }
+
+    #[test]
+    fn the_memory_of_a_large_model_is_estimated_part_by_part() {
+        let lengths = Lengths {
+            tokens: 64_000,
+            fit: 64,
+            most_tokens: 64_000,
+            most_fit: 64,
+            longest: 1000,
+            ..Lengths::default()
+        };
+        let memory = of_run(&of_8b(), &lengths, 1, 256);
+        // 32 layers of 1,000 queries of 32 heads with 1,000 keys each, among others.
+        let attention = 33 * 1000 * 32 * 1000 * FLOAT;
+        assert!(memory.batch_bytes > attention && memory.batch_bytes < 2 * attention);
+        assert_eq!(memory.raw_bytes, 2 * FLOAT * (64_000 * (32 * 4096 + 33 * 32) + 64 * 128_256));
+        assert_eq!(memory.head_bytes, 0, "no stage uses it");
+        let words = memory.words();
+        assert!(
+            words.starts_with("63.06 GiB raw tables of two shards, 31.87 GiB the model"),
+            "{words}"
+        );
+        assert!(memory.way_out().contains("shard_inputs"));
+        assert!(memory.on_card() < memory.bytes());
+        let many = Lengths { most_tokens: 1000, tokens: 1000, fit: 1, most_fit: 1, ..lengths };
+        let memory = of_run(&of_8b(), &many, 2, 256);
+        assert!(
+            memory.words().starts_with("63.74 GiB 2 copies of the model"),
+            "{}",
+            memory.words()
+        );
+        assert!(memory.way_out().contains("--threads"));
+    }
 }

@@ -44,6 +44,7 @@ pub(super) fn say_end(exit: Exit, error: Option<&str>, summary: Option<&RunSumma
         end["head_calls"] = summary.head_calls.into();
         end["parts_written"] = summary.parts_written.into();
         end["skipped"] = summary.counts.skipped.into();
+        end["repeats"] = summary.counts.repeats.into();
         end["seconds"] = summary.seconds.into();
     }
     say(&end.to_string());

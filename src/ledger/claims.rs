@@ -69,6 +69,7 @@ mod tests {
             fingerprint: String::new(),
             aqlens: None,
             skipped: 0,
+            repeats: 0,
             self_proof: None,
             effort: Effort::default(),
             parts: paths.iter().map(part_stats).collect(),

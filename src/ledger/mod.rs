@@ -50,6 +50,7 @@ pub(crate) struct Ledger<'a> {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Total {
     pub(crate) skipped: u64,
+    pub(crate) repeats: u64,
     pub(crate) self_proof: Option<SelfProof>,
     pub(crate) model_calls: u64,
     pub(crate) head_calls: u64,
@@ -62,6 +63,7 @@ impl Total {
     fn add(&mut self, receipt: &Receipt) {
         // A receipt may say any number.
         self.skipped = self.skipped.saturating_add(receipt.skipped);
+        self.repeats = self.repeats.saturating_add(receipt.repeats);
         self.self_proof = match (self.self_proof, receipt.self_proof) {
             (Some(a), Some(b)) => Some(a.and(b)),
             (a, b) => a.or(b),
@@ -279,6 +281,7 @@ impl<'a> Ledger<'a> {
             fingerprint,
             aqlens: Some(THIS_VERSION.to_owned()),
             skipped: outcome.skipped,
+            repeats: outcome.repeats,
             self_proof: outcome.self_proof,
             effort,
             parts: outcome.parts,

@@ -47,7 +47,7 @@ pub use random::Stream;
 pub use rbo::{DEPTH as RBO_DEPTH, PERSISTENCE as RBO_PERSISTENCE, RankBiasedOverlap};
 pub use sets::{jaccard, pairs};
 pub use softmax::Softmax;
-pub use stats::Statistics;
+pub use stats::{Statistics, median};
 pub use top_k::top_k;
 pub use variance::{CentredCells, Design, Partition, Relabellings, Spread, Units, within_units};
 

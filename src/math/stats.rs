@@ -87,6 +87,16 @@ impl FromIterator<f64> for Statistics {
     }
 }
 
+/// The value in the middle, of an even number of them the mean of the two there; `None` without values.
+/// None of them is NaN.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let above = *sorted.get(sorted.len() / 2)?;
+    let below = sorted[(sorted.len() - 1) / 2];
+    Some(f64::midpoint(below, above))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -139,5 +149,12 @@ mod tests {
             prop_assert_eq!(statistics.min(), values.iter().copied().reduce(f64::min));
             prop_assert_eq!(statistics.max(), values.iter().copied().reduce(f64::max));
         }
+    }
+
+    #[test]
+    fn the_median_is_in_the_middle() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 9.0, 2.0]), Some(3.0));
     }
 }

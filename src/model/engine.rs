@@ -163,6 +163,18 @@ impl Engine {
         Ok(self.sessions()?.count())
     }
 
+    /// How many copies of the graph it opens, as [`Engine::at_once`] finds them open; opens nothing.
+    ///
+    /// # Errors
+    /// As [`Engine::facts`].
+    pub fn copies(&self) -> Result<usize, ModelError> {
+        let facts = self.facts()?;
+        Ok(match facts.provider {
+            Provider::Cpu => sessions::count(facts.threads, self.model.card.weights_bytes()),
+            Provider::Cuda => 1,
+        })
+    }
+
     fn sessions(&self) -> Result<&Sessions, ModelError> {
         if let Some(sessions) = self.model.sessions.get() {
             return Ok(sessions);
@@ -181,10 +193,7 @@ impl Engine {
     fn open_sessions(&self, facts: &EngineFacts) -> Result<Sessions, ModelError> {
         let card = &self.model.card;
         card.verify_sizes()?;
-        let count = match facts.provider {
-            Provider::Cpu => sessions::count(facts.threads, card.weights_bytes()),
-            Provider::Cuda => 1,
-        };
+        let count = self.copies()?;
         let path = self.graph_path();
         let open = || -> Result<Box<dyn Backend>, ModelError> {
             let threads = facts.threads / count;

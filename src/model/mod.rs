@@ -18,6 +18,7 @@ pub mod prefix;
 mod probe;
 mod protobuf;
 mod reference;
+mod repeats;
 mod sessions;
 pub mod tokens;
 
@@ -37,6 +38,7 @@ pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 pub use prefix::{PrefixPlan, PrefixSet, plan_prefixes};
 pub use probe::Tolerance;
 pub use reference::{Conversation, Message, Probe, TextProbe};
+pub use repeats::{Repeats, find_repeats};
 pub use tokens::{Encoded, SpecialTokens, Specials, Tokenizer};
 
 /// What a thread gave; a panic in it continues in the caller.

@@ -4,13 +4,15 @@ use super::page::{CurvePoint, Verdict};
 use super::svg::{Anchor, Area, Svg};
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 330.0;
+const HEIGHT: f64 = 346.0;
 /// Where the data lie: left, top, right, bottom.
 const FRAME: (f64, f64, f64, f64) = (58.0, 14.0, 696.0, 282.0);
 /// The notebook's upper end.
 const TOP: f64 = 1.05;
 /// Closest that two means are labelled, in pixels.
 const LABEL_ROOM: f64 = 44.0;
+/// Closest that two shares are labelled, in pixels.
+const SHARE_ROOM: f64 = 26.0;
 
 /// From layers and similarities to pixels.
 struct Axes {
@@ -87,6 +89,7 @@ fn grid(svg: &mut Svg, axes: &Axes, points: &[CurvePoint]) {
             free = x + 18.0;
         }
     }
+    shares(svg, axes, points);
     svg.line("axis", (FRAME.0, FRAME.3), (FRAME.2, FRAME.3));
     svg.line("axis", (FRAME.0, FRAME.1), (FRAME.0, FRAME.3));
     let middle = (f64::midpoint(FRAME.0, FRAME.2), HEIGHT - 8.0);
@@ -94,6 +97,22 @@ fn grid(svg: &mut Svg, axes: &Axes, points: &[CurvePoint]) {
     let at = (14.0, f64::midpoint(FRAME.1, FRAME.3));
     let turn = format!("transform=\"rotate(-90 {} {})\"", at.0, at.1);
     svg.text("ink axis-name", at, Anchor::Middle, "mean cross-task similarity", &turn);
+}
+
+/// Under each layer how much of the squared norm of what is compared is position 0's.
+fn shares(svg: &mut Svg, axes: &Axes, points: &[CurvePoint]) {
+    let mut free = f64::NEG_INFINITY;
+    for point in points {
+        let x = axes.x(f64::from(point.layer));
+        let Some(share) = point.position_0_share.filter(|_| x >= free) else { continue };
+        if free == f64::NEG_INFINITY {
+            let at = (FRAME.0 - 8.0, FRAME.3 + 33.0);
+            svg.text("small", at, Anchor::End, "position 0", "");
+        }
+        let at = (x, FRAME.3 + 33.0);
+        svg.text("small", at, Anchor::Middle, &format!("{share:.2}"), "");
+        free = x + SHARE_ROOM;
+    }
 }
 
 fn band(svg: &mut Svg, axes: &Axes, run: &[CurvePoint]) {
@@ -137,7 +156,11 @@ fn hint(point: &CurvePoint, mean: f64) -> String {
         (Some(min), Some(max)) => format!(", from {min:.6} to {max:.6}"),
         _ => String::new(),
     };
-    format!("layer {}: mean {mean:.6}{range}, {} values", point.layer, point.n_pairs)
+    let share = match point.position_0_share {
+        Some(share) => format!("; position 0 has {share:.4} of the squared norm"),
+        None => String::new(),
+    };
+    format!("layer {}: mean {mean:.6}{range}, {} values{share}", point.layer, point.n_pairs)
 }
 
 #[cfg(test)]
@@ -165,6 +188,14 @@ mod tests {
         assert_eq!(svg.matches("<polyline").count(), 1);
         assert_eq!(svg.matches("class=\"dot\"").count(), 3);
         assert!(!svg.contains("threshold"));
+    }
+
+    #[test]
+    fn position_0s_share_stands_under_its_layer() {
+        let with = |share| CurvePoint { position_0_share: share, ..point(3, Some(0.9)) };
+        let svg = curve(&[with(Some(0.9994))], None, "t");
+        assert!(svg.contains(">1.00<") && svg.contains("position 0 has 0.9994 of"), "{svg}");
+        assert!(!curve(&[with(None)], None, "t").contains("position 0"));
     }
 
     #[test]

@@ -134,6 +134,8 @@ pub struct CurvePoint {
     pub n_inputs: i64,
     /// Values, over inputs and pairs.
     pub n_pairs: i64,
+    /// How much of the squared norm of what is compared is position 0's, 0..1.
+    pub position_0_share: Option<f64>,
 }
 
 /// Jaccard overlap of the tasks' focus sets.

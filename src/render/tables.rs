@@ -92,7 +92,16 @@ pub(super) fn similarity(scenario: &Scenario) -> Grid {
 
 /// Mean, spread and range at every layer.
 pub(super) fn divergence(scenario: &Scenario) -> Grid {
-    let head = ["layer", "mean", "sd", "min", "max", "values", "inputs"];
+    let head = [
+        "layer",
+        "mean",
+        "sd",
+        "min",
+        "max",
+        "values",
+        "inputs",
+        "position 0's share of the squared norm",
+    ];
     let mut grid =
         Grid::new("Similarity over all pairs and inputs".to_owned(), &head, "divergence");
     for point in &scenario.curve {
@@ -101,6 +110,7 @@ pub(super) fn divergence(scenario: &Scenario) -> Grid {
             measures.into_iter().map(|value| Number::measure(value, 4)).collect();
         numbers.push(Number::plain(point.n_pairs.to_string()));
         numbers.push(Number::plain(point.n_inputs.to_string()));
+        numbers.push(Number::measure(point.position_0_share, 3));
         grid.rows.push(Row { words: vec![point.layer.to_string()], numbers, ..Row::default() });
     }
     grid.cut()

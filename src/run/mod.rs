@@ -360,6 +360,7 @@ impl Run<'_> {
             shards,
             prompts,
             skipped: total.skipped,
+            repeats: total.repeats,
             model_calls: total.model_calls,
             head_calls: total.head_calls,
             model_threads: total.model_threads.clone(),
@@ -369,7 +370,20 @@ impl Run<'_> {
         };
     }
 
+    /// Says of how many prompts this process took the numbers from another.
+    fn note_repeats(&self) {
+        let repeats = self.executor.ledger.done().repeats;
+        if repeats > 0 {
+            let prompts = self.record.counts.prompts;
+            self.executor.work.monitor.event(&Event::Note(&format!(
+                "{repeats} of {prompts} prompts have the same tokens as another one of their shard, and \
+                 its numbers: the model ran that one alone"
+            )));
+        }
+    }
+
     fn summary(self) -> RunSummary {
+        self.note_repeats();
         let done = self.executor.ledger.done();
         RunSummary {
             model_calls: done.model_calls,

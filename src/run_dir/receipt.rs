@@ -95,6 +95,9 @@ pub struct Receipt {
     pub aqlens: Option<String>,
     /// Prompts the stage could not run.
     pub skipped: u64,
+    /// Prompts that have the numbers of another one with the same tokens, which ran for them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub repeats: u64,
     /// What it proved of its numbers, if it made any with the model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_proof: Option<SelfProof>,
@@ -103,6 +106,12 @@ pub struct Receipt {
     pub effort: Effort,
     /// The files it wrote.
     pub parts: Vec<PartStats>,
+}
+
+/// Left out of a receipt: most stages run no prompts.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(repeats: &u64) -> bool {
+    *repeats == 0
 }
 
 impl Receipt {
@@ -160,6 +169,7 @@ mod tests {
                 fingerprint,
                 aqlens,
                 skipped,
+                repeats: 0,
                 self_proof,
                 effort,
                 parts,

@@ -168,6 +168,9 @@ pub struct Counts {
     pub prompts: u64,
     /// Prompts that could not be run.
     pub skipped: u64,
+    /// Prompts that have the numbers of another one with the same tokens, which ran for them.
+    #[serde(default)]
+    pub repeats: u64,
     /// Times the model ran, for a batch or for a prompt alone.
     pub model_calls: u64,
     /// Calls of the model's head.

@@ -85,6 +85,9 @@ pub struct ScenarioSummary {
     pub layers: Vec<LayerSummary>,
     /// How far focus sets agree; null without stage `attention` or without a pair.
     pub attention: Option<AttentionSummary>,
+    /// The sinks of every captured layer, ascending; empty without stage `sinks`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sinks: Vec<SinkSummary>,
     /// How far outputs agree; null without stage `tokens` or without two tasks on an input.
     pub outputs: Option<OutputSummary>,
     /// The verdicts that rest on evidence, one for each measure that stage `summary` names.
@@ -221,6 +224,10 @@ pub struct LayerSummary {
     pub max: Option<f64>,
     /// How many pairs were compared, over all inputs.
     pub n_pairs: u64,
+    /// How much of the squared norm of what is compared is position 0's, mean over the pairs, 0..1;
+    /// null without a pair, and in files of earlier versions.
+    #[serde(default)]
+    pub position_0_share: Option<f64>,
 }
 
 /// Overlap of focus sets on the last layer looked at, heads averaged.
@@ -236,6 +243,32 @@ pub struct AttentionSummary {
     pub identical: f64,
     /// How many pairs were compared, over all inputs.
     pub n_pairs: u64,
+}
+
+/// Sinks on one layer, over all prompts of a scenario that ran, wordings and controls among them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkSummary {
+    /// The layer.
+    pub layer: i16,
+    /// How many prompts there are.
+    pub n_prompts: u64,
+    /// In how many of them position 0 is a sink, by its norm, by attention or by both.
+    pub n_at_position_0: u64,
+    /// In how many of them another position is one.
+    pub n_elsewhere: u64,
+    /// The tokens at other positions, the most frequent first, five at most.
+    pub tokens: Vec<SinkToken>,
+    /// Mean over the prompts of position 0's share of the squared norm, 0..1; null where none has a length.
+    pub position_0_share: Option<f64>,
+}
+
+/// A token that is a sink at another position than 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkToken {
+    /// Its text, decoded alone.
+    pub token: String,
+    /// How often it is a sink there, over all prompts.
+    pub n: u64,
 }
 
 /// Most probable next tokens across the tasks of an input.

@@ -110,6 +110,8 @@ pub struct Outcome {
     pub parts: Vec<PartStats>,
     /// How many prompts it could not run.
     pub skipped: u64,
+    /// How many prompts have the numbers of another one with the same tokens, which ran for them.
+    pub repeats: u64,
     /// What it proved of its numbers.
     pub self_proof: Option<SelfProof>,
     /// How many units it worked through.

@@ -5,7 +5,8 @@
 //! the mean is the notebook's `mean_sim` over `np.triu_indices(5, k=1)` (its section 5). Reads
 //! `prompts` and `similarity` one part at a time, so the memory that it needs does not grow with the
 //! number of shards, and takes the values in the order of the plan, so the result does not depend on
-//! how the inputs were cut into shards. Writes `divergence`.
+//! how the inputs were cut into shards. Writes `divergence`, with the mean of position 0's share beside the
+//! notebook's measure.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +25,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "divergence",
-    version: 2,
+    version: 3,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&PROMPTS, &SIMILARITY],
@@ -127,6 +128,8 @@ struct Reduction {
 #[derive(Debug, Default)]
 struct Group {
     values: Statistics,
+    /// Position 0's share of what is compared, for the notebook's measure.
+    shares: Statistics,
     /// How many inputs gave at least one value.
     inputs: u64,
     /// The last of them: an input's rows stand together, so one name is enough to count by.
@@ -148,6 +151,7 @@ view! {
         layer: i16,
         measure: &'a str,
         value: Option<f64>,
+        position_0_share: Option<f64>,
     }
 }
 
@@ -161,6 +165,9 @@ impl Reduction {
             let group = self.group(row.scenario, row.layer, row.measure);
             if let Some(value) = row.value {
                 group.push(row.input, value);
+            }
+            if let Some(share) = row.position_0_share {
+                group.shares.push(share);
             }
         }
         Ok(())
@@ -186,7 +193,7 @@ impl Reduction {
     /// Scenarios in the order of the plan, layers ascending.
     fn rows(&self) -> Vec<DivergenceRow<'_>> {
         let row = |(&(scenario, layer, measure), group): (&(usize, i16, usize), &Group)| {
-            let Group { values, inputs, .. } = group;
+            let Group { values, shares, inputs, .. } = group;
             DivergenceRow {
                 scenario: self.scenarios[scenario].as_str(),
                 layer,
@@ -197,6 +204,7 @@ impl Reduction {
                 sd: values.sd(),
                 min: values.min(),
                 max: values.max(),
+                position_0_share: shares.mean(),
             }
         };
         self.groups.iter().map(row).collect()

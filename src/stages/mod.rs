@@ -16,6 +16,7 @@ pub mod reference;
 pub mod report;
 pub mod segments;
 pub mod similarity;
+pub mod sinks;
 pub mod summary;
 pub mod surprisal;
 pub mod tokens;
@@ -105,6 +106,8 @@ stages! {
     attention => Attention,
     /// Measures how attention falls on task, template, input and first token.
     segments => Segments,
+    /// Finds the positions that are sinks: long vectors, and attention whatever stands there.
+    sinks => Sinks,
     /// Lists the most probable next tokens.
     tokens => Tokens,
     /// Compares what the model says next under every pair of tasks.

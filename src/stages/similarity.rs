@@ -10,7 +10,9 @@
 //!
 //! This compares position with position from the start of the prompt, so a word may be compared with
 //! a different one: it is the notebook's number, under a name that says how it is made (its section
-//! 4, `cosine_similarity`, also sections 5 and 8).
+//! 4, `cosine_similarity`, also sections 5 and 8). A position counts in it by its squared norm, and in
+//! many models position 0 has nearly all of that, whatever is asked; so `position_0_share` stands beside
+//! it: how much of the squared norm of what is compared position 0 has, mean of the two prompts.
 //!
 //! The other measures compare what plays the same part in both prompts: the input's own tokens one by
 //! one (`token`), their mean (`span`), the last token (`last`). Each is there unchanged, `_centred`
@@ -37,7 +39,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "similarity",
-    version: 4,
+    version: 5,
     scope: Scope::Shard,
     unit: "layers",
     reads: &[&PROMPTS, &ACTIVATIONS],
@@ -141,6 +143,7 @@ impl Similarity {
                     measure: measure.name,
                     value: cells[pair].value,
                     n: cells[pair].n as i64,
+                    position_0_share: cells[pair].position_0_share,
                     status: cells[pair].status,
                 });
             }

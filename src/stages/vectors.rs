@@ -142,7 +142,7 @@ impl<'p> Input<'p> {
         let (prompts, spans) = (input.tasks(), Spans::of(input));
         let span = |prompt: &&PromptRow| {
             let span = prompt.input.clone().filter(|_| spans.refusal(prompt).is_none())?;
-            // Position 0 says nothing about the input.
+            // In many models position 0 is a sink, which says nothing about the input.
             let span = span.start.max(1)..span.end;
             (prompt.ran && !span.is_empty()).then_some(span)
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use aqlens::stage::Stage;
 use aqlens::stages::{
-    attention, divergence, lens, outputs, segments, similarity, summary, surprisal, tokens,
+    attention, divergence, lens, outputs, segments, similarity, sinks, summary, surprisal, tokens,
 };
 use aqlens::store::hex_sha256;
 
@@ -70,7 +70,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
         aligned: true,
         ..attention::Config::default()
     };
-    let by_shard: [Box<dyn Stage>; 7] = [
+    let by_shard: [Box<dyn Stage>; 8] = [
         Box::new(valid(|a, f, p| similarity::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| heads.validate(a, f, p))),
         Box::new(valid(|a, f, p| tokens::Config::default().validate(a, f, p))),
@@ -78,6 +78,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
         Box::new(valid(|a, f, p| lens::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| outputs::Config::default().validate(a, f, p))),
         Box::new(valid(|a, f, p| segments::Config::default().validate(a, f, p))),
+        Box::new(valid(|a, f, p| sinks::Config::default().validate(a, f, p))),
     ];
     let over_run: [Box<dyn Stage>; 2] = [
         Box::new(valid(|a, f, p| divergence::Config::default().validate(a, f, p))),
@@ -112,7 +113,7 @@ fn analyse(threads: usize) -> BTreeMap<String, String> {
 #[test]
 fn one_thread_and_eight_give_the_same_bytes() {
     let one = analyse(1);
-    assert_eq!(one.len(), 2 * 16 + 2 + 1, "{:?}", one.keys());
+    assert_eq!(one.len(), 2 * 17 + 2 + 1, "{:?}", one.keys());
     for _ in 0..3 {
         assert_eq!(analyse(8), one);
     }

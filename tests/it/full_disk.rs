@@ -38,6 +38,7 @@ stages:
   - kind: explain
   - kind: attention
   - kind: segments
+  - kind: sinks
   - kind: tokens
   - kind: outputs
   - kind: surprisal
@@ -51,7 +52,7 @@ stages:
 "#;
 
 /// The one before all shards, those of the shard, those over the whole run.
-const ORDER: [&str; 20] = [
+const ORDER: [&str; 21] = [
     "reference",
     "extract",
     "alignment",
@@ -61,6 +62,7 @@ const ORDER: [&str; 20] = [
     "explain",
     "attention",
     "segments",
+    "sinks",
     "tokens",
     "outputs",
     "surprisal",

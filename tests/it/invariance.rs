@@ -120,8 +120,18 @@ fn shared() -> &'static Engine {
 
 #[test]
 fn tables_hold_what_each_prompt_gives_alone_whatever_the_batches() {
-    let texts =
-        ["the red ball", "?", "日本語の表", "a cup\r\n\r\na ball", "b", "red<|endoftext|>blue"];
+    // Some of them twice: such a prompt has the numbers of the other one.
+    let texts = [
+        "the red ball",
+        "?",
+        "日本語の表",
+        "the red ball",
+        "a cup\r\n\r\na ball",
+        "b",
+        "red<|endoftext|>blue",
+        "b",
+        "the red ball",
+    ];
     let tokenizer = tiny::tokenizer();
     let ids: Vec<Vec<i32>> =
         texts.iter().map(|text| tokenizer.encode(text, 0..0).unwrap().ids).collect();
@@ -129,6 +139,7 @@ fn tables_hold_what_each_prompt_gives_alone_whatever_the_batches() {
         let config = Config { batch_tokens, ..Config::default() };
         let extraction = Extraction::of(shared(), config, &prompts(&texts));
         let found = tables(&extraction, &ids);
+        assert_eq!(extraction.result.as_ref().unwrap().repeats, 3);
         for (row, found) in found.iter().enumerate() {
             let alone = run(shared(), &[row], &ids, 0).remove(0).1;
             assert_same(&alone, found, &format!("prompt {row}, batches of {batch_tokens}"));

@@ -41,6 +41,7 @@ mod readout;
 mod recheck;
 mod reference;
 mod released;
+mod repeats;
 mod report;
 mod resume;
 mod runtime;

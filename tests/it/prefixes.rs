@@ -21,7 +21,7 @@ const TASKS: [(&str, &str); 4] = [
     ("end", "The very same words, whatever the input is"),
 ];
 
-const INPUTS: [&str; 6] = [
+pub(crate) const INPUTS: [&str; 6] = [
     "the red ball",
     "a cup\r\n\r\na ball on a table beside a blue cup",
     "?",
@@ -30,7 +30,7 @@ const INPUTS: [&str; 6] = [
     "b",
 ];
 
-fn prompts() -> Vec<Prompt> {
+pub(crate) fn prompts() -> Vec<Prompt> {
     let of_input = |(i, input): (usize, &&str)| {
         let input = (*input).to_owned();
         TASKS.map(|(task, start)| {
@@ -59,7 +59,7 @@ fn prompts() -> Vec<Prompt> {
     INPUTS.iter().enumerate().flat_map(of_input).collect()
 }
 
-fn config(share_prefixes: bool, batch_tokens: u32) -> Config {
+pub(crate) fn config(share_prefixes: bool, batch_tokens: u32) -> Config {
     Config { share_prefixes, batch_tokens, not_finite: NotFinite::Skip, ..Config::default() }
 }
 
@@ -68,17 +68,17 @@ fn config(share_prefixes: bool, batch_tokens: u32) -> Config {
 /// positions of all tokens before it, and so are the scores. What padding gives is another number
 /// each time. Keys carry the ids.
 #[derive(Default)]
-struct Echo {
+pub(crate) struct Echo {
     /// How many padded tokens each batch had, and the tokens before its rows.
-    seen: Arc<Mutex<Vec<(usize, usize)>>>,
+    pub(crate) seen: Arc<Mutex<Vec<(usize, usize)>>>,
     /// A token after which block outputs are no numbers.
-    flaw: Option<i64>,
+    pub(crate) flaw: Option<i64>,
     /// How long a batch takes.
-    delay: Duration,
+    pub(crate) delay: Duration,
 }
 
-const HEADS: usize = 3;
-const WIDTH: usize = 27;
+pub(crate) const HEADS: usize = 3;
+pub(crate) const WIDTH: usize = 27;
 
 impl Echo {
     /// Ids of everything that row `i` reads, padding of the past as -1, and how many are past.
@@ -152,7 +152,7 @@ impl Backend for Echo {
 }
 
 /// All numbers of all tables, and the names that stand beside them.
-fn content(extraction: &Extraction) -> (Vec<String>, Vec<f32>) {
+pub(crate) fn content(extraction: &Extraction) -> (Vec<String>, Vec<f32>) {
     let (mut names, mut numbers) = (Vec::new(), Vec::new());
     for layer in 0..5 {
         let columns = ["input", "task", "position", "token_id", "values"];

@@ -74,7 +74,7 @@ fn schema_is_one_document_for_programs() {
     let divergence = stages.iter().find(|stage| stage["kind"] == "divergence").unwrap();
     let expected = serde_json::json!({
         "kind": "divergence",
-        "version": 2,
+        "version": 3,
         "scope": "run",
         "reads": ["prompts", "similarity"],
         "reads_if_there": [],

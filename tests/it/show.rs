@@ -247,7 +247,7 @@ fn many_scenarios_are_shown_as_a_sentence_each() {
     };
     let few = with(4);
     assert_eq!(few.matches("by the notebook's test").count(), 5);
-    assert_eq!(block(&few, SIMILARITY_BY_LAYER).len(), 1 + 5, "{few}");
+    assert_eq!(block(&few, SIMILARITY_BY_LAYER).len(), 1 + 2 * 5, "{few}");
     let many = with(5);
     assert_eq!(many.matches("by the notebook's test").count(), 6);
     assert!(many.lines().filter(|line| line.starts_with('s')).count() == 5, "{many}");

@@ -51,6 +51,7 @@ MORE_TABLES = {
 # And what a run of an earlier version has not.
 LATER_TABLES = {
     "decoding": "accuracy",
+    "sinks": "norm",
     "token_spread": None,
     "attention_wording_pairs": None,
     "surprisal_wording_pairs": None,

@@ -18,6 +18,9 @@ const SPAN: &str = "span";
 const STANDARDISED: &str = "standardised";
 const RAW: &str = "raw";
 
+/// What stands before position 0's shares.
+const POSITION_0: &str = "  position 0's share";
+
 view! {
     /// Mean similarity of a scenario's tasks.
     struct Reduced<'a> of [DIVERGENCE] {
@@ -57,8 +60,13 @@ view! {
     }
 }
 
-/// The notebook's similarity on every layer, or on some when the terminal is too narrow for all.
-pub(super) fn write_similarity(out: &mut impl Write, store: &Store) -> Result<(), CliError> {
+/// The notebook's similarity on every layer, or on some when the terminal is too narrow for all; below
+/// it position 0's share of what is compared, where `summaries` have it.
+pub(super) fn write_similarity(
+    out: &mut impl Write,
+    store: &Store,
+    summaries: &[ScenarioSummary],
+) -> Result<(), CliError> {
     let Some(part) = Reduced::part_if_there(store, &DIVERGENCE, 0)? else { return Ok(()) };
     let mut means: IndexMap<&str, IndexMap<i16, Option<f64>>> = IndexMap::new();
     for row in Reduced::rows(&part)?.iter().filter(|row| row.measure == FLAT) {
@@ -68,18 +76,7 @@ pub(super) fn write_similarity(out: &mut impl Write, store: &Store) -> Result<()
     else {
         return Ok(());
     };
-    let table = |layers: &[i16], digits: usize| {
-        let numbers = layers.iter().map(i16::to_string);
-        let mut table = Small::new(std::iter::once("layer".to_owned()).chain(numbers));
-        for (scenario, means) in &means {
-            let mean = |layer| match means.get(layer) {
-                Some(Some(mean)) => format!("{mean:.digits$}"),
-                _ => "-".to_owned(),
-            };
-            table.push(std::iter::once(cell(scenario)).chain(layers.iter().map(mean)).collect());
-        }
-        table
-    };
+    let table = |layers: &[i16], digits| similarity(&means, summaries, layers, digits);
     let widths = (2..=layers.len()).rev().map(|n| table(&spread(&layers, n), 3));
     let fitting = std::iter::once(table(&layers, 4)).chain(widths).find(Small::fits);
     writeln!(out)?;
@@ -87,6 +84,35 @@ pub(super) fn write_similarity(out: &mut impl Write, store: &Store) -> Result<()
     write_sentence(out, 0, title)?;
     fitting.unwrap_or_else(|| table(&layers[layers.len() - 1..], 3)).write(out)?;
     Ok(())
+}
+
+/// A line for each scenario, and one for its shares.
+fn similarity(
+    means: &IndexMap<&str, IndexMap<i16, Option<f64>>>,
+    summaries: &[ScenarioSummary],
+    layers: &[i16],
+    digits: usize,
+) -> Small {
+    let numbers = layers.iter().map(i16::to_string);
+    let mut table = Small::new(std::iter::once("layer".to_owned()).chain(numbers));
+    for (scenario, means) in means {
+        let mean = |layer| match means.get(layer) {
+            Some(Some(mean)) => format!("{mean:.digits$}"),
+            _ => "-".to_owned(),
+        };
+        table.push(std::iter::once(cell(scenario)).chain(layers.iter().map(mean)).collect());
+        let summary = summaries.iter().find(|summary| summary.scenario == *scenario);
+        let share = |layer: &i16| {
+            let of_layer = summary?.layers.iter().find(|of| of.layer == *layer)?;
+            Some(format!("{:.3}", of_layer.position_0_share?))
+        };
+        let shares: Vec<Option<String>> = layers.iter().map(share).collect();
+        if shares.iter().any(Option::is_some) {
+            let cells = shares.into_iter().map(|share| share.unwrap_or_else(|| "-".to_owned()));
+            table.push(std::iter::once(POSITION_0.to_owned()).chain(cells).collect());
+        }
+    }
+    table
 }
 
 /// `n` of the layers, the first and the last among them, as evenly as can be.

@@ -87,7 +87,7 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
     if is_whole {
         let tally = Tally::of(run.store(), record.counts.shards, MANY)?;
         if let Some(tally) = &tally {
-            by_layer::write_similarity(&mut out, run.store())?;
+            by_layer::write_similarity(&mut out, run.store(), &scenarios)?;
             by_task::write_pairs(&mut out, tally)?;
             by_task::write_tokens(&mut out, tally)?;
             by_layer::write_effects(&mut out, run.store(), &scenarios)?;

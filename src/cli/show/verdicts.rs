@@ -127,8 +127,15 @@ fn notebook(summary: &ScenarioSummary) -> String {
         0 => String::new(),
         n => format!(" ({n} of {} prompts skipped)", summary.n_prompts),
     };
+    let judged = summary.layers.iter().find(|layer| layer.layer == summary.layer);
+    let mostly = match judged.and_then(|layer| layer.position_0_share) {
+        Some(share) if share > 0.5 => {
+            format!("; position 0 is {share:.3} of what is compared, by squared norm")
+        }
+        _ => String::new(),
+    };
     format!(
-        "{says} (no baseline): cosine {printed} at layer {}, {side} {threshold}{skipped}",
+        "{says} (no baseline): cosine {printed} at layer {}, {side} {threshold}{skipped}{mostly}",
         summary.layer
     )
 }
@@ -159,6 +166,7 @@ mod tests {
             n_skipped: 0,
             layers: Vec::new(),
             attention: None,
+            sinks: Vec::new(),
             outputs: None,
             evidence,
         }

@@ -92,7 +92,9 @@ pub(super) fn head_maps(name: &str, maps: &[HeadMap]) -> Section {
     let mut group = Group::default();
     for map in maps {
         let (what, unit) = match map.what {
-            HeadMeasure::Sink => ("Attention to position 0 (the sink)", "share, mean over prompts"),
+            HeadMeasure::Sink => {
+                ("Attention to position 0 (a sink in many models)", "share, mean over prompts")
+            }
             HeadMeasure::InputDivergence => (
                 "Difference between tasks over the input's tokens",
                 "JSD in bits, mean over pairs and inputs",

@@ -1,8 +1,8 @@
 //! Compares prompts of one input on one layer, pair by pair, by any of the [vector
 //! measures](self::vector_measure), in float64 from the stored float32.
 //!
-//! Vectors of the input's span leave position 0 out: the attention sink there says nothing about
-//! the input.
+//! Vectors of the input's span leave position 0 out: in many models it is an attention sink, whose long
+//! vector says nothing about the input (stage `sinks` finds whether it is).
 
 pub(crate) mod pairs;
 pub(crate) mod spans;
@@ -26,17 +26,19 @@ pub(crate) struct Cell {
     pub(crate) value: Option<f64>,
     /// How many pairs of numbers were compared.
     pub(crate) n: usize,
+    /// Of the flattened activations with a value: how much of their squared norm position 0 has, 0..1.
+    pub(crate) position_0_share: Option<f64>,
     pub(crate) status: &'static str,
 }
 
 impl Cell {
     fn without(status: &'static str) -> Self {
-        Self { value: None, n: 0, status }
+        Self { value: None, n: 0, position_0_share: None, status }
     }
 
     fn of(value: Option<f64>, n: usize) -> Self {
         let status = if value.is_some() { status::OK } else { status::ZERO_NORM };
-        Self { value, n, status }
+        Self { value, n, position_0_share: None, status }
     }
 }
 
@@ -240,7 +242,11 @@ impl<'a> Compared<'a> {
                 return Cell::without(status::SKIPPED);
             }
             let shorter = tokens(a).min(tokens(b));
-            Cell::of(math::cosine(dot, norms[a][shorter], norms[b][shorter]), shorter * width)
+            let [of_a, of_b] = [a, b].map(|i| norms[i][shorter]);
+            let cell = Cell::of(math::cosine(dot, of_a, of_b), shorter * width);
+            let [share_a, share_b] = [a, b].map(|i| norms[i][1] / norms[i][shorter]);
+            let position_0_share = cell.value.map(|_| f64::midpoint(share_a, share_b));
+            Cell { position_0_share, ..cell }
         };
         pairs.iter().zip(dots).map(finish).collect()
     }

@@ -1,5 +1,6 @@
 //! Prompts through the model in batches of like length, for the stages that run it.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -25,6 +26,8 @@ pub(crate) struct Batches<'a> {
     /// For each prompt a number of its task: what all prompts of a task start with then runs once,
     /// where the model can do so and it saves time. `None` = every prompt runs whole.
     pub(crate) tasks: Option<&'a [usize]>,
+    /// The prompts that run, ascending: the others have the numbers of one of them. `None` = all.
+    pub(crate) only: Option<&'a [usize]>,
     /// How many prompts of each scenario there are, one scenario after the other: no batch holds
     /// prompts of two, whose padding would change the last digits of each other's numbers.
     pub(crate) scenarios: &'a [usize],
@@ -76,6 +79,9 @@ pub(crate) fn several_at_once(
             }
         }
     };
+    if count < at_once {
+        is_spare();
+    }
     thread::scope(|scope| {
         for _ in 1..at_once.min(count) {
             scope.spawn(go_on);
@@ -86,7 +92,7 @@ pub(crate) fn several_at_once(
 }
 
 impl Batches<'_> {
-    /// Runs prompts with these tokens, none of them empty, and passes each batch's outputs to `take`:
+    /// Runs the prompts with these tokens, none of them empty, and passes each batch's outputs to `take`:
     /// the start of a prompt before the rest of it. The batches of a scenario depend on its tokens
     /// alone; several run at once, where the model can, and are passed on one by one as they end.
     ///
@@ -102,7 +108,10 @@ impl Batches<'_> {
         if ids.is_empty() {
             return Ok(());
         }
-        let total = ids.iter().map(|ids| ids.len() as u64).sum();
+        let total = match self.only {
+            Some(only) => only.iter().map(|prompt| ids[*prompt].len() as u64).sum(),
+            None => ids.iter().map(|ids| ids.len() as u64).sum(),
+        };
         let Self { kind: stage, shard, .. } = self;
         context.monitor.event(&Event::StageStarted { stage, shard, total, unit: "tokens" });
         self.go_on(context, ids, wanted, take)
@@ -142,6 +151,13 @@ impl Batches<'_> {
         runner.whole(&whole)
     }
 
+    /// Those of the prompts in that range that run.
+    fn those_that_run(&self, range: Range<usize>) -> Vec<usize> {
+        let Some(only) = self.only else { return range.collect() };
+        let place = |prompt| only.partition_point(|other| *other < prompt);
+        only[place(range.start)..place(range.end)].to_vec()
+    }
+
     /// What runs after a shared start, and what whole, scenario by scenario.
     fn plan(
         &self,
@@ -156,20 +172,24 @@ impl Batches<'_> {
         let mut work = Work::default();
         let mut first = 0;
         for prompts in self.scenarios {
-            let own = first..first + prompts;
-            let plan = tasks
-                .and_then(|tasks| plan_prefixes(&ids[own.clone()], &tasks[own.clone()], budget));
-            let mut whole: Vec<usize> = own.collect();
+            let own = self.those_that_run(first..first + prompts);
+            let own_ids: Vec<&[i32]> = own.iter().map(|prompt| ids[*prompt]).collect();
+            let plan = tasks.and_then(|tasks| {
+                let own_tasks: Vec<usize> = own.iter().map(|prompt| tasks[*prompt]).collect();
+                plan_prefixes(&own_ids, &own_tasks, budget)
+            });
+            let mut whole: Vec<usize> = (0..own.len()).collect();
             if let Some(plan) = plan {
-                whole = plan.whole.into_iter().map(|prompt| first + prompt).collect();
+                whole = plan.whole;
                 work.sets.extend(plan.sets.into_iter().map(|mut set| {
-                    set.prompts.iter_mut().for_each(|(prompt, _)| *prompt += first);
+                    set.prompts.iter_mut().for_each(|(prompt, _)| *prompt = own[*prompt]);
                     set
                 }));
             }
-            let lengths: Vec<usize> = whole.iter().map(|prompt| ids[*prompt].len()).collect();
+            let lengths: Vec<usize> = whole.iter().map(|place| own_ids[*place].len()).collect();
             let batches = plan_batches(&lengths, 0, budget);
-            let rows = |batch: Vec<usize>| batch.into_iter().map(|place| whole[place]).collect();
+            let rows =
+                |batch: Vec<usize>| batch.into_iter().map(|place| own[whole[place]]).collect();
             work.whole.extend(batches.into_iter().map(rows));
             first += prompts;
         }
@@ -300,6 +320,19 @@ mod tests {
         assert_eq!(done, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         assert_eq!(spare.into_inner(), 3, "each of the three said that it had nothing more to do");
         several_at_once(3, 0, &|| {}, |_| unreachable!("there is nothing to do")).unwrap();
+    }
+
+    #[test]
+    fn what_is_too_little_from_the_start_is_said_before_it_is_done() {
+        let spare = AtomicUsize::new(0);
+        let is_spare = || {
+            spare.fetch_add(1, Ordering::Relaxed);
+        };
+        let work = |_| {
+            assert!(spare.load(Ordering::Relaxed) > 0);
+            Ok(())
+        };
+        several_at_once(3, 2, &is_spare, work).unwrap();
     }
 
     #[test]

@@ -120,6 +120,22 @@ impl Gathered {
         starts.collect()
     }
 
+    /// Gives each prompt the numbers of another one with as many tokens: `copies` names both.
+    pub(crate) fn copy(&mut self, copies: &[(usize, usize)]) {
+        let (starts, width, vocab) = (&self.starts, self.width, self.vocab);
+        let tokens = |prompt: usize, of_token: usize| {
+            starts[prompt] * of_token..starts[prompt + 1] * of_token
+        };
+        let weights = self.attention_layers.len() * self.heads;
+        for &(to, from) in copies {
+            for layer in &mut self.hidden {
+                layer.copy_within(tokens(from, width), starts[to] * width);
+            }
+            self.attention.copy_within(tokens(from, weights), starts[to] * weights);
+            self.logits.copy_within(from * vocab..(from + 1) * vocab, to * vocab);
+        }
+    }
+
     /// Each activation vector and the logits of a prompt, with its name.
     pub(crate) fn vectors(&self, row: usize) -> impl Iterator<Item = (String, &[f32])> {
         let place = self.starts[row] * self.width..self.starts[row + 1] * self.width;

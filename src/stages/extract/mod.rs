@@ -4,7 +4,8 @@
 //! copied once, from the runtime's buffer to its place in the table. No batch holds prompts of two
 //! scenarios, so that a scenario's numbers do not depend on the others. What all prompts of a task
 //! start with runs once and is copied to each of them, where the model folder has a graph for that
-//! (`past.onnx`) and it saves time. Kept per prompt: the output of every captured block at every
+//! (`past.onnx`) and it saves time. Of prompts of a shard and scenario with the very same tokens one
+//! runs, and its numbers are copied to the others. Kept per prompt: the output of every captured block at every
 //! token (the notebook's hooks), the attention of the last token in every captured block and always
 //! in the last one, and the logits at the last token. Rows stand in the order of the plan, whatever
 //! the batching.
@@ -25,7 +26,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::Wanted;
+use crate::model::{Repeats, Wanted, find_repeats};
 use crate::prompt::PromptKey;
 use crate::stage::model::batches::{Batches, Piece};
 use crate::stage::model::gather::{Flaw, Gathered};
@@ -44,7 +45,7 @@ use rows::Row;
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "extract",
-    version: 7,
+    version: 8,
     scope: Scope::Shard,
     unit: "tokens",
     reads: &[],
@@ -224,8 +225,16 @@ impl Extract {
         };
         let ids: Vec<&[i32]> = run.iter().map(|row| rows[*row].encoded.ids.as_slice()).collect();
         let key = |i: usize| &rows[run[i]].prompt.key;
-        let (mut gathered, flaws) = self.compute(context, &ids, &wanted, &key)?;
-        let units = ids.iter().map(|ids| ids.len() as u64).sum();
+        let scenarios: Vec<usize> = run
+            .chunk_by(|a, b| rows[*a].prompt.key.scenario == rows[*b].prompt.key.scenario)
+            .map(<[usize]>::len)
+            .collect();
+        // A control rather than a task's own prompt has the numbers of another: what the prompts of a
+        // task start with is then still what most of them start with.
+        let repeats = find_repeats(&ids, &scenarios, &|i| key(i).wording >= 0);
+        let (mut gathered, flaws) =
+            self.compute(context, &ids, (&scenarios, &repeats), &wanted, &key)?;
+        let units = repeats.run.iter().map(|i| ids[*i].len() as u64).sum();
         let finite = |i: &usize| flaws.binary_search_by_key(i, |flaw| flaw.row).is_err();
         let candidates: Vec<usize> = (0..ids.len()).filter(finite).collect();
         let self_proof = proof::prove(context, &candidates, &ids, &wanted, &key, &gathered)?;
@@ -234,18 +243,21 @@ impl Extract {
             rows[run[row]].refuse(context.monitor, status::NOT_FINITE, problem);
         }
         let skipped = rows.iter().filter(|row| row.refusal.is_some()).count() as u64;
+        let repeats = repeats.copies.len() as u64;
         Ok(Box::new(move |context| {
             let parts = write_tables(context, &rows, &wanted, gathered)?;
-            Ok(Outcome { parts, skipped, self_proof, units })
+            Ok(Outcome { parts, skipped, repeats, self_proof, units })
         }))
     }
 
-    /// Runs prompts with these tokens, which `key` names; gives their numbers and, when the pipeline
-    /// says to continue without them, the prompts with a value that is not finite, in order.
+    /// Runs prompts with these tokens, which `key` names and of which each scenario has so many, but
+    /// for those that repeat another; gives their numbers and, when the pipeline says to continue
+    /// without them, the prompts with a value that is not finite, in order.
     fn compute<'k>(
         &self,
         context: &Context<'_>,
         ids: &[&[i32]],
+        (scenarios, repeats): (&[usize], &Repeats),
         wanted: &Wanted,
         key: &(dyn Fn(usize) -> &'k PromptKey + Sync),
     ) -> Result<(Gathered, Vec<Flaw>), StageError> {
@@ -253,15 +265,13 @@ impl Extract {
         let mut gathered = Gathered::within(&self.spare, &lengths, wanted, context.card);
         let mut flaws = Vec::new();
         let tasks = PromptKey::numbers_of_tasks((0..ids.len()).map(key));
-        let places: Vec<usize> = (0..ids.len()).collect();
-        let same = |a: &usize, b: &usize| key(*a).scenario == key(*b).scenario;
-        let scenarios: Vec<usize> = places.chunk_by(same).map(<[usize]>::len).collect();
         let batches = Batches {
             kind: DESCRIPTION.kind,
             shard: Some(context.part),
             batch_tokens: self.batch_tokens,
             tasks: self.share_prefixes.then_some(&tasks),
-            scenarios: &scenarios,
+            only: Some(&repeats.run),
+            scenarios,
             in_order: false,
         };
         batches.run(context, ids, wanted, &mut |piece, outputs| {
@@ -284,9 +294,17 @@ impl Extract {
                 }
             }
         })?;
+        gathered.copy(&repeats.copies);
         // A prompt may have one in its start and one in the rest; the first found is reported.
         flaws.sort_by_key(|flaw| flaw.row);
         flaws.dedup_by_key(|flaw| flaw.row);
+        let copied = repeats.copies.iter().filter_map(|&(row, of)| {
+            let place = flaws.binary_search_by_key(&of, |flaw| flaw.row).ok()?;
+            Some(Flaw { row, problem: flaws[place].problem.clone() })
+        });
+        let copied: Vec<Flaw> = copied.collect();
+        flaws.extend(copied);
+        flaws.sort_by_key(|flaw| flaw.row);
         Ok((gathered, flaws))
     }
 }

@@ -5,8 +5,8 @@
 //! mean_d = Σ x_d / n        sd_d = √(Σ (x_d - mean_d)² / (n - 1))      n tokens, in float64
 //! ```
 //!
-//! over all tokens of the sampled prompts but position 0, whose activations are those of the
-//! attention sink. Each scenario has its own: prompts of other questions or another language lie
+//! over all tokens of the sampled prompts but position 0: in many models its activations are those of an
+//! attention sink, thousands of times longer than any others. Each scenario has its own: prompts of other questions or another language lie
 //! elsewhere, and what else a file holds must not change a scenario's numbers. Its sample is drawn by
 //! seed and name from the prompts of all its tasks, wordings among them and controls not, and runs
 //! through the model once more, before all shards, in batches of its own. So the vectors that are
@@ -310,6 +310,7 @@ fn take(context: &Context<'_>, sample: &Sample<'_>) -> Result<Sums, StageError> 
         shard: None,
         batch_tokens: 0,
         tasks: None,
+        only: None,
         scenarios: &[ids.len()],
         in_order: true,
     };

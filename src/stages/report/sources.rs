@@ -99,6 +99,7 @@ view! {
         sd: Option<f64>,
         min: Option<f64>,
         max: Option<f64>,
+        position_0_share: Option<f64>,
     }
 }
 
@@ -135,6 +136,7 @@ pub(super) fn add_curves(
             max: row.max,
             n_inputs: row.n_inputs,
             n_pairs: row.n_pairs,
+            position_0_share: row.position_0_share,
         });
     }
     for scenario in scenarios {

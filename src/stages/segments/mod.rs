@@ -1,8 +1,9 @@
 //! Where the last token's attention goes, by what stands there; and how far two tasks spread it
 //! differently.
 //!
-//! Position 0 draws attention whatever stands there (the "sink"; Xiao et al. 2023, arXiv 2309.17453),
-//! so it is counted alone and belongs to no segment. Every other token belongs to the task, the
+//! In many models position 0 draws attention whatever stands there (a "sink"; Xiao et al. 2023, arXiv
+//! 2309.17453; stage `sinks` says whether it does), so it is counted alone and belongs to no segment; the
+//! names below call it the sink. Every other token belongs to the task, the
 //! template, the input or the tail (the template after the input), and with `α` one head's weights:
 //!
 //! ```text
@@ -59,7 +60,7 @@ pub(super) const DESCRIPTION: Description = Description {
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
 };
 
-/// A head looks at the sink when it takes more than this: the epsilon of Gu et al. 2024, "When
+/// A head's sink is position 0 when that takes more than this: the epsilon of Gu et al. 2024, "When
 /// attention sink emerges in language models" (arXiv 2410.10781), who average over all queries of a
 /// head; here it is the last query's attention alone.
 const SINK_THRESHOLD: f64 = 0.3;

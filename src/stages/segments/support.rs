@@ -4,7 +4,8 @@ use crate::math::{Distribution, Undefined, entropy_bits, jsd_bits, total_variati
 use crate::stage::read::prompts::PromptRow;
 use crate::table::status;
 
-/// Places of the support; the input's tokens, one place each, follow.
+/// Places of the support; the input's tokens, one place each, follow. The first is position 0's, which in
+/// many models is a sink and in no model is compared with any other token.
 const SINK: usize = 0;
 const TASK: usize = 1;
 const TEMPLATE: usize = 2;
@@ -35,7 +36,7 @@ pub(super) struct Masses {
     pub(super) entropy_bits: f64,
 }
 
-/// One head's attention, in the parts that are compared: all of it, without the sink, on the input.
+/// One head's attention, in the parts that are compared: all of it, without position 0, on the input.
 #[derive(Debug)]
 pub(super) struct Cut {
     parts: [(f64, Result<Distribution, Undefined>); 3],

@@ -18,11 +18,12 @@
 //! `summary.json` says how often the run was judged and by how many rules (`run_dir::judgements`).
 //! None of them says why tasks differ, nor whether the model makes use of it. Where the notebook
 //! prints fixed sentences ("early layers: high similarity"), the findings here say what was measured.
-//! Reads `divergence`, `effect`, and `prompts`, `attention_overlap` and `next_tokens` part after part
-//! (flat memory); writes `verdict` and `summary.json`.
+//! Where one position has most of what the cosine is made of, the verdict says so. Reads `divergence`,
+//! `effect`, and `prompts`, `attention_overlap`, `sinks` and `next_tokens` part after part (flat memory); writes `verdict` and `summary.json`.
 
 mod judge;
 mod rule;
+mod sinks;
 mod smallest;
 mod tally;
 mod words;
@@ -42,18 +43,18 @@ use crate::stage::names::{FLAT, NOTEBOOK_THRESHOLD};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
 use crate::table::schema::{
-    ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, VERDICT, VerdictRow,
+    ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, SINKS, VERDICT, VerdictRow,
 };
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "summary",
-    version: 3,
+    version: 4,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE],
-    reads_if_there: &[&PROMPTS, &ATTENTION_OVERLAP, &NEXT_TOKENS, &EFFECT],
+    reads_if_there: &[&PROMPTS, &ATTENTION_OVERLAP, &SINKS, &NEXT_TOKENS, &EFFECT],
     writes: &[&VERDICT],
     file: Some(layout::SUMMARY),
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },

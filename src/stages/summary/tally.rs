@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 
+use super::sinks::{Sink, SinkTally};
 use super::words;
 use crate::math::Statistics;
 use crate::run_dir::summary::{
@@ -11,7 +12,7 @@ use crate::run_dir::summary::{
 };
 use crate::stage::names::{FIRST_WORDING, FLAT, JACCARD, MEAN_HEAD};
 use crate::store::Store;
-use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS};
+use crate::table::schema::{ATTENTION_OVERLAP, DIVERGENCE, NEXT_TOKENS, PROMPTS, SINKS};
 use crate::table::{ReadRow as _, TableError, status, view};
 
 view! {
@@ -25,6 +26,7 @@ view! {
         mean: Option<f64>,
         min: Option<f64>,
         max: Option<f64>,
+        position_0_share: Option<f64>,
     }
 }
 
@@ -78,6 +80,7 @@ struct Tally {
     /// Overlaps, and how many of them are identical sets, by layer.
     overlaps: BTreeMap<i16, (Statistics, u64)>,
     outputs: Outputs,
+    sinks: SinkTally,
 }
 
 /// Counts of distinct most probable next tokens, input by input.
@@ -105,6 +108,7 @@ impl Tallies {
                 min: row.min,
                 max: row.max,
                 n_pairs: row.n_pairs.unsigned_abs(),
+                position_0_share: row.position_0_share,
             };
             let inputs = row.n_inputs.unsigned_abs();
             self.of(row.scenario).layers.insert(row.layer, (inputs, layer));
@@ -116,7 +120,8 @@ impl Tallies {
     pub(super) fn add_part(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
         self.add_prompts(store, part)?;
         self.add_overlaps(store, part)?;
-        self.add_outputs(store, part)
+        self.add_outputs(store, part)?;
+        self.add_sinks(store, part)
     }
 
     fn of(&mut self, scenario: &str) -> &mut Tally {
@@ -171,6 +176,16 @@ impl Tallies {
         Ok(())
     }
 
+    fn add_sinks(&mut self, store: &Store, part: u32) -> Result<(), TableError> {
+        let Some(frame) = Sink::frame_if_there(store, &SINKS, part)? else {
+            return Ok(());
+        };
+        for row in Sink::rows(&frame)? {
+            self.of(row.scenario).sinks.push(&row);
+        }
+        Ok(())
+    }
+
     /// The document, when all parts are in.
     pub(super) fn summaries(self, judged: i16, threshold: f64) -> Summaries {
         let scenarios = self.scenarios.into_iter();
@@ -200,6 +215,7 @@ impl Tally {
             n_skipped: self.skipped,
             attention: attention(&self.overlaps),
             layers: self.layers.into_values().map(|(_, layer)| layer).collect(),
+            sinks: self.sinks.finish(),
             outputs: self.outputs.finish(),
             evidence: Vec::new(),
         };

@@ -1,14 +1,21 @@
 //! The sentences of a summary. Each is made of the numbers, and none says more than they do.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use super::rule::{self, Bound, Row, is_found, is_shown};
 use crate::run_dir::summary::{
-    AttentionSummary, EvidenceVerdict, LayerSummary, OutputSummary, ScenarioSummary, Verdict,
+    AttentionSummary, EvidenceVerdict, LayerSummary, OutputSummary, ScenarioSummary, SinkSummary,
+    Verdict,
 };
 use crate::stage::feasible::LEVEL;
 use crate::stage::judged::Judged;
 use crate::stage::names::OUTPUT_LAYER;
 use crate::table::status;
 use crate::yaml::quote;
+
+/// A position with more than this share of the squared norm is most of a flat cosine.
+const MOST: f64 = 0.5;
 
 /// `1 input`, `2 inputs`.
 fn count(n: u64, noun: &str) -> String {
@@ -45,11 +52,24 @@ pub(super) fn reason(summary: &ScenarioSummary) -> String {
     };
     format!(
         "mean flat cosine at layer {layer} is {printed} over {} of {} on {}{skipped}, {side} the \
-         threshold {threshold}: {meaning} (the notebook's test; it has no baseline)",
+         threshold {threshold}: {meaning} (the notebook's test; it has no baseline){}",
         count(summary.n_pairs, "pair"),
         count(summary.n_tasks, "task"),
         count(summary.n_inputs, "input"),
+        of_position_0(summary),
     )
+}
+
+/// What the value mostly is, where one position has more than half of what it is made of.
+fn of_position_0(summary: &ScenarioSummary) -> String {
+    let judged = summary.layers.iter().find(|layer| layer.layer == summary.layer);
+    match judged.and_then(|layer| layer.position_0_share) {
+        Some(share) if share > MOST => format!(
+            "; position 0 has {share:.3} of the squared norm of what is compared, so the value mostly says \
+             how alike the prompts' first tokens are, whatever the tasks are"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// What else was measured.
@@ -58,8 +78,9 @@ pub(super) fn findings(summary: &ScenarioSummary) -> Vec<String> {
         .then(|| format!("the prompts are of form {}", quote(&summary.form)));
     let layers = layers(&summary.layers);
     let attention = summary.attention.as_ref().map(attention);
+    let sinks = sinks(&summary.sinks);
     let outputs = summary.outputs.as_ref().map(outputs);
-    [form, layers, attention, outputs].into_iter().flatten().collect()
+    [form, layers, attention, sinks, outputs].into_iter().flatten().collect()
 }
 
 fn layers(layers: &[LayerSummary]) -> Option<String> {
@@ -90,6 +111,44 @@ fn attention(attention: &AttentionSummary) -> String {
         count(attention.n_pairs, "pair"),
         attention.identical * 100.0
     )
+}
+
+/// Where sinks are, and how often.
+fn sinks(sinks: &[SinkSummary]) -> Option<String> {
+    let n_prompts = sinks.iter().map(|layer| layer.n_prompts).max()?;
+    let listed = |n: fn(&SinkSummary) -> u64| {
+        let mut by_count: BTreeMap<Reverse<u64>, Vec<String>> = BTreeMap::new();
+        for layer in sinks.iter().filter(|layer| n(layer) > 0) {
+            by_count.entry(Reverse(n(layer))).or_default().push(layer.layer.to_string());
+        }
+        let words = by_count.iter().map(|(Reverse(n), layers)| {
+            let s = if layers.len() == 1 { "" } else { "s" };
+            format!("{n} at layer{s} {}", layers.join(", "))
+        });
+        words.collect::<Vec<_>>().join("; ")
+    };
+    let at_0 = match listed(|layer| layer.n_at_position_0) {
+        none if none.is_empty() => "none".to_owned(),
+        listed => listed,
+    };
+    let elsewhere = match listed(|layer| layer.n_elsewhere) {
+        none if none.is_empty() => "no other position is one".to_owned(),
+        listed => format!("another position is one in {listed} ({})", sink_tokens(sinks)),
+    };
+    let prompts = count(n_prompts, "prompt");
+    Some(format!("of {prompts} position 0 is a sink in {at_0}; {elsewhere} (table sinks)"))
+}
+
+/// The most frequent tokens of some layers' sinks, each once.
+fn sink_tokens(sinks: &[SinkSummary]) -> String {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for token in sinks.iter().flat_map(|layer| &layer.tokens) {
+        *counts.entry(&token.token).or_default() += token.n;
+    }
+    let mut counts: Vec<(&str, u64)> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, n)| Reverse(*n));
+    let words = counts.iter().take(3).map(|(token, _)| format!("{token:?}"));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// Counts the tasks that ran: one that was skipped leads to no token.

@@ -24,7 +24,7 @@ pub use readouts::{
     INPUT_SURPRISAL, InputSurprisalRow, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, LogitLensDivergenceRow,
     LogitLensRow, OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN,
     OUTPUT_WORDING_PAIRS, OutputContrastRow, OutputDivergenceRow, OutputDivergenceTokenRow,
-    OutputWordingPairsRow,
+    OutputWordingPairsRow, SINKS, SinksRow,
 };
 pub use tables::{
     ACTIVATIONS, ATTENTION, ATTENTION_FOCUS, ATTENTION_OVERLAP, AttentionFocusRow,
@@ -61,6 +61,7 @@ pub const ALL: &[&Table] = &[
     &ATTENTION_MASS,
     &ATTENTION_DIVERGENCE,
     &ATTENTION_WORDING_PAIRS,
+    &SINKS,
     &NEXT_TOKENS,
     &OUTPUT_DIVERGENCE,
     &OUTPUT_DIVERGENCE_TOKEN,

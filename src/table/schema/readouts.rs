@@ -192,6 +192,41 @@ table! {
 }
 
 table! {
+    /// One row per prompt, layer and sink, and one for position 0, sink or not.
+    pub SINKS: SinksRow<'a> = "sinks", version 1,
+        row "prompt, layer, position that is a sink; and position 0" {
+        #[key] scenario: &'a str = SCENARIO,
+        #[key] input: &'a str = INPUT,
+        #[key] task: &'a str = TASK,
+        #[key] wording: i16 = WORDING,
+        #[key] layer: i16 = LAYER,
+        #[key] position: i32 = says("position", "place in the prompt"),
+        token_id: Option<i32> = TOKEN_ID,
+        token: Option<&'a str> = TOKEN,
+        segment: Option<&'a str> = says("", "the position's letter in prompts.segments"),
+        norm: Option<f64> = says("activation", "L2 norm of the block's output there"),
+        norm_ratio: Option<f64> = says(
+            "ratio",
+            "norm over the median of the norms of the prompt's positions",
+        ),
+        norm_share: Option<f64> = says(
+            "share, 0..1",
+            "of the sum of the squared norms of the prompt's positions",
+        ),
+        attention: Option<f64> = says(
+            "share, 0..1",
+            "attention of the prompt's last token to it, mean over the heads",
+        ),
+        kind: Option<&'a str> = says(
+            "",
+            "norm = norm_ratio is above the stage's norm_ratio (3), attention = attention is above the \
+             stage's (0.3) and it is not the last token itself, both, or none (position 0 alone)",
+        ),
+        status: &'a str = STATUS,
+    }
+}
+
+table! {
     /// One row per prompt and layer: what the model would say if it ended there.
     pub LOGIT_LENS: LogitLensRow<'a> = "logit_lens", version 1,
         row "prompt, layer" {

@@ -128,7 +128,7 @@ table! {
 
 table! {
     /// One row per pair of tasks, input and layer.
-    pub SIMILARITY: SimilarityRow<'a> = "similarity", version 2,
+    pub SIMILARITY: SimilarityRow<'a> = "similarity", version 3,
         row "scenario, input, layer, task_a, task_b, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
@@ -150,13 +150,18 @@ table! {
              rogue_share 0..1",
         ),
         n: i64 = says("numbers", "how many pairs of numbers were compared"),
+        position_0_share: Option<f64> = says(
+            "share, 0..1",
+            "flat: how much of the squared norm of what is compared is position 0's, mean of the two prompts; \
+             near 1 the value says that the two first tokens are alike, and little else; null for other measures",
+        ),
         status: &'a str = STATUS,
     }
 }
 
 table! {
     /// One row per layer and measure: similarity over all inputs and pairs.
-    pub DIVERGENCE: DivergenceRow<'a> = "divergence", version 2,
+    pub DIVERGENCE: DivergenceRow<'a> = "divergence", version 3,
         row "scenario, layer, measure" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] layer: i16 = LAYER,
@@ -167,6 +172,10 @@ table! {
         sd: Option<f64> = says("the measure's", "sample standard deviation; null below two values"),
         min: Option<f64> = says("the measure's", "the smallest; null without values"),
         max: Option<f64> = says("the measure's", "the largest; null without values"),
+        position_0_share: Option<f64> = says(
+            "share, 0..1",
+            "flat: mean of similarity.position_0_share over the same values; null for other measures",
+        ),
     }
 }
 

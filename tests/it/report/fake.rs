@@ -165,6 +165,7 @@ impl FakeRun {
                 same("flat", n),
                 Arc::new(Float64Array::from(values)),
                 Arc::new(Int64Array::from(vec![112; n])),
+                Arc::new(Float64Array::from(vec![0.0625; n])),
                 texts(&status),
             ],
         );
@@ -217,6 +218,7 @@ impl FakeRun {
                 measure(&|v| (v.len() > 1).then(|| deviation(v))),
                 measure(&|v| some(v, v.iter().copied().fold(f64::INFINITY, f64::min))),
                 measure(&|v| some(v, v.iter().copied().fold(f64::NEG_INFINITY, f64::max))),
+                measure(&|v| some(v, 0.0625)),
             ],
         );
         let last: Vec<_> = rows.iter().filter(|r| r.1 == *self.layers.last().unwrap()).collect();

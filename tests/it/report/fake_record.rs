@@ -89,6 +89,7 @@ pub(crate) fn summaries() -> Summaries {
         n_skipped: 0,
         layers: Vec::new(),
         attention: None,
+        sinks: Vec::new(),
         outputs: None,
         evidence: vec![evidence("token_standardised"), evidence("jsd_bits")],
     };

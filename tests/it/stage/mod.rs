@@ -15,6 +15,7 @@ mod lens;
 mod outputs;
 mod segments;
 mod similarity;
+mod sinks;
 mod summary;
 mod surprisal;
 mod tokens;

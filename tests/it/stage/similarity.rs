@@ -91,6 +91,27 @@ fn every_pair_has_the_notebooks_cosine_on_every_layer() {
 }
 
 #[test]
+fn position_0s_share_is_the_mean_of_both_prompts_over_what_is_compared() {
+    let run = FakeRun::new();
+    let prompts = [prompt("i", "a", 3), prompt("i", "b", 5), prompt("i", "c", 9).skipped()];
+    write(&run, &prompts);
+    run.run(&similarity(), 0).unwrap();
+    let part = run.read(&SIMILARITY, 0, &["position_0_share"]);
+    let found: Vec<Option<f64>> = part.float64s("position_0_share").unwrap().iter().collect();
+    let share = |prompt: &FakePrompt, layer: i16| {
+        let square = |at: usize| -> f64 {
+            activations(prompt, layer, at).iter().map(|x| f64::from(*x).powi(2)).sum()
+        };
+        square(0) / (0..3).map(square).sum::<f64>()
+    };
+    for (place, layer) in [(0, 0), (3, 2)] {
+        let expected = f64::midpoint(share(&prompts[0], layer), share(&prompts[1], layer));
+        assert!((found[place].unwrap() - expected).abs() < 1e-15, "{found:?} {expected}");
+        assert_eq!(found[place + 1..place + 3], [None, None]);
+    }
+}
+
+#[test]
 fn rows_stand_by_input_then_layer_then_pair_in_the_pipelines_order() {
     let run = FakeRun::new();
     let names = ["z", "a", "m"];

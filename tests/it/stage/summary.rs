@@ -3,7 +3,7 @@ use std::sync::Arc;
 use aqlens::run_dir::summary::{ScenarioSummary, Summaries, Verdict};
 use aqlens::stage::{Facts, Stage as _};
 use aqlens::stages::summary::Config;
-use aqlens::stages::{attention, divergence, similarity, tokens};
+use aqlens::stages::{attention, divergence, similarity, sinks, tokens};
 use aqlens::table::schema::{DIVERGENCE, VERDICT};
 use aqlens::table::writer::PartAddress;
 use arrow::array::{Float64Array, Int64Array};
@@ -129,6 +129,11 @@ fn likeness_is_not_supported_and_the_sentences_follow_the_numbers() {
 
 /// A summary of a divergence table with this mean on the judged layer.
 fn judged(mean: Option<f64>, threshold: f64) -> ScenarioSummary {
+    judged_with_share(mean, mean.map(|_| 0.5), threshold)
+}
+
+/// Likewise, with position 0's share beside it.
+fn judged_with_share(mean: Option<f64>, share: Option<f64>, threshold: f64) -> ScenarioSummary {
     let run = FakeRun::new();
     let number = |value: Option<f64>| Arc::new(Float64Array::from(vec![value]));
     let count = |value| Arc::new(Int64Array::from(vec![value]));
@@ -142,10 +147,61 @@ fn judged(mean: Option<f64>, threshold: f64) -> ScenarioSummary {
         number(None),
         number(mean),
         number(mean),
+        number(share),
     ];
     run.write(PartAddress::new(&DIVERGENCE, 0), columns);
     run.run(&summary(threshold), 0).unwrap();
     read(&run).remove(0)
+}
+
+#[test]
+fn a_value_that_is_mostly_of_position_0_is_said_to_be() {
+    let of = |share| judged_with_share(Some(0.99), share, 0.9);
+    let s = of(Some(0.9987));
+    assert_eq!(s.layers[0].position_0_share, Some(0.9987));
+    let end = "; position 0 has 0.999 of the squared norm of what is compared, so the value mostly says \
+               how alike the prompts' first tokens are, whatever the tasks are";
+    assert!(s.reason.ends_with(end), "{}", s.reason);
+    for share in [None, Some(0.5)] {
+        assert!(!of(share).reason.contains("position 0"), "{share:?}");
+    }
+}
+
+#[test]
+fn sinks_are_counted_by_layer_and_named_in_a_finding() {
+    let run = FakeRun::new();
+    // On layer 0 the third token of task `b` is long; on layer 2 the first of all tasks.
+    let numbers = Numbers {
+        activations: &|p, layer, at| {
+            let is_long = if layer == 0 { p.task == "b" && at == 2 } else { at == 0 };
+            vec![if is_long { 10.0 } else { 1.0 }, 0.0, 0.0, 0.0]
+        },
+        attention: &|_, _, _| vec![0.25; 4],
+        logits: &|_| vec![0.0; 8],
+    };
+    let prompts = ["a", "b", "c"].map(|task| prompt("i", task, 4));
+    let prompts = [&prompts[..], &[prompt("i", "d", 4).skipped()]].concat();
+    run.write_shard(0, &prompts, &numbers);
+    run.run(&valid(|a, f, p| similarity::Config::default().validate(a, f, p)), 0).unwrap();
+    run.run(&valid(|a, f, p| sinks::Config::default().validate(a, f, p)), 0).unwrap();
+    run.run(&valid(|a, f, p| divergence::Config::default().validate(a, f, p)), 0).unwrap();
+    run.run(&summary(0.9), 0).unwrap();
+    let s = read(&run).remove(0);
+    let counts: Vec<_> =
+        s.sinks.iter().map(|s| (s.layer, s.n_prompts, s.n_at_position_0, s.n_elsewhere)).collect();
+    assert_eq!(counts, [(0, 3, 0, 1), (2, 3, 3, 0)]);
+    let token = run.tokenizer().decode_token(12);
+    let tokens: Vec<_> = s.sinks.iter().flat_map(|s| &s.tokens).collect();
+    assert_eq!(tokens.iter().map(|t| (t.token.as_str(), t.n)).collect::<Vec<_>>(), [(&*token, 1)]);
+    // 1 of 4, 1 of 103, and 100 of 103.
+    let shares: Vec<f64> = s.sinks.iter().map(|s| s.position_0_share.unwrap()).collect();
+    assert!((shares[0] - (0.25 * 2.0 + 1.0 / 103.0) / 3.0).abs() < 1e-15, "{shares:?}");
+    assert!((shares[1] - 100.0 / 103.0).abs() < 1e-15, "{shares:?}");
+    let finding = format!(
+        "of 3 prompts position 0 is a sink in 3 at layer 2; another position is one in 1 at layer 0 \
+         ({token:?}) (table sinks)"
+    );
+    assert!(s.findings.contains(&finding), "{:?}", s.findings);
 }
 
 #[test]

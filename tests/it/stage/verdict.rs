@@ -120,6 +120,7 @@ fn write_divergence(run: &FakeRun, flat: f64) {
         number(0.0),
         number(flat),
         number(flat),
+        number(0.1),
     ];
     run.write(PartAddress::new(&DIVERGENCE, 0), columns);
 }
