@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Array, Int16Array, Int32Array, Int64Array,
-    ListArray, RecordBatch, StringArray, UInt32Array,
+    Array, ArrayRef, AsArray as _, Float64Array, Int16Array, Int32Array, Int64Array, ListArray,
+    RecordBatch, StringArray, UInt32Array,
 };
 use arrow::compute::take;
 use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type};

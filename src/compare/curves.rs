@@ -57,7 +57,13 @@ const SOURCES: [Source; 5] = [
         names: &["site", "space"],
         only: None,
     },
-    Source { table: &DIVERGENCE, value: "mean", ends: ["min", "max"], names: &["measure"], only: None },
+    Source {
+        table: &DIVERGENCE,
+        value: "mean",
+        ends: ["min", "max"],
+        names: &["measure"],
+        only: None,
+    },
 ];
 
 /// Points by scenario and measure, for each run.

@@ -263,8 +263,9 @@ mod tests {
         let blocks: Vec<Block> = rows
             .chunks(at_once)
             .map(|rows| {
-                let column =
-                    |f: fn(&(i32, i32)) -> i32| Arc::new(rows.iter().map(f).collect::<Int32Array>());
+                let column = |f: fn(&(i32, i32)) -> i32| {
+                    Arc::new(rows.iter().map(f).collect::<Int32Array>())
+                };
                 let batch = RecordBatch::try_from_iter([
                     ("k", column(|row| row.0) as _),
                     ("v", column(|row| row.1) as _),
@@ -351,9 +352,8 @@ mod tests {
 
     #[test]
     fn two_rows_of_one_key_are_an_error() {
-        let mut open = |side: Side| {
-            Ok(stream([&[(1, 1), (1, 2)][..], &[(2, 2)]][side as usize], 4))
-        };
+        let mut open =
+            |side: Side| Ok(stream([&[(1, 1), (1, 2)][..], &[(2, 2)]][side as usize], 4));
         let error = join_within(usize::MAX, &mut open, Found::default).err();
         assert!(matches!(error, Some(CompareError::TwoRows)), "{error:?}");
     }

@@ -46,7 +46,8 @@ pub(super) fn differences(base: &Opened, other: &Opened) -> (Vec<Difference>, Ve
     let mut notes = notes(base, other);
     let both = settings(base).zip(settings(other));
     if both.is_none() {
-        let note = "the settings were not compared: a pipeline.yml is not the one that its run records";
+        let note =
+            "the settings were not compared: a pipeline.yml is not the one that its run records";
         notes.push(note.to_owned());
     }
     let mut all = fields(base, other, both.is_some());
@@ -106,7 +107,8 @@ fn fields(base: &Opened, other: &Opened, has_settings: bool) -> Vec<Difference> 
             continue;
         }
         let known = FIELDS.iter().find(|(field, _)| field == name);
-        let words = known.map_or_else(|| format!("field `{name}`"), |(_, words)| (*words).to_owned());
+        let words =
+            known.map_or_else(|| format!("field `{name}`"), |(_, words)| (*words).to_owned());
         all.push(difference([base, other], name, &words, values));
     }
     all
@@ -140,7 +142,12 @@ fn libraries(base: &Opened, other: &Opened) -> Vec<Difference> {
         return Vec::new();
     }
     let values = (Some(ours.join(", ")), Some(theirs.join(", ")));
-    vec![difference([base, other], "libraries_sha256", "the library of ONNX Runtime (SHA-256)", values)]
+    vec![difference(
+        [base, other],
+        "libraries_sha256",
+        "the library of ONNX Runtime (SHA-256)",
+        values,
+    )]
 }
 
 /// Versions of the stages' code. A stage that one run lacks is a setting.

@@ -81,12 +81,16 @@ fn one(
         match way.layers {
             Layers::Same => {}
             Layers::RelativeDepth => {
-                return not("its rows are named by layer, and the models have different depths".to_owned());
+                return not(
+                    "its rows are named by layer, and the models have different depths".to_owned()
+                );
             }
             Layers::Unknown => {
-                return not("its rows are named by layer, and it is not recorded how many layers both \
+                return not(
+                    "its rows are named by layer, and it is not recorded how many layers both \
                             models have"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         }
     }
@@ -144,11 +148,11 @@ fn by_rows(
         .flat_map(|header| header.columns.iter().map(|(name, _)| name.clone()))
         .filter(|name| !table.columns.iter().any(|own| own.name == name))
         .collect();
-    let unshared = known.clone().map(|own| own.name).filter(|name| {
-        !is_shared(name) && kinds(name).iter().any(Option::is_some)
-    });
-    let not_compared: BTreeSet<String> =
-        unshared.map(str::to_owned).chain(strange).collect();
+    let unshared = known
+        .clone()
+        .map(|own| own.name)
+        .filter(|name| !is_shared(name) && kinds(name).iter().any(Option::is_some));
+    let not_compared: BTreeSet<String> = unshared.map(str::to_owned).chain(strange).collect();
     let found = TableComparison {
         version_base: headers[0].version,
         version_other: headers[1].version,
@@ -156,7 +160,10 @@ fn by_rows(
         ..only(table, How::Rows)
     };
     if let Some(key) = table.keys().find(|key| !is_shared(key.name)) {
-        let why = format!("its rows have no common key: one run's version of it has no column '{}'", key.name);
+        let why = format!(
+            "its rows have no common key: one run's version of it has no column '{}'",
+            key.name
+        );
         return Ok(TableComparison { how: How::Not, why, ..found });
     }
     let keys: Vec<&'static str> = table.keys().map(|key| key.name).collect();

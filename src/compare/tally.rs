@@ -53,13 +53,8 @@ impl<'t> Tally<'t> {
     ) -> Self {
         let place = |name: &str| keys.iter().position(|key| *key == name);
         let input = place("scenario").zip(place("input")).map(<[usize; 2]>::from);
-        let count = |column| Count {
-            column,
-            changed: 0,
-            rank: (0.0, 0.0),
-            largest: None,
-            first: None,
-        };
+        let count =
+            |column| Count { column, changed: 0, rank: (0.0, 0.0), largest: None, first: None };
         let columns = columns.iter().map(count).collect();
         Self { keys, input, changed_inputs, rows: Rows::default(), columns }
     }
@@ -155,7 +150,8 @@ impl Count<'_> {
                 self.changed += 1;
                 if self.first.is_none() {
                     let (base, other) = (base.json(), other.json());
-                    self.first = Some(Change { key: key(), base, other, size: None, element: None });
+                    self.first =
+                        Some(Change { key: key(), base, other, size: None, element: None });
                 }
                 true
             }
@@ -221,7 +217,16 @@ fn norm(vector: &[f32]) -> f64 {
 /// The element of two lists whose difference is the largest, measured by what is allowed of it.
 fn largest(elements: impl Iterator<Item = (f64, f64)>) -> Apart {
     let rank = |(size, allowed): (f64, f64)| {
-        (if allowed > 0.0 { size / allowed } else if size > 0.0 { f64::INFINITY } else { 0.0 }, size)
+        (
+            if allowed > 0.0 {
+                size / allowed
+            } else if size > 0.0 {
+                f64::INFINITY
+            } else {
+                0.0
+            },
+            size,
+        )
     };
     let mut most = (0.0, 0.0);
     let mut found = Apart::Not;
