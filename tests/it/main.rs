@@ -5,6 +5,7 @@
 mod beside;
 mod check;
 mod cli;
+mod compare;
 mod config_errors;
 mod damage;
 mod determinism;
