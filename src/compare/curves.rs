@@ -82,7 +82,9 @@ pub(super) fn curves(runs: &[Opened]) -> Result<Vec<Curve>, CompareError> {
             read(source, run, place, runs.len(), &mut scenarios, &mut found)?;
         }
         let curve = |((scenario, measure), mut runs): ((String, String), Vec<Vec<Point>>)| {
-            runs.iter_mut().for_each(|points| points.sort_by_key(|point| point.layer));
+            for points in &mut runs {
+                points.sort_by_key(|point| point.layer);
+            }
             let (table, column) = (source.table.name.to_owned(), source.value.to_owned());
             Curve { table, column, scenario, measure, runs }
         };

@@ -226,6 +226,8 @@ pub struct Change {
     pub other: Value,
     /// How far apart they are, in the column's unit; null for texts and missing values.
     pub size: Option<f64>,
+    /// How far they may be; null likewise.
+    pub allowed: Option<f64>,
     /// In a list or vector, which element; else null.
     pub element: Option<usize>,
 }

@@ -54,17 +54,29 @@ fn join_within<'s, V: Visit>(
     visit: impl Fn() -> V,
 ) -> Result<V, CompareError> {
     let mut passes = 1;
-    'again: loop {
+    loop {
         let mut visitor = visit();
-        for pass in 0..passes {
-            let streams = [open(Side::Base)?, open(Side::Other)?];
-            if !Join::new(most, (pass, passes)).run(streams, &mut visitor)? {
-                passes *= MORE_PASSES;
-                continue 'again;
-            }
+        if in_passes(most, passes, open, &mut visitor)? {
+            return Ok(visitor);
         }
-        return Ok(visitor);
+        passes *= MORE_PASSES;
     }
+}
+
+/// Whether all rows were taken in so many passes.
+fn in_passes<'s>(
+    most: usize,
+    passes: u64,
+    open: &mut dyn FnMut(Side) -> Result<Box<Rows<'s>>, CompareError>,
+    visitor: &mut impl Visit,
+) -> Result<bool, CompareError> {
+    for pass in 0..passes {
+        let streams = [open(Side::Base)?, open(Side::Other)?];
+        if !Join::new(most, (pass, passes)).run(streams, visitor)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Rows that are held.
@@ -312,7 +324,9 @@ mod tests {
             Found::default,
         );
         let mut found = found.unwrap();
-        found.only.iter_mut().for_each(|keys| keys.sort_unstable());
+        for keys in &mut found.only {
+            keys.sort_unstable();
+        }
         (found, opened)
     }
 

@@ -12,19 +12,19 @@ use super::settings::settings;
 /// Fields of the lineage, and what they are called in a sentence.
 const FIELDS: [(&str, &str); 14] = [
     ("pipeline", "the pipeline's name"),
-    ("pipeline_sha256", "the pipeline as resolved (SHA-256)"),
+    ("pipeline_sha256", "the hash of the pipeline as resolved"),
     ("model", "the model's name"),
     ("model_revision", "the model's revision"),
-    ("model_sha256", "the model's graph (SHA-256)"),
-    ("head_sha256", "the model's head (SHA-256)"),
-    ("tokenizer_sha256", "the tokenizer (SHA-256)"),
-    ("prompts_sha256", "the prompts, all keys and texts (SHA-256)"),
+    ("model_sha256", "the hash of the model's graph"),
+    ("head_sha256", "the hash of the model's head"),
+    ("tokenizer_sha256", "the hash of the tokenizer"),
+    ("prompts_sha256", "the hash of all prompts"),
     ("aqlens", "the version of aqlens"),
     ("onnxruntime", "the version of ONNX Runtime"),
     ("provider", "the provider"),
     ("precision", "the precision of activations"),
     ("tf32", "whether products may be rounded to TF32"),
-    ("table_encoding", "how the tables are written"),
+    ("table_encoding", "the number of how tables are written"),
 ];
 
 /// Digits of a hash that a sentence shows.
@@ -46,8 +46,8 @@ pub(super) fn differences(base: &Opened, other: &Opened) -> (Vec<Difference>, Ve
     let mut notes = notes(base, other);
     let both = settings(base).zip(settings(other));
     if both.is_none() {
-        let note =
-            "the settings were not compared: a pipeline.yml is not the one that its run records";
+        let note = "the settings were not compared: a pipeline.yml cannot be read, or is not the one that its run \
+                    records";
         notes.push(note.to_owned());
     }
     let mut all = fields(base, other, both.is_some());
@@ -123,8 +123,16 @@ fn shapes(base: &Opened, other: &Opened) -> Vec<Difference> {
         ("n_layer", "the number of layers", [ours.n_layer.into(), theirs.n_layer.into()]),
         ("n_head", "the number of heads", [ours.n_head.into(), theirs.n_head.into()]),
         ("d_model", "the width of the model", [ours.d_model as i64, theirs.d_model as i64]),
-        ("vocab_size", "the vocabulary", [ours.vocab_size as i64, theirs.vocab_size as i64]),
-        ("n_positions", "the longest prompt", [ours.n_positions as i64, theirs.n_positions as i64]),
+        (
+            "vocab_size",
+            "the size of the vocabulary",
+            [ours.vocab_size as i64, theirs.vocab_size as i64],
+        ),
+        (
+            "n_positions",
+            "the longest prompt in tokens",
+            [ours.n_positions as i64, theirs.n_positions as i64],
+        ),
     ];
     let differ = sizes.into_iter().filter(|(.., [a, b]): &(_, _, [i64; 2])| a != b);
     let differ = differ.map(|(what, words, [a, b])| {
@@ -145,7 +153,7 @@ fn libraries(base: &Opened, other: &Opened) -> Vec<Difference> {
     vec![difference(
         [base, other],
         "libraries_sha256",
-        "the library of ONNX Runtime (SHA-256)",
+        "the hash of the library of ONNX Runtime",
         values,
     )]
 }

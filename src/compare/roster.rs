@@ -30,8 +30,9 @@ pub(super) fn roster(
     other: &Opened,
 ) -> Result<(Roster, BTreeSet<u64>), CompareError> {
     let (ours, theirs) = (wordings(base)?, wordings(other)?);
-    let scenarios = |all: &Wordings| -> BTreeMap<String, ()> {
-        all.keys().map(|(scenario, _)| (scenario.clone(), ())).collect()
+    // Of scenarios their names are all that is compared.
+    let scenarios = |all: &Wordings| -> BTreeMap<String, usize> {
+        all.keys().map(|(scenario, _)| (scenario.clone(), 0)).collect()
     };
     let tasks = |all: &Wordings| -> BTreeMap<String, usize> {
         let task = |((scenario, task), wordings): (&(String, String), &BTreeSet<i64>)| {
@@ -130,7 +131,7 @@ fn inputs(base: &Opened, other: &Opened) -> Result<Inputs, CompareError> {
 
 /// The first row of each input alone. The prompts of an input stand together, its tasks first: so the text is
 /// its own, not that of the input that a control puts in its place.
-fn first_of_each<'s>(mut rows: Box<Stream<'s>>) -> Box<Stream<'s>> {
+fn first_of_each(mut rows: Box<Stream<'_>>) -> Box<Stream<'_>> {
     let mut last: Box<[u8]> = Box::default();
     Box::new(move || {
         let Some(block) = rows()? else { return Ok(None) };

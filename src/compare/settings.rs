@@ -38,7 +38,7 @@ fn add(node: &Node, at: &str, all: &mut Settings) {
             for (i, element) in elements.iter().enumerate() {
                 let name = ["kind", "name"].into_iter().find_map(|key| element.get(key)?.text());
                 let name = name.map_or_else(|| i.to_string(), str::to_owned);
-                // That a stage is there is a setting, also where it has no other.
+                // Its kind is a setting too: so a stage without any other is not overlooked.
                 add(element, &below(&name), all);
             }
         }
@@ -50,12 +50,11 @@ fn add(node: &Node, at: &str, all: &mut Settings) {
 
 fn text(value: &Value) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
         Value::Bool(value) => value.to_string(),
         Value::Int(value) => value.to_string(),
         Value::Float(value) => value.to_string(),
         Value::Text(text) => text.clone(),
-        Value::Map(_) => "nothing".to_owned(),
+        Value::Null | Value::Map(_) => "nothing".to_owned(),
         Value::List(elements) => {
             let elements: Vec<String> =
                 elements.iter().map(|element| text(&element.value)).collect();

@@ -2,18 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow::datatypes::DataType;
+
 use super::document::{Files, How, Layers, TableComparison};
 use super::join::{Rows as Stream, Side, join};
 use super::opened::Opened;
 use super::tally::{Compared, Tally};
 use super::{CompareError, Request, cells};
 use crate::run_dir::layout;
-use crate::table::Table;
 use crate::table::blocks::{Blocks, Header, header};
 use crate::table::schema::ALL;
+use crate::table::{Column, Table};
 
 /// The column whose numbers mean something else in a model of another depth.
 const LAYER: &str = "layer";
+
+/// The unit of numbers that are names: how far apart they are says nothing.
+const ID: &str = "id";
 
 /// Rows that are read at a time.
 const ROWS: usize = 1024;
@@ -108,7 +113,7 @@ fn one(
     for (run, files) in [base, other].iter().zip(&lists) {
         headers.push(header(run.store(), table, files[0])?);
     }
-    by_rows(table, [base, other], &[&headers[0], &headers[1]], way)
+    by_rows(table, [base, other], [&headers[0], &headers[1]], way)
 }
 
 /// The files of a table in both runs, by what the receipts say of them.
@@ -131,55 +136,71 @@ fn files(base: &Opened, other: &Opened, table: &Table) -> Files {
     files
 }
 
+/// The columns of a table in two files.
+struct Shared {
+    keys: Vec<&'static str>,
+    /// A key that one of them lacks.
+    lost_key: Option<&'static str>,
+    compared: Vec<Compared>,
+    not_compared: Vec<String>,
+}
+
+impl Shared {
+    fn of(table: &'static Table, headers: [&Header; 2], way: &Way<'_>) -> Self {
+        let kinds = |name: &str| headers.map(|header| header.kind(name));
+        let is_shared = |name: &str| match kinds(name) {
+            [Some(ours), Some(theirs)] => cells::is_known(ours) && is_like(ours, theirs),
+            _ => false,
+        };
+        let tolerance = |own: &Column| {
+            own.kind.is_of_floats().then(|| way.request.tolerances.of(table.name, own.name))
+        };
+        let (compared, others): (Vec<&Column>, Vec<&Column>) =
+            table.columns.iter().filter(|own| !own.is_key).partition(|own| is_shared(own.name));
+        let compared = compared.into_iter().map(|own| Compared {
+            name: own.name,
+            tolerance: tolerance(own),
+            is_id: own.unit == ID,
+        });
+        // Those of later versions too, which this one does not know.
+        let there = headers.into_iter().flat_map(|header| header.columns.iter());
+        let is_in_one = |name: &str| kinds(name).iter().any(Option::is_some);
+        // One that neither has is of a later version than both.
+        let keys = || table.keys().map(|key| key.name);
+        let is_known = |name: &str| table.columns.iter().any(|own| own.name == name);
+        let strange = there.map(|(name, _)| name.as_str()).filter(|name| !is_known(name));
+        let others = others.into_iter().map(|own| own.name).filter(|name| is_in_one(name));
+        let not_compared: BTreeSet<String> = others.chain(strange).map(str::to_owned).collect();
+        Self {
+            keys: keys().filter(|name| is_shared(name)).collect(),
+            lost_key: keys().find(|name| !is_shared(name) && is_in_one(name)),
+            compared: compared.collect(),
+            not_compared: not_compared.into_iter().collect(),
+        }
+    }
+}
+
 fn by_rows(
     table: &'static Table,
     runs: [&Opened; 2],
-    headers: &[&Header; 2],
+    headers: [&Header; 2],
     way: &Way<'_>,
 ) -> Result<TableComparison, CompareError> {
-    let kinds = |name: &str| [headers[0].kind(name), headers[1].kind(name)];
-    let is_shared = |name: &str| match kinds(name) {
-        [Some(ours), Some(theirs)] => cells::is_known(ours) && is_like(ours, theirs),
-        _ => false,
-    };
-    let known = table.columns.iter();
-    let strange: Vec<String> = headers
-        .iter()
-        .flat_map(|header| header.columns.iter().map(|(name, _)| name.clone()))
-        .filter(|name| !table.columns.iter().any(|own| own.name == name))
-        .collect();
-    let unshared = known
-        .clone()
-        .map(|own| own.name)
-        .filter(|name| !is_shared(name) && kinds(name).iter().any(Option::is_some));
-    let not_compared: BTreeSet<String> = unshared.map(str::to_owned).chain(strange).collect();
+    let Shared { keys, lost_key, compared, not_compared } = Shared::of(table, headers, way);
     let found = TableComparison {
         version_base: headers[0].version,
         version_other: headers[1].version,
-        columns_not_compared: not_compared.into_iter().collect(),
+        columns_not_compared: not_compared,
         ..only(table, How::Rows)
     };
-    if let Some(key) = table.keys().find(|key| !is_shared(key.name)) {
-        let why = format!(
-            "its rows have no common key: one run's version of it has no column '{}'",
-            key.name
-        );
+    if let Some(key) = lost_key {
+        let why =
+            format!("its rows have no common key: one run's version of it has no column '{key}'");
         return Ok(TableComparison { how: How::Not, why, ..found });
     }
-    let keys: Vec<&'static str> = table.keys().map(|key| key.name).collect();
-    let compared: Vec<Compared> = known
-        .filter(|own| !own.is_key && is_shared(own.name))
-        .map(|own| Compared {
-            name: own.name.to_owned(),
-            tolerance: own
-                .kind
-                .is_of_floats()
-                .then(|| way.request.tolerances.of(table.name, own.name)),
-        })
-        .collect();
-    let names: Vec<&str> = compared.iter().map(|column| column.name.as_str()).collect();
-    let widths = headers.map(|header| width(header, &names));
-    let rows = (NUMBERS / widths[0].max(widths[1])).clamp(1, ROWS);
+    let names: Vec<&str> = compared.iter().map(|column| column.name).collect();
+    let widest = headers.map(|header| width(header, &names)).into_iter().max().unwrap_or(1);
+    let rows = (NUMBERS / widest).clamp(1, ROWS);
     let mut open = |side: Side| Ok(stream(runs[side as usize], table, &keys, &names, rows));
     let tally = join(&mut open, || Tally::new(&keys, &compared, way.changed_inputs));
     let tally = tally.map_err(|error| match error {
@@ -195,10 +216,11 @@ fn by_rows(
 }
 
 /// Whether cells of these types can be compared; vectors of two widths can, and differ.
-fn is_like(a: &arrow::datatypes::DataType, b: &arrow::datatypes::DataType) -> bool {
-    use arrow::datatypes::DataType::FixedSizeList;
+fn is_like(a: &DataType, b: &DataType) -> bool {
     match (a, b) {
-        (FixedSizeList(a, _), FixedSizeList(b, _)) => a.data_type() == b.data_type(),
+        (DataType::FixedSizeList(a, _), DataType::FixedSizeList(b, _)) => {
+            a.data_type() == b.data_type()
+        }
         _ => a == b,
     }
 }
@@ -206,8 +228,8 @@ fn is_like(a: &arrow::datatypes::DataType, b: &arrow::datatypes::DataType) -> bo
 /// The most numbers that a cell of these columns is known to have.
 fn width(header: &Header, columns: &[&str]) -> usize {
     let widths = columns.iter().map(|name| match header.kind(name) {
-        Some(arrow::datatypes::DataType::FixedSizeList(_, width)) => *width as usize,
-        Some(arrow::datatypes::DataType::List(_)) => 256,
+        Some(DataType::FixedSizeList(_, width)) => *width as usize,
+        Some(DataType::List(_)) => 256,
         _ => 1,
     });
     widths.max().unwrap_or(1).max(1)

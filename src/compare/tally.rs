@@ -10,9 +10,11 @@ use super::tolerance::Tolerance;
 /// A column that is compared.
 #[derive(Debug, Clone)]
 pub(super) struct Compared {
-    pub(super) name: String,
+    pub(super) name: &'static str,
     /// `None`: exactly.
     pub(super) tolerance: Option<Tolerance>,
+    /// Whether its numbers are names.
+    pub(super) is_id: bool,
 }
 
 /// Counts over all rows of a table.
@@ -61,7 +63,7 @@ impl<'t> Tally<'t> {
 
     pub(super) fn finish(self) -> (Rows, Vec<ColumnComparison>) {
         let columns = self.columns.into_iter().map(|count| ColumnComparison {
-            column: count.column.name.clone(),
+            column: count.column.name.to_owned(),
             relative: count.column.tolerance.map(|own| own.relative),
             absolute: count.column.tolerance.map(|own| own.absolute),
             changed: count.changed,
@@ -97,7 +99,10 @@ impl Visit for Tally<'_> {
         let mut has_changed = false;
         for (at, count) in self.columns.iter_mut().enumerate() {
             let cells = (base.0.cells[at].at(base.1), other.0.cells[at].at(other.1));
-            let apart = apart(cells.0, cells.1, count.column.tolerance);
+            let apart = match apart(cells.0, cells.1, count.column.tolerance) {
+                Apart::By { .. } if count.column.is_id => Apart::Wholly,
+                apart => apart,
+            };
             let key = || key_of(self.keys, base.0, base.1);
             has_changed |= count.add(apart, cells, key);
         }
@@ -139,8 +144,8 @@ impl Count<'_> {
                         Some(at) => (element_of(base, at), element_of(other, at)),
                         None => (base.json(), other.json()),
                     };
-                    self.largest =
-                        Some(Change { key: key(), base, other, size: Some(size), element });
+                    let (size, allowed) = (Some(size), Some(allowed));
+                    self.largest = Some(Change { key: key(), base, other, size, allowed, element });
                 }
                 let has_changed = size > allowed;
                 self.changed += u64::from(has_changed);
@@ -150,8 +155,8 @@ impl Count<'_> {
                 self.changed += 1;
                 if self.first.is_none() {
                     let (base, other) = (base.json(), other.json());
-                    self.first =
-                        Some(Change { key: key(), base, other, size: None, element: None });
+                    let (key, size, allowed, element) = (key(), None, None, None);
+                    self.first = Some(Change { key, base, other, size, allowed, element });
                 }
                 true
             }

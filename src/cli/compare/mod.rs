@@ -91,7 +91,16 @@ fn print(out: &mut impl Write, found: &Comparison) -> io::Result<()> {
         for sentence in came_from(pair, MOST_SENTENCES, [base, other]) {
             write_sentence(out, 2, &sentence)?;
         }
+    }
+    verdicts::print(out, found)?;
+    for pair in &found.pairs {
         writeln!(out)?;
+        let [base, other] = labels(found, pair);
+        write_sentence(
+            out,
+            0,
+            &format!("values of {other} and {base}, on the keys that both have"),
+        )?;
         let mut counts = tables::counts(pair, [base, other]).into_iter();
         if let Some(head) = counts.next() {
             let mut grid = Small::new(head);
@@ -102,7 +111,6 @@ fn print(out: &mut impl Write, found: &Comparison) -> io::Result<()> {
             write_sentence(out, 2, &sentence)?;
         }
     }
-    verdicts::print(out, found)?;
     writeln!(out)?;
     write_sentence(out, 0, &conclusion::sentence(found))
 }

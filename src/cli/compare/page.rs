@@ -182,9 +182,11 @@ fn along_runs(found: &compare::Comparison) -> Vec<(&str, Group)> {
 
 fn along(found: &compare::Comparison, row: &VerdictRow) -> Option<Chart> {
     let is_relative = row.runs.iter().flatten().any(|own| own.relative.is_some());
-    let value = |own: &VerdictOf| match is_relative {
-        true => (own.relative, own.relative_low, own.relative_high),
-        false => (own.value, own.low, own.high),
+    let value = |own: &VerdictOf| {
+        if is_relative {
+            return (own.relative, own.relative_low, own.relative_high);
+        }
+        (own.value, own.low, own.high)
     };
     let dots = (0_u32..).zip(found.runs.iter().zip(&row.runs)).filter_map(|(place, (run, own))| {
         let own = own.as_ref()?;

@@ -41,32 +41,23 @@ fn digits(value: f64) -> String {
 
 /// What changed in a column, a sentence: `effect.p: 3 changed, the largest by 0.02 (0.5 -> 0.52) at ...`
 pub(super) fn column(table: &str, column: &ColumnComparison) -> String {
-    let mut text = format!("{table}.{}: {} changed", column.column, column.changed);
-    // Where nothing with a size is beyond its tolerance, the largest is none of the changes.
-    let largest = column.largest.as_ref().filter(|largest| is_beyond(column, largest));
-    if let Some(largest) = largest {
+    let largest = column.largest.as_ref().filter(|own| own.size > own.allowed);
+    let by = largest.map_or_else(String::new, |largest| {
         let size = number(largest.size.unwrap_or(0.0));
-        text += &format!(", the largest by {size} ({}) at {}", both(largest), key(&largest.key));
-    }
-    if let Some(first) = &column.first {
+        format!(", the largest by {size} ({}) at {}", both(largest), key(&largest.key))
+    });
+    let also = column.first.as_ref().map_or_else(String::new, |first| {
         let word = if largest.is_some() { "; also" } else { "," };
-        text += &format!("{word} {} at {}", both(first), key(&first.key));
-    }
-    text
-}
-
-/// Whether a difference counts as a change: all others are smaller by its measure.
-fn is_beyond(column: &ColumnComparison, largest: &Change) -> bool {
-    let (Some(relative), Some(absolute)) = (column.relative, column.absolute) else { return true };
-    // Of vectors only their lengths say it; then a change is known by its count.
-    if largest.element.is_some() {
-        return column.changed > 0;
-    }
-    let numbers = [&largest.base, &largest.other].map(|value| value.as_f64().unwrap_or(0.0).abs());
-    largest.size.unwrap_or(0.0) > absolute + relative * numbers[0].max(numbers[1])
+        format!("{word} {} at {}", both(first), key(&first.key))
+    });
+    format!("{table}.{}: {} changed{by}{also}", column.column, column.changed)
 }
 
 fn both(change: &Change) -> String {
     let element = change.element.map_or(String::new(), |at| format!(", element {at}"));
-    format!("{} -> {}{element}", value(&change.base), value(&change.other))
+    let text = |own: &Value| match own {
+        Value::String(_) => format!("\"{}\"", value(own)),
+        _ => value(own),
+    };
+    format!("{} -> {}{element}", text(&change.base), text(&change.other))
 }

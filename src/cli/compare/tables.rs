@@ -3,9 +3,10 @@
 use super::{count, rows};
 use crate::cli::grid::number;
 use crate::compare::{ColumnComparison, Files, How, Pair, Rows, TableComparison};
+use crate::prompt::visible;
 
 /// Columns of a table that are described.
-const MOST_COLUMNS: usize = 4;
+const MOST_COLUMNS: usize = 3;
 
 /// Tables that are not the same in both.
 fn differing(pair: &Pair) -> impl Iterator<Item = (&TableComparison, &Rows)> {
@@ -18,7 +19,7 @@ pub(super) fn counts(pair: &Pair, [base, other]: [&str; 2]) -> Vec<Vec<String>> 
     let has_expected = differing(pair).any(|(_, rows)| rows.changed_of_changed_inputs > 0);
     let head = ["table", "rows in both", "changed", "of other texts"];
     let head = head.into_iter().filter(|name| has_expected || *name != "of other texts");
-    let only = [base, other].map(|label| format!("only in {label}"));
+    let only = [base, other].map(|label| format!("only in {}", visible(label)));
     let mut all: Vec<Vec<String>> = vec![head.map(str::to_owned).chain(only).collect()];
     for (table, rows) in differing(pair) {
         let Rows { both, changed, changed_of_changed_inputs, .. } = rows;

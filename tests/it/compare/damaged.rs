@@ -6,6 +6,8 @@ use std::path::Path;
 use aqlens::run_dir::record::{RunRecord, State};
 use aqlens::store::{Store, sealed_json};
 
+use serde_json::Value;
+
 use super::{STUDY, compare, flat, json, run, says, table};
 use crate::support::pipeline::Folder;
 use crate::support::{file, put, refuses};
@@ -106,6 +108,18 @@ fn runs_of_two_encodings_have_the_same_rows() {
     let what: Vec<&str> = lineage.iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert!(what.contains(&"table_encoding"), "{what:?}");
     assert_eq!(found["differs"]["values"], false);
+}
+
+#[test]
+fn where_a_record_does_not_say_how_deep_another_model_is_nothing_is_compared_by_layer() {
+    let folder = Folder::new();
+    run(&folder, &STUDY.replace("MODEL", file("data/demo").to_str().unwrap()), "demo");
+    let found = json(folder.path(), &[file(V1).to_str().unwrap(), "demo"]);
+    let runs = [&found["runs"][0]["n_layer"], &found["runs"][1]["n_layer"]];
+    assert_eq!(runs, [&Value::Null, &12.into()]);
+    assert_eq!(found["pairs"][0]["layers"], "unknown");
+    assert_eq!(table(&found, "similarity")["how"], "not");
+    assert_eq!(table(&found, "next_tokens")["how"], "rows");
 }
 
 #[test]

@@ -42,8 +42,8 @@ stages:
   - kind: tokens
   - kind: outputs
   - kind: effect
-    permutations: 200
-    bootstrap: 200
+    permutations: 1000
+    bootstrap: 1000
   - kind: summary
     measures: [span, jsd_bits]
 "#;
@@ -215,7 +215,7 @@ fn models_of_two_depths_are_compared_on_relative_depth() {
             "on relative depth, the layer over the last one",
             "not compared: activations",
             "its rows are named by layer, and the models have different depths",
-            "the model's graph (SHA-256) is",
+            "the hash of the model's graph is",
             "the number of layers is 5 in tiny and 12 in demo",
         ],
     );

@@ -149,7 +149,10 @@ fn a_text_and_a_value_that_is_missing_are_changes() {
     let missing = &column(&found, "similarity", "value")["first"];
     assert_eq!((&missing["other"], missing["base"].is_f64()), (&Value::Null, true), "{missing}");
     let text = compare(folder.path(), &["a", "b"]).stdout;
-    super::says(&text, &["-> planted at scenario scenes, input", "-> nothing at scenario scenes"]);
+    super::says(
+        &text,
+        &["-> \"planted\" at scenario scenes, input", "-> nothing at scenario scenes"],
+    );
 }
 
 #[test]
