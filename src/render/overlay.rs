@@ -133,16 +133,20 @@ impl Overlay<'_> {
             svg.text("ink label", (FRAME.0 - 7.0, at + 4.0), Anchor::End, &label, "");
         }
         let labels = self.labels();
-        let room = match self.across {
-            Across::Runs(_) => ((FRAME.2 - FRAME.0) / labels.len().max(1) as f64).max(LABEL_ROOM),
-            _ => LABEL_ROOM,
+        // Names of runs are cut to their room; numbers are short.
+        let (room, most) = match self.across {
+            Across::Runs(_) => {
+                let room = ((FRAME.2 - FRAME.0) / labels.len().max(1) as f64).max(2.0 * LABEL_ROOM);
+                (room, room - 4.0)
+            }
+            _ => (LABEL_ROOM, f64::INFINITY),
         };
         let mut free = f64::NEG_INFINITY;
         for (at, label) in labels {
             let at = x(at);
             svg.line("axis", (at, FRAME.3), (at, FRAME.3 + 4.0));
             if at >= free {
-                let text = fit(&label, 11.0, room - 4.0);
+                let text = fit(&label, 11.0, most);
                 svg.text("ink label", (at, FRAME.3 + 17.0), Anchor::Middle, &text, "");
                 free = at + room;
             }

@@ -72,16 +72,19 @@ fn changes(table: &TableComparison) -> Vec<String> {
     all
 }
 
-/// The largest difference that counts as none.
+/// The largest difference that counts as none, measured by what is allowed.
 fn largest_within(tables: &[&TableComparison]) -> String {
     let all = tables.iter().flat_map(|table| {
-        let columns = table.columns.iter();
-        columns.filter_map(|own| Some((own.largest.as_ref()?.size?, &table.table, &own.column)))
+        table.columns.iter().filter_map(|own| {
+            let largest = own.largest.as_ref()?;
+            Some((largest.size?, largest.allowed?, format!("{}.{}", table.table, own.column)))
+        })
     });
-    match all.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((size, table, column)) => format!(
-            " (within the tolerance; the largest difference is {} in {table}.{column})",
-            number(size)
+    match all.max_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1))) {
+        Some((size, allowed, place)) => format!(
+            " (within the tolerance; the largest difference is {} where {} is allowed, in {place})",
+            number(size),
+            number(allowed)
         ),
         None => " (all values are equal)".to_owned(),
     }

@@ -169,11 +169,11 @@ fn a_changed_input_and_a_new_one_are_told_from_the_others() {
         let changed = &rows["changed_of_changed_inputs"];
         assert!(changed.as_u64().unwrap() > 0, "{name}: {rows}");
         assert!(rows["only_other"].as_u64().unwrap() > 0, "{name}: {rows}");
-        assert_eq!(rows["first_only_other"]["input"], "new", "{name}: {rows}");
     }
     // What is asked of the other inputs is the same, whatever batch it stood in.
     let rows = &table(&found, "similarity")["rows"];
     assert_eq!(rows["changed"], rows["changed_of_changed_inputs"], "{rows}");
+    assert_eq!(rows["first_only_other"]["input"], "new", "{rows}");
     let ended = compare(folder.path(), &["monday", "tuesday", "--fail-on", "value"]);
     assert_eq!(ended.code, 4);
     says(
@@ -205,8 +205,13 @@ fn models_of_two_depths_are_compared_on_relative_depth() {
         let points = curve["runs"][run].as_array().unwrap().iter();
         points.map(|point| point["depth"].as_f64().unwrap()).collect()
     };
-    assert_eq!(depths(0), [0.0, 0.5, 1.0]);
-    assert_eq!(depths(1), [0.0, 4.0 / 11.0, 8.0 / 11.0, 1.0]);
+    let near = |run: usize, expected: &[f64]| {
+        let depths = depths(run);
+        let apart = depths.iter().zip(expected).map(|(a, b)| (a - b).abs());
+        depths.len() == expected.len() && apart.fold(0.0, f64::max) < 1e-12
+    };
+    assert!(near(0, &[0.0, 0.5, 1.0]), "{:?}", depths(0));
+    assert!(near(1, &[0.0, 4.0 / 11.0, 8.0 / 11.0, 1.0]), "{:?}", depths(1));
     let ended = compare(folder.path(), &["tiny", "demo", "--html", "page.html"]);
     says(
         &ended.stdout,
