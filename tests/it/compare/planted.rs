@@ -8,7 +8,9 @@ use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{ACTIVATIONS, NEXT_TOKENS, SIMILARITY};
 use aqlens::table::writer::{PartAddress, write_part};
 use aqlens::table::{Dims, Kind};
-use arrow::array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, StringArray};
+use arrow::array::{
+    Array as _, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, StringArray,
+};
 use arrow::datatypes::{DataType, Field};
 use serde_json::Value;
 
