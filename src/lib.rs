@@ -8,7 +8,8 @@
 //!   all shards -> stages: divergence, effect, ...        -> summary.json, report.html (render)
 //!                 all of them files of one folder (run_dir, store)
 //!
-//! run does what ledger does not find done; verify compares the files with their receipts
+//! run does what ledger does not find done; verify compares the files with their receipts, compare finished
+//! runs with each other
 //! ```
 //!
 //! The modules form layers, lowest first; a module uses only modules declared above it (a test reads
@@ -24,7 +25,7 @@
 //! | 5 | [`stage`] | what a stage is, and the tools that stages share |
 //! | 6 | [`stages`] | one file or folder for each stage, and the one list of them |
 //! | 7 | [`pipeline`] | what is to be done: configuration, inputs, plan |
-//! | 8 | [`ledger`], [`verify`] | what is done: receipts compared with the plan, files with receipts |
+//! | 8 | [`ledger`], [`verify`], [`compare`] | what is done: receipts compared with the plan, files with receipts, a run with another |
 //! | 9 | [`run`] | does what is not done yet, shard after shard |
 //! | 10 | [`cli`] | the command line and the terminal |
 
@@ -59,6 +60,8 @@ pub mod pipeline;
 pub mod ledger;
 
 pub mod verify;
+
+pub mod compare;
 
 pub mod run;
 

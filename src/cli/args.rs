@@ -11,7 +11,8 @@ use crate::pipeline::share::Share;
 #[derive(Debug, Parser)]
 #[command(name = "aqlens", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
-    3 done with skipped prompts, 101 a mistake in aqlens, 130 interrupted (run the same command again to continue).")]
+    3 done with skipped prompts, 4 `compare --fail-on` found a difference, 101 a mistake in aqlens, \
+    130 interrupted (run the same command again to continue).")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -30,6 +31,9 @@ pub(super) enum Command {
     /// Hash every file of a run and name what is missing, truncated, altered or foreign; writes
     /// nothing
     Verify(VerifyArgs),
+    /// Compare finished runs, each with the first: where they come from, what was asked, values, verdicts;
+    /// writes nothing into them
+    Compare(CompareArgs),
     /// Print what each table's columns mean, or the JSON Schema of a pipeline file
     Schema(SchemaArgs),
     /// Print where ONNX Runtime was looked for, which one is taken, its providers, and the machine's cores
@@ -151,6 +155,51 @@ pub(super) struct PlanArgs {
 pub(super) struct VerifyArgs {
     /// The run directory
     pub(super) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// The run directories, two or more; the first is the base that the others are compared with
+    #[arg(required = true, num_args = 2.., value_name = "RUN")]
+    pub(super) runs: Vec<PathBuf>,
+
+    /// What a run is called, once for each in their order (default: the names of the directories)
+    #[arg(long = "label", value_name = "NAME")]
+    pub(super) labels: Vec<String>,
+
+    /// How far two floats may lie apart: a share of the larger one, and after a comma a difference in
+    /// the column's unit (default: 1e-4,1e-5); of one column with `value=1e-3` or
+    /// `similarity.value=1e-3`. Other columns are compared exactly
+    #[arg(long = "tolerance", value_name = "[COLUMN=]RELATIVE[,ABSOLUTE]")]
+    pub(super) tolerances: Vec<String>,
+
+    /// Also compare activations, attention, logits and vectors number by number; without this, the
+    /// checksums of their files
+    #[arg(long)]
+    pub(super) raw: bool,
+
+    /// Print all of it as one JSON object, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Also write one HTML page with the measures of all runs over each other
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+
+    /// End with exit code 4 when this is not the same
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(super) fail_on: Option<FailOnArg>,
+}
+
+/// `--fail-on`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOnArg {
+    /// A verdict has another word, or stands in one run only
+    Verdict,
+    /// A value that both have lies further apart than its tolerance
+    Value,
+    /// Anything: also where the numbers come from, what was asked, and rows of one run only
+    Any,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,8 @@ pub enum Exit {
     Wrong,
     /// 3: done, but some prompts were skipped.
     Skipped,
+    /// 4: compared, and not the same in what `--fail-on` names.
+    Differs,
     /// 101: a mistake in aqlens itself; the message says where.
     Broken,
     /// 130: stopped on request; run the same command again to continue.
@@ -27,6 +29,7 @@ impl Exit {
             Self::Failed => 1,
             Self::Wrong => 2,
             Self::Skipped => 3,
+            Self::Differs => 4,
             Self::Broken => 101,
             Self::Interrupted => 130,
         }

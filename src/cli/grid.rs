@@ -53,6 +53,18 @@ pub(super) fn write_sentence(
     Ok(())
 }
 
+/// A number with three digits that count.
+pub(super) fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-4..1e4).contains(&size) => format!("{value:.2e}"),
+        size => {
+            let digits = (2 - size.log10().floor() as i32).max(0) as usize;
+            format!("{value:.digits$}")
+        }
+    }
+}
+
 /// A small table: rows of cells below a title, without lines.
 #[derive(Debug, Default)]
 pub(super) struct Small {
@@ -209,6 +221,12 @@ impl<'a, W: Write> Long<'a, W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_that_count() {
+        let all = [0.0, 0.012_345, 1.234_5, 123.45, 0.000_012_3, 123_456.0].map(number);
+        assert_eq!(all, ["0", "0.0123", "1.23", "123", "1.23e-5", "1.23e5"]);
+    }
 
     #[test]
     fn a_long_grid_is_the_grid_of_all_its_rows() {

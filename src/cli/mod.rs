@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod compare;
 mod design;
 mod doctor;
 mod error;
@@ -76,6 +77,7 @@ fn carry_out(command: &Command, summary: &mut Option<RunSummary>) -> Result<Exit
         Command::Show(args) => show::main(args),
         Command::Plan(args) => plan::main(args),
         Command::Verify(args) => verify::main(args),
+        Command::Compare(args) => compare::main(args),
         Command::Schema(args) => schema::main(args),
         Command::Doctor(args) => doctor::main(args),
     }

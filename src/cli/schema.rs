@@ -73,7 +73,7 @@ fn document(only: Option<&Table>) -> Value {
 }
 
 fn table_json(table: &Table) -> Value {
-    let keys = table.columns.iter().filter(|column| column.is_key).map(|column| column.name);
+    let keys = table.keys().map(|column| column.name);
     json!({
         "name": table.name,
         "version": table.version,

@@ -1,8 +1,6 @@
 //! The page: a template that escapes everything except the pictures, which escape their own texts.
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::Value;
 use serde::Serialize;
 
 use super::answer::{Answer, answer};
@@ -11,7 +9,7 @@ use super::sections;
 use super::sections::Section;
 use super::svg::number;
 use super::tables;
-use super::tables::Grid;
+use super::templates::Templates;
 use super::token::{ends_line, visible};
 use super::{bars, curve, heatmap, others, verdict};
 use crate::prompt::visible_lines;
@@ -19,11 +17,6 @@ use crate::prompt::visible_lines;
 /// Up to this many scenarios, the page begins with the panels of their verdicts; with more, it
 /// begins with a table of contents, and each panel stands in its scenario's section.
 const MOST_PANELS: usize = 10;
-
-const REPORT: &str = include_str!("templates/report.html");
-const SECTION: &str = include_str!("templates/section.html");
-const TABLE: &str = include_str!("templates/table.html");
-const VERDICT: &str = include_str!("templates/verdict.html");
 
 #[derive(Serialize)]
 struct View<'a> {
@@ -155,40 +148,7 @@ pub fn report(page: &Page) -> String {
     visible_lines(&pages.fill("report.html", &view))
 }
 
-struct Templates {
-    environment: Environment<'static>,
-}
-
 impl Templates {
-    fn new() -> Self {
-        let mut environment = Environment::new();
-        environment.set_auto_escape_callback(|_| AutoEscape::Html);
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        let mut syntax = SyntaxConfig::builder();
-        syntax.trim_blocks(true).lstrip_blocks(true);
-        environment.set_syntax(syntax.build().expect("the usual delimiters are valid"));
-        for (name, text) in [
-            ("report.html", REPORT),
-            ("section.html", SECTION),
-            ("table.html", TABLE),
-            ("verdict.html", VERDICT),
-        ] {
-            environment.add_template(name, text).expect("the built-in templates parse");
-        }
-        Self { environment }
-    }
-
-    fn fill(&self, name: &str, view: &impl Serialize) -> String {
-        let template = self.environment.get_template(name).expect("the template is built in");
-        template
-            .render(Serde(view))
-            .expect("the built-in templates name only fields of their views")
-    }
-
-    fn table(&self, grid: &Grid) -> Value {
-        Value::from_safe_string(self.fill("table.html", grid))
-    }
-
     fn section(&self, section: &Section) -> Value {
         let tables = section.grids.iter().map(|grid| self.table(grid)).collect();
         Value::from_safe_string(self.fill("section.html", &SectionView { section, tables }))

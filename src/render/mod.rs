@@ -1,7 +1,8 @@
 //! The report's pictures and its page: plain structs in, text out.
 //!
 //! [`page`], [`evidence`] and [`told`] hold what a report says, [`names`] what columns and codes are called;
-//! [`html`] lays it out with a template that escapes everything it is given; the pictures are SVG,
+//! [`comparison`] is the page of runs that are compared, and [`overlay`] its pictures;
+//! [`html`] lays the report out with a template that escapes everything it is given; the pictures are SVG,
 //! written by `svg` alone. No store, no table, no script: the page is one file that opens offline
 //! and asks for nothing.
 //!
@@ -13,6 +14,7 @@ mod answer;
 mod axis;
 mod bars;
 pub mod colour;
+pub mod comparison;
 mod curve;
 pub mod evidence;
 mod heads;
@@ -21,6 +23,7 @@ pub mod html;
 pub mod names;
 mod numbers;
 mod others;
+pub mod overlay;
 pub mod page;
 mod panel;
 mod sections;
@@ -28,6 +31,7 @@ mod strips;
 mod surprisal;
 mod svg;
 mod tables;
+mod templates;
 pub mod token;
 pub mod told;
 mod verdict;

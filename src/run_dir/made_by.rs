@@ -22,6 +22,11 @@ impl MadeBy {
         self.0.is_empty()
     }
 
+    /// The kinds of stages that were done; one stands again for each version that did it.
+    pub fn stages(&self) -> impl Iterator<Item = &str> {
+        self.0.values().flatten().map(String::as_str)
+    }
+
     /// Takes in that a version did a stage.
     pub fn add(&mut self, version: &str, stage: &str) {
         // Asked for each receipt, and nearly always known.

@@ -18,6 +18,7 @@ mod pending;
 mod place;
 mod seal;
 mod signed;
+mod single;
 mod sound;
 mod stamp;
 mod stats;
@@ -35,6 +36,7 @@ pub use lock::{FOLDER as LOCKS, Holder, NAME as LOCK, PieceLock, Presence, RunLo
 pub use pending::PendingFile;
 pub use place::{open_file, open_given};
 pub use seal::{BrokenSeal, read_sealed, sealed_json};
+pub use single::write_file;
 pub use stamp::FileStamp;
 pub use stats::FileStats;
 

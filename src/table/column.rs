@@ -94,6 +94,17 @@ impl Table {
         layout::table_folder(self.name)
     }
 
+    /// The columns that name a row, in order.
+    pub fn keys(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| column.is_key)
+    }
+
+    /// Whether its rows hold what the model gives, number by number: they take nearly all of a run's
+    /// bytes.
+    pub fn is_of_vectors(&self) -> bool {
+        self.columns.iter().any(|column| column.kind.is_of_vectors())
+    }
+
     /// The file of one part, relative to the run directory.
     pub fn file(&self, layer: Option<i16>, part: u32) -> String {
         layout::table_file(self.name, layer, part)
@@ -158,6 +169,17 @@ impl Kind {
                 DataType::FixedSizeList(item(DataType::Float32), dims.vocab_size as i32)
             }
         }
+    }
+
+    /// Whether it holds measures, activations or probabilities, whose last digits another machine may
+    /// change.
+    pub fn is_of_floats(self) -> bool {
+        matches!(self, Self::Float64 | Self::ListFloat64) || self.is_of_vectors()
+    }
+
+    /// Whether a cell holds the many 32-bit floats that the model gives.
+    pub fn is_of_vectors(self) -> bool {
+        matches!(self, Self::ListFloat32 | Self::ModelVector | Self::VocabVector)
     }
 
     /// The type as `aqlens schema` and the documentation print it.

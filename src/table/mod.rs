@@ -3,6 +3,7 @@
 //! [`schema`] holds every table's columns; [`writer`] and [`reader`] move them to and from Parquet,
 //! [`preview`] shows their first rows.
 
+pub(crate) mod blocks;
 pub(crate) mod cell;
 pub(crate) mod column;
 pub(crate) mod declare;

@@ -1,18 +1,15 @@
 //! Rows of a table as text, for a terminal.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use arrow::array::{Array as _, RecordBatch};
 use arrow::datatypes::DataType;
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
-use parquet::errors::ParquetError;
 
 use super::TableError;
-use super::column::{LAYER, Table};
-use super::guard::guarded;
+use super::blocks::Blocks;
+use super::column::Table;
 use crate::prompt::visible;
 use crate::run_dir::layout::{is_older, layer_of, part_of};
 use crate::store::{Store, StoreError};
@@ -42,8 +39,13 @@ pub fn rows<E: From<TableError>>(
     let columns = columns(table);
     for file in files(store, table).map_err(TableError::from)? {
         let path = store.path(&file);
-        let mut blocks = guarded(&path, || Blocks::open(store, &file, &columns))?;
-        while let Some(block) = guarded(&path, || blocks.next(&columns))? {
+        let mut blocks = Blocks::open(store, &file, &columns, BLOCK)?;
+        while let Some(batch) = blocks.next()? {
+            let block = cells(&batch, &columns).map_err(|source| TableError::Arrow {
+                action: "read",
+                path: path.clone(),
+                source,
+            })?;
             let n = block.first().map_or(0, Vec::len);
             let mut block: Vec<_> = block.into_iter().map(Vec::into_iter).collect();
             for _ in 0..n {
@@ -80,48 +82,12 @@ pub fn files(store: &Store, table: &Table) -> Result<Vec<String>, StoreError> {
     Ok(older)
 }
 
-/// One file, read some rows at a time.
-struct Blocks {
-    path: PathBuf,
-    reader: ParquetRecordBatchReader,
-    /// The one in the file's name, for a file without such a column.
-    layer: Option<i16>,
-}
-
-impl Blocks {
-    fn open(store: &Store, name: &str, columns: &[&str]) -> Result<Self, TableError> {
-        let path = store.path(name);
-        let error = |source: ParquetError| TableError::Parquet {
-            action: "read",
-            path: path.clone(),
-            source,
-        };
-        let file = store.open_sound(name)?;
-        let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(error)?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-        let reader = builder.with_projection(mask).with_batch_size(BLOCK).build().map_err(error)?;
-        Ok(Self { path, reader, layer: layer_of(name) })
-    }
-
-    /// The cells of the next rows, column by column.
-    fn next(&mut self, columns: &[&str]) -> Result<Option<Vec<Vec<String>>>, TableError> {
-        let error = |source| TableError::Arrow { action: "read", path: self.path.clone(), source };
-        let Some(batch) = self.reader.next() else { return Ok(None) };
-        batch.and_then(|batch| cells(&batch, columns, self.layer)).map(Some).map_err(error)
-    }
-}
-
-/// The cells of each column; `layer` is the one in the file's name, for a file without such a column.
-fn cells(
-    batch: &RecordBatch,
-    columns: &[&str],
-    layer: Option<i16>,
-) -> Result<Vec<Vec<String>>, arrow::error::ArrowError> {
+/// The cells of each column; empty where the file has no such column.
+fn cells(batch: &RecordBatch, columns: &[&str]) -> Result<Vec<Vec<String>>, ArrowError> {
     let options = FormatOptions::default();
     let text = |name: &&str| {
         let Some(array) = batch.column_by_name(name) else {
-            let layer = layer.filter(|_| *name == LAYER).map(|layer| layer.to_string());
-            return Ok(vec![layer.unwrap_or_default(); batch.num_rows()]);
+            return Ok(vec![String::new(); batch.num_rows()]);
         };
         let formatter = ArrayFormatter::try_new(array.as_ref(), &options)?;
         let measure = array.data_type() == &DataType::Float64;

@@ -95,7 +95,8 @@ fn decode(
         vectors.get(field.name()).or_else(|| others.column_by_name(field.name())).cloned()
     });
     let batch = RecordBatch::try_new(Arc::clone(&schema), arrays.collect()).map_err(arrow_error)?;
-    let batch = with_layer(batch, address, columns).map_err(arrow_error)?;
+    let layer = address.layer.filter(|_| columns.contains(&LAYER));
+    let batch = with_layer(batch, layer).map_err(arrow_error)?;
     let part = Part { batch, path: path.to_owned(), finite };
     for name in columns {
         part.column(name)?;
@@ -103,19 +104,15 @@ fn decode(
     Ok(part)
 }
 
-/// Adds column `layer` when it is wanted and the file has none: in older run directories only its path
-/// says which layer it is.
-fn with_layer(
+/// Adds column `layer` where a file has none: in older run directories only its path says which layer it
+/// is.
+pub(super) fn with_layer(
     batch: RecordBatch,
-    address: PartAddress,
-    columns: &[&str],
+    layer: Option<i16>,
 ) -> Result<RecordBatch, ArrowError> {
-    let (Some(layer), false) = (address.layer, batch.column_by_name(LAYER).is_some()) else {
+    let (Some(layer), false) = (layer, batch.column_by_name(LAYER).is_some()) else {
         return Ok(batch);
     };
-    if !columns.contains(&LAYER) {
-        return Ok(batch);
-    }
     let mut fields = batch.schema().fields().to_vec();
     fields.push(Arc::new(Field::new(LAYER, DataType::Int16, false)));
     let arrays = [batch.columns(), &[layers(layer, batch.num_rows())]].concat();

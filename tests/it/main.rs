@@ -6,6 +6,7 @@ mod beside;
 mod chat;
 mod check;
 mod cli;
+mod compare;
 mod config_errors;
 mod damage;
 mod determinism;

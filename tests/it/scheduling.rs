@@ -265,6 +265,23 @@ fn the_kubernetes_jobs_share_the_run_and_finish_it() {
 }
 
 #[test]
+fn the_last_two_nights_are_compared() {
+    let [script] = snippets("sh").try_into().unwrap();
+    has_good_syntax("sh", &script);
+    let site = Site::new();
+    for night in ["runs/2026-11-25", "runs/2026-11-26", "runs/2026-11-27"] {
+        let args = ["run", "pipelines/nightly.yml", "--run-dir", night, "--quiet"];
+        let ended = Ended::from(aqlens_in(site.dir.path()).args(args).output().unwrap());
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    }
+    site.run("sh", &script, &[]);
+    let changes = fs::read_to_string(site.path("runs/changes.txt")).unwrap();
+    assert!(changes.contains("2026-11-27 compared with 2026-11-26"), "{changes}");
+    assert!(changes.contains("no difference"), "{changes}");
+    assert!(fs::read_to_string(site.path("runs/changes.html")).unwrap().ends_with("</html>"));
+}
+
+#[test]
 fn the_end_of_a_log_is_as_the_page_shows_it() {
     let [shown] = snippets("json").try_into().unwrap();
     let keys = |line: &str| {
@@ -280,7 +297,7 @@ fn the_end_of_a_log_is_as_the_page_shows_it() {
 #[test]
 fn the_page_names_every_exit_code() {
     let page = fs::read_to_string(file("docs/scheduling.md")).unwrap();
-    for code in ["0", "1", "2", "3", "101", "130"] {
+    for code in ["0", "1", "2", "3", "4", "101", "130"] {
         assert!(page.contains(&format!("\n| {code} | ")), "{code}");
     }
 }

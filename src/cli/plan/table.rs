@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::planned::{Choice, Planned};
 use crate::cli::design::p;
-use crate::cli::grid::{Small, write_sentence};
+use crate::cli::grid::{Small, number, write_sentence};
 use crate::prompt::visible;
 use crate::stage::names::OUTPUT_LAYER;
 
@@ -112,18 +112,6 @@ fn advice(plan: &Planned) -> Option<String> {
     ))
 }
 
-/// A number with three digits that count.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        size if !(1e-4..1e4).contains(&size) => format!("{value:.2e}"),
-        size => {
-            let digits = (2 - size.log10().floor() as i32).max(0) as usize;
-            format!("{value:.digits$}")
-        }
-    }
-}
-
 fn count(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
@@ -147,12 +135,6 @@ fn wordings(sizes: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_have_three_digits_that_count() {
-        let all = [0.0, 0.012_345, 1.234_5, 123.45, 0.000_012_3, 123_456.0].map(number);
-        assert_eq!(all, ["0", "0.0123", "1.23", "123", "1.23e-5", "1.23e5"]);
-    }
 
     #[test]
     fn wordings_of_tasks_are_one_number_where_they_are() {
