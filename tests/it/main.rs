@@ -7,6 +7,7 @@ mod check;
 mod cli;
 mod config_errors;
 mod damage;
+mod demo;
 mod determinism;
 mod finished;
 mod frozen;
