@@ -125,7 +125,8 @@ def size(folder: Path) -> int:
 SCRIPT = """
 import aqlens
 run = aqlens.run("aqlens-demo/pipelines/experiment-037.yml", "again", stages__tokens__top_k=7)
-assert {one.verdict for one in run.verdict} == {"supported"}, run.verdict
+said = {one.verdict for one in run.verdict if one.measure == "notebook"}
+assert said == {"supported"}, said
 print(aqlens.__version__, aqlens.find_bin())
 """
 

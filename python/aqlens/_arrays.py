@@ -77,11 +77,14 @@ def _of_polars(
             scan.select(pl.col(key).unique() for key in list(keys)[:1]).collect() if keys else None
         )
         _none(table, keys, [] if there is None else sorted(there.to_series().to_list()))
-    has = pl.col(column).is_not_null()
+    # A vector that could not be computed is zeros, and only the status says so.
+    has = pl.col("status") == "ok" if "status" in found.columns else pl.lit(True)
     good, missing = found.filter(has), found.filter(~has)
     lists = good[column]
     flat = lists.explode().to_numpy().astype(np.float32, copy=False)
-    lengths = (lists.arr if lists.dtype == pl.Array else lists.list).len().to_numpy()
+    n = len(lists)
+    is_even = lists.dtype == pl.Array
+    lengths = np.full(n, len(flat) // max(n, 1)) if is_even else lists.list.len().to_numpy()
     index = good.drop([name for name in (column, "status") if name in good.columns])
     return Rows(_shaped(flat, lengths), index, missing.drop(column))
 
@@ -103,8 +106,10 @@ def _of_arrow(
         first = list(keys)[:1]
         there = pc.unique(dataset.to_table(columns=first)[first[0]]).to_pylist() if first else []
         _none(table, keys, sorted(there))
-    has = pc.is_valid(found[column])
-    good, missing = found.filter(has), found.filter(pc.invert(has))
+    good, missing = found, found.slice(0, 0)
+    if "status" in found.column_names:
+        has = pc.equal(found["status"], "ok")
+        good, missing = found.filter(has), found.filter(pc.invert(has))
     lists = good[column].combine_chunks()
     if hasattr(lists, "chunks"):  # A ChunkedArray without rows, in some versions.
         lists = lists.chunk(0)

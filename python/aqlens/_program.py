@@ -74,8 +74,10 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def output_of(arguments: Sequence[str]) -> str:
+def output_of(arguments: Sequence[str], says_all: bool = False) -> str:
     """What the program prints, when all goes well.
+
+    With `says_all` what it printed is part of the error, too.
 
     Raises:
         AqlensError: it ends with another code than 0.
@@ -90,7 +92,7 @@ def output_of(arguments: Sequence[str]) -> str:
         check=False,
     )
     if ended.returncode != 0:
-        raise error_of(ended.returncode, ended.stderr)
+        raise error_of(ended.returncode, (ended.stdout if says_all else "") + ended.stderr)
     return ended.stdout
 
 

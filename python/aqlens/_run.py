@@ -268,7 +268,7 @@ class Run:
         Raises:
             Failed: something is missing, altered or foreign; it names each.
         """
-        return _program.output_of(["verify", os.fspath(self.path)])
+        return _program.output_of(["verify", os.fspath(self.path)], says_all=True)
 
     def _rows(self, table: str, column: str, keys: dict[str, Keys], how: str) -> Rows:
         return rows_of(_folder.parts(self.path, table), table, column, keys, how)

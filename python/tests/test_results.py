@@ -57,7 +57,8 @@ def test_lineage_and_prompts_say_where_numbers_come_from(kinds):
 
 
 def test_the_demo_runs_and_answers_at_once_again(demo):
-    by_scenario = {one.scenario: one.verdict for one in demo.verdict}
+    own = [one for one in demo.verdict if one.measure == "notebook"]
+    by_scenario = {one.scenario: one.verdict for one in own}
     assert by_scenario == {"red-ball": "supported", "fire": "supported"}
     folder = demo.path.parents[1]
     before = (demo.path / "run.json").stat().st_mtime_ns
