@@ -21,6 +21,11 @@ ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.1
 CARGO_DENY := 0.20.2
 # What the tests of the Python package read with, and what it is held to; Python 3.10 gets older ones.
 FRAMES := "pandas==3.1.1; python_version >= '3.11'" "pandas; python_version < '3.11'" tqdm==4.70.1
+OLD_READERS := polars==1.0.0 \
+	"duckdb==0.10.0; python_version < '3.13'" "duckdb==1.1.1; python_version >= '3.13'" \
+	"pyarrow==14.0.0; python_version < '3.13'" "pyarrow==18.0.0; python_version >= '3.13'" \
+	"pandas==2.0.0; python_version < '3.12'" "pandas==2.2.3; python_version >= '3.12'" \
+	"numpy<2; python_version < '3.13'"
 LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
 # zig links the wheel for an old glibc; the others look at what came out.
 WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
@@ -118,13 +123,17 @@ $(PYTHON_VENV)/.ready:
 	$(PYTHON) -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(LINTS)
+	$(PYTHON) -m venv $(PYTHON_VENV)/old
+	$(PYTHON_VENV)/old/bin/python -m pip install --quiet --disable-pip-version-check \
+		onnxruntime $(OLD_READERS) pytest==9.2.0 tqdm==4.70.1
 	@touch $@
 
-test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, its tests on real runs, its page
+test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, its tests with new and old readers
 	$(PYTHON_VENV)/bin/ruff check python packaging
 	$(PYTHON_VENV)/bin/ruff format --check python packaging
 	$(PYTHON_VENV)/bin/mypy
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
+	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
 
 $(WHEEL_VENV)/.ready:
 	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from functools import cache
 from pathlib import Path
 
 #: What a wheel holds, besides `aqlens/*.py`: the demo is inside the program, and nowhere else.
@@ -33,7 +34,7 @@ CONTENTS = [
 ]
 LARGEST = 25_000_000
 
-OLDEST = "onnxruntime==1.17.0"
+OLDEST = "onnxruntime==1.19.0"
 
 
 def contents(wheel: Path) -> None:
@@ -75,15 +76,14 @@ def pythons() -> list:
     return [python for _, python in sorted(by_version.items())]
 
 
+@cache
 def alone() -> list:
-    """What to put before a command so that it has no network; empty where the system forbids
-    that."""
-    for words in (["unshare", "--net"], ["unshare", "--user", "--map-root-user", "--net"]):
-        if (
-            shutil.which("unshare")
-            and subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
-        ):
-            return words
+    """What to put before a command to cut off its network; empty where the system forbids it."""
+    unshare = shutil.which("unshare")
+    for options in (["--net"], ["--user", "--map-root-user", "--net"]) if unshare else ():
+        tried = subprocess.run([unshare, *options, "true"], capture_output=True, check=False)
+        if tried.returncode == 0:
+            return [unshare, *options]
     return []
 
 

@@ -61,9 +61,9 @@ def test_the_demo_runs_and_answers_at_once_again(demo):
     by_scenario = {one.scenario: one.verdict for one in own}
     assert by_scenario == {"red-ball": "supported", "fire": "supported"}
     folder = demo.path.parents[1]
-    before = (demo.path / "run.json").stat().st_mtime_ns
+    before = (demo.path / "report.html").stat().st_mtime_ns
     assert aqlens.demo(folder).lineage == demo.lineage
-    assert (demo.path / "run.json").stat().st_mtime_ns == before
+    assert (demo.path / "report.html").stat().st_mtime_ns == before
     (folder / "data" / "demo" / "model.onnx").write_bytes(b"mine")
     with pytest.raises(aqlens.WrongPipeline, match="nothing was written"):
         aqlens.demo(folder)

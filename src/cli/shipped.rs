@@ -11,8 +11,8 @@ use crate::store::{StoreError, write_new};
 /// A file and where it goes, below the folder that is written to.
 type Shipped = (&'static str, &'static [u8]);
 
-/// The demo model's folder.
-pub(super) const MODEL: &[Shipped] = &[
+/// The demo model's folder. A static: of a constant, each place that uses it would carry a copy.
+pub(super) static MODEL: &[Shipped] = &[
     ("model.json", include_bytes!("../../data/demo/model.json")),
     ("model.onnx", include_bytes!("../../data/demo/model.onnx")),
     ("model.onnx.data", include_bytes!("../../data/demo/model.onnx.data")),
@@ -22,7 +22,7 @@ pub(super) const MODEL: &[Shipped] = &[
 ];
 
 /// What is asked of it, with names as in the repository, so that the paths in the pipelines lead there.
-pub(super) const STUDIES: &[Shipped] = &[
+pub(super) static STUDIES: &[Shipped] = &[
     (FIRST_STUDY, include_bytes!("../../pipelines/experiment-037.yml")),
     ("pipelines/scenes.yml", include_bytes!("../../pipelines/scenes.yml")),
     ("data/scenes.jsonl", include_bytes!("../../data/scenes.jsonl")),
