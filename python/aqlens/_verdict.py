@@ -14,11 +14,18 @@ NOTEBOOK = "notebook"
 class Verdict(NamedTuple):
     """One verdict about one scenario.
 
-    ``measure`` is ``"notebook"`` for the notebook's own rule (``verdict``: supported,
-    not_supported, not_testable; ``value``: its mean cosine), else a measure of table ``effect``
-    (supported, equivalent, undecided, not_testable; ``value``: the difference between tasks less
-    that between wordings, in the measure's unit, with its 95 % interval and p corrected over
-    layers). ``layer`` -1 is the model's output. None where there is no such number.
+    Attributes:
+        measure: ``"notebook"`` for the notebook's own rule, else a measure of table ``effect``.
+        verdict: ``supported``, ``not_supported`` or ``not_testable`` by the notebook's rule; by a
+            measure ``supported``, ``equivalent``, ``undecided`` or ``not_testable``.
+        layer: where the numbers are from; -1 is the model's output.
+        value: the notebook's mean cosine; of a measure how much further apart prompts of different
+            tasks are than wordings of one, as a dissimilarity.
+        ci_low, ci_high: the 95 % interval of that difference; none for the notebook's rule.
+        p: over inputs, corrected over all measures and layers that are judged.
+        reason: why, in a sentence.
+
+    A number is None where there is none.
     """
 
     scenario: str
