@@ -11,7 +11,7 @@ use crate::pipeline::config::{NAME_RULE, is_name};
 use crate::prompt::visible;
 use crate::store::write_new;
 
-/// The pipeline, with `NAME` and `MODEL` where these go.
+/// The pipeline, with `PIPELINE_NAME` and `MODEL_FOLDER` where these go.
 const PIPELINE: &str = include_str!("init.yml");
 
 /// The folder beside the pipeline that the demo model goes to.
@@ -40,9 +40,10 @@ pub(super) fn main(args: &InitArgs) -> Result<Exit, CliError> {
         DEMO_MODEL.to_owned()
     };
     // JSON's text is YAML's too, whatever it holds.
-    let text = PIPELINE.replacen("NAME", &serde_json::Value::from(name).to_string(), 1).replacen(
-        "MODEL",
-        &serde_json::Value::from(model.as_str()).to_string(),
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let text = PIPELINE.replacen("PIPELINE_NAME", &quoted(name), 1).replacen(
+        "MODEL_FOLDER",
+        &quoted(&model),
         1,
     );
     write_new(&file, text.as_bytes()).map_err(|error| CliError::failed(&error))?;
