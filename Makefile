@@ -6,6 +6,8 @@ EXPORT_VENV ?= export/.venv
 PACKAGES_VENV ?= .venv-packages
 READER_VENVS ?= .venv-readers
 DENY_VENV ?= .venv-deny
+PYTHON_VENV ?= .venv-python
+WHEEL_VENV ?= .venv-wheel
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -17,6 +19,16 @@ READERS := "duckdb==2.0.0; python_version >= '3.11'" "duckdb; python_version < '
 ORACLE := "numpy==2.4.6; python_version >= '3.11'" "numpy; python_version < '3.11'" \
 	"scipy==1.17.1; python_version >= '3.11'" "scipy; python_version < '3.11'" pytest==9.2.0
 CARGO_DENY := 0.20.2
+# What the tests of the Python package read with, and what it is held to; Python 3.10 gets older ones.
+FRAMES := "pandas==3.1.1; python_version >= '3.11'" "pandas; python_version < '3.11'" tqdm==4.70.1
+OLD_READERS := polars==1.0.0 \
+	"duckdb==0.10.0; python_version < '3.13'" "duckdb==1.1.1; python_version >= '3.13'" \
+	"pyarrow==14.0.0; python_version < '3.13'" "pyarrow==18.0.0; python_version >= '3.13'" \
+	"pandas==2.0.0; python_version < '3.12'" "pandas==2.2.3; python_version >= '3.12'" \
+	"numpy<2; python_version < '3.13'"
+LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
+# zig links the wheel for an old glibc; the others look at what came out.
+WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
 
 # Of `make fuzz`: how long, and which mutations.
 SECONDS ?= 300
@@ -32,7 +44,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser check fmt deny fuzz flips bench calibrate fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -106,6 +118,48 @@ test-export: $(EXPORT_VENV)/.ready ## tests of export/ (installs torch)
 test-browser: venv build ## opens the report in headless Chromium (Debian: apt-get install chromium)
 	VENV=$(VENV) AQLENS=$(AQLENS) tests/browser/run.sh
 
+$(PYTHON_VENV)/.ready:
+	@echo "== installing readers, pytest, mypy and ruff into $(PYTHON_VENV)"
+	$(PYTHON) -m venv $(PYTHON_VENV)
+	$(PYTHON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(LINTS)
+	$(PYTHON) -m venv $(PYTHON_VENV)/old
+	$(PYTHON_VENV)/old/bin/python -m pip install --quiet --disable-pip-version-check \
+		onnxruntime $(OLD_READERS) pytest==9.2.0 tqdm==4.70.1
+	@touch $@
+
+test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, its tests with new and old readers
+	$(PYTHON_VENV)/bin/ruff check python packaging
+	$(PYTHON_VENV)/bin/ruff format --check python packaging
+	$(PYTHON_VENV)/bin/mypy
+	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
+	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
+
+$(WHEEL_VENV)/.ready:
+	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL_TOOLS)
+	@touch $@
+
+THIRD-PARTY-LICENCES.txt: Cargo.lock packaging/licences.py
+	$(PYTHON) packaging/licences.py $@
+
+# All but the last link is the release build's.
+wheel: $(WHEEL_VENV)/.ready build THIRD-PARTY-LICENCES.txt ## a wheel for Linux with glibc 2.28 or newer into dist/
+	@rm -f dist/*.whl
+	ZIG_PYTHON=$(abspath $(WHEEL_VENV))/bin/python $(WHEEL_VENV)/bin/maturin build --release --locked \
+		--compatibility manylinux_2_28 --out dist -- -C linker=$(abspath packaging/zigcc)
+	$(WHEEL_VENV)/bin/auditwheel show dist/*.whl
+
+dist: wheel ## the wheel, the source distribution and their hashes into dist/
+	@rm -f dist/*.tar.gz
+	$(WHEEL_VENV)/bin/maturin sdist --out dist
+	$(WHEEL_VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
+	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+
+test-wheel: wheel ## installs the wheel into bare environments of each Python there is, and runs the demo
+	$(PYTHON) packaging/test_wheel.py dist/*.whl
+
 check: ## formatting, lints, documentation
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
@@ -144,4 +198,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) dist runs

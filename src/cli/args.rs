@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::pipeline::share::Share;
 
@@ -38,6 +38,12 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Print where ONNX Runtime was looked for, which one is taken, its providers, and the machine's cores
     Doctor(RuntimeArgs),
+    /// Write the demo model and its pipelines into a folder and run the first one: needs nothing else
+    Demo(DemoArgs),
+    /// Write a commented pipeline to start from
+    Init(InitArgs),
+    /// Print what a shell needs to complete commands and options
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -217,6 +223,49 @@ pub(super) struct SchemaArgs {
     pub(super) table: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// The folder to write; what is there already is never replaced
+    #[arg(default_value = "aqlens-demo")]
+    pub(super) dir: PathBuf,
+
+    #[command(flatten)]
+    pub(super) runtime: RuntimeArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// The pipeline's name: NAME.yml is written in the current folder
+    #[arg(default_value = "study")]
+    pub(super) name: String,
+
+    /// The model folder that it runs on (default: the demo model, written beside it as demo-model)
+    #[arg(long, value_name = "DIR")]
+    pub(super) model: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "bash: aqlens completions bash > ~/.local/share/bash-completion/completions/aqlens\n\
+    zsh:  aqlens completions zsh > FOLDER/_aqlens, where FOLDER is in $fpath\n\
+    fish: aqlens completions fish > ~/.config/fish/completions/aqlens.fish"
+)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    pub(super) shell: ShellArg,
+}
+
+/// A shell that completes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShellArg {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}
+
 /// `--provider`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ProviderArg {
@@ -247,6 +296,13 @@ pub(super) enum LogArg {
     Plain,
     /// One JSON object a line, for schedulers
     Json,
+}
+
+impl Cli {
+    /// All commands and options, for completions.
+    pub(super) fn words() -> clap::Command {
+        Self::command()
+    }
 }
 
 impl PipelineArgs {

@@ -3,6 +3,8 @@
 mod args;
 mod check;
 mod compare;
+mod completions;
+mod demo;
 mod design;
 mod doctor;
 mod error;
@@ -10,6 +12,7 @@ mod estimate;
 mod exit;
 mod first;
 mod grid;
+mod init;
 mod interrupt;
 mod lengths;
 mod limits;
@@ -19,6 +22,7 @@ mod progress;
 mod run;
 mod schema;
 mod setup;
+mod shipped;
 mod show;
 mod specials;
 mod term;
@@ -35,8 +39,7 @@ use clap::Parser as _;
 
 use args::{Cli, Command, LogArg};
 use error::CliError;
-
-use crate::run::RunSummary;
+use term::Done;
 
 /// Runs the command line `args` (the program's name first) and returns how it ended.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
@@ -53,15 +56,15 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         limits::speak_json();
     }
     limits::survive_large_files();
-    let mut summary = None;
-    let (exit, text) = match limits::guard(|| carry_out(&cli.command, &mut summary)) {
+    let mut done = None;
+    let (exit, text) = match limits::guard(|| carry_out(&cli.command, &mut done)) {
         Ok(Ok(exit)) => (exit, None),
         Ok(Err(CliError::OutputClosed)) => (Exit::Done, None),
         Ok(Err(error)) => (error.exit(), Some(error.to_string())),
         Err((exit, text)) => (exit, Some(text)),
     };
     if is_json {
-        term::say_end(exit, text.as_deref(), summary.as_ref());
+        term::say_end(exit, text.as_deref(), done.as_ref());
     } else if let Some(text) = text {
         // Standard error is the last place to complain: when it is closed too, the exit code
         // remains.
@@ -70,9 +73,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     exit
 }
 
-fn carry_out(command: &Command, summary: &mut Option<RunSummary>) -> Result<Exit, CliError> {
+fn carry_out(command: &Command, done: &mut Option<Done>) -> Result<Exit, CliError> {
     match command {
-        Command::Run(args) => run::main(args, summary),
+        Command::Run(args) => run::main(args, done),
         Command::Check(args) => check::main(args),
         Command::Show(args) => show::main(args),
         Command::Plan(args) => plan::main(args),
@@ -80,5 +83,8 @@ fn carry_out(command: &Command, summary: &mut Option<RunSummary>) -> Result<Exit
         Command::Compare(args) => compare::main(args),
         Command::Schema(args) => schema::main(args),
         Command::Doctor(args) => doctor::main(args),
+        Command::Demo(args) => demo::main(args, done),
+        Command::Init(args) => init::main(args),
+        Command::Completions(args) => completions::main(args),
     }
 }

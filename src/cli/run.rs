@@ -3,12 +3,13 @@
 use super::args::{LogArg, RunArgs};
 use super::error::CliError;
 use super::exit::Exit;
+use super::term::Done;
 use super::{interrupt, setup, show, term};
 use crate::run;
-use crate::run::{Portion, RunError, RunOptions, RunSummary};
+use crate::run::{Portion, RunError, RunOptions};
 
 /// Runs the pipeline; leaves what was done in `done`, when all went well.
-pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit, CliError> {
+pub(super) fn main(args: &RunArgs, done: &mut Option<Done>) -> Result<Exit, CliError> {
     interrupt::listen(say_interrupted(args.log));
     let pipeline = setup::load(&args.pipeline).map_err(|error| setup::wrong(&error))?;
     let threads = args.runtime.threads.map(usize::from);
@@ -29,10 +30,10 @@ pub(super) fn main(args: &RunArgs, done: &mut Option<RunSummary>) -> Result<Exit
         RunError::ForeignFolder { .. } => CliError::Wrong(format!("error: {error}")),
         _ => CliError::failed(&error),
     })?;
-    let summary = done.insert(summary);
+    let Done { summary, run_dir } = done.insert(Done { run_dir: options.run_dir, summary });
     // A share has nothing to show until the run is finished.
     if !args.quiet && (args.shard.is_none() || summary.was_finished) {
-        show::overview(&options.run_dir)?;
+        show::overview(run_dir)?;
     }
     Ok(if summary.counts.skipped > 0 { Exit::Skipped } else { Exit::Done })
 }

@@ -1,6 +1,7 @@
 //! Progress on standard error: bars on a terminal, plain lines elsewhere, JSON for schedulers.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -34,11 +35,21 @@ pub(super) fn monitor(log: LogArg) -> Box<dyn Monitor> {
     }
 }
 
-/// The last line of a log in JSON: how the command ended, and, when all went well, what this process
-/// did.
-pub(super) fn say_end(exit: Exit, error: Option<&str>, summary: Option<&RunSummary>) {
+/// A run that went well.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Where it is.
+    pub(super) run_dir: PathBuf,
+    /// What this process did.
+    pub(super) summary: RunSummary,
+}
+
+/// The last line of a log in JSON: how the command ended, and, when all went well, where the run is and
+/// what this process did.
+pub(super) fn say_end(exit: Exit, error: Option<&str>, done: Option<&Done>) {
     let mut end = json!({"event": "end", "exit_code": exit.code(), "error": error});
-    if let Some(summary) = summary {
+    if let Some(Done { run_dir, summary }) = done {
+        end["run_dir"] = run_dir.display().to_string().into();
         end["was_finished"] = summary.was_finished.into();
         end["model_calls"] = summary.model_calls.into();
         end["head_calls"] = summary.head_calls.into();

@@ -9,6 +9,7 @@ mod cli;
 mod compare;
 mod config_errors;
 mod damage;
+mod demo;
 mod determinism;
 mod finished;
 mod frozen;

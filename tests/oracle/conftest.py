@@ -17,6 +17,10 @@ import polars as pl
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "python"))
+
+import aqlens  # noqa: E402  (the checkout's own)
+
 PIPELINE = Path(__file__).with_name("pipeline.yml")
 PROMPT = ["scenario", "input", "task", "wording"]
 
@@ -49,9 +53,7 @@ class Run:
 
     def table(self, name: str) -> pl.DataFrame:
         """All parts of a table, in their order."""
-        folder = self.path / "tables" / name
-        assert folder.is_dir(), f"the pipeline writes no table {name}"
-        return pl.scan_parquet(f"{folder}/*.parquet").collect()
+        return aqlens.Run(self.path).table(name).collect()
 
     @cache
     def prompts(self) -> tuple:
@@ -81,29 +83,27 @@ class Run:
     @cache
     def layers(self) -> tuple:
         """The captured layers, ascending."""
-        files = pl.scan_parquet(f"{self.path}/tables/activations/*.parquet")
+        files = aqlens.Run(self.path).table("activations")
         return tuple(files.select(pl.col("layer").unique().sort()).collect()["layer"])
 
     @cache
     def activations(self, layer: int) -> dict:
         """By prompt key: float64 `[tokens, d_model]`."""
-        return self._vectors("activations", layer)
+        return by_prompt(aqlens.Run(self.path).activations(layer))
 
     @cache
     def logits(self) -> dict:
         """By prompt key: float64 `[vocab_size]`."""
-        return {key: rows[0] for key, rows in self._vectors("logits").items()}
+        return {key: rows[0] for key, rows in by_prompt(aqlens.Run(self.path).logits()).items()}
 
-    def _vectors(self, table: str, layer: int | None = None) -> dict:
-        frame = pl.scan_parquet(f"{self.path}/tables/{table}/*.parquet")
-        if layer is not None:
-            frame = frame.filter(pl.col("layer") == layer)
-        frame = frame.collect()
-        values = frame["values"].to_numpy().astype(np.float64)
-        keys = list(zip(*(frame[name].to_list() for name in PROMPT)))
-        starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
-        ends = [*starts[1:], len(keys)]
-        return {keys[start]: values[start:end] for start, end in zip(starts, ends)}
+
+def by_prompt(rows: aqlens.Rows) -> dict:
+    """The rows of each prompt key, in float64."""
+    keys = list(zip(*(rows.index[name].to_list() for name in PROMPT)))
+    starts = [i for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key]
+    ends = [*starts[1:], len(keys)]
+    values = rows.values.astype(np.float64)
+    return {keys[start]: values[start:end] for start, end in zip(starts, ends)}
 
 
 def finish(folder: Path, *arguments: str, pipeline: Path = PIPELINE) -> Run:

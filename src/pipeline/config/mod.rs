@@ -225,15 +225,21 @@ fn example(key: &str) -> &'static str {
     }
 }
 
-/// A name that can be a folder's.
-fn check_name(name: &str, at: &yaml::Path, problems: &mut Problems) -> bool {
+/// Whether a pipeline may have this name: one that can be a folder's.
+pub fn is_name(name: &str) -> bool {
     let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
-    let good = plain && !name.is_empty() && !name.starts_with('.') && name.len() <= 100;
+    plain && !name.is_empty() && !name.starts_with('.') && name.len() <= 100
+}
+
+/// What [`is_name`] asks for, in words.
+pub const NAME_RULE: &str = "it names the run directory: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` and \
+     `-`, and no `.` at the start";
+
+fn check_name(name: &str, at: &yaml::Path, problems: &mut Problems) -> bool {
+    let good = is_name(name);
     if !good {
         let message = format!("the name {} cannot be a folder's name", quote(name));
-        let help = "it names the run directory: use 1 to 100 letters (a-z, A-Z), digits, `.`, `_` \
-                    and `-`, and no `.` at the start";
-        problems.push(at, message, help);
+        problems.push(at, message, NAME_RULE);
     }
     good
 }
