@@ -53,11 +53,13 @@ fn prompt() -> Prompt {
     Prompt {
         key: PromptKey { scenario: name(), input: name(), task: name(), wording: 0 },
         base_wording: 0,
+        form: "plain".into(),
         source_input: name(),
         cluster: None,
         text: String::new(),
         input_span: 0..0,
         task_spans: Vec::new(),
+        is_bare: false,
     }
 }
 
