@@ -11,8 +11,8 @@ use aqlens::table::writer::PartAddress;
 use serde_json::{Value, json};
 
 use crate::model_format2::folder;
-use crate::support::aqlens;
 use crate::support::tiny::{self, Copy};
+use crate::support::{aqlens, put};
 
 /// A template that trims, has a default system message and takes no role it does not know.
 const TEMPLATE: &str = "{% if messages[0].role != 'system' %}[sys]Help.\n{% endif %}\
@@ -49,7 +49,7 @@ fn pipeline(model: &Copy, form: &str, tasks: &str) -> (tempfile::TempDir, std::p
          - kind: extract\n    layers: [0, 4]\n  - kind: similarity\n  - kind: divergence\n  \
          - kind: tokens\n  - kind: summary\n"
     );
-    std::fs::write(&path, text).unwrap();
+    put(&path, text.as_bytes());
     (folder, path)
 }
 
@@ -108,7 +108,7 @@ fn the_resolved_pipeline_gives_the_same_prompts() {
         let (folder, path) = pipeline(&model, form, &by_example);
         let first = config::load(&path, &[]).unwrap();
         let resolved = folder.path().join("resolved.yml");
-        std::fs::write(&resolved, config::resolved_yaml(&first)).unwrap();
+        put(&resolved, config::resolved_yaml(&first).as_bytes());
         let second = config::load(&resolved, &[]).unwrap();
         assert_eq!(prompts(&first), prompts(&second));
         assert_eq!(config::resolved_yaml(&first), config::resolved_yaml(&second));
@@ -129,7 +129,9 @@ fn every_scenario_is_run_in_every_form_and_says_which() {
         scenarios.iter().flatten().zip(forms.iter().flatten()).collect();
     assert_eq!(pairs, [("one@plain", "plain"), ("one@talk", "talk")].into());
     let verdicts = part(&run, &VERDICT, &["scenario"]);
-    assert_eq!(verdicts.texts("scenario").unwrap().iter().count(), 2);
+    let judged: std::collections::BTreeSet<&str> =
+        verdicts.texts("scenario").unwrap().iter().flatten().collect();
+    assert_eq!(judged, ["one@plain", "one@talk"].into());
     let summary: Value =
         serde_json::from_slice(&std::fs::read(run.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["scenarios"][1]["form"], "talk");
@@ -202,7 +204,8 @@ fn what_cannot_be_a_chat_is_refused_with_what_to_do() {
         let problem = problem(&path);
         assert!(problem.contains(says), "{form}\n{problem}");
     }
-    let (_folder, path) = pipeline(&folder(), CHAT, TASKS);
+    let plain = folder();
+    let (_folder, path) = pipeline(&plain, CHAT, TASKS);
     let problem = problem(&path);
     assert!(problem.contains("has no chat template"), "{problem}");
 }
@@ -224,21 +227,24 @@ fn prompts_that_a_template_cannot_take_are_named() {
     let allowed = format!("{CHAT}\n  allow_special_tokens: true");
     let (_folder, path) = pipeline(&model, &allowed, special);
     assert_eq!(prompts(&config::load(&path, &[]).unwrap()).len(), 4);
-    // A template that changes what is in a message.
-    let changing = TEMPLATE.replace("| trim", "| upper");
-    let model = chat_model(&changing, &RENDERED.replace("Hi there", "HI THERE"));
-    let (_folder, path) = pipeline(&model, CHAT, TASKS);
-    let pipeline = config::load(&path, &[]).unwrap();
-    let tokenizer = pipeline.tokenizer().unwrap();
-    let plan = Plan::new(&pipeline, &tokenizer).unwrap();
-    assert!(plan.shards().next().unwrap().is_ok(), "marks are taken out again");
+    // What is in a message twice is in no one place.
     let repeating = TEMPLATE.replace("{{ m.content | trim }}", "{{ m.content }}{{ m.content }}");
     let model = chat_model(&repeating, &RENDERED.replace("Hi there", "Hi thereHi there"));
     let (_folder, path) = self::pipeline(&model, CHAT, TASKS);
     let pipeline = config::load(&path, &[]).unwrap();
+    let tokenizer = pipeline.tokenizer().unwrap();
     let plan = Plan::new(&pipeline, &tokenizer).unwrap();
     let error = plan.shards().next().unwrap().unwrap_err().to_string();
     assert!(error.contains("has its input 2 times"), "{error}");
+    // One that leaves its place: what is found with the marks is not what is read without.
+    let cutting = TEMPLATE.replace("{{ m.content | trim }}", "{{ m.content[:8] }}");
+    let model = chat_model(&cutting, RENDERED);
+    let user = "chat: { user: \"{task} {input}\" }";
+    let (_folder, path) = self::pipeline(&model, user, TASKS);
+    let pipeline = config::load(&path, &[]).unwrap();
+    let plan = Plan::new(&pipeline, &tokenizer).unwrap();
+    let error = plan.shards().next().unwrap().unwrap_err().to_string();
+    assert!(error.contains("task and input cannot be found in it"), "{error}");
 }
 
 #[test]
@@ -246,7 +252,7 @@ fn a_task_by_example_stands_beside_one_by_instruction() {
     let model = chat_model(TEMPLATE, RENDERED);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("examples.csv");
-    std::fs::write(&file, "input,answer\na blue hat,blue\nred tea,red\n").unwrap();
+    put(&file, b"input,answer\na blue hat,blue\nred tea,red\n");
     let tasks = format!(
         "      color: \"what color?\"\n      shown: {{ shots: 1, examples: {} }}",
         file.display()

@@ -106,6 +106,7 @@ impl Prompts {
             texts(&vec!["input".to_owned(); n]),
             Arc::new(StringArray::new_null(n)),
             texts(&vec!["hash".to_owned(); n]),
+            texts(&vec!["plain".to_owned(); n]),
             texts(&vec!["text".to_owned(); n]),
             Arc::new(Int32Array::from(self.length)),
             Arc::new(self.ids.finish()),
