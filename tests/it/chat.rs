@@ -230,7 +230,7 @@ fn prompts_that_a_template_cannot_take_are_named() {
     // What is in a message twice is in no one place.
     let repeating = TEMPLATE.replace("{{ m.content | trim }}", "{{ m.content }}{{ m.content }}");
     let model = chat_model(&repeating, &RENDERED.replace("Hi there", "Hi thereHi there"));
-    let (_folder, path) = self::pipeline(&model, CHAT, TASKS);
+    let (_folder, path) = pipeline(&model, CHAT, TASKS);
     let pipeline = config::load(&path, &[]).unwrap();
     let tokenizer = pipeline.tokenizer().unwrap();
     let plan = Plan::new(&pipeline, &tokenizer).unwrap();
