@@ -2,6 +2,7 @@
 
 import _thread
 import logging
+import signal
 import threading
 import time
 
@@ -102,7 +103,7 @@ def test_shares_are_finished_by_finish(tmp_path):
     assert aqlens.run(KINDS, tmp_path / "run", finish=True).is_finished
 
 
-def test_an_interrupt_stops_the_program_and_the_same_call_continues(tmp_path, monkeypatch):
+def test_an_interrupt_stops_the_program_and_the_same_call_continues(tmp_path, monkeypatch, request):
     started = threading.Event()
 
     class Interrupting(_progress.Log):
@@ -113,6 +114,9 @@ def test_an_interrupt_stops_the_program_and_the_same_call_continues(tmp_path, mo
                 _thread.interrupt_main()
                 time.sleep(0)
 
+    # A shell's background job ignores interrupts, and then Python does too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     monkeypatch.setattr("aqlens._calls.Log", Interrupting)
     pids = []
     popen = _program.subprocess.Popen
