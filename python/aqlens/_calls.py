@@ -12,7 +12,7 @@ from typing import Any
 
 from aqlens import _settings
 from aqlens._errors import AqlensError, Problem
-from aqlens._program import environment, error_of, find_bin, json_of
+from aqlens._program import ended_of, environment, error_of, find_bin, json_of
 from aqlens._progress import Log
 from aqlens._run import Run
 
@@ -158,15 +158,7 @@ def _followed(command: list[str], log: Log) -> Log:
 
 
 def _checked(pipeline: PathLike, arguments: list[str]) -> dict[str, Any]:
-    ended = subprocess.run(
-        [find_bin(), "check", os.fspath(pipeline), "--json", *arguments],
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    ended = ended_of(["check", os.fspath(pipeline), "--json", *arguments])
     if ended.returncode in (0, 3):
         plan: dict[str, Any] = json.loads(ended.stdout)
         return plan

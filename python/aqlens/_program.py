@@ -82,7 +82,15 @@ def output_of(arguments: Sequence[str], says_all: bool = False) -> str:
     Raises:
         AqlensError: it ends with another code than 0.
     """
-    ended = subprocess.run(
+    ended = ended_of(arguments)
+    if ended.returncode != 0:
+        raise error_of(ended.returncode, (ended.stdout if says_all else "") + ended.stderr)
+    return ended.stdout
+
+
+def ended_of(arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """The program, run to its end: its code and what it printed."""
+    return subprocess.run(
         [find_bin(), *arguments],
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -91,9 +99,6 @@ def output_of(arguments: Sequence[str], says_all: bool = False) -> str:
         errors="replace",
         check=False,
     )
-    if ended.returncode != 0:
-        raise error_of(ended.returncode, (ended.stdout if says_all else "") + ended.stderr)
-    return ended.stdout
 
 
 def json_of(arguments: Sequence[str]) -> Any:
