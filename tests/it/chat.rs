@@ -15,17 +15,17 @@ use crate::support::tiny::{self, Copy};
 use crate::support::{aqlens, put};
 
 /// A template that trims, has a default system message and takes no role it does not know.
-const TEMPLATE: &str = "{% if messages[0].role != 'system' %}[sys]Help.\n{% endif %}\
+pub(crate) const TEMPLATE: &str = "{% if messages[0].role != 'system' %}[sys]Help.\n{% endif %}\
     {% for m in messages %}{% if m.role not in ['system', 'user', 'assistant'] %}\
     {{ raise_exception('no role ' + m.role) }}{% endif %}\
     [{{ m.role }}]{{ m.content | trim }}<|endoftext|>\n{% endfor %}\
     {% if add_generation_prompt %}[assistant]{% endif %}";
 
 /// What it makes of one message.
-const RENDERED: &str = "[sys]Help.\n[user]Hi there<|endoftext|>\n[assistant]";
+pub(crate) const RENDERED: &str = "[sys]Help.\n[user]Hi there<|endoftext|>\n[assistant]";
 
 /// The tiny model as a chat model.
-fn chat_model(template: &str, rendered: &str) -> Copy {
+pub(crate) fn chat_model(template: &str, rendered: &str) -> Copy {
     let copy = folder();
     let ids = tiny::tokenizer().encode(rendered, 0..0).unwrap().ids;
     copy.edit_card(|card| {

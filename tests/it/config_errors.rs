@@ -11,6 +11,8 @@ use aqlens::pipeline::{FileSource, Input, Pipeline, Scenario};
 use aqlens::prompt::{Prompt, Role};
 use aqlens::stage::{Scope, Stage};
 
+use crate::chat::{RENDERED, TEMPLATE, chat_model};
+
 const WIDTH: usize = 100;
 
 fn shown(path: &str, overrides: &[&str]) -> String {
@@ -297,11 +299,17 @@ fn every_shipped_pipeline_and_the_documented_one_load() {
         }
     }
     assert!(paths.len() > 1);
-    // The tiny model has five layers, and any pipeline can use it.
-    let sets = ["model=tests/fixtures/tiny", "stages.extract.layers=[0, 4]"];
+    // The tiny model has five layers, and any pipeline can use it: as a chat model where the
+    // pipeline asks for the model's own template.
+    let chat = chat_model(TEMPLATE, RENDERED);
     for path in paths {
-        let names_layers = path.ends_with("scenes.yml").then_some("stages.summary.layers=[4]");
-        let sets: Vec<String> = sets.into_iter().chain(names_layers).map(str::to_owned).collect();
+        let talks = fs::read_to_string(&path).unwrap().contains("chat:");
+        let model = if talks { chat.path() } else { Path::new("tests/fixtures/tiny") };
+        let mut sets =
+            vec![format!("model={}", model.display()), "stages.extract.layers=[0, 4]".to_owned()];
+        if path.ends_with("scenes.yml") {
+            sets.push("stages.summary.layers=[4]".to_owned());
+        }
         load(&path, &sets).unwrap_or_else(|error| panic!("{}", error.render(WIDTH, false)));
     }
 }
