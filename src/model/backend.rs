@@ -46,6 +46,57 @@ pub trait Backend: Send {
     fn takes_past(&self) -> bool {
         false
     }
+
+    /// Whether it takes the position of each row's first token.
+    fn places_rows(&self) -> bool {
+        false
+    }
+}
+
+/// Residual streams that the model is to go on from.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Streams {
+    /// For each row, the block whose output its stream is.
+    pub layers: Vec<i64>,
+    /// `[rows, seq]`: 1 for a real token, 0 for padding on the right.
+    pub mask: Vec<i64>,
+    /// `[rows, seq, d_model]`.
+    pub values: Vec<f32>,
+}
+
+impl Streams {
+    /// One row each of these, `[tokens, d_model]` with the block that it is after, padded on the right.
+    ///
+    /// # Panics
+    /// When one is empty or not a multiple of the width.
+    pub fn pad(rows: &[(i64, Vec<f32>)], d_model: usize) -> Self {
+        let tokens = |values: &Vec<f32>| values.len() / d_model;
+        let seq = rows.iter().map(|(_, values)| tokens(values)).max().unwrap_or(0);
+        let mut streams = Self::default();
+        for (layer, values) in rows {
+            let real = tokens(values);
+            assert!(
+                real > 0 && values.len() == real * d_model,
+                "a row has whole tokens, and one at least"
+            );
+            streams.layers.push(*layer);
+            streams.mask.extend((0..seq).map(|token| i64::from(token < real)));
+            streams.values.extend_from_slice(values);
+            streams.values.resize(streams.layers.len() * seq * d_model, 0.0);
+        }
+        streams
+    }
+
+    /// Tokens of a row, padding counted.
+    pub fn seq(&self) -> usize {
+        self.mask.len() / self.layers.len().max(1)
+    }
+}
+
+/// Something that computes a model from a residual stream on: the patch graph, or a stand-in in tests.
+pub trait PatchBackend: Send {
+    /// `[rows, vocab_size]` scores of the next token at each row's last real token.
+    fn run(&mut self, streams: &Streams) -> Result<Vec<f32>, ModelError>;
 }
 
 /// Something that computes the final layer norm and the unembedding: the head graph, or a stand-in in

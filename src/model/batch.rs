@@ -99,6 +99,9 @@ pub struct Batch {
     pub mask: Vec<i64>,
     /// What comes before the rows, whose tokens then follow it.
     pub past: Option<Past>,
+    /// For each row the position of its first token, where that is not the number of tokens in its past;
+    /// only for an engine that [`places rows`](super::Engine::places_rows).
+    pub first: Option<Vec<i64>>,
 }
 
 impl Batch {
@@ -118,7 +121,7 @@ impl Batch {
                 mask[i * seq + j] = 1;
             }
         }
-        Self { rows: rows.to_vec(), lengths, seq, ids, mask, past: None }
+        Self { rows: rows.to_vec(), lengths, seq, ids, mask, past: None, first: None }
     }
 
     /// How many tokens its prompts have, including those before its rows.

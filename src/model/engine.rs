@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use super::backend::{Backend, HeadBackend, Take, Wanted};
+use super::backend::{Backend, HeadBackend, PatchBackend, Streams, Take, Wanted};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
@@ -32,6 +32,7 @@ struct Model {
     opening: Mutex<()>,
     head: Mutex<Option<Box<dyn HeadBackend>>>,
     head_rows: AtomicUsize,
+    patch: Mutex<Option<Box<dyn PatchBackend>>>,
 }
 
 impl Engine {
@@ -46,6 +47,7 @@ impl Engine {
             opening: Mutex::new(()),
             head: Mutex::new(None),
             head_rows,
+            patch: Mutex::new(None),
         }))
     }
 
@@ -227,6 +229,14 @@ impl Engine {
         Ok(self.sessions()?.takes_past())
     }
 
+    /// Whether batches may say where their rows' positions begin; the first call opens the model.
+    ///
+    /// # Errors
+    /// When the model cannot be used.
+    pub fn places_rows(&self) -> Result<bool, ModelError> {
+        Ok(self.sessions()?.places_rows())
+    }
+
     /// How many batches were computed for callers; the probe does not count.
     pub fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -283,6 +293,33 @@ impl Engine {
         self.sessions()?
             .with(|graph| probe::check_head(&self.model.card, facts, graph, &mut head))?;
         Ok(Box::new(head))
+    }
+}
+
+impl Engine {
+    /// What the model says when it goes on from these residual streams: `[rows, vocab_size]` scores at each
+    /// row's last token. One call at a time, on all threads. The first call loads the graph for it, and the
+    /// model's own graph to probe it with.
+    ///
+    /// # Errors
+    /// When the model folder has no patch.onnx, or it cannot be used, or fails.
+    pub fn run_patch(&self, streams: &Streams) -> Result<Vec<f32>, ModelError> {
+        let is_open = || self.model.patch.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if !is_open() {
+            // Loaded without the lock, as the head is.
+            let facts = self.facts()?;
+            self.model.card.verify_files()?;
+            let mut patch = onnx::PatchSession::open(&self.model.card, facts)?;
+            self.model.card.verify_loaded()?;
+            self.sessions()?
+                .with(|graph| probe::check_patch(&self.model.card, facts, graph, &mut patch))?;
+            let mut guard = self.model.patch.lock().unwrap_or_else(PoisonError::into_inner);
+            guard.get_or_insert(Box::new(patch));
+        }
+        let mut guard = self.model.patch.lock().unwrap_or_else(PoisonError::into_inner);
+        let patch = guard.as_mut().expect("it was opened above, and is never closed");
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        patch.run(streams)
     }
 }
 

@@ -189,6 +189,25 @@ pub enum ModelError {
         #[source]
         source: Cause,
     },
+    /// The folder has no graph that goes on from a residual stream.
+    #[error(
+        "model folder {} has no patch.onnx: it was made by an older exporter; export the model again with \
+         `python export/export.py`",
+        path.display()
+    )]
+    NoPatch {
+        /// The model folder.
+        path: PathBuf,
+    },
+    /// The patch graph failed while it ran.
+    #[error("the model failed on {rows} residual streams")]
+    Patch {
+        /// Streams that it was given.
+        rows: usize,
+        /// What ONNX Runtime says.
+        #[source]
+        source: Cause,
+    },
     /// The graph failed while it ran.
     #[error("the model failed on a batch of {batch} prompts of up to {seq} tokens")]
     Run {

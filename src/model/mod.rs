@@ -25,11 +25,11 @@ pub mod tokens;
 use std::panic;
 use std::thread::ScopedJoinHandle;
 
-pub use backend::{Backend, HeadBackend, Outputs, Take, Wanted};
+pub use backend::{Backend, HeadBackend, Outputs, PatchBackend, Streams, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
 pub use card::{
     Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, ModelCard, NamedToken,
-    Source,
+    Positions, Source,
 };
 pub use chat::{ChatOptions, ChatTemplate, ChatValue};
 pub use engine::Engine;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::backend::{Backend, HeadBackend, Outputs, Wanted};
+use super::backend::{Backend, HeadBackend, Outputs, PatchBackend, Streams, Wanted};
 use super::options::EngineFacts;
 use super::reference::{AttentionProbe, HiddenProbe, LogitsProbe};
 use super::{Batch, ModelCard, ModelError};
@@ -108,6 +108,51 @@ pub(super) fn check_head(
         vector(&at, found, row.norm, numbers, tolerance)
     });
     match (off_own.into_iter().next().or(off_reference), card.head_path()) {
+        (Some(problem), Some(path)) => Err(ModelError::Probe { path, problem }),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the patch graph's probe: `graph` computes the block outputs of the card's prompts, and `patch` must make
+/// of those of every block what `graph` itself gives as logits; rows of different blocks and lengths stand in
+/// one batch.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn check_patch(
+    card: &ModelCard,
+    facts: &EngineFacts,
+    graph: &mut dyn Backend,
+    patch: &mut dyn PatchBackend,
+) -> Result<(), ModelError> {
+    let prompts: Vec<usize> = (0..card.probe.prompts.len()).collect();
+    let batch = Batch::pad(&prompts, &card.probe.prompts, 0);
+    let layers: Vec<i16> = (0..card.n_layer).collect();
+    let wanted = Wanted { hidden: layers.clone(), ..Wanted::default() };
+    let (mut rows, mut own, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    graph.run(&batch, &wanted, &mut |outputs| {
+        own = outputs.logits.to_vec();
+        // Every block, with another prompt for each, and every prompt.
+        for i in 0..layers.len().max(prompts.len()) {
+            let (layer, row) = (i % layers.len(), i % prompts.len());
+            let start = row * batch.seq * card.d_model;
+            let values = &outputs.hidden[layer][start..][..batch.lengths[row] * card.d_model];
+            rows.push((layer as i64, values.to_vec()));
+            places.push((layer, row));
+        }
+    })?;
+    let scores = patch.run(&Streams::pad(&rows, card.d_model))?;
+    let tolerance = Tolerance::of(card, facts).relative;
+    let problem = scores.chunks(card.vocab_size).zip(places).find_map(|(found, (layer, row))| {
+        let own = &own[row * card.vocab_size..][..card.vocab_size];
+        let at = format!("output logits from hidden.{layer} on, prompt {row}");
+        let allowed = tolerance * norm(own);
+        found.iter().zip(own).enumerate().find_map(|(i, (found, own))| {
+            let words = "the whole model gives";
+            off(&format!("{at}, number {i}"), f64::from(*found), f64::from(*own), allowed, words)
+        })
+    });
+    match (problem, card.patch_path()) {
         (Some(problem), Some(path)) => Err(ModelError::Probe { path, problem }),
         _ => Ok(()),
     }

@@ -27,6 +27,7 @@ pub(super) struct Sessions {
     given_back: Condvar,
     count: usize,
     takes_past: bool,
+    places_rows: bool,
 }
 
 impl Sessions {
@@ -35,6 +36,7 @@ impl Sessions {
         Self {
             count: sessions.len(),
             takes_past: sessions.iter().all(|session| session.takes_past()),
+            places_rows: sessions.iter().all(|session| session.places_rows()),
             free: Mutex::new(sessions),
             given_back: Condvar::new(),
         }
@@ -48,6 +50,11 @@ impl Sessions {
     /// Whether they take batches with a past.
     pub(super) fn takes_past(&self) -> bool {
         self.takes_past
+    }
+
+    /// Whether they take the position of each row's first token.
+    pub(super) fn places_rows(&self) -> bool {
+        self.places_rows
     }
 
     /// Does `work` on one that is free, after waiting for it.

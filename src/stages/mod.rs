@@ -10,8 +10,11 @@ pub mod effect;
 pub mod explain;
 pub mod extract;
 pub mod geometry;
+pub mod knockout;
 pub mod lens;
+pub mod mediate;
 pub mod outputs;
+pub mod patch;
 pub mod reference;
 pub mod report;
 pub mod segments;
@@ -20,6 +23,7 @@ pub mod sinks;
 pub mod summary;
 pub mod surprisal;
 pub mod tokens;
+pub mod usage;
 pub mod variance;
 pub mod vectors;
 
@@ -40,7 +44,7 @@ macro_rules! stages {
         }
 
         /// Every kind, in the order in which the stages are documented.
-        pub const KINDS: &[&str] = &[$(stringify!($module)),+];
+        pub const KINDS: &[&str] = &[$(self::$module::DESCRIPTION.kind),+];
 
         /// What each kind is, in the same order.
         pub const DESCRIPTIONS: &[&Description] = &[$(&self::$module::DESCRIPTION),+];
@@ -55,7 +59,9 @@ macro_rules! stages {
                 problems: &mut Problems,
             ) -> Option<Self> {
                 match kind {
-                    $(stringify!($module) => read(node, at, problems).map(Self::$stage),)+
+                    $(word if word == self::$module::DESCRIPTION.kind => {
+                        read(node, at, problems).map(Self::$stage)
+                    })+
                     _ => None,
                 }
             }
@@ -63,7 +69,7 @@ macro_rules! stages {
             /// Its kind, as in the pipeline file.
             pub fn kind(&self) -> &'static str {
                 match self {
-                    $(Self::$stage(_) => stringify!($module),)+
+                    $(Self::$stage(_) => self::$module::DESCRIPTION.kind,)+
                 }
             }
 
@@ -116,6 +122,14 @@ stages! {
     surprisal => Surprisal,
     /// Reads off every layer what the model would say if it ended there.
     lens => Lens,
+    /// Puts the input, as it was read under one task, into the prompts of the others.
+    mediate => Mediate,
+    /// Cuts the input off from the task, and the rest of the prompt off from either.
+    knockout => Knockout,
+    /// Says of every task whether the model uses how the input was read under it.
+    usage => Use,
+    /// Patches the residual stream of one task's prompt into another's, by block and segment.
+    patch => Patch,
     /// Partitions what the vectors vary by into input, task, wording and interaction.
     variance => Variance,
     /// Tells tasks apart by the vectors, on wordings and inputs that were not seen.

@@ -38,6 +38,11 @@ pub const CONSTANT: &str = "constant";
 /// There are fewer of what is counted than the value can be computed from.
 pub const N_TOO_SMALL: &str = "n_too_small";
 
+/// Nothing of the prompt stands behind the input, so nothing reads it but the answer itself.
+pub const NO_REST: &str = "no_rest";
+/// The two tasks' answers hardly differ, so there is nothing that a reading could bring.
+pub const NO_EFFECT: &str = "no_effect";
+
 /// Every word and its meaning, for documentation.
 pub const ALL: &[(&str, &str)] = &[
     (OK, "the value was computed"),
@@ -66,6 +71,15 @@ pub const ALL: &[(&str, &str)] = &[
     ),
     (LOW_MASS, "less than 0.001 of the attention is left: what is there is rounding"),
     (NO_PAIRS, "the scenario has no two prompts for it: no second wording, or no such control"),
+    (
+        NO_REST,
+        "the prompt ends with the input, so that no token behind it could read another reading: put \
+         something behind {input} in the template",
+    ),
+    (
+        NO_EFFECT,
+        "the two tasks' answers hardly differ, so there is nothing that a reading could bring",
+    ),
     (N_TOO_SMALL, "there are too few inputs, prompts or tokens to compute it from"),
     (CONSTANT, "what is compared does not vary (identical prompts), so there is nothing to test"),
 ];

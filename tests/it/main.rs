@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named as sentences")]
 
 mod beside;
+mod causes;
 mod chat;
 mod check;
 mod cli;

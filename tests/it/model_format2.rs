@@ -33,6 +33,7 @@ pub(crate) fn folder() -> Copy {
                 "model.onnx" => "graph",
                 "past.onnx" => "past",
                 "head.onnx" => "head",
+                "patch.onnx" => "patch",
                 "tokenizer.json" => "tokenizer",
                 _ => "weights",
             }
@@ -68,8 +69,11 @@ fn format_1_says_the_same_of_gpt_2() {
 #[test]
 fn a_card_of_format_2_that_cannot_be_is_refused_with_its_reason() {
     type Edit = fn(&mut Value);
-    let cases: [(Edit, &str); 16] = [
-        (|c| c["format"] = 3.into(), "formats 1 and 2 only"),
+    let cases: [(Edit, &str); 19] = [
+        (|c| c["format"] = 4.into(), "formats 1 to 3 only"),
+        (|c| c["format"] = 3.into(), "format 3 and lacks them"),
+        (|c| c["positions"] = "learned".into(), "cards of format 3 have and no others"),
+        (|c| (c["format"], c["positions"]) = (3.into(), "rotary".into()), "rotary"),
         (|c| c["family"] = "Llama 3".into(), "family 'Llama 3', which must be"),
         (|c| c["n_kv_head"] = 0.into(), "n_kv_head = 0"),
         (|c| c["n_kv_head"] = 2.into(), "n_head = 3, which n_kv_head = 2 does not divide"),

@@ -48,8 +48,9 @@ pub struct Crossed {
 
 impl Crossed {
     /// Of an estimate, with one influence for each cluster (of a mean: the cluster's value; only
-    /// their spread counts), and for each task the estimates without each of its wordings.
-    /// [`Undefined::TooFew`] below two clusters, two tasks or two wordings of a task.
+    /// their spread counts), and for each sample of wordings (a task's, or pairs of two tasks') the
+    /// estimates without each of them; without any sample the interval is over clusters alone.
+    /// [`Undefined::TooFew`] below two clusters, or two wordings of a sample.
     pub fn of(
         estimate: f64,
         influences: &[f64],
@@ -57,7 +58,7 @@ impl Crossed {
         level: f64,
     ) -> Result<Self, Undefined> {
         let n = influences.len() as f64;
-        if influences.len() < 2 || without.len() < 2 || without.iter().any(|own| own.len() < 2) {
+        if influences.len() < 2 || without.iter().any(|own| own.len() < 2) {
             return Err(Undefined::TooFew);
         }
         let var_clusters = squares(influences) / (n - 1.0) / n;

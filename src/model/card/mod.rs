@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 pub use self::wire::{
-    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, NamedToken, Source,
+    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, NamedToken, Positions,
+    Source,
 };
 
 use super::ModelError;
 use super::reference::{Conversation, Probe, TextProbe};
 use crate::store::{FileStamp, hex_sha256};
 
-pub(super) use self::wire::{GRAPH, HEAD, PAST, TOKENIZER};
+pub(super) use self::wire::{GRAPH, HEAD, PAST, PATCH, TOKENIZER};
 
 /// Bytes of the largest `model.json` that is read: hundreds of layers take a few.
 const LARGEST: u64 = 64 << 20;
@@ -50,6 +51,8 @@ pub struct ModelCard {
     pub n_positions: usize,
     /// For each block how many of the last tokens, itself included, a query sees; `None` for all.
     pub windows: Vec<Option<usize>>,
+    /// Where positions enter; `None` in format 2, which does not say it.
+    pub positions: Option<Positions>,
     /// How weights are stored and matrix products computed; always float32 in format 1.
     pub dtype: Dtype,
     /// What a type other than float32 costs.
@@ -119,6 +122,7 @@ impl ModelCard {
             vocab_size: wire.vocab_size,
             n_positions: wire.n_positions,
             windows: wire.windows,
+            positions: wire.positions,
             dtype: wire.dtype,
             accuracy: wire.accuracy,
             special_tokens: wire.special_tokens,
@@ -158,7 +162,7 @@ impl ModelCard {
     /// About how many bytes of weights an open graph has: those in the graph's file, and those in the
     /// files beside it that its weights may lie in.
     pub fn weights_bytes(&self) -> u64 {
-        let holds_weights = |name: &str| ![HEAD, PAST, TOKENIZER].contains(&name);
+        let holds_weights = |name: &str| ![HEAD, PAST, PATCH, TOKENIZER].contains(&name);
         let files = self.files.iter().filter(|(name, _)| holds_weights(name));
         files.map(|(_, facts)| facts.bytes).sum()
     }
@@ -167,6 +171,12 @@ impl ModelCard {
     /// when the folder was exported without one.
     pub fn past_path(&self) -> Option<PathBuf> {
         self.files.contains_key(PAST).then(|| self.folder.join(PAST))
+    }
+
+    /// The file of the graph that computes from a given residual stream on; `None` when the folder was
+    /// exported without one.
+    pub fn patch_path(&self) -> Option<PathBuf> {
+        self.files.contains_key(PATCH).then(|| self.folder.join(PATCH))
     }
 
     /// The tokenizer's file.

@@ -1,7 +1,8 @@
-//! `model.json` as it is written, in both formats.
+//! `model.json` as it is written, in all formats.
 //!
 //! Format 1 is GPT-2's: as many heads of keys as of queries, each `d_model / n_head` wide, no windows, and
-//! special tokens as the tokenizer's file has them. Format 2 says all of that.
+//! special tokens as the tokenizer's file has them. Format 2 says all of that, and format 3 also where
+//! positions enter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ pub const CARD: &str = "model.json";
 pub(in crate::model) const GRAPH: &str = "model.onnx";
 pub(in crate::model) const PAST: &str = "past.onnx";
 pub(in crate::model) const HEAD: &str = "head.onnx";
+pub(in crate::model) const PATCH: &str = "patch.onnx";
 pub(in crate::model) const TOKENIZER: &str = "tokenizer.json";
 
 /// The family of every card of format 1.
@@ -56,6 +58,8 @@ pub enum FileRole {
     Past,
     /// `head.onnx`.
     Head,
+    /// `patch.onnx`.
+    Patch,
     /// Weights beside the graphs.
     Weights,
     /// `tokenizer.json`.
@@ -72,7 +76,18 @@ pub struct NamedToken {
     pub text: String,
 }
 
-/// The special tokens of a card of format 2.
+/// Where the model learns a token's position from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positions {
+    /// From an embedding of its own, which the residual stream holds from the start, as in GPT-2.
+    Learned,
+    /// From distances between queries and keys alone, or not at all: a prompt that is moved as a whole
+    /// gives the same.
+    Relative,
+}
+
+/// The special tokens of a card of format 2 or 3.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CardTokens {
@@ -85,7 +100,7 @@ pub struct CardTokens {
     pub named: BTreeMap<String, NamedToken>,
 }
 
-/// A card of either format.
+/// A card of any format.
 pub(super) struct Wire {
     pub(super) family: String,
     pub(super) n_layer: i16,
@@ -97,6 +112,8 @@ pub(super) struct Wire {
     pub(super) vocab_size: usize,
     pub(super) n_positions: usize,
     pub(super) windows: Vec<Option<usize>>,
+    /// `None` in format 2, which does not say it.
+    pub(super) positions: Option<Positions>,
     pub(super) dtype: Dtype,
     pub(super) accuracy: Option<Accuracy>,
     pub(super) special_tokens: Option<CardTokens>,
@@ -132,6 +149,7 @@ struct Format1 {
     probe: Probe,
 }
 
+/// Formats 2 and 3: `positions` is format 3's alone, and must be there in it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Format2 {
@@ -147,6 +165,7 @@ struct Format2 {
     vocab_size: usize,
     n_positions: usize,
     windows: Vec<Option<usize>>,
+    positions: Option<Positions>,
     dtype: Dtype,
     accuracy: Option<Accuracy>,
     special_tokens: CardTokens,
@@ -250,6 +269,7 @@ impl From<Format1> for Wire {
             n_positions: card.n_positions,
             // A negative number is refused soon.
             windows: vec![None; usize::try_from(card.n_layer).unwrap_or(0)],
+            positions: Some(Positions::Learned),
             dtype: Dtype::F32,
             accuracy: None,
             special_tokens: None,
@@ -292,6 +312,7 @@ impl TryFrom<Format2> for Wire {
             vocab_size: card.vocab_size,
             n_positions: card.n_positions,
             windows: card.windows,
+            positions: card.positions,
             dtype: card.dtype,
             accuracy: card.accuracy,
             special_tokens: Some(card.special_tokens),
@@ -321,6 +342,7 @@ fn role_of(name: &str) -> FileRole {
         GRAPH => FileRole::Graph,
         PAST => FileRole::Past,
         HEAD => FileRole::Head,
+        PATCH => FileRole::Patch,
         TOKENIZER => FileRole::Tokenizer,
         _ => FileRole::Weights,
     }
@@ -373,8 +395,18 @@ impl Wire {
                 kind.family.escape_debug()
             )),
             1 => Ok(serde_json::from_slice::<Format1>(text).map_err(invalid)?.into()),
-            2 => serde_json::from_slice::<Format2>(text).map_err(invalid)?.try_into(),
-            other => Err(format!("has format {other}, and this aqlens reads formats 1 and 2 only")),
+            2 | 3 => {
+                let card: Format2 = serde_json::from_slice(text).map_err(invalid)?;
+                if card.positions.is_some() != (kind.format == 3) {
+                    return Err(
+                        "has `positions`, which cards of format 3 have and no others, or is of \
+                                format 3 and lacks them"
+                            .to_owned(),
+                    );
+                }
+                card.try_into()
+            }
+            other => Err(format!("has format {other}, and this aqlens reads formats 1 to 3 only")),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) struct OnnxSession {
     d_model: usize,
     vocab_size: usize,
     takes_past: bool,
+    places_rows: bool,
 }
 
 impl OnnxSession {
@@ -38,7 +39,8 @@ impl OnnxSession {
         threads: usize,
     ) -> Result<Self, ModelError> {
         let session = open(facts, threads, path)?;
-        let takes_past = session.inputs().iter().any(|input| input.name() == PAST_OF);
+        let has = |name| session.inputs().iter().any(|input| input.name() == name);
+        let (takes_past, places_rows) = (has(PAST_OF), has(FIRST_POSITION));
         check_graph(card, takes_past, session.inputs(), session.outputs())
             .map_err(|problem| ModelError::Graph { path: path.to_owned(), problem })?;
         Ok(Self {
@@ -51,6 +53,7 @@ impl OnnxSession {
             d_model: card.d_model,
             vocab_size: card.vocab_size,
             takes_past,
+            places_rows,
         })
     }
 }
@@ -59,6 +62,8 @@ const IDS: &str = "input_ids";
 const MASK: &str = "attention_mask";
 const PAST_OF: &str = "past_of";
 const PAST_LENGTH: &str = "past_length";
+/// Graphs of earlier exporters have no such input: their rows follow their past.
+const FIRST_POSITION: &str = "first_position";
 const KEYS_AND_VALUES: [&str; 2] = ["key", "value"];
 
 /// Checks that a graph has the inputs and outputs of a model folder's graph, with or without a past.
@@ -78,6 +83,10 @@ fn check_graph(
         for name in [PAST_OF, PAST_LENGTH] {
             check_outlet("input", inputs, name, int, &[-1])?;
             known.push(name.to_owned());
+        }
+        if inputs.iter().any(|input| input.name() == FIRST_POSITION) {
+            check_outlet("input", inputs, FIRST_POSITION, int, &[-1])?;
+            known.push(FIRST_POSITION.to_owned());
         }
         let shape = [-1, i64::from(card.n_kv_head), -1, card.d_head as i64];
         for (past, present) in names_of_past("past", card.n_layer)
@@ -146,6 +155,14 @@ impl OnnxSession {
         };
         inputs.push((PAST_OF.into(), tensor(&[rows], of)?));
         inputs.push((PAST_LENGTH.into(), tensor(&[rows], lengths)?));
+        match &batch.first {
+            Some(_) if !self.places_rows => return Err("the graph takes no first_position".into()),
+            _ if !self.places_rows => {}
+            first => {
+                let first = first.as_deref().unwrap_or(lengths);
+                inputs.push((FIRST_POSITION.into(), tensor(&[rows], first)?));
+            }
+        }
         let prefixes = batch.past.as_ref().map(|past| &past.prefixes);
         let (count, past) = prefixes.map_or((1, 0), |prefixes| (prefixes.count, prefixes.past));
         let shape = [count, self.n_kv_head, past, self.d_head];
@@ -210,6 +227,10 @@ impl Backend for OnnxSession {
 
     fn takes_past(&self) -> bool {
         self.takes_past
+    }
+
+    fn places_rows(&self) -> bool {
+        self.places_rows
     }
 }
 

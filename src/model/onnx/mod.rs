@@ -2,6 +2,7 @@
 
 mod graph;
 mod head;
+mod patch;
 mod version;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use crate::guard;
 
 pub(super) use graph::OnnxSession;
 pub(super) use head::HeadSession;
+pub(super) use patch::PatchSession;
 
 /// The library, loaded: a process can load one only, and it stays.
 #[derive(Clone)]

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use crate::prompt::Role;
 use crate::stage::read::prompts::{InputGroup, PromptRow};
+use crate::table::status;
 
 /// The letter of a task's tokens in column `segments`.
 const TASK_LETTER: u8 = b't';
@@ -59,6 +60,19 @@ impl<'a> Spans<'a> {
             }
             _ => None,
         }
+    }
+
+    /// Where the input stands in a prompt whose reading of it can be exchanged or cut off; else the word for
+    /// why it cannot.
+    pub(crate) fn read_by_rest(&self, prompt: &PromptRow) -> Result<Range<usize>, &'static str> {
+        if !prompt.ran {
+            return Err(status::SKIPPED);
+        }
+        if self.refusal(prompt).is_some() {
+            return Err(status::NO_ALIGNMENT);
+        }
+        let span = prompt.input.clone().ok_or(status::NO_ALIGNMENT)?;
+        if span.end >= prompt.token_ids.len() { Err(status::NO_REST) } else { Ok(span) }
     }
 
     /// Whether two prompts can be compared on the input's tokens: one by one when `aligned`, else as

@@ -6,3 +6,4 @@ pub(crate) mod gather;
 pub(crate) mod head;
 pub(crate) mod proof;
 pub(crate) mod spare;
+pub(crate) mod spliced;

@@ -1,6 +1,7 @@
 //! Every table: its columns, their types, units and sources. `aqlens schema` prints this list and
 //! each Parquet file carries its part of it as metadata.
 
+mod causes;
 mod columns;
 mod decoding;
 mod evidence;
@@ -9,6 +10,10 @@ mod readouts;
 mod tables;
 mod variance;
 
+pub use causes::{
+    KNOCKOUT, KnockoutRow, MEDIATION, MediationRow, PATCH, PATCH_DOSE, PATCH_TOKENS, PatchDoseRow,
+    PatchRow, PatchTokensRow, USE_EFFECT, USE_VERDICT, UseEffectRow, UseVerdictRow,
+};
 pub use decoding::{DECODING, DecodingRow};
 pub use evidence::{
     ALIGNMENT, AlignmentRow, CONTRAST, ContrastRow, EFFECT, EffectRow, GEOMETRY, GeometryRow,
@@ -72,6 +77,13 @@ pub const ALL: &[&Table] = &[
     &LOGIT_LENS,
     &LOGIT_LENS_DIVERGENCE,
     &LENS_WORDING_PAIRS,
+    &MEDIATION,
+    &USE_EFFECT,
+    &USE_VERDICT,
+    &KNOCKOUT,
+    &PATCH,
+    &PATCH_DOSE,
+    &PATCH_TOKENS,
     &VERDICT,
 ];
 

@@ -1,0 +1,247 @@
+//! From an input's prompts to its rows: which exchanges there are, and what each row is a mean over.
+
+use std::sync::Arc;
+
+use indexmap::IndexSet;
+
+use super::cast::{Cast, TaskCast};
+use super::exchange::{self, Exchange, Said};
+use super::values::{Pair, Values};
+use crate::stage::{Context, StageError};
+use crate::table::schema::MediationRow;
+use crate::table::status;
+
+/// Most other wordings whose readings are put into a wording's prompt.
+const MOST_PARAPHRASES: usize = 3;
+
+/// The words of column `source`.
+const TASK: &str = "task";
+const PARAPHRASE: &str = "paraphrase";
+const NEUTRAL: &str = "neutral";
+const THIRD: &str = "third";
+const SAME_RUN: &str = "same_run";
+
+/// A row to be written.
+#[derive(Debug)]
+pub(super) struct Row<'p> {
+    names: (&'p Arc<str>, &'p Arc<str>),
+    about: About<'p>,
+    shift: Option<i32>,
+    n_tokens: i32,
+    n_sources: usize,
+    values: Result<Values, &'static str>,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone)]
+struct About<'p> {
+    donor: &'p str,
+    receiver: &'p str,
+    wording: i16,
+    source: &'static str,
+    layer: i16,
+    /// The member whose prompt is run.
+    of: usize,
+    /// The members towards which change is measured.
+    axes: Vec<usize>,
+    /// Whose readings are put in.
+    sources: Vec<usize>,
+}
+
+/// The rows of an input, with those of exchanges from each block up to `later` on.
+pub(super) fn of<'p>(
+    context: &Context<'_>,
+    cast: &Cast<'p>,
+    later: i16,
+) -> Result<Vec<Row<'p>>, StageError> {
+    let abouts = abouts(cast, later);
+    let mut exchanges = IndexSet::new();
+    for about in &abouts {
+        if about.obstacle(cast).is_none() {
+            exchanges.extend(about.sources.iter().map(|donor| about.exchange(*donor)));
+        }
+    }
+    let said = exchange::run(context, cast, &exchanges)?;
+    let row = |about| Row::new(cast, &exchanges, &said, about);
+    Ok(abouts.into_iter().map(row).collect())
+}
+
+/// What all rows are about: receivers and donors in the order of the plan.
+fn abouts<'p>(cast: &Cast<'p>, later: i16) -> Vec<About<'p>> {
+    let mut abouts = Vec::new();
+    for donor in &cast.tasks {
+        for receiver in &cast.tasks {
+            for (w, &of) in receiver.wordings.iter().enumerate() {
+                let last = if w == 0 { later } else { 0 };
+                for layer in 0..=last {
+                    let wording = cast.members[of].prompt.key.wording;
+                    let about = |source, axes: &[usize], sources: Vec<usize>| About {
+                        donor: donor.task,
+                        receiver: receiver.task,
+                        wording,
+                        source,
+                        layer,
+                        of,
+                        axes: axes.to_vec(),
+                        sources,
+                    };
+                    if donor.task == receiver.task {
+                        abouts.extend(to_neutral(cast, receiver, w, layer, &about));
+                    } else {
+                        abouts.extend(to_task(cast, [donor, receiver], w, layer, &about));
+                    }
+                }
+            }
+        }
+    }
+    abouts
+}
+
+/// Towards another task.
+fn to_task<'p>(
+    cast: &Cast<'p>,
+    [donor, receiver]: [&TaskCast<'p>; 2],
+    w: usize,
+    layer: i16,
+    about: &dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p>,
+) -> Vec<About<'p>> {
+    let Some(axis) = at(&donor.wordings, w) else { return Vec::new() };
+    let usable = |places: Vec<usize>| usable(cast, places);
+    let others = cast.tasks.iter().filter(|task| ![donor.task, receiver.task].contains(&task.task));
+    let third: Vec<usize> = others.filter_map(|task| at(&task.wordings, w)).collect();
+    let mut all = vec![
+        about(TASK, &[axis], vec![axis]),
+        about(PARAPHRASE, &[axis], usable(paraphrases(receiver, w))),
+        about(NEUTRAL, &[axis], usable(receiver.neutral.clone())),
+    ];
+    if cast.tasks.len() > 2 && layer == 0 {
+        all.push(about(THIRD, &[axis], usable(third)));
+    }
+    all
+}
+
+/// Towards what the model says after the task's neutral prefixes.
+fn to_neutral<'p>(
+    cast: &Cast<'p>,
+    receiver: &TaskCast<'p>,
+    w: usize,
+    layer: i16,
+    about: &dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p>,
+) -> Vec<About<'p>> {
+    let neutral = usable(cast, receiver.neutral.clone());
+    let mut all = vec![
+        about(NEUTRAL, &neutral, neutral.clone()),
+        about(PARAPHRASE, &neutral, usable(cast, paraphrases(receiver, w))),
+    ];
+    if w == 0 && layer == 0 {
+        let own = receiver.wordings[0];
+        all.push(about(
+            SAME_RUN,
+            if neutral.is_empty() { &receiver.wordings[..1] } else { &neutral },
+            vec![own],
+        ));
+    }
+    all
+}
+
+/// Wording w of a task, modulo how many there are.
+fn at(wordings: &[usize], w: usize) -> Option<usize> {
+    (!wordings.is_empty()).then(|| wordings[w % wordings.len()])
+}
+
+/// Those that have a part; all of them where none has, so that the row says why.
+fn usable(cast: &Cast<'_>, places: Vec<usize>) -> Vec<usize> {
+    let with: Vec<usize> =
+        places.iter().filter(|place| cast.members[**place].span.is_ok()).copied().collect();
+    if with.is_empty() { places } else { with }
+}
+
+/// The wordings that follow wording w, cyclically.
+fn paraphrases(task: &TaskCast<'_>, w: usize) -> Vec<usize> {
+    let n = task.wordings.len();
+    (1..n).take(MOST_PARAPHRASES).map(|i| task.wordings[(w + i) % n]).collect()
+}
+
+impl About<'_> {
+    /// The word for why the row has no values; `None` when it has.
+    fn obstacle(&self, cast: &Cast<'_>) -> Option<&'static str> {
+        let of = |place: &usize| cast.members[*place].span.as_ref().err().copied();
+        if self.sources.is_empty() || self.axes.is_empty() {
+            return Some(status::NO_PAIRS);
+        }
+        of(&self.of)
+            .or_else(|| self.axes.iter().find_map(of))
+            .or_else(|| self.sources.iter().find_map(of))
+    }
+
+    fn exchange(&self, donor: usize) -> Exchange {
+        Exchange { receiver: self.of, donor, from: self.layer as usize }
+    }
+
+    /// Each source with the axis that it is, or with all.
+    fn pairs(&self, exchanges: &IndexSet<Exchange>) -> Vec<Pair> {
+        let place = |donor: usize| exchanges.get_index_of(&self.exchange(donor));
+        let mut pairs = Vec::new();
+        for &axis in &self.axes {
+            let own = self.axes.contains(&self.sources[0]);
+            let sources = self.sources.iter().filter(|source| !own || **source == axis);
+            pairs.extend(sources.filter_map(|source| Some((axis, place(*source)?))));
+        }
+        pairs
+    }
+}
+
+impl<'p> Row<'p> {
+    fn new(cast: &Cast<'p>, exchanges: &IndexSet<Exchange>, said: &Said, about: About<'p>) -> Self {
+        let values = match about.obstacle(cast) {
+            Some(word) => Err(word),
+            None => said.values(about.of, &about.pairs(exchanges)),
+        };
+        let start = |place: usize| cast.members[place].start() as i32;
+        let of = &cast.members[about.of];
+        let shift = about.sources.first().filter(|_| values.is_ok());
+        Self {
+            names: cast.names(),
+            shift: shift.map(|source| start(*source) - start(about.of)),
+            n_tokens: of.span.as_ref().map_or(0, ExactSizeIterator::len) as i32,
+            n_sources: about.sources.len(),
+            values,
+            about,
+        }
+    }
+
+    pub(super) fn row(&self) -> MediationRow<'_> {
+        let values = self.values.as_ref().ok();
+        let number = |of: fn(&Values) -> f64| values.map(of);
+        let difference = |i: usize| values.and_then(|own| own.logit_difference.map(|all| all[i]));
+        let share = |i: usize| values.map(|own| own.answers[i]);
+        let answer = values.and_then(|own| own.answer);
+        MediationRow {
+            scenario: self.names.0,
+            input: self.names.1,
+            task_donor: self.about.donor,
+            task_receiver: self.about.receiver,
+            wording: self.about.wording,
+            source: self.about.source,
+            layer: self.about.layer,
+            gain_nats: number(|own| own.gain),
+            gain_total_nats: number(|own| own.gain_total),
+            loss_nats: number(|own| own.loss),
+            loss_total_nats: number(|own| own.loss_total),
+            jsd_bits: number(|own| own.jsd),
+            jsd_total_bits: number(|own| own.jsd_total),
+            ld: difference(0),
+            ld_donor: difference(1),
+            ld_receiver: difference(2),
+            donor_share: share(0),
+            receiver_share: share(1),
+            both_share: share(2),
+            other_share: share(3),
+            answer_id: answer.map(|id| id as i32),
+            shift: self.shift,
+            n_tokens: self.n_tokens,
+            n_sources: self.n_sources as i32,
+            status: self.values.as_ref().err().copied().unwrap_or(status::OK),
+        }
+    }
+}
