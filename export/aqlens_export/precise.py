@@ -16,7 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .check import relative_difference
-from .eager import EagerRun, run_alone, run_head
+from .eager import EagerRun, run_alone, run_head, run_knocked_out, run_moved, run_patched
 from .errors import ExportError
 from .layouts import blocks_of
 from .parked import Parked
@@ -26,7 +26,7 @@ TIMES = 2.0
 FLOOR = 1e-6
 """A graph may differ from float64 by TIMES what float32 does, and FLOOR."""
 
-OF_KIND = {"past": "hidden", "past_attention": "attention"}
+OF_KIND = {"past": "hidden", "past_attention": "attention", "patch": "logits"}
 """Kinds that are measured with another's distance too: the same values, by another way."""
 
 
@@ -136,6 +136,32 @@ class PreciseSubject(Subject):
         for ids, a, b in zip(prompts, plain, exact, strict=True):
             compare_runs(self.own, a, b, f"prompt of {len(ids)} tokens")
         return [run.rounded() for run in exact]
+
+    def moved(self, ids: list[int], first: int) -> EagerRun:
+        """As `runs`. Float32 is that of the moved prompt: rotary tables are float32 ones, so that
+        being moved costs something."""
+        plain = run_alone(self.model, ids, first=first)
+        with in_float64(self.model):
+            exact = run_moved(self.model, ids, first)
+        compare_runs(self.own, plain, exact, f"prompt of {len(ids)} tokens from position {first}")
+        return exact.rounded()
+
+    def knocked_out(self, ids: list[int], hidden: int, rest: int) -> EagerRun:
+        """As `runs`."""
+        plain = run_knocked_out(self.model, ids, hidden, rest)
+        with in_float64(self.model):
+            exact = run_knocked_out(self.model, ids, hidden, rest)
+        compare_runs(self.own, plain, exact, f"prompt of {len(ids)} tokens, {hidden} left out")
+        return exact.rounded()
+
+    def patched(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
+        """As `runs`."""
+        plain = run_patched(self.model, layer, stream)
+        with in_float64(self.model):
+            exact = run_patched(self.model, layer, stream)
+        off = relative_difference(plain.numpy(), exact.numpy())
+        self.own.note("logits", off, f"logits of a stream of {len(stream)} tokens")
+        return exact.float()
 
     def heads(self, hidden: list[torch.Tensor]) -> list[torch.Tensor]:
         """Scores of `hidden` as the graph is given it: rounded to float32."""
