@@ -1,7 +1,7 @@
 """Writes a `Spec` as the four ONNX graphs: model.onnx, head.onnx, past.onnx and patch.onnx.
 
-Inputs and outputs are those that `graph.py`, `past.py` and `patch.py` describe for GPT-2. Keys and values have
-`n_kv_head` heads of `d_head` dimensions, after the norm of the keys and the rotation.
+Inputs and outputs are those that `graph.py`, `past.py` and `patch.py` describe for GPT-2. Keys and
+values have `n_kv_head` heads of `d_head` dimensions, after the norm of the keys and the rotation.
 
     build_model(spec, weights), build_head(spec, weights)
     build_past(spec, weights), build_patch(spec, weights)
@@ -65,9 +65,7 @@ def build_patch(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> Mode
         n.add("Reshape", [value, "shape.hidden"], f"hidden.{layer}")
         hidden = add_given(n.g, layer)
     _logits(n, spec, hidden)
-    return close_graph(
-        n.g, f"{spec.family}_patch", *ends_of_patch(shape.d_model, shape.vocab_size)
-    )
+    return close_graph(n.g, f"{spec.family}_patch", *ends_of_patch(shape.d_model, shape.vocab_size))
 
 
 def build_head(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
@@ -132,8 +130,8 @@ def _mask_name(window: int | None) -> str:
 
 def _hidden_after_past(n: Nodes, windows: bool) -> None:
     """`is_hidden` [batch, 1, seq, past + seq]: later keys, and padding of the prefix. With windows
-    also `distance` [batch, 1, seq, past + seq], in tokens: a prefix's padding is none, and where the
-    first token stands (`first_position`) has no part in it."""
+    also `distance` [batch, 1, seq, past + seq], in tokens: a prefix's padding is none, and
+    `first_position` has no part in it."""
     add_hidden_keys(n.g)
     if windows:
         n.ints("axes.heads_and_keys", [1, 3])

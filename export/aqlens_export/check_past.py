@@ -115,8 +115,8 @@ def no_past(shape: Shape) -> dict[str, np.ndarray]:
 
 
 def as_past(outputs: dict[str, np.ndarray], tokens: list[slice]) -> dict[str, np.ndarray]:
-    """The `present_*` of a run as the past of another: of each of its rows those `tokens`, and noise
-    for padding up to the run's length."""
+    """The `present_*` of a run as the past of another: of each of its rows those `tokens`, and
+    noise for padding up to the run's length."""
     noise = np.random.default_rng(0)
     past = {}
     for name, values in outputs.items():

@@ -4,8 +4,8 @@ Knocked out: the past holds a prompt's middle alone, and what follows stands whe
 whole prompt. PyTorch runs the whole prompt, with masks that hide its beginning from what follows.
 
 Moved: where positions are relative, whole prompts that start at another position than 0, and the
-rest of one after two tokens that were moved with it. Everything but the keys must be what it is at 0;
-the keys must be those that PyTorch has at the other positions.
+rest of them after two tokens that were moved with it. Everything but the keys must be what it is at
+0; the keys must be those that PyTorch has at the other positions.
 """
 
 import random
@@ -17,8 +17,8 @@ from .spec import RELATIVE
 from .subject import Differences, Subject
 
 KNOCKED_OUT = ((6, 14, 9), (19, 1, 1), (1, 12, 12), (0, 5, 3), (4, 0, 7))
-"""Tokens of a prompt that are left out, that are the past, and that run: unsorted, so that padding is
-in the middle; the whole past and none of it are there too."""
+"""Tokens of a prompt that are left out, that are the past, and that run: unsorted, so that padding
+is in the middle. Nothing is left out of one, and one has no past at all."""
 
 MOVED_BY = 7
 """Positions."""

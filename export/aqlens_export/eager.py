@@ -147,8 +147,8 @@ def _by_token(cached: torch.Tensor) -> torch.Tensor:
 
 
 def run_moved(model: nn.Module, ids: list[int], first: int, attention_layers=None) -> EagerRun:
-    """What a model of relative positions must give of a prompt that starts at position `first`: what
-    it gives at 0, but for the keys, which are those that PyTorch has there."""
+    """What a model of relative positions must give of a prompt that starts at position `first`:
+    what it gives at 0, but for the keys, which are those that PyTorch has there."""
     keys = run_alone(model, ids, [], first).keys
     return replace(run_alone(model, ids, attention_layers), keys=keys)
 

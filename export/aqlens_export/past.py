@@ -4,7 +4,7 @@
              attention_mask   int64 [batch, seq]                      ones, then zeros
              past_of          int64 [batch]                           which prefix a row has
              past_length      int64 [batch]                           how much of it counts; 0: none
-             first_position   int64 [batch]                           where a row's first token stands
+             first_position   int64 [batch]                           of a row's first token
              past_key.{l}, past_value.{l}
                               f32   [prefixes, heads, past, d_head]   of block l, 1 prefix or more
     outputs  logits           f32   [batch, vocab]                    as of model.onnx
@@ -39,7 +39,6 @@ from onnx import ModelProto, TensorProto, helper
 from transformers import GPT2LMHeadModel
 
 from .graph import GraphBuilder, add_mask, add_model, add_shapes, close_graph, ends_of_model
-
 
 ROW_INPUTS = ("past_of", "past_length", "first_position")
 """Inputs with one number a row."""

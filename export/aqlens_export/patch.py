@@ -1,6 +1,6 @@
 """The fourth graph, patch.onnx: the model from a given residual stream on.
 
-    inputs   stream           f32   [batch, seq, d_model]   a block's output, or what is put in its place
+    inputs   stream           f32   [batch, seq, d_model]   what a block's output is replaced by
              layer            int64 [batch]                 the block, 0 to n_layer - 1
              attention_mask   int64 [batch, seq]            ones, then zeros: right padding only
     output   logits           f32   [batch, vocab]          at each row's last real token
@@ -58,7 +58,7 @@ def add_layer(g: GraphBuilder, n_layer: int) -> None:
 
 
 def add_given(g: GraphBuilder, layer: int) -> str:
-    """The stream after block `layer` [batch, seq, d_model]: rows of that layer have the given one."""
+    """The stream after block `layer` [batch, seq, d_model], rows of that layer the given one."""
     at = f"patch.{layer}"
     g.ints(f"{at}.layer", layer)
     g.node("Equal", ["row_layer", f"{at}.layer"], f"{at}.is_given")

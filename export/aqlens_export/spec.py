@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-
 LEARNED = "learned"
 """The stream itself holds where a token stands."""
 
