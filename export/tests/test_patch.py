@@ -151,7 +151,7 @@ def at_layer(change):
     return fault
 
 
-def one_later(plain, self, output):
+def one_earlier(plain, self, output):
     self.ints("faulty.step", 1)
     return plain(self, "Sub", ["asked_layer", "faulty.step"], output)
 
@@ -190,7 +190,7 @@ def last_padded_token(plain, self, op, inputs, output, attributes):
 
 
 FAULTS = {
-    "a layer too early": at_layer(one_later),
+    "a layer too early": at_layer(one_earlier),
     "every row at the first row's layer": at_layer(the_first_row_s),
     "every row the first row's stream": from_the_first_row,
     "a layer that is never patched": never,
