@@ -38,12 +38,17 @@ class Row:
     of: int
     known: int
     rest: list[int]
-    expected: EagerRun
-    """Of the whole prompt."""
+    expected: EagerRun | None
+    """Of the whole prompt; None: the row is run and not compared."""
     left_out: int = 0
     """Tokens of the prompt before the known ones, which the row does not see."""
     moved: int = 0
     """The position of the prompt's first token."""
+
+    @property
+    def kind(self) -> str:
+        """What its differences are recorded as."""
+        return "elsewhere" if self.left_out or self.moved else "past"
 
     @property
     def start(self) -> int:
@@ -144,6 +149,8 @@ def run_rows(session, shape, rows: list[Row], past: dict, layers, found: Differe
         if not np.isfinite(values).all():
             raise ExportError(f"{name} of past.onnx holds NaN or infinity")
         for i, row in enumerate(rows):
+            if row.expected is None:
+                continue
             where = f"{name} of past.onnx, {_described(row)}"
             _compare(name, values[i], row, padded, where, found)
     found.prompts += len(rows)
@@ -172,7 +179,7 @@ def _compare(name: str, values, row: Row, padded: int, where: str, found: Differ
         actual = values[:, :length].transpose(1, 0, 2).reshape(length, -1)
         of = row.expected.keys if kind == "present_key" else row.expected.values
         expected = _kept(of[int(layer)][start:], actual.shape[-1], values.shape[-1])
-    found.note("past", relative_difference(actual, expected.numpy()), where)
+    found.note(row.kind, relative_difference(actual, expected.numpy()), where)
 
 
 def _kept(states, width: int, size: int):
@@ -192,4 +199,4 @@ def _compare_attention(actual, row: Row, layer: int, padded: int, where: str, fo
         raise ExportError(f"{where}: attention to a later token or to padding is not 0")
     expected = row.expected.attention[layer][:, row.start :, row.left_out :].numpy()
     own = np.concatenate([actual[..., :known], actual[..., padded : padded + length]], axis=-1)
-    found.note("past_attention", np.abs(own - expected).max(), where)
+    found.note(f"{row.kind}_attention", np.abs(own - expected).max(), where)

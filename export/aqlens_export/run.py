@@ -165,6 +165,7 @@ def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[s
         "model.onnx": {"hidden": "hidden", "logits": "logits", "attention": "attention"},
         "head.onnx": {"logits": "head"},
         "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
+        "  elsewhere": {"vectors and logits": "elsewhere", "attention": "elsewhere_attention"},
         "patch.onnx": {"logits": "patch"},
     }
     for graph, kinds in reported.items():

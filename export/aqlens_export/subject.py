@@ -20,9 +20,13 @@ RELATIVE_TOLERANCE = 1e-5
 ATTENTION_TOLERANCE = 1e-5
 """attention: largest absolute difference of one weight."""
 
-KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention", "patch")
-"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention; `patch`:
-logits of patch.onnx."""
+KINDS = (
+    *("hidden", "attention", "logits", "head", "past", "past_attention"),
+    *("elsewhere", "elsewhere_attention", "patch"),
+)
+"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention;
+`elsewhere`: the same of rows that do not stand where their past ends; `patch`: logits of
+patch.onnx."""
 
 LONGEST_PROMPT = 2048
 """Tokens of the longest prompt of a check, where windows ask for one."""
