@@ -16,15 +16,19 @@ from tests.tiny_families import FAMILIES, make_model
 
 POSITIONS = 96
 
-KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
+KINDS = (
+    *("hidden", "attention", "logits", "head", "past", "past_attention"),
+    *("elsewhere", "elsewhere_attention", "patch"),
+)
 
 
 def main() -> None:
     """One row a family, then the largest of each column."""
     transformers.utils.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    print("| tiny model | hidden | attention | logits | head | with prefixes | its attention |")
-    print("|---|---|---|---|---|---|---|")
+    kinds = "hidden | attention | logits | head | with prefixes | its attention"
+    print(f"| tiny model | {kinds} | elsewhere | its attention | patched |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     largest = dict.fromkeys(KINDS, 0.0)
     for name, (model_type, changes) in FAMILIES.items():
         model = make_model(model_type, changes)

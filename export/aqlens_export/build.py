@@ -1,9 +1,10 @@
-"""Writes a `Spec` as the three ONNX graphs: model.onnx, past.onnx and head.onnx.
+"""Writes a `Spec` as the four ONNX graphs: model.onnx, head.onnx, past.onnx and patch.onnx.
 
-Inputs and outputs are those that `graph.py` and `past.py` describe for GPT-2. Keys and values have
-`n_kv_head` heads of `d_head` dimensions, after the norm of the keys and the rotation.
+Inputs and outputs are those that `graph.py`, `past.py` and `patch.py` describe for GPT-2. Keys and
+values have `n_kv_head` heads of `d_head` dimensions, after the norm of the keys and the rotation.
 
-    build_model(spec, weights), build_past(spec, weights), build_head(spec, weights)
+    build_model(spec, weights), build_head(spec, weights)
+    build_past(spec, weights), build_patch(spec, weights)
 
 each with `dtype`, the type of weights and matrix products, where it is not float32.
 
@@ -17,7 +18,8 @@ from onnx import ModelProto, TensorProto, helper
 
 from .graph import MASKED, GraphBuilder, close_graph, ends_of_model
 from .nodes import Nodes
-from .past import add_hidden_keys, past_names, present_names
+from .past import ROW_INPUTS, add_hidden_keys, add_positions, past_names, present_names
+from .patch import add_given, add_layer, ends_of_patch
 from .spec import Attention, Block, Mlp, Shape, Spec
 
 
@@ -25,13 +27,7 @@ def build_model(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> Mode
     """The whole model on whole prompts."""
     n = Nodes(GraphBuilder(weights), dtype)
     _shapes(n, spec.shape)
-    n.add("Range", ["zero", "seq", "one"], "positions")
-    n.add("Unsqueeze", ["positions", "axis.1"], "query_positions")
-    n.add("Greater", ["positions", "query_positions"], "is_future")
-    if any(spec.shape.windows):
-        n.add("Sub", ["query_positions", "positions"], "distance")
-    _masks(n, spec.shape, "is_future")
-    _tables(n, spec, rows=False)
+    _whole_prompts(n, spec)
     _body(n, spec, past=False)
     inputs, outputs = _ends(spec.shape, "seq")
     return close_graph(n.g, spec.family, inputs, outputs)
@@ -41,19 +37,35 @@ def build_past(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> Model
     """The whole model on the rest of prompts whose beginnings were run before."""
     n, shape = Nodes(GraphBuilder(weights), dtype), spec.shape
     _shapes(n, shape)
-    _positions_after_past(n)
+    add_positions(n.g)
     _hidden_after_past(n, any(shape.windows))
     _masks(n, shape, "is_hidden")
     _tables(n, spec, rows=True)
     _body(n, spec, past=True)
     inputs, outputs = _ends(shape, "all")
     value, f32, layers = helper.make_tensor_value_info, TensorProto.FLOAT, range(shape.n_layer)
-    inputs += [value(name, TensorProto.INT64, ["batch"]) for name in ("past_of", "past_length")]
+    inputs += [value(name, TensorProto.INT64, ["batch"]) for name in ROW_INPUTS]
     dims = ["prefixes", shape.n_kv_head, "past", shape.d_head]
     inputs += [value(name, f32, dims) for layer in layers for name in past_names(layer)]
     dims = ["batch", shape.n_kv_head, "seq", shape.d_head]
     outputs += [value(name, f32, dims) for layer in layers for name in present_names(layer)]
     return close_graph(n.g, f"{spec.family}_past", inputs, outputs)
+
+
+def build_patch(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
+    """The model from a given residual stream on."""
+    n, shape = Nodes(GraphBuilder(weights), dtype), spec.shape
+    _shapes(n, shape, sized="attention_mask")
+    _whole_prompts(n, spec)
+    add_layer(n.g, shape.n_layer)
+    hidden = "stream"
+    for layer in range(1, shape.n_layer):
+        value = n.add("Reshape", [hidden, "shape.stream"], f"stream.{layer}.read")
+        value = _block(n, spec, spec.blocks[layer], layer, value, past=False)
+        n.add("Reshape", [value, "shape.hidden"], f"hidden.{layer}")
+        hidden = add_given(n.g, layer)
+    _logits(n, spec, hidden)
+    return close_graph(n.g, f"{spec.family}_patch", *ends_of_patch(shape.d_model, shape.vocab_size))
 
 
 def build_head(spec: Spec, weights, dtype: torch.dtype = torch.float32) -> ModelProto:
@@ -70,8 +82,9 @@ def _ends(shape: Shape, keys: str) -> tuple[list, list]:
     return ends_of_model(shape.n_layer, shape.n_head, shape.d_model, shape.vocab_size, keys)
 
 
-def _shapes(n: Nodes, shape: Shape) -> None:
-    """Constants, and shapes from the size of the ids; 0 copies a dimension, -1 is what is left."""
+def _shapes(n: Nodes, shape: Shape, sized: str = "input_ids") -> None:
+    """Constants, and shapes from the size of the input `sized` [batch, seq]; 0 copies a dimension,
+    -1 is what is left."""
     kv, d = shape.n_kv_head, shape.d_head
     n.ints("zero", 0), n.ints("one", 1), n.ints("axis.0", [0]), n.ints("axis.1", [1])
     n.ints("shape.stream", [-1, shape.d_model])
@@ -79,12 +92,23 @@ def _shapes(n: Nodes, shape: Shape) -> None:
     n.ints("shape.shared_queries", [0, kv, -1, d])
     n.ints("shape.shared_scores", [0, kv, -1, 0])
     n.ints("shape.all_scores", [0, shape.n_head, -1, 0])
-    n.add("Shape", ["input_ids"], "ids.shape")
+    n.add("Shape", [sized], "ids.shape")
     tails = {"queries": [shape.n_head, d], "keys": [kv, d], "hidden": [shape.d_model]}
     for name, tail in tails.items():
         n.ints(f"shape.{name}.tail", tail)
         n.add("Concat", ["ids.shape", f"shape.{name}.tail"], f"shape.{name}", axis=0)
     n.add("Gather", ["ids.shape", "one"], "seq")
+
+
+def _whole_prompts(n: Nodes, spec: Spec) -> None:
+    """Positions, masks and rotary tables of a run of whole prompts: positions [seq] of all rows."""
+    n.add("Range", ["zero", "seq", "one"], "positions")
+    n.add("Unsqueeze", ["positions", "axis.1"], "query_positions")
+    n.add("Greater", ["positions", "query_positions"], "is_future")
+    if any(spec.shape.windows):
+        n.add("Sub", ["query_positions", "positions"], "distance")
+    _masks(n, spec.shape, "is_future")
+    _tables(n, spec, rows=False)
 
 
 def _masks(n: Nodes, shape: Shape, hidden: str) -> None:
@@ -104,26 +128,19 @@ def _mask_name(window: int | None) -> str:
     return "mask.causal" if window is None else f"mask.window_{window}"
 
 
-def _positions_after_past(n: Nodes) -> None:
-    """`positions` [batch, seq]: each row goes on where its prefix ended; padding stands at 0, as in
-    `past.py`."""
-    n.add("Range", ["zero", "seq", "one"], "steps")
-    n.add("Unsqueeze", ["past_length", "axis.1"], "row_past")
-    n.add("Add", ["row_past", "steps"], "counted_on")
-    n.add("Mul", ["counted_on", "attention_mask"], "positions")
-
-
 def _hidden_after_past(n: Nodes, windows: bool) -> None:
     """`is_hidden` [batch, 1, seq, past + seq]: later keys, and padding of the prefix. With windows
-    also `distance` [batch, 1, seq, past + seq], in positions: a prefix's padding takes none."""
+    also `distance` [batch, 1, seq, past + seq], in tokens: a prefix's padding is none, and
+    `first_position` has no part in it."""
     add_hidden_keys(n.g)
     if windows:
         n.ints("axes.heads_and_keys", [1, 3])
         n.add("Sub", ["row_past", "past"], "prefix_padding")
-        n.add("Add", ["keys", "prefix_padding"], "own_positions")
-        n.add("Where", ["is_of_past", "keys", "own_positions"], "key_positions")
-        n.add("Unsqueeze", ["key_positions", "axes.heads_and_queries"], "key_places")
-        n.add("Unsqueeze", ["counted_on", "axes.heads_and_keys"], "query_places")
+        n.add("Add", ["keys", "prefix_padding"], "own_order")
+        n.add("Where", ["is_of_past", "keys", "own_order"], "key_order")
+        n.add("Unsqueeze", ["key_order", "axes.heads_and_queries"], "key_places")
+        n.add("Add", ["row_past", "steps"], "query_order")
+        n.add("Unsqueeze", ["query_order", "axes.heads_and_keys"], "query_places")
         n.add("Sub", ["query_places", "key_places"], "distance")
 
 
@@ -144,10 +161,14 @@ def _body(n: Nodes, spec: Spec, past: bool) -> None:
     for layer, block in enumerate(spec.blocks):
         stream = _block(n, spec, block, layer, stream, past)
         n.add("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
+    _logits(n, spec, f"hidden.{spec.shape.n_layer - 1}")
+
+
+def _logits(n: Nodes, spec: Spec, hidden: str) -> None:
+    """The head, for each row's last real token of `hidden` [batch, seq, d_model] alone."""
     n.add("ReduceSum", ["attention_mask", "axis.1"], "lengths", keepdims=1)
     n.add("Sub", ["lengths", "one"], "last_position")
-    last = f"hidden.{spec.shape.n_layer - 1}"
-    n.add("GatherND", [last, "last_position"], "last_token", batch_dims=1)
+    n.add("GatherND", [hidden, "last_position"], "last_token", batch_dims=1)
     _unembed(n, spec, "last_token")
 
 

@@ -1,4 +1,4 @@
-"""model.json of format 2: every family but GPT-2."""
+"""model.json of format 3: every family but GPT-2, and GPT-2 in another type than float32."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,13 @@ from .folder import FILES, exporter_versions, readable_json, seal_of
 from .source import Source
 from .tokens import Tokens
 
-FORMAT = 2
+FORMAT = 3
 
 ROLES = {
     "model.onnx": "graph",
     "head.onnx": "head",
     "past.onnx": "past",
+    "patch.onnx": "patch",
     "model.onnx.data": "weights",
     "tokenizer.json": "tokenizer",
 }
@@ -41,6 +42,7 @@ def write_card(folder: Path, source: Source, probe: dict, accuracy: Accuracy | N
         "vocab_size": shape.vocab_size,
         "n_positions": shape.n_positions,
         "windows": shape.windows,
+        "positions": shape.positions,
         "dtype": accuracy.dtype if accuracy else "f32",
         **({"accuracy": accuracy.described()} if accuracy else {}),
         "special_tokens": {

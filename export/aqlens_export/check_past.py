@@ -2,6 +2,7 @@
 
 PyTorch never sees a prefix: it runs each prompt from its first token on. The prefixes are run
 through past.onnx itself, as aqlens runs them, so a batch of prefixes is a check too, with `past` 0.
+Here each row goes on where its prefix ended; rows that stand elsewhere are in `check_positions.py`.
 """
 
 import random
@@ -37,7 +38,22 @@ class Row:
     of: int
     known: int
     rest: list[int]
-    expected: EagerRun
+    expected: EagerRun | None
+    """Of the whole prompt; None: the row is run and not compared."""
+    left_out: int = 0
+    """Tokens of the prompt before the known ones, which the row does not see."""
+    moved: int = 0
+    """The position of the prompt's first token."""
+
+    @property
+    def kind(self) -> str:
+        """What its differences are recorded as."""
+        return "elsewhere" if self.left_out or self.moved else "past"
+
+    @property
+    def start(self) -> int:
+        """Tokens of the prompt before the rest."""
+        return self.left_out + self.known
 
 
 def check_past(path: Path, subject: Subject, found: Differences, threads: int = 0) -> None:
@@ -57,10 +73,10 @@ def check_past(path: Path, subject: Subject, found: Differences, threads: int = 
     session = open_session(path, threads)
     for batch in batches:
         nothing = no_past(shape)
-        outputs = _run(session, shape, batch.prefixes, nothing, batch.layers, found)
-        past = _pad([row.rest for row in batch.prefixes], outputs)
+        outputs = run_rows(session, shape, batch.prefixes, nothing, batch.layers, found)
+        past = as_past(outputs, [slice(len(row.rest)) for row in batch.prefixes])
         if batch.rows:
-            _run(session, shape, batch.rows, past, batch.layers, found)
+            run_rows(session, shape, batch.rows, past, batch.layers, found)
 
 
 @dataclass
@@ -103,25 +119,27 @@ def no_past(shape: Shape) -> dict[str, np.ndarray]:
     return {name: np.zeros(size, np.float32) for name in names}
 
 
-def _pad(prefixes: list[list[int]], outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The `present_*` of a run of `prefixes` as the past of another, with noise for padding."""
+def as_past(outputs: dict[str, np.ndarray], tokens: list[slice]) -> dict[str, np.ndarray]:
+    """The `present_*` of a run as the past of another: of each of its rows those `tokens`, and
+    noise for padding up to the run's length."""
     noise = np.random.default_rng(0)
     past = {}
     for name, values in outputs.items():
         if name.startswith("present_"):
-            values = values.copy()
-            for row, prefix in enumerate(prefixes):
-                padding = values[row, :, len(prefix) :]
-                padding[...] = PADDING_SIZE * noise.standard_normal(padding.shape, np.float32)
-            past[name.replace("present", "past")] = values
+            padded = PADDING_SIZE * noise.standard_normal(values.shape, np.float32)
+            for row, own in enumerate(tokens):
+                kept = values[row, :, own]
+                padded[row, :, : kept.shape[1]] = kept
+            past[name.replace("present", "past")] = padded
     return past
 
 
-def _run(session, shape, rows: list[Row], past: dict, layers, found: Differences) -> dict:
+def run_rows(session, shape, rows: list[Row], past: dict, layers, found: Differences) -> dict:
     """One batch: every output of every row against that row's prompt alone. Returns the outputs."""
     given = pad_batch([row.rest for row in rows], lambda: shape.vocab_size - 1)
     given["past_of"] = np.array([row.of for row in rows], np.int64)
     given["past_length"] = np.array([row.known for row in rows], np.int64)
+    given["first_position"] = np.array([row.moved + row.start for row in rows], np.int64)
     every = range(shape.n_layer)
     names = ["logits", *(f"hidden.{i}" for i in every), *(f"attention.{i}" for i in layers)]
     names += [name for i in every for name in present_names(i)]
@@ -131,28 +149,37 @@ def _run(session, shape, rows: list[Row], past: dict, layers, found: Differences
         if not np.isfinite(values).all():
             raise ExportError(f"{name} of past.onnx holds NaN or infinity")
         for i, row in enumerate(rows):
-            where = f"{name} of past.onnx, {len(row.rest)} tokens after {row.known} known ones"
+            if row.expected is None:
+                continue
+            where = f"{name} of past.onnx, {_described(row)}"
             _compare(name, values[i], row, padded, where, found)
     found.prompts += len(rows)
     return outputs
 
 
+def _described(row: Row) -> str:
+    """A row in words."""
+    said = f"{len(row.rest)} tokens after {row.known} known ones"
+    said += f" and {row.left_out} left out" if row.left_out else ""
+    return said + (f", from position {row.moved + row.start}" if row.moved else "")
+
+
 def _compare(name: str, values, row: Row, padded: int, where: str, found: Differences) -> None:
     kind, _, layer = name.partition(".")
-    known, length = row.known, len(row.rest)
+    start, length = row.start, len(row.rest)
     if kind == "attention":
         _compare_attention(values[:, :length], row, int(layer), padded, where, found)
         return
     if kind == "logits":
         actual, expected = values, row.expected.logits
     elif kind == "hidden":
-        actual, expected = values[:length], row.expected.hidden[int(layer)][known:]
+        actual, expected = values[:length], row.expected.hidden[int(layer)][start:]
     else:
         # [heads, seq, d_head] to [tokens, heads * d_head].
         actual = values[:, :length].transpose(1, 0, 2).reshape(length, -1)
         of = row.expected.keys if kind == "present_key" else row.expected.values
-        expected = _kept(of[int(layer)][known:], actual.shape[-1], values.shape[-1])
-    found.note("past", relative_difference(actual, expected.numpy()), where)
+        expected = _kept(of[int(layer)][start:], actual.shape[-1], values.shape[-1])
+    found.note(row.kind, relative_difference(actual, expected.numpy()), where)
 
 
 def _kept(states, width: int, size: int):
@@ -170,6 +197,6 @@ def _compare_attention(actual, row: Row, layer: int, padded: int, where: str, fo
     is_future = keys[None, :] > padded + queries[:, None]
     if actual[:, is_padding | is_future].any():
         raise ExportError(f"{where}: attention to a later token or to padding is not 0")
-    expected = row.expected.attention[layer][:, known:].numpy()
+    expected = row.expected.attention[layer][:, row.start :, row.left_out :].numpy()
     own = np.concatenate([actual[..., :known], actual[..., padded : padded + length]], axis=-1)
-    found.note("past_attention", np.abs(own - expected).max(), where)
+    found.note(f"{row.kind}_attention", np.abs(own - expected).max(), where)

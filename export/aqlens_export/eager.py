@@ -5,7 +5,9 @@ forward hooks catch what passes: so neither padding nor batching nor a line of t
 has a part in the reference.
 """
 
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
@@ -90,8 +92,9 @@ def _blocks_give_tuples(model: nn.Module) -> bool:
     return _gives_tuples[model]
 
 
-def run_alone(model: nn.Module, ids: list[int], attention_layers=None) -> EagerRun:
-    """Runs the prompt `ids`; keeps the attention of `attention_layers` (None: of all)."""
+def run_alone(model: nn.Module, ids: list[int], attention_layers=None, first: int = 0) -> EagerRun:
+    """Runs the prompt `ids`; keeps the attention of `attention_layers` (None: of all). `first`: the
+    position that its first token stands at."""
     blocks = blocks_of(model)
     hidden: dict[int, torch.Tensor] = {}
     attention: dict[int, torch.Tensor] = {}
@@ -116,10 +119,15 @@ def run_alone(model: nn.Module, ids: list[int], attention_layers=None) -> EagerR
     hooks += [attention_of(blocks[i]).register_forward_hook(keep_attention(i)) for i in wanted]
     # Without a configuration the cache keeps all tokens, of windowed layers too.
     cache = DynamicCache()
+    places = {"position_ids": torch.arange(first, first + len(ids))[None]} if first else {}
     try:
         with torch.no_grad():
             output = model(
-                torch.tensor([ids]), use_cache=True, past_key_values=cache, logits_to_keep=1
+                torch.tensor([ids]),
+                use_cache=True,
+                past_key_values=cache,
+                logits_to_keep=1,
+                **places,
             )
     finally:
         for hook in hooks:
@@ -136,3 +144,59 @@ def run_alone(model: nn.Module, ids: list[int], attention_layers=None) -> EagerR
 def _by_token(cached: torch.Tensor) -> torch.Tensor:
     """[1, heads, T, d_head] to [T, heads * d_head]."""
     return cached[0].transpose(0, 1).flatten(1)
+
+
+def run_moved(model: nn.Module, ids: list[int], first: int, attention_layers=None) -> EagerRun:
+    """What a model of relative positions must give of a prompt that starts at position `first`:
+    what it gives at 0, but for the keys, which are those that PyTorch has there."""
+    keys = run_alone(model, ids, [], first).keys
+    return replace(run_alone(model, ids, attention_layers), keys=keys)
+
+
+def run_knocked_out(model: nn.Module, ids: list[int], hidden: int, rest: int) -> EagerRun:
+    """The prompt `ids`, whose tokens from `rest` on do not see the first `hidden` ones, with the
+    attention of all layers. Everything else, positions and windows too, is as always."""
+    with _knocked_out(model, hidden, rest):
+        return run_alone(model, ids)
+
+
+@contextlib.contextmanager
+def _knocked_out(model: nn.Module, hidden: int, rest: int) -> Iterator[None]:
+    """Within, every layer's own mask hides those keys from those queries too."""
+
+    def hide(module, given, named):
+        mask = named.get("attention_mask")
+        if not isinstance(mask, torch.Tensor) or mask.dim() != 4:
+            raise ExportError(f"a {type(module).__name__} is given no mask of queries and keys")
+        mask = mask.clone()
+        nothing = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+        mask[:, :, rest:, :hidden] = nothing
+        return given, {**named, "attention_mask": mask}
+
+    hooks = [
+        attention_of(block).register_forward_pre_hook(hide, with_kwargs=True)
+        for block in blocks_of(model)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def run_patched(model: nn.Module, layer: int, stream: torch.Tensor) -> torch.Tensor:
+    """Scores [vocab] after the last token of a run whose block `layer` gives `stream` [T, d_model]
+    in place of its own output."""
+
+    def put(_module, _inputs, output):
+        own = tensor_of(output)
+        given = stream.to(own.dtype).reshape(own.shape)
+        return (given, *output[1:]) if isinstance(output, tuple) else given
+
+    hook = blocks_of(model)[layer].register_forward_hook(put)
+    ids = torch.zeros(1, len(stream), dtype=torch.long)
+    try:
+        with torch.no_grad():
+            return model(ids, use_cache=False, logits_to_keep=1).logits[0, -1]
+    finally:
+        hook.remove()

@@ -1,5 +1,5 @@
 """Writes a GPT-2 as the smallest ONNX graph that shows its insides, and its head as a second one.
-`past.py` makes the third from the same parts.
+`past.py` and `patch.py` make two more from the same parts.
 
 model.onnx:
 
@@ -93,10 +93,7 @@ def build_graph(model: GPT2LMHeadModel, weights) -> ModelProto:
     config = model.config
     g = GraphBuilder(weights)
     add_shapes(g, config)
-    g.node("Range", ["zero", "seq", "one"], "positions")
-    g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
-    g.node("Greater", ["positions", "query_positions"], "is_future")
-    add_mask(g, "is_future")
+    add_causal_mask(g)
     add_model(g, model)
     inputs, outputs = ends_of_model(
         config.n_layer, config.n_head, config.n_embd, config.vocab_size, "seq"
@@ -117,17 +114,26 @@ def build_head(model: GPT2LMHeadModel, weights) -> ModelProto:
     return close_graph(g, "gpt2_head", inputs, outputs)
 
 
-def add_shapes(g: GraphBuilder, config) -> None:
-    """Constants, and shapes from the size of the ids alone; `seq` is the padded length."""
+def add_shapes(g: GraphBuilder, config, sized: str = "input_ids") -> None:
+    """Constants, and shapes from the size of the input `sized` [batch, seq] alone; `seq` is the
+    padded length."""
     heads, size = config.n_head, config.n_embd // config.n_head
     g.ints("zero", 0), g.ints("one", 1), g.ints("axis.0", [0]), g.ints("axis.1", [1])
     g.ints("shape.stream", [-1, config.n_embd])
     g.ints("shape.head_split.tail", [3, heads, size])
     g.ints("shape.hidden.tail", [config.n_embd])
-    g.node("Shape", ["input_ids"], "ids.shape")
+    g.node("Shape", [sized], "ids.shape")
     g.node("Concat", ["ids.shape", "shape.head_split.tail"], "shape.head_split", axis=0)
     g.node("Concat", ["ids.shape", "shape.hidden.tail"], "shape.hidden", axis=0)
     g.node("Gather", ["ids.shape", "one"], "seq")
+
+
+def add_causal_mask(g: GraphBuilder) -> None:
+    """`positions` [seq] and the mask of a run of whole prompts."""
+    g.node("Range", ["zero", "seq", "one"], "positions")
+    g.node("Unsqueeze", ["positions", "axis.1"], "query_positions")
+    g.node("Greater", ["positions", "query_positions"], "is_future")
+    add_mask(g, "is_future")
 
 
 def add_mask(g: GraphBuilder, hidden: str) -> None:
@@ -142,11 +148,18 @@ def add_model(g: GraphBuilder, model: GPT2LMHeadModel, past=None) -> None:
     `past` (`past.py`) names each block's keys and values and puts others before them.
     """
     stream = _embed(g, model)
-    for layer, block in enumerate(model.transformer.h):
-        stream = _attention(g, block, layer, stream, model.config, past)
-        stream = _mlp(g, block, layer, stream, model.config)
-        g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
-    _logits(g, model, stream)
+    for layer in range(model.config.n_layer):
+        stream = add_block(g, model, layer, stream, past)
+    add_logits(g, model, f"hidden.{model.config.n_layer - 1}")
+
+
+def add_block(g: GraphBuilder, model: GPT2LMHeadModel, layer: int, stream: str, past=None) -> str:
+    """One block, [batch * seq, d_model] to the same; `hidden.{layer}` is that by row and token."""
+    block = model.transformer.h[layer]
+    stream = _attention(g, block, layer, stream, model.config, past)
+    stream = _mlp(g, block, layer, stream, model.config)
+    g.node("Reshape", [stream, "shape.hidden"], f"hidden.{layer}")
+    return stream
 
 
 def _embed(g: GraphBuilder, model: GPT2LMHeadModel) -> str:
@@ -199,12 +212,12 @@ def _mlp(g: GraphBuilder, block, layer: int, stream: str, config) -> str:
     return g.node("Add", [stream, written], f"stream.{layer}.mlp")
 
 
-def _logits(g: GraphBuilder, model: GPT2LMHeadModel, stream: str) -> None:
-    """ln_f and the vocabulary matmul, for each row's last real token alone."""
+def add_logits(g: GraphBuilder, model: GPT2LMHeadModel, hidden: str) -> None:
+    """ln_f and the vocabulary matmul of `hidden` [batch, seq, d_model], for each row's last real
+    token alone."""
     g.node("ReduceSum", ["attention_mask", "axis.1"], "lengths", keepdims=1)
     g.node("Sub", ["lengths", "one"], "last_position")
-    last_hidden = f"hidden.{model.config.n_layer - 1}"
-    g.node("GatherND", [last_hidden, "last_position"], "last_token", batch_dims=1)
+    g.node("GatherND", [hidden, "last_position"], "last_token", batch_dims=1)
     _unembed(g, model, "last_token")
 
 

@@ -1,18 +1,20 @@
-"""Writes the three graphs of a model into a folder, and checks what lies there."""
+"""Writes the four graphs of a model into a folder, and checks what lies there."""
 
 import tempfile
 from functools import partial
 from pathlib import Path
 
-from .build import build_head, build_model, build_past
+from .build import build_head, build_model, build_past, build_patch
 from .check import check_export, check_head
 from .check_past import check_past
+from .check_patch import check_patch
+from .check_positions import check_positions
 from .dtypes import TYPES, widen
 from .spec import Spec
 from .subject import Differences, Subject
 from .weights import Weights
 
-GRAPHS = ("model.onnx", "head.onnx", "past.onnx")
+GRAPHS = ("model.onnx", "head.onnx", "past.onnx", "patch.onnx")
 
 
 def write_with(folder: Path, builders, source) -> None:
@@ -28,7 +30,7 @@ def write_with(folder: Path, builders, source) -> None:
 
 def write_spec(folder: Path, spec: Spec, dtype: str = "f32") -> None:
     """Writes the graphs of a model that is not a GPT-2 in float32."""
-    builders = (build_model, build_head, build_past)
+    builders = (build_model, build_head, build_past, build_patch)
     write_with(folder, [partial(build, dtype=TYPES[dtype]) for build in builders], spec)
 
 
@@ -49,5 +51,9 @@ def check_graphs(
     check_head(folder / "head.onnx", subject, found, threads)
     subject.rest()
     check_past(folder / "past.onnx", subject, found, threads)
+    subject.rest()
+    check_positions(folder / "past.onnx", subject, found, threads)
+    subject.rest()
+    check_patch(folder / "patch.onnx", subject, found, threads)
     subject.rest()
     return found

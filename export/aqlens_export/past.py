@@ -4,6 +4,7 @@
              attention_mask   int64 [batch, seq]                      ones, then zeros
              past_of          int64 [batch]                           which prefix a row has
              past_length      int64 [batch]                           how much of it counts; 0: none
+             first_position   int64 [batch]                           of a row's first token
              past_key.{l}, past_value.{l}
                               f32   [prefixes, heads, past, d_head]   of block l, 1 prefix or more
     outputs  logits           f32   [batch, vocab]                    as of model.onnx
@@ -17,6 +18,19 @@ The keys and values of a prefix are the `present_*` of a run of this graph: of i
 row's `past_length` on get weights of exactly 0. A row may have no prefix, or a part of one. With
 `past` 0 the graph computes what model.onnx computes.
 
+`first_position` is where each row's first own token stands in the model's positions: `past_length`
+for a caller without other wishes. Two things need another:
+
+- Attention knock-outs. What a row may not see is left out of its past. Of a prompt of prefix, input
+  and rest, the rest runs over the keys of the input alone: `past_length` is the input's tokens,
+  `first_position` the place that the rest really has.
+- Keys of another prompt. With relative positions (rotary ones, or none) a prompt that is moved as a
+  whole computes the same, so that the same input can be run at the same positions in two prompts,
+  and one's keys of it be given to the other. With learnt positions it is another prompt.
+
+Masks and windows never ask for it: they take a past to stand immediately before the row's own
+tokens, however it was put together.
+
 A row names its prefix, so that a batch may hold prompts of several prefixes: batches of one prefix
 each would be padded more (docs/benchmarks.md, "Shared prefixes").
 """
@@ -25,6 +39,9 @@ from onnx import ModelProto, TensorProto, helper
 from transformers import GPT2LMHeadModel
 
 from .graph import GraphBuilder, add_mask, add_model, add_shapes, close_graph, ends_of_model
+
+ROW_INPUTS = ("past_of", "past_length", "first_position")
+"""Inputs with one number a row."""
 
 
 def build_past(model: GPT2LMHeadModel, weights) -> ModelProto:
@@ -35,7 +52,7 @@ def build_past(model: GPT2LMHeadModel, weights) -> ModelProto:
     config = model.config
     g = GraphBuilder(weights)
     add_shapes(g, config)
-    _add_positions(g)
+    add_positions(g)
     add_hidden_keys(g)
     add_mask(g, "is_hidden")
     add_model(g, model, _Past())
@@ -44,7 +61,7 @@ def build_past(model: GPT2LMHeadModel, weights) -> ModelProto:
     )
     value, f32, layers = helper.make_tensor_value_info, TensorProto.FLOAT, range(config.n_layer)
     size = config.n_embd // config.n_head
-    inputs += [value(name, TensorProto.INT64, ["batch"]) for name in ("past_of", "past_length")]
+    inputs += [value(name, TensorProto.INT64, ["batch"]) for name in ROW_INPUTS]
     shape = ["prefixes", config.n_head, "past", size]
     inputs += [value(name, f32, shape) for layer in layers for name in past_names(layer)]
     shape = ["batch", config.n_head, "seq", size]
@@ -78,20 +95,21 @@ class _Past:
         return joined
 
 
-def _add_positions(g: GraphBuilder) -> None:
-    """`positions` [batch, seq]: each row goes on where its prefix ended.
+def add_positions(g: GraphBuilder) -> None:
+    """`positions` [batch, seq]: each row counts on from its first position.
 
     Padding stands at 0: counted on, it could pass the last position that the model has, beside a
-    longer row with a shorter prefix.
+    longer row that starts earlier.
     """
     g.node("Range", ["zero", "seq", "one"], "steps")
-    g.node("Unsqueeze", ["past_length", "axis.1"], "row_past")
-    g.node("Add", ["row_past", "steps"], "counted_on")
+    g.node("Unsqueeze", ["first_position", "axis.1"], "row_first")
+    g.node("Add", ["row_first", "steps"], "counted_on")
     g.node("Mul", ["counted_on", "attention_mask"], "positions")
 
 
 def add_hidden_keys(g: GraphBuilder) -> None:
     """`is_hidden` [batch, 1, seq, past + seq]: keys after the query, and padding of the prefix."""
+    g.node("Unsqueeze", ["past_length", "axis.1"], "row_past")
     g.ints("two", 2), g.ints("axes.heads_and_queries", [1, 2])
     g.node("Shape", ["past_key.0"], "past.shape")
     g.node("Gather", ["past.shape", "two"], "past")

@@ -16,7 +16,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from .check import relative_difference
-from .eager import EagerRun, run_alone, run_head
+from .eager import EagerRun, run_alone, run_head, run_knocked_out, run_moved, run_patched
 from .errors import ExportError
 from .layouts import blocks_of
 from .parked import Parked
@@ -26,7 +26,10 @@ TIMES = 2.0
 FLOOR = 1e-6
 """A graph may differ from float64 by TIMES what float32 does, and FLOOR."""
 
-OF_KIND = {"past": "hidden", "past_attention": "attention"}
+OF_KIND = {
+    **{"past": "hidden", "past_attention": "attention"},
+    **{"elsewhere": "hidden", "elsewhere_attention": "attention", "patch": "logits"},
+}
 """Kinds that are measured with another's distance too: the same values, by another way."""
 
 
@@ -137,6 +140,34 @@ class PreciseSubject(Subject):
             compare_runs(self.own, a, b, f"prompt of {len(ids)} tokens")
         return [run.rounded() for run in exact]
 
+    def moved(self, ids: list[int], first: int) -> EagerRun:
+        """As `runs`. Float32 is that of the moved prompt: rotary tables are float32 ones, so that
+        being moved costs something."""
+        plain = run_alone(self.model, ids, first=first)
+        with in_float64(self.model):
+            exact = run_moved(self.model, ids, first)
+        compare_runs(self.own, plain, exact, f"prompt from position {first}", ELSEWHERE)
+        return exact.rounded()
+
+    def knocked_out(self, ids: list[int], hidden: int, rest: int) -> EagerRun:
+        """As `runs`. A model that does not see its first token amplifies rounding, more in one
+        prompt than in the next: so float32 is measured on another prompt of these tokens too."""
+        for prompt in (ids[::-1], ids):
+            plain = run_knocked_out(self.model, prompt, hidden, rest)
+            with in_float64(self.model):
+                exact = run_knocked_out(self.model, prompt, hidden, rest)
+            compare_runs(self.own, plain, exact, f"prompt with {hidden} left out", ELSEWHERE)
+        return exact.rounded()
+
+    def patched(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
+        """As `runs`."""
+        plain = run_patched(self.model, layer, stream)
+        with in_float64(self.model):
+            exact = run_patched(self.model, layer, stream)
+        off = relative_difference(plain.numpy(), exact.numpy())
+        self.own.note("patch", off, f"logits of a stream of {len(stream)} tokens")
+        return exact.float()
+
     def heads(self, hidden: list[torch.Tensor]) -> list[torch.Tensor]:
         """Scores of `hidden` as the graph is given it: rounded to float32."""
         sizes = [len(states) for states in hidden]
@@ -173,21 +204,33 @@ class PreciseSubject(Subject):
         return round_up(relative), round_up(attention)
 
 
-def compare_runs(found: Differences, run: EagerRun, exact: EagerRun, where: str) -> None:
-    """Records how far `run` is from `exact`."""
+ELSEWHERE = {
+    **dict.fromkeys(("hidden", "logits", "past"), "elsewhere"),
+    "attention": "elsewhere_attention",
+}
+"""Kinds of what a run that stands elsewhere gives."""
+
+
+def compare_runs(
+    found: Differences, run: EagerRun, exact: EagerRun, where: str, kinds: dict | None = None
+) -> None:
+    """Records how far `run` is from `exact`; `kinds`: under other names than a run's own."""
+
+    def note(kind: str, off: float, place: str) -> None:
+        found.note((kinds or {}).get(kind, kind), off, f"{place}, {where}")
+
     for layer, (a, b) in enumerate(zip(run.hidden, exact.hidden, strict=True)):
         off = relative_difference(a.numpy(), b.numpy())
-        found.note("hidden", off, f"hidden.{layer}, {where}")
+        note("hidden", off, f"hidden.{layer}")
     for layer, a in run.attention.items():
         off = float((a.double() - exact.attention[layer].double()).abs().max())
-        found.note("attention", off, f"attention.{layer}, {where}")
-    off = relative_difference(run.logits.numpy(), exact.logits.numpy())
-    found.note("logits", off, f"logits, {where}")
+        note("attention", off, f"attention.{layer}")
+    note("logits", relative_difference(run.logits.numpy(), exact.logits.numpy()), "logits")
     for name in ("keys", "values"):
         pairs = zip(getattr(run, name), getattr(exact, name), strict=True)
         for layer, (a, b) in enumerate(pairs):
             off = relative_difference(a.numpy(), b.numpy())
-            found.note("past", off, f"{name} of layer {layer}, {where}")
+            note("past", off, f"{name} of layer {layer}")
 
 
 def compare_heads(found: Differences, scores, exact) -> None:

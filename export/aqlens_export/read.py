@@ -18,7 +18,7 @@ from .layouts import Taken, blocks_of, child, decoder_of
 from .parts import apply_norm, read_activation, read_linear, read_norm, rows_of
 from .refusals import position_limit
 from .rope import Seen, find_rope, model_tables
-from .spec import Attention, Block, Mlp, Norm, Shape, Spec
+from .spec import LEARNED, RELATIVE, Attention, Block, Mlp, Norm, Shape, Spec
 
 SEEN_TOKENS = 24
 """Length of the prompt that the reader runs once."""
@@ -48,7 +48,7 @@ def read_spec(model: nn.Module, limit: int | None = None) -> Spec:
     embedding = taken.all_of(model.get_input_embeddings()).weight.detach()
     spec = Spec(
         family=config.model_type,
-        shape=_shape(blocks, blocks_of(model), seen, n_positions),
+        shape=_shape(blocks, blocks_of(model), seen, n_positions, positions is not None),
         blocks=blocks,
         embedding=embedding,
         embedding_scale=1.0,
@@ -111,7 +111,7 @@ def look(model: nn.Module, length: int) -> Seen:
     )
 
 
-def _shape(blocks: list[Block], modules, seen: Seen, n_positions: int) -> Shape:
+def _shape(blocks: list[Block], modules, seen: Seen, n_positions: int, learned: bool) -> Shape:
     attention, size = blocks[0].attention, _head_size(modules[0])
     return Shape(
         n_layer=len(blocks),
@@ -123,6 +123,7 @@ def _shape(blocks: list[Block], modules, seen: Seen, n_positions: int) -> Shape:
         vocab_size=seen.logits.shape[-1],
         n_positions=n_positions,
         windows=[block.attention.window for block in blocks],
+        positions=LEARNED if learned else RELATIVE,
     )
 
 

@@ -14,6 +14,7 @@ from .folder import FILES, refuse_unless_ours, staged, write_model_json
 from .graph import build_graph, build_head
 from .graphs import GRAPHS, check_graphs, write_spec, write_with
 from .past import build_past
+from .patch import build_patch
 from .precise import PreciseSubject
 from .probe import make_probe, probe_prompts
 from .read import read_spec
@@ -104,7 +105,7 @@ def write_graphs(folder: Path, source: Source, dtype: str = "f32") -> None:
     if source.spec is not None:
         write_spec(folder, source.spec, dtype)
         return
-    builders = (build_graph, build_head, build_past)
+    builders = (build_graph, build_head, build_past, build_patch)
     write_with(folder, builders, source.model)
 
 
@@ -164,6 +165,8 @@ def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[s
         "model.onnx": {"hidden": "hidden", "logits": "logits", "attention": "attention"},
         "head.onnx": {"logits": "head"},
         "past.onnx": {"vectors and logits": "past", "attention": "past_attention"},
+        "  elsewhere": {"vectors and logits": "elsewhere", "attention": "elsewhere_attention"},
+        "patch.onnx": {"logits": "patch"},
     }
     for graph, kinds in reported.items():
         values = (

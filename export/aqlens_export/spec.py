@@ -6,6 +6,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
+LEARNED = "learned"
+"""The stream itself holds where a token stands."""
+
+RELATIVE = "relative"
+"""Rotary positions, or none: a prompt that is moved as a whole computes the same."""
+
 
 @dataclass
 class Shape:
@@ -22,6 +28,8 @@ class Shape:
     n_positions: int
     windows: list[int | None]
     """Per layer: how many last tokens, itself included, a query sees; None: all before it."""
+    positions: str
+    """LEARNED or RELATIVE."""
 
 
 @dataclass

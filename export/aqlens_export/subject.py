@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from .eager import EagerRun, run_alone, run_head
+from .eager import EagerRun, run_alone, run_head, run_knocked_out, run_moved, run_patched
 from .errors import ExportError
-from .spec import Shape, Spec
+from .spec import LEARNED, Shape, Spec
 
 RELATIVE_TOLERANCE = 1e-5
 """Vectors and logits: largest difference of one element, in units of its vector's L2 norm."""
@@ -20,8 +20,13 @@ RELATIVE_TOLERANCE = 1e-5
 ATTENTION_TOLERANCE = 1e-5
 """attention: largest absolute difference of one weight."""
 
-KINDS = ("hidden", "attention", "logits", "head", "past", "past_attention")
-"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention."""
+KINDS = (
+    *("hidden", "attention", "logits", "head", "past", "past_attention"),
+    *("elsewhere", "elsewhere_attention", "patch"),
+)
+"""`past`: hidden, logits, keys and values of past.onnx; `past_attention`: its attention;
+`elsewhere`: the same of rows that do not stand where their past ends; `patch`: logits of
+patch.onnx."""
 
 LONGEST_PROMPT = 2048
 """Tokens of the longest prompt of a check, where windows ask for one."""
@@ -88,6 +93,20 @@ class Subject:
         """The reference for scores of blocks' outputs: each [T, d_model] to [T, vocab]."""
         return [run_head(self.model, states) for states in hidden]
 
+    def moved(self, ids: list[int], first: int) -> EagerRun:
+        """The reference for a prompt that starts at position `first`, where positions are relative:
+        the same as at 0, but for the keys."""
+        return run_moved(self.model, ids, first)
+
+    def knocked_out(self, ids: list[int], hidden: int, rest: int) -> EagerRun:
+        """The reference for a prompt whose tokens from `rest` on do not see the first `hidden`."""
+        return run_knocked_out(self.model, ids, hidden, rest)
+
+    def patched(self, layer: int, stream: torch.Tensor) -> torch.Tensor:
+        """The reference for the last token's scores when block `layer` gives `stream` [T, d_model]
+        (float32): [vocab]."""
+        return run_patched(self.model, layer, stream)
+
     def rest(self) -> None:
         """The model is not run for a while."""
 
@@ -110,6 +129,7 @@ def gpt2_subject(model: nn.Module) -> Subject:
         vocab_size=config.vocab_size,
         n_positions=config.n_positions,
         windows=[None] * count,
+        positions=LEARNED,
     )
     some = sorted({0, count // 2, count - 1})
     return Subject(model, shape, some, config.n_positions, head_tokens=48)

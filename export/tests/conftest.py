@@ -44,6 +44,12 @@ def past():
 
 
 @pytest.fixture(scope="session")
+def patch():
+    """The committed export's graph from a stream on."""
+    return open_session(TINY / "patch.onnx", threads=1)
+
+
+@pytest.fixture(scope="session")
 def described() -> dict:
     """The committed model.json."""
     return json.loads((TINY / "model.json").read_text(encoding="utf-8"))

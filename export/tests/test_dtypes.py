@@ -20,7 +20,7 @@ from aqlens_export.subject import subject_of
 from aqlens_export.twin import check_twin, make_twin
 
 from .conftest import TINY
-from .test_format2 import write_checkpoint
+from .test_card import write_checkpoint
 from .test_mutants import MUTANTS, POSITIONS
 from .tiny_families import FAMILIES, make_config, make_model
 
@@ -124,10 +124,11 @@ def test_a_weight_that_is_rounded_once_more_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", NARROW)
-def test_gpt2_is_of_format_2_in_another_type(dtype, tmp_path):
+def test_gpt2_is_of_format_3_in_another_type(dtype, tmp_path):
     checkpoint = TINY / "checkpoint"
     found, said = export(checkpoint, tmp_path / "m", dtype)
-    assert (found["format"], found["family"], found["dtype"]) == (2, "gpt2", dtype)
+    assert (found["format"], found["family"], found["dtype"]) == (3, "gpt2", dtype)
+    assert found["positions"] == "learned"
     assert found["probe"]["relative_tolerance"] > 1e-4
     own = GPT2LMHeadModel.from_pretrained(checkpoint)
     assert (found["n_layer"], found["d_model"]) == (own.config.n_layer, own.config.n_embd)
@@ -140,7 +141,7 @@ def test_what_a_type_costs_stands_in_the_card(dtype, tmp_path):
     checkpoint = write_checkpoint(tmp_path / "checkpoint", "gpt_neox")
     found, said = export(checkpoint, tmp_path / "m", dtype)
     plain, _ = export(checkpoint, tmp_path / "plain", "f32")
-    assert list(found) == [*list(plain)[:12], "accuracy", *list(plain)[12:]]
+    assert list(found) == [*list(plain)[:13], "accuracy", *list(plain)[13:]]
     assert found["dtype"] == dtype and "accuracy" not in plain
     accuracy, step = found["accuracy"], {"f16": 2.0**-11, "bf16": 2.0**-8}[dtype]
     assert list(accuracy) == ["prompts", "pytorch", "graph"]

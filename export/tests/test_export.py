@@ -74,7 +74,7 @@ def test_model_json_describes_what_lies_beside_it(random_options, small_config, 
     for key in ("n_layer", "n_head", "vocab_size", "n_positions"):
         assert found[key] == small_config[key]
     assert found["source"] == {"name": "random-weights", "revision": None, "random_seed": 5}
-    graphs = {"model.onnx", "model.onnx.data", "head.onnx", "past.onnx"}
+    graphs = {"model.onnx", "model.onnx.data", "head.onnx", "past.onnx", "patch.onnx"}
     assert set(found["files"]) == {*graphs, "tokenizer.json"}
     for name, seal in found["files"].items():
         data = (tmp_path / "m" / name).read_bytes()
@@ -161,12 +161,12 @@ def test_large_weights_start_on_a_page_and_small_ones_waste_none(tmp_path):
 
 
 def test_a_model_that_holds_its_weights_itself_is_replaced(random_options, tmp_path):
-    """As exporters before 23 November 2026 wrote it: no data file, no past.onnx."""
+    """As exporters before 23 November 2026 wrote it: no data file, no graph but the head's."""
     out = tmp_path / "m"
     export_model(random_options(out), quiet)
     after = digests(out)
     onnx.save(onnx.load(out / "model.onnx"), out / "model.onnx")
-    for name in ("model.onnx.data", "past.onnx"):
+    for name in ("model.onnx.data", "past.onnx", "patch.onnx"):
         (out / name).unlink()
     export_model(random_options(out), quiet)
     assert digests(out) == after

@@ -160,9 +160,14 @@ def test_a_planted_mistake_is_refused(name, tmp_path):
         check_graphs(tmp_path, subject)
 
 
+PAST_LENGTH, FIRST_POSITION = (["past_length", "axis.1"], ["first_position", "axis.1"])
+
 FAULTS = {
-    "windows by index beside a padded prefix": ("own_positions", "Add", ["none", "keys"]),
+    "windows by index beside a padded prefix": ("own_order", "Add", ["none", "keys"]),
     "positions that start anew after a prefix": ("counted_on", "Add", ["none", "steps"]),
+    "positions that always go on after the past": ("row_first", "Unsqueeze", PAST_LENGTH),
+    "windows by position": ("query_order", "Add", ["row_first", "steps"]),
+    "masks by position": ("row_past", "Unsqueeze", FIRST_POSITION),
     "a prefix's padding in sight": ("is_hidden", "Or", ["is_future", "is_future"]),
 }
 

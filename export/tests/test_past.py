@@ -6,17 +6,20 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+import torch
 
 from aqlens_export import check_past as check_module
+from aqlens_export import check_positions
 from aqlens_export import run as run_module
 from aqlens_export.check import pad_batch, relative_difference
 from aqlens_export.check_past import no_past
+from aqlens_export.eager import run_alone, run_knocked_out
 from aqlens_export.errors import ExportError
 from aqlens_export.graph import GraphBuilder
 from aqlens_export.past import build_past
 from aqlens_export.run import ExportOptions, export_model, write_graphs
 from aqlens_export.source import from_seed
-from aqlens_export.subject import gpt2_subject
+from aqlens_export.subject import ATTENTION_TOLERANCE, gpt2_subject
 
 from .conftest import TINY
 from .test_graph import D_MODEL, N_HEAD, N_LAYER, N_POSITIONS, NAMES, VOCAB, draw
@@ -25,11 +28,13 @@ SIZE = D_MODEL // N_HEAD
 PRESENT = [f"present_{kind}.{layer}" for layer in range(N_LAYER) for kind in ("key", "value")]
 
 
-def run(past, model, prompts, of=None, known=None, prefixes=None, pad=0):
-    """Output name -> array, for the rests `prompts` after `known` tokens of prefixes `of`."""
+def run(past, model, prompts, of=None, known=None, prefixes=None, pad=0, first=None):
+    """Output name -> array, for the rests `prompts` after `known` tokens of prefixes `of`; `first`:
+    where they stand, by default where their prefixes end."""
     given = pad_batch(prompts, lambda: pad)
     given["past_of"] = np.array(of or [0] * len(prompts), np.int64)
     given["past_length"] = np.array(known or [0] * len(prompts), np.int64)
+    given["first_position"] = np.array(first or known or [0] * len(prompts), np.int64)
     given |= no_past(gpt2_subject(model).shape) if prefixes is None else prefixes
     names = NAMES + PRESENT
     return dict(zip(names, past.run(names, given), strict=True))
@@ -61,6 +66,7 @@ def test_inputs_and_outputs_have_the_contracts_names_types_and_shapes(past, mode
         "attention_mask": ("tensor(int64)", ["batch", "seq"]),
         "past_of": ("tensor(int64)", ["batch"]),
         "past_length": ("tensor(int64)", ["batch"]),
+        "first_position": ("tensor(int64)", ["batch"]),
         **{name.replace("present", "past"): prefixes for name in PRESENT},
     }
     outputs = {output.name: output.shape for output in past.get_outputs()}
@@ -149,6 +155,43 @@ def test_a_real_token_beyond_the_models_last_position_is_an_error(past, model):
         run(past, model, [rest], [0], [N_POSITIONS - 1], first)
 
 
+def test_a_row_stands_where_it_is_said_to(past, session, model):
+    """The embeddings of positions 9 to 13 are read, whatever the past is: here there is none."""
+    (prompt,) = draw([5], seed=9)
+    wpe = model.transformer.wpe.weight
+    outputs = run(past, model, [prompt], first=[9])
+    with torch.no_grad():
+        kept = wpe[:5].clone()
+        try:
+            wpe[:5] = wpe[9:14]
+            expected = run_alone(model, prompt)
+        finally:
+            wpe[:5] = kept
+    for layer in range(N_LAYER):
+        assert_close("hidden", outputs[f"hidden.{layer}"][0], expected.hidden[layer].numpy())
+    plain = session.run(["logits"], pad_batch([prompt], lambda: 0))[0]
+    assert_close("logits", outputs["logits"][0], expected.logits.numpy())
+    assert relative_difference(outputs["logits"], plain) > 1e-3
+
+
+def test_what_may_not_be_seen_is_left_out_of_the_past(past, model):
+    """As PyTorch with a mask: the last 4 of 20 tokens do not see the first 8."""
+    (prompt,) = draw([20], seed=10)
+    whole = as_past(run(past, model, [prompt]))
+    middle = {name: values[:, :, 8:16] for name, values in whole.items()}
+    outputs = run(past, model, [prompt[16:]], [0], [8], middle, first=[16])
+    expected = run_knocked_out(model, prompt, 8, 16)
+    assert not any(weights[:, 16:, :8].any() for weights in expected.attention.values())
+    assert_close("logits", outputs["logits"][0], expected.logits.numpy())
+    for layer in range(N_LAYER):
+        assert_close("hidden", outputs[f"hidden.{layer}"][0], expected.hidden[layer][16:].numpy())
+        weights = expected.attention[layer][:, 16:, 8:].numpy()
+        off = np.abs(outputs[f"attention.{layer}"][0] - weights).max()
+        assert off < ATTENTION_TOLERANCE
+    seen = run_alone(model, prompt).logits.numpy()
+    assert relative_difference(outputs["logits"][0], seen) > 1e-3
+
+
 def test_a_prefix_that_is_not_there_is_an_error(past, model):
     prefixes = as_past(run(past, model, draw([5, 5], seed=8)))
     with pytest.raises(
@@ -158,9 +201,12 @@ def test_a_prefix_that_is_not_there_is_an_error(past, model):
 
 
 FAULTS = {
-    # Output of a node -> its other inputs: positions start over, every row gets the first prefix,
-    # keys of the rest are those of the prefix, padding of prefixes is looked at.
+    # Output of a node -> its other inputs: positions start over or go on where the past ends, masks
+    # ask for positions, every row gets the first prefix, keys of the rest are those of the prefix,
+    # padding of prefixes is looked at.
     "counted_on": lambda inputs: ["row_zero", "steps"],
+    "counted_on.": lambda inputs: ["row_past_again", "steps"],
+    "is_after_prefix": lambda inputs: ["keys", "row_first"],
     "block.1.attention.past_k": lambda inputs: [inputs[0], "row_of_zero"],
     "block.0.attention.past_v": lambda inputs: [inputs[0], "row_of_zero"],
     "block.1.attention.all_k": lambda inputs: inputs[::-1],
@@ -175,14 +221,16 @@ def test_a_past_that_computes_something_else_is_not_kept(
     plain = GraphBuilder.node
 
     def node(self, op, inputs, output, **attributes):
-        if output == broken and broken == "counted_on":
-            plain(self, "Sub", ["row_past", "row_past"], "row_zero")
+        if output == broken == "counted_on":
+            plain(self, "Sub", ["row_first", "row_first"], "row_zero")
+        elif output == broken.rstrip(".") == "counted_on":
+            plain(self, "Unsqueeze", ["past_length", "axis.1"], "row_past_again")
         elif output == broken and "past_" in broken:
             plain(self, "Sub", ["past_of", "past_of"], "row_of_zero")
         elif output == broken and broken == "is_hidden":
             self.ints("faulty.axes", [0, 1])
             plain(self, "Unsqueeze", ["is_future", "faulty.axes"], "is_future_row")
-        inputs = FAULTS[broken](inputs) if output == broken else inputs
+        inputs = FAULTS[broken](inputs) if output == broken.rstrip(".") else inputs
         return plain(self, op, inputs, output, **attributes)
 
     def faulty(model, weights):
@@ -214,3 +262,7 @@ def test_the_check_has_every_kind_of_row():
     assert {0, 1} <= {known for known, _ in rows} and 1 in {length for _, length in rows}
     assert any(known < check_module.PREFIXES[of] for of, known, _ in check_module.ROWS if known)
     assert {of for of, _, _ in check_module.ROWS} == set(range(len(check_module.PREFIXES)))
+    knocked_out = check_positions.KNOCKED_OUT
+    assert any(left_out and known > 1 for left_out, known, _ in knocked_out)
+    assert any(left_out and known == 0 for left_out, known, _ in knocked_out)
+    assert len({known for _, known, _ in knocked_out}) > 1

@@ -36,7 +36,7 @@ def run(out, family, config, seed=5):
 def test_random_weights_of_a_family_are_exported_and_checked(family, config, tmp_path):
     assert run(tmp_path / "m", family, config) == 0
     found = json.loads((tmp_path / "m" / "model.json").read_text(encoding="utf-8"))
-    assert (found["format"], found["family"], found["n_layer"]) == (2, family, 3)
+    assert (found["format"], found["family"], found["n_layer"]) == (3, family, 3)
     assert found["source"] == {"name": "random-weights", "revision": None, "random_seed": 5}
     assert (found["n_kv_head"], found["d_model"], found["n_positions"]) == (2, 48, 64)
     assert (tmp_path / "m" / "tokenizer.json").read_bytes() == TOKENIZER.read_bytes()

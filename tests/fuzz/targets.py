@@ -21,7 +21,8 @@ from box import Box
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "fixtures" / "tiny"
-MODEL_FILES = ["model.json", "model.onnx", "head.onnx", "past.onnx", "model.onnx.data", "tokenizer.json"]
+GRAPHS = ["model.onnx", "head.onnx", "past.onnx", "patch.onnx"]
+MODEL_FILES = ["model.json", *GRAPHS, "model.onnx.data", "tokenizer.json"]
 PIPELINE_SHA = "@PIPELINE_SHA256@"
 
 
@@ -300,7 +301,7 @@ def tokenizer(rng, seeds: Seeds, box: Box) -> Case:
 
 
 def mutated_graph(rng, seeds: Seeds) -> tuple:
-    name = rng.choice(["model.onnx", "model.onnx", "head.onnx", "past.onnx", "model.onnx.data"])
+    name = rng.choice(["model.onnx", *GRAPHS, "model.onnx.data"])
     others = [data for other, data in seeds.model.items() if other.endswith(".onnx")]
     if name == "model.onnx.data":
         return name, mutate.bytes_(rng, seeds.model[name])

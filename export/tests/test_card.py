@@ -1,4 +1,4 @@
-"""A family's export from end to end: the folder, model.json of format 2, the tokenizer's policy."""
+"""A family's export from end to end: the folder, model.json of format 3, the tokenizer's policy."""
 
 import hashlib
 import json
@@ -22,8 +22,8 @@ from .tiny_families import FAMILIES, make_model
 
 KEYS = [
     *("format", "family", "n_layer", "n_head", "n_kv_head", "d_head", "d_model", "d_ff"),
-    *("vocab_size", "n_positions", "windows", "dtype", "special_tokens", "chat_template"),
-    *("licence", "source", "files", "exporter", "probe"),
+    *("vocab_size", "n_positions", "windows", "positions", "dtype", "special_tokens"),
+    *("chat_template", "licence", "source", "files", "exporter", "probe"),
 ]
 
 TEMPLATE = (
@@ -75,10 +75,11 @@ def gemma(tmp_path_factory):
 def test_the_card_has_the_contract_s_keys_in_order(gemma):
     folder, found = gemma
     assert list(found) == KEYS
-    assert (found["format"], found["family"], found["dtype"]) == (2, "gemma3_text", "f32")
+    assert (found["format"], found["family"], found["dtype"]) == (3, "gemma3_text", "f32")
     shape = [found[key] for key in KEYS[2:10]]
     assert shape == [4, 6, 2, 16, 48, 80, 320, 96]
     assert found["windows"] == [7, 7, None, 7]
+    assert found["positions"] == "relative"
     assert found["licence"] == "apache-2.0"
     assert found["source"] == {"name": "checkpoint", "revision": None, "random_seed": None}
     roles = {name: entry["role"] for name, entry in found["files"].items()}
@@ -86,6 +87,7 @@ def test_the_card_has_the_contract_s_keys_in_order(gemma):
         "model.onnx": "graph",
         "head.onnx": "head",
         "past.onnx": "past",
+        "patch.onnx": "patch",
         "model.onnx.data": "weights",
         "tokenizer.json": "tokenizer",
     }
