@@ -14,7 +14,7 @@ use super::first::FirstPrompts;
 use super::lengths::Lengths;
 use super::memory::Memory;
 use super::units::Units;
-use super::{interrupt, memory, setup, specials, term};
+use super::{interrupt, memory, setup, specials, term, uses};
 use crate::model::{Batch, Engine, ModelError, Wanted, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
@@ -113,7 +113,13 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.run_tokens as f64 / speed),
         first_prompts,
-        warnings: [pipeline.warnings.clone(), plan.warnings(), designs.warnings()].concat(),
+        warnings: [
+            pipeline.warnings.clone(),
+            plan.warnings(),
+            designs.warnings(),
+            uses::warnings(pipeline, &plan).map_err(wrong)?,
+        ]
+        .concat(),
         designs,
     })
 }

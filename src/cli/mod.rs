@@ -27,6 +27,7 @@ mod show;
 mod specials;
 mod term;
 mod units;
+mod uses;
 mod verify;
 
 pub use exit::Exit;

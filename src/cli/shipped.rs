@@ -18,6 +18,7 @@ pub(super) static MODEL: &[Shipped] = &[
     ("model.onnx.data", include_bytes!("../../data/demo/model.onnx.data")),
     ("past.onnx", include_bytes!("../../data/demo/past.onnx")),
     ("head.onnx", include_bytes!("../../data/demo/head.onnx")),
+    ("patch.onnx", include_bytes!("../../data/demo/patch.onnx")),
     ("tokenizer.json", include_bytes!("../../data/demo/tokenizer.json")),
 ];
 
@@ -25,6 +26,7 @@ pub(super) static MODEL: &[Shipped] = &[
 pub(super) static STUDIES: &[Shipped] = &[
     (FIRST_STUDY, include_bytes!("../../pipelines/experiment-037.yml")),
     ("pipelines/scenes.yml", include_bytes!("../../pipelines/scenes.yml")),
+    ("pipelines/uses.yml", include_bytes!("../../pipelines/uses.yml")),
     ("data/scenes.jsonl", include_bytes!("../../data/scenes.jsonl")),
     ("data/tasks.csv", include_bytes!("../../data/tasks.csv")),
 ];

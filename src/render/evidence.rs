@@ -1,5 +1,6 @@
 //! What a report says of the measures that have a baseline, an alignment or an interval.
 
+use super::causes::Uses;
 use super::told::Told;
 
 /// A mean over those that could be computed.
@@ -52,6 +53,8 @@ pub struct Evidence {
     pub partitions: Option<Vec<Partition>>,
     /// How often the task is told on unseen wordings: table `decoding`.
     pub decoding: Option<Vec<Told>>,
+    /// Whether the model uses what differs: table `use_verdict` and those beside it.
+    pub uses: Option<Uses>,
     /// Where the difference of the outputs appears: tables `logit_lens*`.
     pub lens: Option<Lens>,
     /// How far the outputs differ: table `output_divergence`.

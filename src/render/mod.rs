@@ -1,6 +1,6 @@
 //! The report's pictures and its page: plain structs in, text out.
 //!
-//! [`page`], [`evidence`] and [`told`] hold what a report says, [`names`] what columns and codes are called;
+//! [`page`], [`evidence`], [`told`] and [`causes`] hold what a report says, [`names`] what columns and codes are called;
 //! [`comparison`] is the page of runs that are compared, and [`overlay`] its pictures;
 //! [`html`] lays the report out with a template that escapes everything it is given; the pictures are SVG,
 //! written by `svg` alone. No store, no table, no script: the page is one file that opens offline
@@ -13,6 +13,8 @@
 mod answer;
 mod axis;
 mod bars;
+pub mod causes;
+mod cells;
 pub mod colour;
 pub mod comparison;
 mod curve;

@@ -1,5 +1,6 @@
 //! The numbers under the pictures of the sound measures, as tables.
 
+use super::causes::{CutMean, Uses};
 use super::evidence::{
     Effect, Explained, HeadMap, Lens, Mean, OutputMeasure, OutputPair, OutputToken, PARTS,
     Partition, SurprisalMean,
@@ -108,6 +109,46 @@ pub(super) fn decoding(sites: &[Told]) -> Grid {
                 ..Row::default()
             });
         }
+    }
+    grid.cut()
+}
+
+/// What interventions brought and lost.
+pub(super) fn uses(uses: &Uses) -> Grid {
+    let head =
+        ["reading", "prompt", "brought", "from", "to", "neutral", "other wordings", "its answer"];
+    let caption = "Donors and receivers, shares of the whole difference".to_owned();
+    let mut grid = Grid::new(caption, &head, "use_effect");
+    for pair in &uses.pairs {
+        let (low, high) = pair.value.and_then(|share| share.ends).unzip();
+        let [neutral, wordings] = pair.controls;
+        let all =
+            [pair.value.map(|share| share.value), low, high, neutral, wordings, pair.donor_share];
+        grid.rows.push(Row {
+            words: [pair.donor, pair.receiver].map(|place| uses.tasks[place].task.clone()).into(),
+            numbers: all.into_iter().map(|value| number(value, 4, &pair.missing)).collect(),
+            ..Row::default()
+        });
+    }
+    grid.cut()
+}
+
+/// What is left when some tokens cannot see others.
+pub(super) fn cuts(cuts: &[CutMean]) -> Grid {
+    let head = ["task", "cut", "first token", "prompts", "same answer", "lost, nats"];
+    let caption = "What is left when some tokens cannot see others".to_owned();
+    let mut grid = Grid::new(caption, &head, "knockout");
+    for cut in cuts {
+        let first = if cut.keeps_first { "visible" } else { "cut too" };
+        grid.rows.push(Row {
+            words: vec![cut.task.clone(), cut.cut.replace('_', " "), first.to_owned()],
+            numbers: vec![
+                count(cut.n as i64),
+                number(Some(cut.same_top), 4, ""),
+                number(Some(cut.loss), 4, ""),
+            ],
+            ..Row::default()
+        });
     }
     grid.cut()
 }

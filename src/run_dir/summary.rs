@@ -93,6 +93,42 @@ pub struct ScenarioSummary {
     /// The verdicts that rest on evidence, one for each measure that stage `summary` names.
     #[serde(default)]
     pub evidence: Vec<Evidence>,
+    /// Whether the model uses how the input was read, task by task; empty without stage `use`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uses: Vec<UseSummary>,
+}
+
+/// Whether the model uses how the input was read under a task, as in table `use_verdict`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UseSummary {
+    /// The task.
+    pub task: String,
+    /// `used`, `not_used`, `undecided` or `not_testable`.
+    pub verdict: String,
+    /// `yes`, `no`, `undecided` or `not_testable`.
+    pub necessary: String,
+    /// Likewise.
+    pub sufficient: String,
+    /// The share of its prediction that is lost without its reading.
+    pub necessity: Option<f64>,
+    /// Lower end of its 95 % interval.
+    pub necessity_ci_low: Option<f64>,
+    /// Upper end.
+    pub necessity_ci_high: Option<f64>,
+    /// The task under which its reading brings most of its prediction.
+    pub best_receiver: Option<String>,
+    /// That share.
+    pub sufficiency: Option<f64>,
+    /// Lower end of its 95 % interval.
+    pub sufficiency_ci_low: Option<f64>,
+    /// Upper end.
+    pub sufficiency_ci_high: Option<f64>,
+    /// What is less would not matter.
+    pub margin: f64,
+    /// Inputs that entered.
+    pub n_inputs: i64,
+    /// The verdict in a sentence.
+    pub reason: String,
 }
 
 /// The form of every run before there were others.

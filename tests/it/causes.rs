@@ -197,10 +197,10 @@ fn words(part: &Part, key: &str, column: &str) -> BTreeMap<String, String> {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-const FIVE: &str = "      color: [\"What color is the ball?\", \"Which color does the ball have?\"]\n      location: [\"Where is the \
-                    ball?\", \"What is the ball on?\"]\n      existence: [\"Is there a ball?\", \"Can you see a ball?\"]\n      \
-                    relation: [\"What is the ball next to?\", \"What is beside the ball?\"]\n      count: [\"How many objects are \
-                    mentioned?\", \"How many things are there?\"]\n";
+const FIVE: &str = "      color: { wordings: [\"What color is the ball?\", \"Which color does the ball have?\"] }\n      location: { wordings: [\"Where is the \
+                    ball?\", \"What is the ball on?\"] }\n      existence: { wordings: [\"Is there a ball?\", \"Can you see a ball?\"] }\n      \
+                    relation: { wordings: [\"What is the ball next to?\", \"What is beside the ball?\"] }\n      count: { wordings: [\"How many objects are \
+                    mentioned?\", \"How many things are there?\"] }\n";
 
 const USE: &str =
     "  - kind: extract\n    layers: [11]\n  - kind: mediate\n    max_inputs: 1000\n  - kind: use\n";
@@ -224,8 +224,8 @@ fn the_demo_model_uses_four_tasks_and_not_the_count() {
 
 #[test]
 fn one_question_asked_twice_cannot_be_tested() {
-    let tasks = "      color: [\"What color is the ball?\", \"Which color is the ball?\"]\n      again: [\"What is the color of the \
-                 ball?\", \"Which color does the ball have?\"]\n";
+    let tasks = "      color: { wordings: [\"What color is the ball?\", \"Which color is the ball?\"] }\n      again: { wordings: [\"What is the color of the \
+                 ball?\", \"Which color does the ball have?\"] }\n";
     let folder = pipeline(12, tasks, "", USE);
     run(folder.path(), &[]);
     let verdicts = read(folder.path(), &USE_VERDICT);
@@ -261,7 +261,7 @@ fn shards_threads_and_prefixes_change_no_byte() {
         (table(&MEDIATION), table(&USE_EFFECT))
     };
     let one = bytes(&["--threads", "1"]);
-    assert!(one.0.len() > 1000);
+    assert!(one.0.len() > 500);
     assert_eq!(one, bytes(&["--threads", "8"]));
     assert_eq!(one, bytes(&["--threads", "1", "--set", "shard_inputs=3"]));
     assert_eq!(one, bytes(&["--threads", "1", "--set", "stages.extract.share_prefixes=false"]));
@@ -281,8 +281,10 @@ fn statuses(template: &str, inputs: &str, tasks: &str) -> (Vec<String>, BTreeMap
     let ended = aqlens(folder.path(), &args);
     assert!([0, 3].contains(&ended.code), "{}", ended.stderr);
     let part = read(folder.path(), &MEDIATION);
+    let [sources, all] = ["source", "status"].map(|name| part.texts(name).unwrap());
+    let of_tasks = sources.iter().zip(all).filter(|(source, _)| *source == Some("task"));
     let mut found: Vec<String> =
-        part.texts("status").unwrap().iter().flatten().map(str::to_owned).collect();
+        of_tasks.filter_map(|(_, status)| status.map(str::to_owned)).collect();
     found.sort();
     found.dedup();
     let verdicts = read(folder.path(), &USE_VERDICT);
@@ -315,7 +317,7 @@ fn an_input_of_one_token_is_exchanged_and_other_tokens_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "name: causes\nmodel: {}\nprompt: \"{{task}}{{input}} Answer:\"\nscenarios:\n  - name: one\n    inputs:\n      one: \" \
-         ball\"\n      joined: \"es are red\"\n    tasks:\n{tasks}      cup: \"Say cup\"\n      glass: \"Say glass\"\nstages:\n{USE}",
+         ball\"\n      joined: \"s are red\"\n    tasks:\n{tasks}      cup: \"Say cup\"\n      glass: \"Say glass\"\nstages:\n{USE}",
         file("data/demo").display()
     );
     put(&folder.path().join("p.yml"), text.as_bytes());

@@ -59,6 +59,17 @@ LATER_TABLES = {
     "geometry_wording_pairs": None,
 }
 
+# Of runs that exchange the input's reading.
+CAUSE_TABLES = {
+    "mediation": "gain_nats",
+    "use_effect": "value",
+    "use_verdict": "necessity",
+    "knockout": "loss_nats",
+    "patch": "gain_nats",
+    "patch_dose": "gain_nats",
+    "patch_tokens": "gain_nats",
+}
+
 # Tables without rows when nothing happened that they would record; they open all the same.
 MAY_BE_EMPTY = {"skipped"}
 
@@ -154,6 +165,8 @@ def main() -> None:
     tables = TABLES | MORE_TABLES if has_more else TABLES
     if on_disk & set(LATER_TABLES):
         tables |= LATER_TABLES
+    if on_disk & set(CAUSE_TABLES):
+        tables |= CAUSE_TABLES
     assert on_disk == set(tables), on_disk ^ set(tables)
     for name, column in tables.items():
         print(name, check_table(run, name, column))

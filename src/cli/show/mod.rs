@@ -5,6 +5,7 @@ mod by_layer;
 mod by_task;
 mod decoding;
 mod tally;
+mod uses;
 mod verdicts;
 mod whole;
 
@@ -93,6 +94,7 @@ pub(super) fn overview(path: &Path) -> Result<(), CliError> {
             by_layer::write_effects(&mut out, run.store(), &scenarios)?;
             by_layer::write_shares(&mut out, run.store())?;
             decoding::write(&mut out, run.store())?;
+            uses::write(&mut out, run.store())?;
         }
         is_whole = tally.is_some();
     }

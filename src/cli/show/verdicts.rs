@@ -169,6 +169,7 @@ mod tests {
             sinks: Vec::new(),
             outputs: None,
             evidence,
+            uses: Vec::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The sections of the sound measures: pictures with their captions, and the numbers under them.
 
+mod causes;
 mod decoding;
 mod effects;
 mod explain;
@@ -84,6 +85,7 @@ pub(super) fn of_scenario(scenario: &Scenario) -> Vec<Section> {
     let name = &scenario.name;
     let sections = [
         evidence.effects.as_ref().map(|effects| effects::effect(name, effects)),
+        evidence.uses.as_ref().map(|uses| causes::uses(name, uses)),
         evidence.partitions.as_ref().map(|partitions| variance::variance(name, partitions)),
         evidence.decoding.as_ref().map(|told| decoding::decoding(name, told)),
         evidence.lens.as_ref().map(|found| lens::lens(name, found)),

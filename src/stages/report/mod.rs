@@ -16,6 +16,7 @@
 //! few, in the pipeline's order, have a section each; the others are rows of one table. Equal tables give equal
 //! bytes: sums go in the order of the plan and the page holds no time.
 
+mod causes;
 mod decoding;
 mod details;
 mod explain;
@@ -53,16 +54,16 @@ use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage
 use crate::store::Store;
 use crate::table::schema::{
     ATTENTION, ATTENTION_DIVERGENCE, ATTENTION_FOCUS, ATTENTION_MASS, ATTENTION_OVERLAP, DECODING,
-    DIVERGENCE, EFFECT, INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, NEXT_TOKENS,
-    OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, PROMPTS, SEED_EXPLAIN, SIMILARITY,
-    VARIANCE_PARTITION, VERDICT,
+    DIVERGENCE, EFFECT, INPUT_SURPRISAL, KNOCKOUT, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, NEXT_TOKENS,
+    OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, PATCH, PATCH_TOKENS, PROMPTS, SEED_EXPLAIN,
+    SIMILARITY, USE_EFFECT, USE_VERDICT, VARIANCE_PARTITION, VERDICT,
 };
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "report",
-    version: 6,
+    version: 7,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE, &SIMILARITY],
@@ -84,6 +85,11 @@ pub(super) const DESCRIPTION: Description = Description {
         &LOGIT_LENS,
         &LOGIT_LENS_DIVERGENCE,
         &VERDICT,
+        &USE_VERDICT,
+        &USE_EFFECT,
+        &PATCH,
+        &PATCH_TOKENS,
+        &KNOCKOUT,
     ],
     writes: &[],
     file: Some(layout::REPORT),
@@ -241,5 +247,6 @@ fn add_reduced(sources: &Sources<'_>, scenarios: &mut [page::Scenario]) -> Resul
     sources::add_verdicts(sources, scenarios)?;
     reduced::add_effects(sources, scenarios)?;
     reduced::add_partitions(sources, scenarios)?;
-    decoding::add(sources, scenarios)
+    decoding::add(sources, scenarios)?;
+    causes::add(sources, scenarios)
 }

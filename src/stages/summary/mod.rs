@@ -26,6 +26,7 @@ mod rule;
 mod sinks;
 mod smallest;
 mod tally;
+mod uses;
 mod words;
 
 pub use smallest::SmallestConfig;
@@ -43,18 +44,19 @@ use crate::stage::names::{FLAT, NOTEBOOK_THRESHOLD};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::WriteRow as _;
 use crate::table::schema::{
-    ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, SINKS, VERDICT, VerdictRow,
+    ATTENTION_OVERLAP, DIVERGENCE, EFFECT, NEXT_TOKENS, PROMPTS, SINKS, USE_VERDICT, VERDICT,
+    VerdictRow,
 };
 use crate::yaml::{Path, Problems};
 
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "summary",
-    version: 4,
+    version: 5,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE],
-    reads_if_there: &[&PROMPTS, &ATTENTION_OVERLAP, &SINKS, &NEXT_TOKENS, &EFFECT],
+    reads_if_there: &[&PROMPTS, &ATTENTION_OVERLAP, &SINKS, &NEXT_TOKENS, &EFFECT, &USE_VERDICT],
     writes: &[&VERDICT],
     file: Some(layout::SUMMARY),
     depends_on: DependsOn { layers: true, seed: false, head: false, lineage: false },
@@ -200,6 +202,7 @@ impl Stage for Summary {
         let judged = context.layers.last().copied().unwrap_or(context.card.n_layer - 1);
         let mut summaries = tallies.summaries(judged, self.threshold);
         judge::judge(context, &self.judged, &mut summaries.scenarios)?;
+        uses::add(context.store, &mut summaries.scenarios)?;
         // The record says by which rule this is judged, and what was judged before.
         let judgements = RunRecord::read(context.store).map(|record| record.judgements);
         summaries.judged = Some(judgements.unwrap_or_default().judged(&summaries.scenarios));

@@ -208,6 +208,7 @@ impl Tally {
             threshold,
             reason: String::new(),
             findings: Vec::new(),
+            uses: Vec::new(),
             n_tasks: self.tasks.len() as u64,
             n_inputs: n_inputs.unwrap_or(0),
             n_pairs: judged.map_or(0, |layer| layer.n_pairs),

@@ -92,6 +92,7 @@ pub(crate) fn summaries() -> Summaries {
         sinks: Vec::new(),
         outputs: None,
         evidence: vec![evidence("token_standardised"), evidence("jsd_bits")],
+        uses: Vec::new(),
     };
     Summaries { judged: None, scenarios: vec![scenario] }
 }
