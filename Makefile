@@ -160,8 +160,10 @@ dist: wheel ## the wheel, the source distribution and their hashes into dist/
 	$(WHEEL_VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
 	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
 
+# With export's environment, where there is one, the wheel's exporter makes a model too.
 test-wheel: wheel ## installs the wheel into bare environments of each Python there is, and runs the demo
-	$(PYTHON) packaging/test_wheel.py dist/*.whl
+	$(PYTHON) packaging/test_wheel.py dist/*.whl \
+		$(if $(wildcard $(EXPORT_VENV)/.ready),--export-venv $(EXPORT_VENV))
 
 check: ## formatting, lints, documentation
 	$(CARGO) fmt --check
