@@ -26,6 +26,9 @@ OLD_READERS := polars==1.0.0 \
 	"pyarrow==14.0.0; python_version < '3.13'" "pyarrow==18.0.0; python_version >= '3.13'" \
 	"pandas==2.0.0; python_version < '3.12'" "pandas==2.2.3; python_version >= '3.12'" \
 	"numpy<2; python_version < '3.13'"
+# What runs docs/notebook.ipynb.
+NOTEBOOK := nbclient==0.11.0 "ipykernel==7.4.0; python_version >= '3.11'" "ipykernel; python_version < '3.11'" \
+	"matplotlib==3.11.2; python_version >= '3.11'" "matplotlib; python_version < '3.11'"
 LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
 # zig links the wheel for an old glibc; the others look at what came out.
 WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
@@ -121,17 +124,18 @@ test-export: $(EXPORT_VENV)/.ready ## tests of export/ (installs torch)
 test-browser: venv build ## opens the report in headless Chromium (Debian: apt-get install chromium)
 	VENV=$(VENV) AQLENS=$(AQLENS) tests/browser/run.sh
 
-$(PYTHON_VENV)/.ready:
+# Again when this file changes, which has the versions.
+$(PYTHON_VENV)/.ready: Makefile
 	@echo "== installing readers, pytest, mypy and ruff into $(PYTHON_VENV)"
 	$(PYTHON) -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(LINTS)
+		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(NOTEBOOK) $(LINTS)
 	$(PYTHON) -m venv $(PYTHON_VENV)/old
 	$(PYTHON_VENV)/old/bin/python -m pip install --quiet --disable-pip-version-check \
-		onnxruntime $(OLD_READERS) pytest==9.2.0 tqdm==4.70.1
+		onnxruntime $(OLD_READERS) $(NOTEBOOK) pytest==9.2.0 tqdm==4.70.1
 	@touch $@
 
-test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, its tests with new and old readers
+test-python: $(PYTHON_VENV)/.ready build ## the Python packages: lints, types, tests, every example of the docs with new and old readers
 	$(PYTHON_VENV)/bin/ruff check python packaging
 	$(PYTHON_VENV)/bin/ruff format --check python packaging
 	$(PYTHON_VENV)/bin/mypy
