@@ -136,8 +136,8 @@ $(PYTHON_VENV)/.ready: Makefile
 	@touch $@
 
 test-python: $(PYTHON_VENV)/.ready build ## the Python packages: lints, types, tests, every example of the docs with new and old readers
-	$(PYTHON_VENV)/bin/ruff check python packaging
-	$(PYTHON_VENV)/bin/ruff format --check python packaging
+	$(PYTHON_VENV)/bin/ruff check python packaging docs/notebook.ipynb
+	$(PYTHON_VENV)/bin/ruff format --check python packaging docs/notebook.ipynb
 	$(PYTHON_VENV)/bin/mypy
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests

@@ -1,7 +1,7 @@
 """Every query of the documentation, in this environment's versions of the readers.
 
-tests/it/readers.rs runs most of them too, in one version each; docs/python.md and the README's own block
-are in test_page.py.
+tests/it/readers.rs runs most of them too, in one version each. docs/python.md and the README's
+block are in test_page.py.
 """
 
 import importlib
@@ -37,7 +37,7 @@ def test_the_queries_of_a_page_of_measures_answer(page, oracle, monkeypatch):
 
 def test_the_queries_of_the_tables_answer(demo, monkeypatch):
     monkeypatch.chdir(demo.path.parents[1])
-    page_queries.check((ROOT / "README.md").read_text(encoding="utf-8"), 3)
+    page_queries.check((ROOT / "docs" / "tables.md").read_text(encoding="utf-8"), 3)
 
 
 def test_each_reader_reads_as_its_page_says(oracle, monkeypatch):
