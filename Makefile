@@ -8,6 +8,7 @@ READER_VENVS ?= .venv-readers
 DENY_VENV ?= .venv-deny
 PYTHON_VENV ?= .venv-python
 WHEEL_VENV ?= .venv-wheel
+SITE ?= .site
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -29,6 +30,8 @@ OLD_READERS := polars==1.0.0 \
 # What runs docs/notebook.ipynb.
 NOTEBOOK := nbclient==0.11.0 "ipykernel==7.4.0; python_version >= '3.11'" "ipykernel; python_version < '3.11'" \
 	"matplotlib==3.11.2; python_version >= '3.11'" "matplotlib; python_version < '3.11'"
+# What makes a site of the documentation.
+SITE_TOOLS := mkdocs==1.6.1 mkdocs-material==9.8.2 nbconvert==7.17.2
 LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
 # zig links the wheel for an old glibc; the others look at what came out.
 WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
@@ -50,7 +53,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -126,10 +129,10 @@ test-browser: venv build ## opens the report in headless Chromium (Debian: apt-g
 
 # Again when this file changes, which has the versions.
 $(PYTHON_VENV)/.ready: Makefile
-	@echo "== installing readers, pytest, mypy and ruff into $(PYTHON_VENV)"
+	@echo "== installing readers, pytest, mypy, ruff, matplotlib and mkdocs into $(PYTHON_VENV)"
 	$(PYTHON) -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(NOTEBOOK) $(LINTS)
+		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(NOTEBOOK) $(SITE_TOOLS) $(LINTS)
 	$(PYTHON) -m venv $(PYTHON_VENV)/old
 	$(PYTHON_VENV)/old/bin/python -m pip install --quiet --disable-pip-version-check \
 		onnxruntime $(OLD_READERS) $(NOTEBOOK) pytest==9.2.0 tqdm==4.70.1
@@ -141,6 +144,14 @@ test-python: $(PYTHON_VENV)/.ready build ## the Python packages: lints, types, t
 	$(PYTHON_VENV)/bin/mypy
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
+
+# Strict: a dead link ends it. With the runtime of the environment, as the notebook is executed.
+docs: $(PYTHON_VENV)/.ready build ## the documentation as a site that needs no network: .site/html/index.html
+	@mkdir -p $(SITE)
+	PYTHONPATH=python AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(PYTHON_VENV)) \
+		$(PYTHON_VENV)/bin/python packaging/site.py $(AQLENS) $(SITE)
+	NO_MKDOCS_2_WARNING=1 $(PYTHON_VENV)/bin/mkdocs build --strict --quiet --config-file $(SITE)/mkdocs.yml
+	$(PYTHON) packaging/links.py $(SITE)/html
 
 $(WHEEL_VENV)/.ready:
 	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"
@@ -220,5 +231,5 @@ real: venv build $(REAL)/model.json ## the notebook's experiment on it, in four 
 schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
-clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) dist runs
+clean: ## removes the virtual environments, the site and runs, not cargo's target folder
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) $(SITE) dist runs

@@ -2,9 +2,9 @@
 
 Usage: links.py FOLDER
 
-Every link within the site must lead to a file, and where it names a place in it, to an element with that
-id. Scripts, styles, fonts, pictures and frames must be files of the site. Links to other sites are
-counted, not followed. Exits with 1 after naming every one that is wrong.
+Every link within the site must lead to a file, and where it names a place in it, to an element with
+that id. Scripts, styles, fonts, pictures and frames must be files of the site. Links to other sites
+are counted, not followed. Exits with 1 after naming every one that is wrong.
 """
 
 import re
@@ -110,8 +110,8 @@ def main():
     if not site.pages:
         sys.exit(f"error: {sys.argv[1]} has no pages")
     print(
-        f"{len(site.pages)} pages: {site.n_links} links within the site, {len(site.wrong)} of them or "
-        f"of what pages load wrong; {site.n_elsewhere} links to other sites, not followed"
+        f"{len(site.pages)} pages: {site.n_links} links inside, {len(site.wrong)} mistakes "
+        f"in them or in what pages load; {site.n_elsewhere} links to other sites, not followed"
     )
     sys.exit(1 if site.wrong else 0)
 

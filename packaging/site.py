@@ -1,11 +1,12 @@
-"""Lays out the sources of the documentation site: the repository's pages, and those that are generated.
+"""Lays out the sources of the documentation site: the repository's pages and generated ones.
 
 Usage: site.py AQLENS OUT
 
-OUT/source gets every Markdown page that packaging/mkdocs.yml names, in the folders of the repository,
-so that links between pages are the same there; the notebook with what its cells give; and pages for
-each stage, table, status word and command, made from what the program AQLENS says of them. OUT/mkdocs.yml
-is packaging/mkdocs.yml with these pages in it. `make docs` then builds the site and checks its links.
+OUT/source gets every Markdown page that packaging/mkdocs.yml names, in the folders of the
+repository, so that links between pages are the same there; the notebook with what its cells give;
+and pages for each stage, table, status word and command, made from what the program AQLENS says of
+them. OUT/mkdocs.yml is packaging/mkdocs.yml with these pages in it. `make docs` then builds the site
+and checks its links.
 """
 
 import json
@@ -22,7 +23,7 @@ from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "packaging" / "mkdocs.yml"
-SHIM = ROOT / "packaging" / "iframe-worker.js"
+ASSETS = [ROOT / "packaging" / "iframe-worker.js", ROOT / "packaging" / "site.css"]
 LINK = re.compile(r"\]\(([^)\s#]+)")
 
 SCOPES = {
@@ -74,14 +75,20 @@ class Pages:
         return self.schema["tables"]
 
     def measures(self, table):
-        """Links to the pages of measures that have a query of the table."""
-        found = []
-        for page in sorted((ROOT / "docs" / "measures").glob("[!R]*.md")):
-            text = page.read_text(encoding="utf-8")
-            if f"/tables/{table}/" in text or f"`{table}`" in text:
-                title = text.splitlines()[0].removeprefix("# ")
-                found.append(f"[{title}](../../docs/measures/{page.name})")
-        return found
+        """Links to the pages of measures about a table: those that their list names it for, else
+        those that have a query of it."""
+        folder = ROOT / "docs" / "measures"
+        listed = (folder / "README.md").read_text(encoding="utf-8")
+        about = re.findall(rf"(?m)^\| \[.*?\]\((\S+)\) \|.*`{table}`", listed)
+        if not about:
+            pages = sorted(folder.glob("[!R]*.md"))
+            query = f"/tables/{table}/"
+            about = [one.name for one in pages if query in one.read_text(encoding="utf-8")]
+        titles = [(folder / one).read_text(encoding="utf-8").splitlines()[0] for one in about]
+        return [
+            f"[{title.removeprefix('# ')}](../../docs/measures/{page})"
+            for title, page in zip(titles, about)
+        ]
 
     def table(self, table):
         """A table: what a row is, who writes it, its columns."""
@@ -102,7 +109,7 @@ class Pages:
         text.append("Columns marked * name a row: no two rows share all of them.")
         if any(column["name"] == "status" for column in table["columns"]):
             text.append("[Status words](../statuses.md) says what `status` may be.")
-        text.append(f"```python\npl.scan_parquet(\"{files}\")\n```")
+        text.append(f'```python\npl.scan_parquet("{files}")\n```')
         return "\n\n".join(text) + "\n"
 
     def stages(self):
@@ -111,8 +118,8 @@ class Pages:
         by_kind = {one["properties"]["kind"]["const"]: one for one in configs}
         text = [
             "# Stages",
-            "A pipeline's `stages` are done in the order of the file, each kind once; one that reads what "
-            "another writes stands below it ([The pipeline file](../pipelines/README.md)).",
+            "A pipeline's `stages` are done in the order of the file, each kind once; one that reads "
+            "what another writes stands below it ([The pipeline file](../pipelines/README.md)).",
         ]
         lines = [("stage", "what it does")]
         sections = []
@@ -159,10 +166,8 @@ class Pages:
     def statuses(self):
         """The words of the columns `status`."""
         lines = [(f"`{one['word']}`", cell(one["meaning"])) for one in self.schema["statuses"]]
-        text = (
-            "# Status words\n\nA value that cannot be computed is null; its row stays, and `status` says why:"
-        )
-        return f"{text}\n\n{rows(('word', 'meaning'), *lines)}\n"
+        text = "A value that cannot be computed is null; its row stays, and `status` says why:"
+        return f"# Status words\n\n{text}\n\n{rows(('word', 'meaning'), *lines)}\n"
 
     def commands(self):
         """The program's own help, of each command."""
@@ -255,7 +260,8 @@ def main():
     for path, text in generated.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_text(text, encoding="utf-8")
-    shutil.copyfile(SHIM, source / SHIM.name)
+    for asset in ASSETS:
+        shutil.copyfile(asset, source / asset.name)
     notebook(source)
     tables = "".join(f"      - {name}: reference/tables/{name}.md\n" for name in names)
     before, after = nav.split("      - docs/tables.md\n")
