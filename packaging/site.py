@@ -5,8 +5,8 @@ Usage: site.py AQLENS OUT
 OUT/source gets every Markdown page that packaging/mkdocs.yml names, in the folders of the
 repository, so that links between pages are the same there; the notebook with what its cells give;
 and pages for each stage, table, status word and command, made from what the program AQLENS says of
-them. OUT/mkdocs.yml is packaging/mkdocs.yml with these pages in it. `make docs` then builds the site
-and checks its links.
+them. OUT/mkdocs.yml is packaging/mkdocs.yml with these pages in it. `make docs` then builds the
+site and checks its links.
 """
 
 import json
@@ -118,8 +118,9 @@ class Pages:
         by_kind = {one["properties"]["kind"]["const"]: one for one in configs}
         text = [
             "# Stages",
-            "A pipeline's `stages` are done in the order of the file, each kind once; one that reads "
-            "what another writes stands below it ([The pipeline file](../pipelines/README.md)).",
+            "A pipeline's `stages` are done in the order of the file, each kind once; one that "
+            "reads what another writes stands below it "
+            "([The pipeline file](../pipelines/README.md)).",
         ]
         lines = [("stage", "what it does")]
         sections = []
