@@ -33,8 +33,9 @@ NOTEBOOK := nbclient==0.11.0 "ipykernel==7.4.0; python_version >= '3.11'" "ipyke
 # What makes a site of the documentation.
 SITE_TOOLS := mkdocs==1.6.1 mkdocs-material==9.8.2 nbconvert==7.17.2
 LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
-# zig links the wheel for an old glibc; the others look at what came out.
-WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
+# zig links the wheel for an old glibc; auditwheel and twine look at what came out.
+WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine \
+	"cyclonedx-python-lib[json-validation]==11.12.0" "tomli; python_version < '3.11'"
 
 # A model folder with real weights, made by `make real-model`.
 REAL := models/smollm2-135m-instruct
@@ -153,8 +154,9 @@ docs: $(PYTHON_VENV)/.ready build ## the documentation as a site that needs no n
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_VENV)/bin/mkdocs build --strict --config-file $(SITE)/mkdocs.yml
 	$(PYTHON) packaging/links.py $(SITE)/html
 
-$(WHEEL_VENV)/.ready:
-	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"
+# Again when this file changes, which has the versions.
+$(WHEEL_VENV)/.ready: Makefile
+	@echo "== installing maturin, zig, auditwheel, twine and cyclonedx into $(WHEEL_VENV)"
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL_TOOLS)
 	@touch $@
@@ -162,18 +164,24 @@ $(WHEEL_VENV)/.ready:
 THIRD-PARTY-LICENCES.txt: Cargo.lock packaging/licences.py
 	$(PYTHON) packaging/licences.py $@
 
+aqlens.cdx.json: Cargo.lock rust-toolchain.toml packaging/sbom.py packaging/licences.py $(WHEEL_VENV)/.ready
+	$(WHEEL_VENV)/bin/python packaging/sbom.py $@
+
 # All but the last link is the release build's.
-wheel: $(WHEEL_VENV)/.ready build THIRD-PARTY-LICENCES.txt ## a wheel for Linux with glibc 2.28 or newer into dist/
+wheel: $(WHEEL_VENV)/.ready build THIRD-PARTY-LICENCES.txt aqlens.cdx.json ## a wheel for Linux with glibc 2.28 or newer into dist/
 	@rm -f dist/*.whl
 	ZIG_PYTHON=$(abspath $(WHEEL_VENV))/bin/python $(WHEEL_VENV)/bin/maturin build --release --locked \
-		--compatibility manylinux_2_28 --out dist -- -C linker=$(abspath packaging/zigcc)
+		--compatibility manylinux_2_28 --sbom-include aqlens.cdx.json --out dist \
+		-- -C linker=$(abspath packaging/zigcc)
 	$(WHEEL_VENV)/bin/auditwheel show dist/*.whl
 
-dist: wheel ## the wheel, the source distribution and their hashes into dist/
-	@rm -f dist/*.tar.gz
+dist: wheel ## the wheel, the source distribution, the bill of materials and their hashes into dist/
+	@rm -f dist/*.tar.gz dist/*.cdx.json
 	$(WHEEL_VENV)/bin/maturin sdist --out dist
 	$(WHEEL_VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
-	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+	cd dist && for sdist in *.tar.gz; do cp ../aqlens.cdx.json "$${sdist%.tar.gz}.cdx.json"; done
+	$(PYTHON) packaging/test_wheel.py --contents-only dist/*.whl
+	cd dist && sha256sum *.whl *.tar.gz *.cdx.json > SHA256SUMS && sha256sum --check --quiet SHA256SUMS
 
 # With export's environment, where there is one, the wheel's exporter makes a model too.
 test-wheel: wheel ## installs the wheel into bare environments of each Python there is, and runs the demo

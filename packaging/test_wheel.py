@@ -1,6 +1,6 @@
 """Installs the wheel as somebody does who has Python and nothing else, and runs the demo.
 
-Usage: test_wheel.py WHEEL [--python PATH ...] [--export-venv VENV]
+Usage: test_wheel.py WHEEL [--contents-only] [--python PATH ...] [--export-venv VENV]
 
 For each Python from 3.10 on (of PATH and of pyenv, unless some are named): a bare environment, an
 empty HOME, no cargo or compiler on PATH, and, once all is installed, no network where the system
@@ -36,7 +36,7 @@ CONTENTS = [
     "aqlens-*.dist-info/licenses/LICENSE-APACHE",
     "aqlens-*.dist-info/licenses/LICENSE-MIT",
     "aqlens-*.dist-info/licenses/THIRD-PARTY-LICENCES.txt",
-    "aqlens-*.dist-info/sboms/aqlens.cyclonedx.json",
+    "aqlens-*.dist-info/sboms/aqlens.cdx.json",
 ]
 PACKAGES = ["aqlens", "aqlens_export"]
 LARGEST = 25_000_000
@@ -50,6 +50,8 @@ def contents(wheel: Path) -> None:
         names = packed.namelist()
         metadata = packed.read(next(n for n in names if n.endswith("METADATA"))).decode()
         program = next(n for n in names if n.endswith("scripts/aqlens"))
+        bill = json.loads(packed.read(next(n for n in names if n.endswith(".cdx.json"))))
+        licences = packed.read(next(n for n in names if n.endswith("LICENCES.txt"))).decode()
         assert packed.getinfo(program).external_attr >> 16 & 0o111, "the program is executable"
     python = ROOT / "python"
     files = [file for name in PACKAGES for file in sorted((python / name).glob("*.py"))]
@@ -62,6 +64,12 @@ def contents(wheel: Path) -> None:
         assert known, f"the wheel has {name}, which nobody asked for"
     requires = set(re.findall(r"(?m)^Requires-Dist: ([a-z-]+)(?!.*extra)", metadata))
     assert requires == {"onnxruntime", "numpy"}, requires
+    version = wheel.name.split("-")[1]
+    assert bill["metadata"]["component"]["version"] == version, bill["metadata"]
+    # The bill and the licences are of the same crates; Rust's own library is named otherwise there.
+    billed = {f"{one['name']} {one['version']} (" for one in bill["components"]}
+    without = {one for one in billed if one not in licences and not one.startswith("std ")}
+    assert len(billed) > 100 and not without, without
     assert wheel.stat().st_size < LARGEST, wheel.stat().st_size
     assert "manylinux_2_28" in wheel.name, wheel.name
     print(f"{wheel.name}: {wheel.stat().st_size:,} bytes, {len(names)} files")
@@ -240,9 +248,12 @@ def main() -> None:
     parser.add_argument("wheel", type=Path)
     parser.add_argument("--python", type=Path, action="append")
     parser.add_argument("--export-venv", type=Path)
+    parser.add_argument("--contents-only", action="store_true")
     args = parser.parse_args()
     wheel = args.wheel.resolve()
     contents(wheel)
+    if args.contents_only:
+        return
     print(
         "network after the installation: " + ("none" if alone() else "NOT CUT OFF: not permitted")
     )
