@@ -3,9 +3,9 @@
 Usage: sbom.py OUT
 
 Each crate that the program is linked from, as packaging/licences.py lists them, with version,
-licence, source and the SHA-256 that Cargo.lock has of it, and which needs which; and Rust's standard
-library. Nothing of the machine and no time is in it: the same lock file gives the same bytes. The
-document is validated against the schema before it is written. Needs
+licence, source and the SHA-256 that Cargo.lock has of it, and which needs which; and the standard
+library of Rust. Nothing of the machine and no time is in it: the same lock file gives the same
+bytes. The document is validated against the schema before it is written. Needs
 cyclonedx-python-lib[json-validation].
 """
 
