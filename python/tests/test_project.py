@@ -49,3 +49,19 @@ def test_the_extra_export_has_the_versions_that_the_exporter_is_developed_with()
     assert exporter["requires-python"] == ">=3.11"
     # Its own version is in the model folders that it makes: it is another thing than the program's.
     assert exporter["dynamic"] == ["version"]
+
+
+def test_the_release_workflow_calls_what_there_is():
+    """It has not run anywhere, so its commands are at least those of the project."""
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
+    commands = re.findall(r"(?m)^ +- run: (.+)$", text)
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = [one.removeprefix("make ") for one in commands if one.startswith("make ")]
+    assert targets == ["dist", "test-wheel"]
+    for target in targets:
+        assert re.search(rf"(?m)^{target}:", makefile), target
+    scripts = {script for one in commands for script in re.findall(r"packaging/\S+\.py", one)}
+    assert len(scripts) == 2 and all((ROOT / script).is_file() for script in scripts)
+    for tool in ("maturin", r"cyclonedx-python-lib\[json-validation\]"):
+        (pinned,) = re.findall(rf"{tool}==[\d.]+", " ".join(commands))
+        assert pinned in makefile, pinned
