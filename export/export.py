@@ -4,6 +4,10 @@ python export/export.py gpt2 --out models/gpt2
 """
 
 import sys
+from pathlib import Path
+
+# This checkout's package, wherever the environment's own was installed from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from aqlens_export.cli import main
 
