@@ -8,6 +8,7 @@ READER_VENVS ?= .venv-readers
 DENY_VENV ?= .venv-deny
 PYTHON_VENV ?= .venv-python
 WHEEL_VENV ?= .venv-wheel
+SITE ?= .site
 CARGO ?= cargo
 
 # Versions that the tests were written against; Python 3.10 gets the last ones made for it.
@@ -26,9 +27,15 @@ OLD_READERS := polars==1.0.0 \
 	"pyarrow==14.0.0; python_version < '3.13'" "pyarrow==18.0.0; python_version >= '3.13'" \
 	"pandas==2.0.0; python_version < '3.12'" "pandas==2.2.3; python_version >= '3.12'" \
 	"numpy<2; python_version < '3.13'"
+# What runs docs/notebook.ipynb.
+NOTEBOOK := nbclient==0.11.0 "ipykernel==7.4.0; python_version >= '3.11'" "ipykernel; python_version < '3.11'" \
+	"matplotlib==3.11.2; python_version >= '3.11'" "matplotlib; python_version < '3.11'"
+# What makes a site of the documentation.
+SITE_TOOLS := mkdocs==1.6.1 mkdocs-material==9.8.2 nbconvert==7.17.2
 LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
-# zig links the wheel for an old glibc; the others look at what came out.
-WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine
+# zig links the wheel for an old glibc; auditwheel and twine look at what came out.
+WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine \
+	"cyclonedx-python-lib[json-validation]==11.12.0" "tomli; python_version < '3.11'"
 
 # A model folder with real weights, made by `make real-model`.
 REAL := models/smollm2-135m-instruct
@@ -47,7 +54,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -121,25 +128,35 @@ test-export: $(EXPORT_VENV)/.ready ## tests of export/ (installs torch)
 test-browser: venv build ## opens the report in headless Chromium (Debian: apt-get install chromium)
 	VENV=$(VENV) AQLENS=$(AQLENS) tests/browser/run.sh
 
-$(PYTHON_VENV)/.ready:
-	@echo "== installing readers, pytest, mypy and ruff into $(PYTHON_VENV)"
+# Again when this file changes, which has the versions.
+$(PYTHON_VENV)/.ready: Makefile
+	@echo "== installing readers, pytest, mypy, ruff, matplotlib and mkdocs into $(PYTHON_VENV)"
 	$(PYTHON) -m venv $(PYTHON_VENV)
 	$(PYTHON_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(LINTS)
+		$(RUNTIME) $(READERS) $(ORACLE) $(FRAMES) $(NOTEBOOK) $(SITE_TOOLS) $(LINTS)
 	$(PYTHON) -m venv $(PYTHON_VENV)/old
 	$(PYTHON_VENV)/old/bin/python -m pip install --quiet --disable-pip-version-check \
-		onnxruntime $(OLD_READERS) pytest==9.2.0 tqdm==4.70.1
+		onnxruntime $(OLD_READERS) $(NOTEBOOK) pytest==9.2.0 tqdm==4.70.1
 	@touch $@
 
-test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, its tests with new and old readers
-	$(PYTHON_VENV)/bin/ruff check python packaging
-	$(PYTHON_VENV)/bin/ruff format --check python packaging
+test-python: $(PYTHON_VENV)/.ready build ## the Python packages: lints, types, tests, every example of the docs with new and old readers
+	$(PYTHON_VENV)/bin/ruff check python packaging docs/notebook.ipynb
+	$(PYTHON_VENV)/bin/ruff format --check python packaging docs/notebook.ipynb
 	$(PYTHON_VENV)/bin/mypy
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
 
-$(WHEEL_VENV)/.ready:
-	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"
+# Strict: a dead link ends it (not with --quiet, which counts no warning). With the runtime of the environment, as the notebook is executed.
+docs: $(PYTHON_VENV)/.ready build ## the documentation as a site that needs no network: .site/html/index.html
+	@mkdir -p $(SITE)
+	PYTHONPATH=python AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(PYTHON_VENV)) \
+		$(PYTHON_VENV)/bin/python packaging/site.py $(AQLENS) $(SITE)
+	NO_MKDOCS_2_WARNING=1 $(PYTHON_VENV)/bin/mkdocs build --strict --config-file $(SITE)/mkdocs.yml
+	$(PYTHON) packaging/links.py $(SITE)/html
+
+# Again when this file changes, which has the versions.
+$(WHEEL_VENV)/.ready: Makefile
+	@echo "== installing maturin, zig, auditwheel, twine and cyclonedx into $(WHEEL_VENV)"
 	$(PYTHON) -m venv $(WHEEL_VENV)
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(WHEEL_TOOLS)
 	@touch $@
@@ -147,21 +164,29 @@ $(WHEEL_VENV)/.ready:
 THIRD-PARTY-LICENCES.txt: Cargo.lock packaging/licences.py
 	$(PYTHON) packaging/licences.py $@
 
+aqlens.cdx.json: Cargo.lock rust-toolchain.toml packaging/sbom.py packaging/licences.py $(WHEEL_VENV)/.ready
+	$(WHEEL_VENV)/bin/python packaging/sbom.py $@
+
 # All but the last link is the release build's.
-wheel: $(WHEEL_VENV)/.ready build THIRD-PARTY-LICENCES.txt ## a wheel for Linux with glibc 2.28 or newer into dist/
+wheel: $(WHEEL_VENV)/.ready build THIRD-PARTY-LICENCES.txt aqlens.cdx.json ## a wheel for Linux with glibc 2.28 or newer into dist/
 	@rm -f dist/*.whl
 	ZIG_PYTHON=$(abspath $(WHEEL_VENV))/bin/python $(WHEEL_VENV)/bin/maturin build --release --locked \
-		--compatibility manylinux_2_28 --out dist -- -C linker=$(abspath packaging/zigcc)
+		--compatibility manylinux_2_28 --sbom-include aqlens.cdx.json --out dist \
+		-- -C linker=$(abspath packaging/zigcc)
 	$(WHEEL_VENV)/bin/auditwheel show dist/*.whl
 
-dist: wheel ## the wheel, the source distribution and their hashes into dist/
-	@rm -f dist/*.tar.gz
+dist: wheel ## the wheel, the source distribution, the bill of materials and their hashes into dist/
+	@rm -f dist/*.tar.gz dist/*.cdx.json
 	$(WHEEL_VENV)/bin/maturin sdist --out dist
 	$(WHEEL_VENV)/bin/twine check --strict dist/*.whl dist/*.tar.gz
-	cd dist && sha256sum *.whl *.tar.gz > SHA256SUMS
+	cd dist && for sdist in *.tar.gz; do cp ../aqlens.cdx.json "$${sdist%.tar.gz}.cdx.json"; done
+	$(PYTHON) packaging/test_wheel.py --contents-only dist/*.whl
+	cd dist && sha256sum *.whl *.tar.gz *.cdx.json > SHA256SUMS && sha256sum --check --quiet SHA256SUMS
 
+# With export's environment, where there is one, the wheel's exporter makes a model too.
 test-wheel: wheel ## installs the wheel into bare environments of each Python there is, and runs the demo
-	$(PYTHON) packaging/test_wheel.py dist/*.whl
+	$(PYTHON) packaging/test_wheel.py dist/*.whl \
+		$(if $(wildcard $(EXPORT_VENV)/.ready),--export-venv $(EXPORT_VENV))
 
 check: ## formatting, lints, documentation
 	$(CARGO) fmt --check
@@ -214,5 +239,5 @@ real: venv build $(REAL)/model.json ## the notebook's experiment on it, in four 
 schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
-clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) dist runs
+clean: ## removes the virtual environments, the site and runs, not cargo's target folder
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) $(SITE) dist runs

@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET = "x86_64-unknown-linux-gnu"
 TEXTS = re.compile(r"(?i)^(licen[cs]e|copying|notice|unlicense|copyright)([-_.].*)?$")
 #: Sources of C libraries that some crates carry, and of what is only tested with.
 ELSEWHERE = re.compile(r"/(tests?|examples?|benches|doc|docs|contrib|programs)/")
@@ -44,9 +43,15 @@ def cargo(*arguments):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
+def host():
+    """The kind of machine that the program is built on, and for."""
+    said = subprocess.run(["rustc", "-vV"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.search(r"(?m)^host: (\S+)$", said.stdout).group(1)
+
+
 def crates():
     """The packages that the program is linked from: no tools of the build, no tests."""
-    tree = ["tree", "--target", TARGET, "--prefix", "none", "--edges", "normal,no-proc-macro"]
+    tree = ["tree", "--target", host(), "--prefix", "none", "--edges", "normal,no-proc-macro"]
     linked = {tuple(line.split()[:2]) for line in cargo(*tree, "--format", "{p}").splitlines()}
     packages = json.loads(cargo("metadata", "--format-version", "1"))["packages"]
     used = [

@@ -13,6 +13,7 @@ from aqlens_export.check import open_session, pad_batch
 from aqlens_export.dtypes import ONNX_TYPES, TYPES, narrowed, round_weights, widen
 from aqlens_export.errors import ExportError
 from aqlens_export.graphs import GRAPHS, check_graphs, write_spec
+from aqlens_export.options import DTYPES
 from aqlens_export.read import read_spec
 from aqlens_export.run import ExportOptions, export_model
 from aqlens_export.source import from_checkpoint
@@ -232,3 +233,7 @@ def test_twins_of_narrow_graphs_are_checked(dtype, monkeypatch):
     monkeypatch.setattr(twin, "read_spec", wrong)
     with pytest.raises(ExportError, match="computes something that the graphs do not"):
         check_twin(config, "llama", dtype)
+
+
+def test_the_command_line_names_the_types_that_there_are():
+    assert set(DTYPES) == set(TYPES)

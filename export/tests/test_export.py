@@ -13,7 +13,7 @@ import onnx
 import pytest
 import torch
 
-import export
+from aqlens_export import cli
 from aqlens_export import run as run_module
 from aqlens_export.errors import ExportError
 from aqlens_export.graph import GraphBuilder, build_head
@@ -270,7 +270,7 @@ def test_a_full_disk_is_said_in_one_sentence(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(run_module, "check_graphs", full)
     command = [str(TINY / "checkpoint"), "--out", str(tmp_path / "m"), "--threads", "1"]
-    assert export.main(command) == 1
+    assert cli.main(command) == 1
     said = capsys.readouterr().err
     assert "No space left on device; nothing was written" in said and "Traceback" not in said
     assert list(tmp_path.iterdir()) == []
@@ -292,7 +292,7 @@ def test_not_a_number_is_a_difference():
 )
 def test_a_contradicting_command_line_exits_with_2(arguments, message, capsys, tmp_path):
     with pytest.raises(SystemExit) as stopped:
-        export.main([*arguments, "--out", str(tmp_path / "m")])
+        cli.main([*arguments, "--out", str(tmp_path / "m")])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -312,7 +312,7 @@ def test_a_contradicting_command_line_exits_with_2(arguments, message, capsys, t
 def test_a_wrong_config_is_named(small_config, config, message, capsys, tmp_path):
     text = json.dumps({**small_config, **config}) if isinstance(config, dict) else config
     arguments = ["--random-weights", "--config", text, "--tokenizer", str(TOKENIZER)]
-    assert export.main([*arguments, "--out", str(tmp_path / "m")]) == 1
+    assert cli.main([*arguments, "--out", str(tmp_path / "m")]) == 1
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 

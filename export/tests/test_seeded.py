@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import export
+from aqlens_export import cli
 from aqlens_export.errors import ExportError
 from aqlens_export.seeded import family_config, make_random
 
@@ -29,7 +29,7 @@ GEMMA3 = {**LLAMA, "head_dim": 16, "sliding_window": 7}
 def run(out, family, config, seed=5):
     arguments = ["--random-weights", "--family", family, "--config", json.dumps(config)]
     arguments += ["--seed", str(seed), "--tokenizer", str(TOKENIZER), "--threads", "1"]
-    return export.main([*arguments, "--out", str(out)])
+    return cli.main([*arguments, "--out", str(out)])
 
 
 @pytest.mark.parametrize("family,config", [("llama", LLAMA), ("gemma3_text", GEMMA3)])
@@ -74,7 +74,7 @@ def test_a_configuration_that_cannot_be_is_named(family, change, message):
 def test_gpt2_by_its_name_is_gpt2(small_config, tmp_path):
     arguments = ["--random-weights", "--config", json.dumps(small_config), "--threads", "1"]
     arguments += ["--tokenizer", str(TOKENIZER)]
-    assert export.main([*arguments, "--out", str(tmp_path / "a")]) == 0
-    assert export.main([*arguments, "--family", "gpt2", "--out", str(tmp_path / "b")]) == 0
+    assert cli.main([*arguments, "--out", str(tmp_path / "a")]) == 0
+    assert cli.main([*arguments, "--family", "gpt2", "--out", str(tmp_path / "b")]) == 0
     for file in (tmp_path / "a").iterdir():
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()

@@ -33,7 +33,6 @@ def test_every_block_of_the_page_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_the_readmes_block_runs(tmp_path, monkeypatch, capsys):
-    """Its other blocks of Python are queries, which tests/it/readers.rs runs."""
     monkeypatch.chdir(tmp_path)
     assert run_blocks(README, "py") == 1
     assert "red-ball, notebook: supported" in capsys.readouterr().out

@@ -144,7 +144,7 @@ def _make_model(folder: Path, model: Path, checkpoint: Path, tokenizer: Path) ->
 def _made_from(tokenizer: Path) -> str:
     """Changes with the shape, the tokenizer and the exporter."""
     digest = hashlib.sha256(json.dumps(GPT2_SMALL).encode())
-    sources = sorted((ROOT / "export/aqlens_export").glob("*.py"))
+    sources = sorted((ROOT / "python/aqlens_export").glob("*.py"))
     for path in [tokenizer, ROOT / "export/export.py", *sources]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

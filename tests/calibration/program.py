@@ -89,7 +89,7 @@ def pipeline(name: str, model: Path, scenarios: list[dict], stages: list[dict], 
 def _made_from() -> str:
     """Changes with the shape, the tokenizer and the exporter."""
     digest = hashlib.sha256(json.dumps(SHAPE).encode())
-    sources = sorted((ROOT / "export/aqlens_export").glob("*.py"))
+    sources = sorted((ROOT / "python/aqlens_export").glob("*.py"))
     for path in [DEMO / "tokenizer.json", ROOT / "export/export.py", *sources]:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-//! The tables open in polars, DuckDB and pyarrow, and the README's queries answer.
+//! The tables open in polars, DuckDB and pyarrow, and the queries of the pages answer.
 
 use std::fs;
 
@@ -27,12 +27,12 @@ fn folder_with(name: &str, run: &Run) -> tempfile::TempDir {
 }
 
 #[test]
-fn the_queries_of_the_readme_answer() {
+fn the_queries_of_the_page_of_tables_answer() {
     let run = Run::of("pipelines/experiment-037.yml", &[]);
     let folder = folder_with("runs/experiment-037", &run);
-    let readme = file("README.md");
+    let page = file("docs/tables.md");
     let folder = folder.path().to_str().unwrap();
-    runs("tests/readers/page_queries.py", &[folder, "3", readme.to_str().unwrap()]);
+    runs("tests/readers/page_queries.py", &[folder, "3", page.to_str().unwrap()]);
 }
 
 #[test]

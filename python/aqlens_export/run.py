@@ -1,7 +1,6 @@
 """One export from end to end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from .errors import ExportError
 from .folder import FILES, refuse_unless_ours, staged, write_model_json
 from .graph import build_graph, build_head
 from .graphs import GRAPHS, check_graphs, write_spec, write_with
+from .options import ExportOptions
 from .past import build_past
 from .patch import build_patch
 from .precise import PreciseSubject
@@ -20,23 +20,6 @@ from .probe import make_probe, probe_prompts
 from .read import read_spec
 from .source import Source, from_checkpoint, from_seed
 from .subject import Differences, Subject, gpt2_subject
-
-
-@dataclass
-class ExportOptions:
-    """What the command line says (`../export.py` documents each)."""
-
-    out: Path
-    model: str | None = None
-    revision: str | None = None
-    config: str | None = None
-    family: str | None = None
-    seed: int = 0
-    tokenizer: Path | None = None
-    name: str | None = None
-    save_checkpoint: Path | None = None
-    threads: int = 0
-    dtype: str = "f32"
 
 
 def export_model(options: ExportOptions, say: Callable[[str], None] = print) -> Differences:

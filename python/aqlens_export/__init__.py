@@ -5,7 +5,7 @@ are read; `read` (-> `spec`, the model as data; what its modules are called stan
 `build` and `nodes` (-> the graphs, whose weights `weights` stores), or for a GPT-2 `graph` and
 `past`; `check` and `check_past` (ONNX Runtime against PyTorch, with the bounds of `subject` or
 `precise`); `probe`, `tokens`, `card` or `folder` (-> model.json, the finished folder).
-`run.export_model` joins them, `../export.py` is the command line.
+`run.export_model` joins them, `cli` is the command line, `aqlens-export`.
 """
 
 import os

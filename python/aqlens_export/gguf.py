@@ -1,6 +1,6 @@
 """Models in a GGUF file, as llama.cpp keeps them; quantized weights are turned into float32.
 
-Needs the `gguf` package: pip install "./export[gguf]".
+Needs the packages `gguf` and `accelerate`, which the extra `export` of aqlens brings.
 """
 
 import contextlib
@@ -40,7 +40,10 @@ def opened(path: Path) -> Iterator[Facts]:
     try:
         import gguf
     except ImportError as error:
-        raise ExportError(f'{path} needs the package gguf: pip install "./export[gguf]"') from error
+        raise ExportError(
+            f"{path} needs the package gguf: `pip install 'aqlens[export]'`, or in a checkout "
+            "`pip install './export[gguf]'`"
+        ) from error
     plain = gguf.GGUFReader
     try:
         reader = plain(str(path))
