@@ -34,12 +34,13 @@ pub(super) fn engine_options(
     library: Option<&Path>,
     threads: Option<usize>,
 ) -> EngineOptions {
+    let needs_past = pipeline.stages.iter().any(|stage| stage.needs_past());
     EngineOptions {
         provider: pipeline.provider,
         tf32: pipeline.tf32,
         threads,
         library: library.map(Path::to_owned),
-        whole_prompts: !pipeline.extract().share_prefixes,
+        whole_prompts: !pipeline.extract().share_prefixes && !needs_past,
     }
 }
 

@@ -152,6 +152,11 @@ pub trait Stage: fmt::Debug + Send + Sync {
     /// Its valid configuration, for the fingerprint: everything that can change its result.
     fn settings(&self) -> serde_json::Value;
 
+    /// Whether it puts pasts together, for which the engine must run the graph that takes one.
+    fn needs_past(&self) -> bool {
+        false
+    }
+
     /// Whether [`Context::layers`] can change its result, as it is configured.
     fn uses_layers(&self) -> bool {
         self.description().depends_on.layers

@@ -123,6 +123,10 @@ impl Stage for Knockout {
         &DESCRIPTION
     }
 
+    fn needs_past(&self) -> bool {
+        true
+    }
+
     fn max_inputs(&self) -> Option<u64> {
         Some(self.max_inputs)
     }

@@ -197,10 +197,13 @@ fn words(part: &Part, key: &str, column: &str) -> BTreeMap<String, String> {
     pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-const FIVE: &str = "      color: { wordings: [\"What color is the ball?\", \"Which color does the ball have?\"] }\n      location: { wordings: [\"Where is the \
-                    ball?\", \"What is the ball on?\"] }\n      existence: { wordings: [\"Is there a ball?\", \"Can you see a ball?\"] }\n      \
-                    relation: { wordings: [\"What is the ball next to?\", \"What is beside the ball?\"] }\n      count: { wordings: [\"How many objects are \
-                    mentioned?\", \"How many things are there?\"] }\n";
+/// The tasks and wordings of pipelines/uses.yml.
+const FIVE: &str = r#"      color: { wordings: ["What color is the ball?", "Which color does the ball have?", "Tell me what color the ball is."] }
+      location: { wordings: ["Where is the ball?", "What is the ball on?", "Where can the ball be found?"] }
+      existence: { wordings: ["Is there a ball?", "Can you see a ball?", "Does the scene contain a ball?"] }
+      relation: { wordings: ["What is the ball next to?", "What is beside the ball?", "Which thing is close to the ball?"] }
+      count: { wordings: ["How many objects are mentioned?", "How many things are there?", "Count the objects."] }
+"#;
 
 const USE: &str =
     "  - kind: extract\n    layers: [11]\n  - kind: mediate\n    max_inputs: 1000\n  - kind: use\n";
@@ -317,7 +320,7 @@ fn an_input_of_one_token_is_exchanged_and_other_tokens_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!(
         "name: causes\nmodel: {}\nprompt: \"{{task}}{{input}} Answer:\"\nscenarios:\n  - name: one\n    inputs:\n      one: \" \
-         ball\"\n      joined: \"s are red\"\n    tasks:\n{tasks}      cup: \"Say cup\"\n      glass: \"Say glass\"\nstages:\n{USE}",
+         ball\"\n      joined: \"le red\"\n    tasks:\n{tasks}      cup: \"Say tab\"\n      glass: \"Name a tab\"\nstages:\n{USE}",
         file("data/demo").display()
     );
     put(&folder.path().join("p.yml"), text.as_bytes());

@@ -106,6 +106,10 @@ impl Stage for Mediate {
         &DESCRIPTION
     }
 
+    fn needs_past(&self) -> bool {
+        true
+    }
+
     fn max_inputs(&self) -> Option<u64> {
         Some(self.max_inputs)
     }
