@@ -63,7 +63,8 @@ pub struct Config {
     pub token_inputs: u64,
     /// How much of the way to the other stream, for the dose; above 0.
     pub doses: Vec<f64>,
-    /// The block after which the dose is given; a third of the way up when left out.
+    /// The captured layer after which the dose is given, or the nearest one; a third of the way up when left
+    /// out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dose_layer: Option<i64>,
 }

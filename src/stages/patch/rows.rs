@@ -101,7 +101,8 @@ impl Patch {
         let tasks = Tasks::read(context, input)?;
         let says = segments(context, &tasks)?;
         found.segments.extend(tasks.segment_rows(context, &says));
-        let dose_layer = context.layers.iter().position(|layer| *layer == self.dose_layer);
+        let distance = |place: &usize| (context.layers[*place] - self.dose_layer).abs();
+        let dose_layer = (0..context.layers.len()).min_by_key(distance);
         if let Some(layer) = dose_layer {
             self.doses(context, &tasks, layer, found)?;
         }
