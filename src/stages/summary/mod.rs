@@ -50,7 +50,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "summary",
-    version: 4,
+    version: 5,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE],
