@@ -1,8 +1,8 @@
-"""Which process is started next, and what its end means: the part of a driver that knows no engine.
+"""Which process is started next, and what its end means: what a driver knows without any engine.
 
-Workers join: each takes whatever shard is free. A shard on which a process failed or was lost is done
-alone from then on, so that a shard that kills its process takes nothing else with it; after as many tries
-as are allowed it is given up and named, and the rest goes on.
+Workers join: each takes whatever shard is free. A shard on which a process failed or was lost is
+done alone from then on, so that a shard that kills its process takes nothing else with it; after
+as many tries as are allowed it is given up and named, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class Job:
     @property
     def name(self) -> str:
         """Its name in logs."""
-        what = "finish" if self.finishes else "join" if self.shard is None else f"shard-{self.shard}"
+        what = (
+            "finish" if self.finishes else "join" if self.shard is None else f"shard-{self.shard}"
+        )
         return f"{self.number:04}-{what}"
 
 
@@ -68,9 +70,11 @@ class Board:
     _joined: int = 0
     _next: int = 0
     _refused: int = 0
+    _has_nothing: bool = False
+    """Whether a process that joined found nothing to do, and nobody at work on anything."""
 
     def see(self, nodes: Mapping[str, tuple[str, int]]) -> None:
-        """Takes over which machines there are: host and slots by id. One that came back is a new one."""
+        """Takes over which machines there are: host and slots by id; one that was gone is new."""
         for gone in set(self.nodes) - set(nodes):
             del self.nodes[gone]
         for name, (host, slots) in nodes.items():
@@ -88,7 +92,7 @@ class Board:
         return len(self.failures.get(shard, ())) >= self.tries
 
     def start(self, progress: Mapping[str, Any] | None, now: float | None = None) -> list[Job]:
-        """The jobs to start now; `progress` is what `aqlens status --json` says, if there is a run yet."""
+        """The jobs to start now; `progress` is what `aqlens status --json` says, if it is known."""
         now = time.monotonic() if now is None else now
         self.shards = int(progress["shards"]) if progress else self.shards
         slots = self._free_slots(now)
@@ -101,7 +105,12 @@ class Board:
         wanted = self._wanted(progress, len(slots))
         jobs += [self._job(slots.pop(0), now) for _ in range(min(wanted, len(slots)))]
         is_all = progress is not None and not free(progress["missing"], self.given_up)
-        if is_all and not self.running and not self.failures_left() and self.finished is None:
+        if (
+            (is_all or self._has_nothing)
+            and not self.running
+            and not self.failures_left()
+            and self.finished is None
+        ):
             jobs += [self._job(slot, now, finishes=True) for slot in slots[:1] if not self.given_up]
         return jobs
 
@@ -114,7 +123,9 @@ class Board:
         joining = sum(job.shard is None and not job.finishes for job in self.running)
         if progress is None or not self._joined:
             # Which receipts hold, only the program knows: the first ones look.
-            return max(0, slots if not joining and not self._joined else 0)
+            return 0 if joining else slots
+        if self._has_nothing:
+            return 0
         held = {one["shard"] for one in progress["held"]}
         waiting = free(progress["missing"], {*held, *self._suspects, *self.given_up})
         # Those that join may be about to take them.
@@ -155,8 +166,11 @@ class Board:
         node = self.nodes.get(job.node, Node("a machine that is gone", 0))
         code, text = int(outcome["code"]), str(outcome["text"])
         end = outcome.get("end") or {}
+        self._has_nothing = False
         if code in (0, 3):
             node.strikes = 0
+            is_idle = end.get("parts_written") == 0 and end.get("left") == ""
+            self._has_nothing = is_idle and job.shard is None
             self._suspects.discard(job.shard if job.shard is not None else -1)
             if job.finishes:
                 self.finished = dict(outcome)

@@ -62,8 +62,7 @@ def _hear(event: Any, found: Told) -> None:
 
 
 def program() -> str | None:
-    """The program `aqlens` on this machine: what AQLENS names, else this environment's, else that of
-    PATH."""
+    """The program `aqlens` here: what AQLENS names, else this environment's, else that of PATH."""
     named = os.environ.get("AQLENS")
     here = os.path.join(sysconfig.get_path("scripts"), "aqlens")
     places = [named, here, shutil.which("aqlens")]
@@ -71,8 +70,8 @@ def program() -> str | None:
 
 
 def work(words: Sequence[str], log: str, folder: str) -> dict[str, Any]:
-    """Runs `aqlens WORDS` in `folder` with its log in the file `log`, and stops it when this process is
-    interrupted. With the process gone the program ends too, whatever ended it.
+    """Runs `aqlens WORDS` in `folder` with its log in the file `log`, and stops it when this
+    process is interrupted. With the process gone the program ends too, whatever ended it.
 
     Returns ``code`` (negative: ended by that signal), ``text`` (what was said at the end), ``out``
     (standard output), ``host``, and ``end``, ``open`` and ``done`` as in :class:`Told`.
@@ -86,17 +85,33 @@ def work(words: Sequence[str], log: str, folder: str) -> dict[str, Any]:
             else "there is no program aqlens: install the package there, or name it in AQLENS"
         )
         said = f"on {host} {what}"
-        return {"code": 2, "text": said, "out": "", "host": host, "end": None, "open": [], "done": []}
+        return {
+            "code": 2,
+            "text": said,
+            "out": "",
+            "host": host,
+            "end": None,
+            "open": [],
+            "done": [],
+        }
     environment = dict(os.environ)
     if sys.prefix != sys.base_prefix and not {"VIRTUAL_ENV", "CONDA_PREFIX"} & set(environment):
         environment["VIRTUAL_ENV"] = sys.prefix
     command = [binary, *words, "--log", "json"]
     if sys.platform == "linux":
-        # The system counts the thread that starts a process as its parent; tasks run in the first one.
+        # The thread that starts a process counts as its parent; tasks run in the first one.
         command.append(f"--with-parent={os.getpid()}")
-    with open(log, "w", encoding="utf-8") as errors, open(f"{log}.out", "w+", encoding="utf-8") as out:
+    with (
+        open(log, "w", encoding="utf-8") as errors,
+        open(f"{log}.out", "w+", encoding="utf-8") as out,
+    ):
         process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+            command,
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=errors,
         )
         try:
             while process.poll() is None:

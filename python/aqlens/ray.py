@@ -1,12 +1,12 @@
-"""`python -m aqlens.ray PIPELINE --run-dir DIR`: a run on all machines of a Ray cluster, or on this one.
+"""`python -m aqlens.ray PIPELINE --run-dir DIR`: a run on all machines of a Ray cluster.
 
-Every worker is the program itself, which joins the run: it takes whatever shard is free, opens the model
-once and keeps it. Ray starts the workers, says which machines there are and which were lost; nothing of
-the data goes through it. All machines must see the pipeline, the model, the inputs and the run directory
-at the same paths, and have this package.
+Every worker is the program itself, which joins the run: it takes whatever shard is free, opens the
+model once and keeps it. Ray starts the workers, says which machines there are and which were lost;
+nothing of the data goes through it. All machines must see the pipeline, the model, the inputs and
+the run directory at the same paths, and have this package. Without a cluster, this machine is one.
 
-What a worker that is lost was working on, at most two shards, is done by another. Shards that fail are tried
-again alone, three times in all; what is left of the run is done all the same, and the end names them.
+What a worker that is lost was working on is done by another. Shards that fail are tried again
+alone, three times in all; what is left of the run is done all the same, and the end names them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from aqlens import _work
-from aqlens._board import Board, Job
+from aqlens._board import Board, Job, free
 from aqlens._errors import AqlensError
 from aqlens._program import ended_of
 
@@ -45,12 +45,13 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m aqlens.ray",
         description="Run a pipeline on the machines of a Ray cluster, or on this one.",
-        epilog="Exit codes are the program's: 0 done, 1 failed, 2 the pipeline or the command is wrong, "
-        "3 done with skipped prompts, 75 not now, 130 interrupted (the same command continues).",
+        epilog="Exit codes are the program's: 0 done, 1 failed, 2 the pipeline or the command is "
+        "wrong, 3 done with skipped prompts, 75 not now, 130 interrupted (the same command "
+        "continues).",
     )
     parser.add_argument("pipeline", help="the pipeline file (YAML)")
     parser.add_argument("--run-dir", required=True, help="where the run goes; all machines see it")
-    parser.add_argument("--address", help="the cluster, as ray.init takes it (default: RAY_ADDRESS, the "
+    parser.add_argument("--address", help="the cluster, as ray.init takes it (default: RAY_ADDRESS, "
                         "one that runs here, or else one on this machine alone)")  # fmt: skip
     parser.add_argument("--num-cpus", type=int, help="cores of a worker (default: a machine's)")
     parser.add_argument("--num-gpus", type=float, default=0, help="GPUs of a worker (default: 0)")
@@ -120,7 +121,8 @@ class Cluster:
             if gpus:
                 fit = min(fit, int(has.get("GPU", 0) / gpus))
             if fit:
-                found[node["NodeID"]] = (f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})", fit)
+                host = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+                found[node["NodeID"]] = (host, fit)
         return found
 
     def submit(self, job: Job, words: list[str], log: str) -> None:
@@ -146,7 +148,8 @@ class Cluster:
             except self.ray.exceptions.RayError as error:
                 told = _work.told(os.path.join(logs, f"{job.name}.jsonl"))
                 said = str(error).strip().splitlines()
-                text = f"the worker was lost ({type(error).__name__}: {said[0] if said else 'no reason'})"
+                why = said[0] if said else "no reason given"
+                text = f"the worker was lost ({type(error).__name__}: {why})"
                 outcome = {"code": -9, "text": text, "end": None, "open": told.open}
             yield job, outcome
 
@@ -161,7 +164,7 @@ class Cluster:
 
 
 class Bar:
-    """One line about the whole run: in place on a terminal, else when something changed, now and then."""
+    """One line about the whole run: in place on a terminal, else now and then a new one."""
 
     EVERY = 10.0
 
@@ -237,8 +240,8 @@ class Driver:
     def _none(self) -> str:
         gpus = f" and {self.options.num_gpus:g} GPUs" if self.options.num_gpus else ""
         return (
-            f"error: no machine of the cluster has {self.cluster.cpus} cores{gpus} for a worker: ask for less "
-            "with --num-cpus or --num-gpus, or add machines; what is done stays done"
+            f"error: no machine of the cluster has {self.cluster.cpus} cores{gpus} for a worker: "
+            "ask for less with --num-cpus or --num-gpus, or add machines; what is done stays done"
         )
 
     def _room(self) -> int:
@@ -265,6 +268,10 @@ class Driver:
                 self.progress = json.loads(ended.stdout)
         self.bar.show(self.progress, len(self.cluster.tasks))
 
+    def _look_again(self) -> None:
+        self.looked = 0.0
+        self._look()
+
     def _say(self, job: Job, outcome: dict[str, Any]) -> None:
         """A worker that ended otherwise than well."""
         if outcome["code"] in (0, 3) or "missing" in (outcome.get("end") or {}):
@@ -278,18 +285,15 @@ class Driver:
         progress, given_up = self.progress, self.board.given_up
         if not given_up or progress is None or self.board.running:
             return False
-        self.looked = 0.0
-        self._look()
-        from aqlens._board import free
-
+        self._look_again()
         return free(self.progress["missing"] if self.progress else "", given_up) <= 0
 
     def _given_up(self) -> int:
         for shard, text in self.board.given_up.items():
             self.bar.say(f"error: shard {shard} failed {self.options.tries} times: {text}")
         self.bar.say(
-            f"error: all other shards are done; the logs are in {self.options.logs}. Correct what they say, "
-            "then run the same command again: what is done stays done"
+            f"error: all other shards are done; the logs are in {self.options.logs}. Correct what "
+            "they say, then run the same command again: what is done stays done"
         )
         return 1
 
@@ -302,9 +306,10 @@ class Driver:
         return next((code for code in (2, 1, 75) if code in codes), 1)
 
     def _finished(self, outcome: dict[str, Any]) -> int:
-        self.progress = None if self.progress is None else {**self.progress, "prompts_per_second": None}
+        self._look_again()
         self.bar.show(self.progress, 0, done=True)
-        self.bar.say("")
+        if self.bar.is_terminal:
+            self.bar.out.write("\n")
         for host, (_, text) in self.board.unfit.items():
             self.bar.say(f"note: {host} did nothing of this: {text.splitlines()[0]}")
         if not self.options.quiet:
