@@ -5,6 +5,7 @@ VENV ?= .venv
 EXPORT_VENV ?= export/.venv
 PACKAGES_VENV ?= .venv-packages
 READER_VENVS ?= .venv-readers
+RAY_VENV ?= .venv-ray
 DENY_VENV ?= .venv-deny
 PYTHON_VENV ?= .venv-python
 WHEEL_VENV ?= .venv-wheel
@@ -47,7 +48,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-ray test-slurm test-wheel wheel dist check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -138,6 +139,22 @@ test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, it
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
 
+$(RAY_VENV)/.ready:
+	@echo "== installing Ray into $(RAY_VENV) (about 300 MB)"
+	$(PYTHON) -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0 pytest==9.2.0 $(RUNTIME)
+	@touch $@
+
+# SEEDS=5 kills nodes at five moments of each kind.
+test-ray: $(RAY_VENV)/.ready build ## a run on two Ray nodes, real ones on this machine, of which one is killed
+	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
+		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_ray.py test_ray_wrong.py
+
+# As root, with Debian's slurmctld, slurmd and munge; Slurm waits two minutes before it runs a lost task again.
+test-slurm: $(RAY_VENV)/.ready build ## the Slurm scripts of docs/many-machines.md on two nodes, one of them killed
+	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
+		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_slurm.py
+
 $(WHEEL_VENV)/.ready:
 	@echo "== installing maturin, zig, auditwheel and twine into $(WHEEL_VENV)"
 	$(PYTHON) -m venv $(WHEEL_VENV)
@@ -215,4 +232,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) dist runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(RAY_VENV) $(WHEEL_VENV) dist runs
