@@ -55,9 +55,11 @@ class Board:
 
     Args:
         tries: how often a shard is tried before it is given up.
+        most: how many processes may run at once, whatever room there is; None: any number.
     """
 
     tries: int = 3
+    most: int | None = None
     nodes: dict[str, Node] = field(default_factory=dict)
     running: dict[Job, float] = field(default_factory=dict)
     failures: dict[int, list[str]] = field(default_factory=dict)
@@ -140,7 +142,8 @@ class Board:
             if node.unfit is None and node.rests_until <= now
         }
         places = [(n, name) for name, node in fit.items() for n in range(used[name], node.slots)]
-        return [name for _, name in sorted(places)]
+        room = None if self.most is None else max(0, self.most - len(self.running))
+        return [name for _, name in sorted(places)][:room]
 
     def _job(self, node: str, now: float, shard: int | None = None, finishes: bool = False) -> Job:
         job = Job(self._next, node, shard, finishes)

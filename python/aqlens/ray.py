@@ -51,8 +51,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("pipeline", help="the pipeline file (YAML)")
     parser.add_argument("--run-dir", required=True, help="where the run goes; all machines see it")
-    parser.add_argument("--address", help="the cluster, as ray.init takes it (default: RAY_ADDRESS, "
-                        "one that runs here, or else one on this machine alone)")  # fmt: skip
+    parser.add_argument("--address", help="the cluster, as for ray.init (default: RAY_ADDRESS, the "
+                        "one that runs here, or else a new one on this machine)")  # fmt: skip
     parser.add_argument("--num-cpus", type=int, help="cores of a worker (default: a machine's)")
     parser.add_argument("--num-gpus", type=float, default=0, help="GPUs of a worker (default: 0)")
     parser.add_argument("--workers", type=int, help="workers at once (default: as many as fit)")
@@ -203,7 +203,7 @@ class Driver:
 
     def __init__(self, options: argparse.Namespace, cluster: Cluster, bar: Bar) -> None:
         self.options, self.cluster, self.bar = options, cluster, bar
-        self.board = Board(tries=options.tries)
+        self.board = Board(tries=options.tries, most=options.workers)
         self.progress: dict[str, Any] | None = None
         self.looked = 0.0
         self.named: set[str] = set()
@@ -217,7 +217,7 @@ class Driver:
             nodes = self.cluster.nodes()
             self.board.see(nodes)
             self._look()
-            for job in self.board.start(self.progress)[: self._room()]:
+            for job in self.board.start(self.progress):
                 self._start(job)
             for job, outcome in self.cluster.ended(self.options.logs):
                 self.board.ended(job, outcome)
@@ -243,10 +243,6 @@ class Driver:
             f"error: no machine of the cluster has {self.cluster.cpus} cores{gpus} for a worker: "
             "ask for less with --num-cpus or --num-gpus, or add machines; what is done stays done"
         )
-
-    def _room(self) -> int:
-        most = self.options.workers
-        return sys.maxsize if most is None else max(0, most - len(self.cluster.tasks))
 
     def _start(self, job: Job) -> None:
         options = self.options
@@ -350,6 +346,12 @@ def main(words: Sequence[str] | None = None) -> int:
     except AqlensError as error:
         bar.say(f"error: {error}")
         return error.exit_code or 1
+    except Exception as error:
+        # The head of the cluster is gone, or something else of Ray's: the workers end with it.
+        if not type(error).__module__.startswith("ray"):
+            raise
+        bar.say(f"error: the Ray cluster failed: {error}; the same command may do it later")
+        return 75
     finally:
         if cluster is not None:
             with contextlib.suppress(Exception):

@@ -50,6 +50,14 @@ def test_every_slot_joins_at_first_and_only_for_what_is_free_later():
     assert one.finished is not None and one.start(progress("")) == []
 
 
+def test_no_more_run_at_once_than_may():
+    one = board(most=2)
+    jobs = one.start(None)
+    assert len(jobs) == 2 == len(one.running)
+    one.ended(jobs[0], outcome(0))
+    assert len(one.start(progress("0-9"))) == 1
+
+
 def test_a_shard_that_fails_is_tried_alone_and_given_up_in_the_end():
     one = board(tries=3)
     jobs = one.start(None)
