@@ -142,13 +142,15 @@ test-python: $(PYTHON_VENV)/.ready build ## the Python package: lints, types, it
 $(RAY_VENV)/.ready:
 	@echo "== installing Ray into $(RAY_VENV) (about 300 MB)"
 	$(PYTHON) -m venv $(RAY_VENV)
-	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check ray==2.60.0 pytest==9.2.0 $(RUNTIME)
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		ray==2.60.0 kubernetes-validate==1.37.0 pyyaml==6.0.4 pytest==9.2.0 $(RUNTIME)
 	@touch $@
 
 # SEEDS=5 kills nodes at five moments of each kind.
 test-ray: $(RAY_VENV)/.ready build ## a run on two Ray nodes, real ones on this machine, of which one is killed
 	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
-		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_ray.py test_ray_wrong.py
+		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider \
+		test_manifests.py test_ray.py test_ray_wrong.py
 
 # As root, with Debian's slurmctld, slurmd and munge; Slurm waits two minutes before it runs a lost task again.
 test-slurm: $(RAY_VENV)/.ready build ## the Slurm scripts of docs/many-machines.md on two nodes, one of them killed
