@@ -42,21 +42,18 @@ def program(place, stub):
 def head(program):
     nodes.start(nodes.HEAD, AQLENS=program)
     yield
-    for address in (nodes.SECOND, nodes.HEAD):
-        try:
-            nodes.kill(nodes.tree(nodes.raylet(address)))
-        except AssertionError:
-            pass
-    for pid, (_, command) in nodes.processes().items():
-        if "gcs_server" in command and f"--gcs_server_port={nodes.PORT}" in command:
-            nodes.kill([pid])
+    nodes.end(nodes.HEAD)
 
 
 @pytest.fixture
 def second(head, program):
     nodes.start(nodes.SECOND, AQLENS=program)
     yield
-    try:
-        nodes.kill(nodes.tree(nodes.raylet(nodes.SECOND)))
-    except AssertionError:
-        pass
+    nodes.end(nodes.SECOND)
+
+
+@pytest.fixture(scope="session")
+def tiny_whole(place):
+    """What the files of one process's run of the tiny pipeline hold."""
+    nodes.alone(nodes.tiny(place), place / "tiny-whole")
+    return nodes.bytes_of(place / "tiny-whole")

@@ -20,12 +20,16 @@ TOKEN = Path(tempfile.mkdtemp(prefix="aqlens-ray-")) / "token"
 TOKEN.write_text(secrets.token_hex(32))
 TOKEN.chmod(0o600)
 RAY = str(Path(sys.executable).parent / "ray")
+SITE = Path(sys.executable).parents[1]
+STARTED: dict[str, list[int]] = {}
 ENVIRONMENT = {
     **os.environ,
     "AQLENS": AQLENS,
     "PYTHONPATH": str(ROOT / "python"),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ADDRESS": ADDRESS,
+    # A busy machine takes longer than the half minute that Ray waits for a node.
+    "RAY_raylet_start_wait_time_s": "300",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN_PATH": str(TOKEN),
 }
@@ -35,8 +39,18 @@ def start(address: str, **variables: str) -> None:
     """A node with one core; `variables` are of its workers' environment."""
     words = [RAY, "start", f"--node-ip-address={address}", "--num-cpus=1", "--disable-usage-stats"]
     words += ["--head", f"--port={PORT}", "--include-dashboard=false"] if address == HEAD else [f"--address={ADDRESS}"]
+    before = set(processes())
     done = subprocess.run(words, env={**ENVIRONMENT, **variables}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    STARTED[address] = [
+        pid for pid, (_, command) in processes().items() if pid not in before and str(SITE) in command
+    ]
+
+
+def end(address: str) -> None:
+    """Ends all that is left of a node, its helpers too, which outlive the raylet."""
+    left = STARTED.pop(address, [])
+    kill([one for pid in left for one in tree(pid)])
 
 
 def processes() -> dict[int, tuple[int, str]]:
@@ -120,6 +134,17 @@ def bytes_of(run: Path) -> dict[str, str]:
     """SHA-256 of every table and of the report."""
     files = [*run.glob("tables/**/*.parquet"), run / "report.html"]
     return {str(f.relative_to(run)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+
+
+def tiny(folder: Path) -> Path:
+    """The tiny model's pipeline in seven shards."""
+    fixtures = ROOT / "tests/fixtures"
+    text = (fixtures / "tiny.yml").read_text().replace("model: tiny", f"model: {fixtures}/tiny")
+    for name in ("tiny-inputs.jsonl", "tiny-tasks.csv"):
+        text = text.replace(name, f"{fixtures}/{name}")
+    path = folder / "tiny.yml"
+    path.write_text(f"shard_inputs: 2\n{text}  - kind: report\n")
+    return path
 
 
 def pipeline(folder: Path, inputs: int = 60, shard_inputs: int = 6) -> Path:
