@@ -77,6 +77,7 @@ pub(super) struct RuntimeArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
