@@ -5,6 +5,7 @@ VENV ?= .venv
 EXPORT_VENV ?= export/.venv
 PACKAGES_VENV ?= .venv-packages
 READER_VENVS ?= .venv-readers
+RAY_VENV ?= .venv-ray
 DENY_VENV ?= .venv-deny
 PYTHON_VENV ?= .venv-python
 WHEEL_VENV ?= .venv-wheel
@@ -54,7 +55,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-ray test-slurm test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -154,6 +155,24 @@ docs: $(PYTHON_VENV)/.ready build ## the documentation as a site that needs no n
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_VENV)/bin/mkdocs build --strict --config-file $(SITE)/mkdocs.yml
 	$(PYTHON) packaging/links.py $(SITE)/html
 
+$(RAY_VENV)/.ready:
+	@echo "== installing Ray into $(RAY_VENV) (about 300 MB)"
+	$(PYTHON) -m venv $(RAY_VENV)
+	$(RAY_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+		ray==2.60.0 kubernetes-validate==1.37.0 pyyaml==6.0.4 pytest==9.2.0 $(RUNTIME)
+	@touch $@
+
+# SEEDS=5 kills nodes at five moments of each kind.
+test-ray: $(RAY_VENV)/.ready build ## a run on two Ray nodes, real ones on this machine, of which one is killed
+	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
+		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider \
+		test_manifests.py test_ray.py test_ray_wrong.py
+
+# As root, with Debian's slurmctld, slurmd and munge; Slurm waits two minutes before it runs a lost task again.
+test-slurm: $(RAY_VENV)/.ready build ## the Slurm scripts of docs/many-machines.md on two nodes, one of them killed
+	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
+		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_slurm.py
+
 # Again when this file changes, which has the versions.
 $(WHEEL_VENV)/.ready: Makefile
 	@echo "== installing maturin, zig, auditwheel, twine and cyclonedx into $(WHEEL_VENV)"
@@ -240,4 +259,4 @@ schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments, the site and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(WHEEL_VENV) $(SITE) dist runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(RAY_VENV) $(WHEEL_VENV) $(SITE) dist runs

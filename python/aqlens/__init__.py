@@ -14,7 +14,7 @@ Polars, pyarrow, pandas and DuckDB are imported when they are asked for, never b
 from importlib.metadata import PackageNotFoundError, version
 
 from aqlens._arrays import Rows
-from aqlens._calls import check, demo, run, schema, statuses
+from aqlens._calls import check, demo, run, schema, status, statuses
 from aqlens._columns import Column, Columns
 from aqlens._errors import (
     AqlensError,
@@ -22,6 +22,7 @@ from aqlens._errors import (
     DamagedRun,
     Failed,
     Interrupted,
+    Later,
     NoProgram,
     NoReader,
     NoRun,
@@ -47,6 +48,7 @@ __all__ = [
     "DamagedRun",
     "Failed",
     "Interrupted",
+    "Later",
     "NoProgram",
     "NoReader",
     "NoRun",
@@ -64,5 +66,6 @@ __all__ = [
     "find_bin",
     "run",
     "schema",
+    "status",
     "statuses",
 ]

@@ -27,6 +27,8 @@ def run(
     threads: int | None = None,
     onnxruntime: PathLike | None = None,
     shard: str | None = None,
+    shards: str | None = None,
+    join: bool = False,
     finish: bool = False,
     recheck: bool = False,
     progress: bool = True,
@@ -42,6 +44,8 @@ def run(
         threads: threads for the model and the analyses; one a core when left out.
         onnxruntime: the ONNX Runtime library, its folder, or a Python environment that has it.
         shard: only this share of the shards, ``"K/N"``; ``finish`` then ends the run.
+        shards: only the shards of these numbers, ``"3,7,12-20"``.
+        join: only shards that nobody else is working on, until there are none.
         finish: only what is over the whole run.
         recheck: hash every file first and make again what was altered.
         progress: show a bar of prompts, when `tqdm` is installed.
@@ -50,6 +54,7 @@ def run(
     Raises:
         WrongPipeline: with every problem of the pipeline in ``problems``.
         Failed, Interrupted, BrokenError: what the program said; the same call again continues.
+        Later: the folder is in use, or the system has no room: the same call may do it later.
 
     Prompts that were skipped are in table ``skipped``; ``Run.n_skipped`` counts them.
     """
@@ -60,6 +65,9 @@ def run(
     command += _runtime(threads, onnxruntime)
     if shard is not None:
         command += ["--shard", shard]
+    if shards is not None:
+        command += ["--shards", shards]
+    command += ["--join"] * join
     command += ["--finish"] * finish + ["--recheck"] * recheck
     log = _followed(command, Log(progress))
     if log.exit_code not in (0, 3):
@@ -88,6 +96,18 @@ def check(
     """
     sets = _settings.arguments(settings, keywords)
     return _checked(pipeline, [*sets, *_runtime(threads, onnxruntime)])
+
+
+def status(run_dir: PathLike) -> dict[str, Any]:
+    """How far a run is, as `aqlens status --json` says it: ``shards``, ``n_done``, ``done`` and
+    ``missing`` as in ``"3,7,12-20"``, ``held`` (shard and holder), ``at_work``,
+    ``prompts_per_second``, ``seconds_left``, ...
+
+    Raises:
+        WrongPipeline: the folder holds no run.
+    """
+    progress: dict[str, Any] = json_of(["status", os.fspath(run_dir), "--json"])
+    return progress
 
 
 def demo(folder: PathLike = "aqlens-demo") -> Run:

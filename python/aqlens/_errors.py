@@ -47,6 +47,11 @@ class Failed(AqlensError):
     """The work failed; the message says why and what to do (exit code 1)."""
 
 
+class Later(Failed):
+    """Not now: the folder is in use, or the system has no room; the same call may do it later (exit
+    code 75)."""
+
+
 class Interrupted(AqlensError):
     """The program was asked to stop; the same call again continues (exit code 130, or a signal)."""
 

@@ -12,13 +12,22 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from aqlens._errors import AqlensError, BrokenError, Failed, Interrupted, NoProgram, WrongPipeline
+from aqlens._errors import (
+    AqlensError,
+    BrokenError,
+    Failed,
+    Interrupted,
+    Later,
+    NoProgram,
+    WrongPipeline,
+)
 
 NAME = "aqlens" + (sysconfig.get_config_var("EXE") or "")
 
 BY_CODE: dict[int, type[AqlensError]] = {
     1: Failed,
     2: WrongPipeline,
+    75: Later,
     101: BrokenError,
     130: Interrupted,
 }

@@ -103,6 +103,17 @@ def test_shares_are_finished_by_finish(tmp_path):
     assert aqlens.run(KINDS, tmp_path / "run", finish=True).is_finished
 
 
+def test_those_who_join_leave_what_others_do_and_the_status_says_how_far_a_run_is(tmp_path):
+    aqlens.run(KINDS, tmp_path / "run", shards="0", shard_inputs=1)
+    progress = aqlens.status(tmp_path / "run")
+    assert (progress["done"], progress["n_missing"]) == ("0", progress["shards"] - 1)
+    aqlens.run(KINDS, tmp_path / "run", join=True, shard_inputs=1)
+    assert aqlens.status(tmp_path / "run")["missing"] == ""
+    assert aqlens.run(KINDS, tmp_path / "run", finish=True, shard_inputs=1).is_finished
+    with pytest.raises(aqlens.WrongPipeline):
+        aqlens.status(tmp_path)
+
+
 def test_an_interrupt_stops_the_program_and_the_same_call_continues(tmp_path, monkeypatch, request):
     started = threading.Event()
 

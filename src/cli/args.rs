@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::pipeline::chosen::ShardList;
 use crate::pipeline::share::Share;
 
 /// Does the same input become something else inside a language model when the task around it
@@ -11,8 +12,9 @@ use crate::pipeline::share::Share;
 #[derive(Debug, Parser)]
 #[command(name = "aqlens", version, max_term_width = 100)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 the pipeline or the command is wrong, \
-    3 done with skipped prompts, 4 `compare --fail-on` found a difference, 101 a mistake in aqlens, \
-    130 interrupted (run the same command again to continue).")]
+    3 done with skipped prompts, 4 `compare --fail-on` found a difference, 75 not now (in use, no room: the \
+    same command may do it later), 101 a mistake in aqlens, 130 interrupted (run the same command again to \
+    continue).")]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -28,6 +30,8 @@ pub(super) enum Command {
     Show(ShowArgs),
     /// Tabulate which differences more inputs or more wordings than a run's would find
     Plan(PlanArgs),
+    /// Say how far a run is: shards that are done, missing and being worked on; writes nothing
+    Status(StatusArgs),
     /// Hash every file of a run and name what is missing, truncated, altered or foreign; writes
     /// nothing
     Verify(VerifyArgs),
@@ -73,6 +77,7 @@ pub(super) struct RuntimeArgs {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(super) struct RunArgs {
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
@@ -93,6 +98,20 @@ pub(super) struct RunArgs {
     /// directory, then do the run together, and --finish ends it
     #[arg(long, value_name = "K/N", conflicts_with_all = ["finish", "recheck"])]
     pub(super) shard: Option<Share>,
+
+    /// Likewise, the shards of these numbers
+    #[arg(long, value_name = "3,7,12-20", conflicts_with_all = ["shard", "finish", "recheck"])]
+    pub(super) shards: Option<ShardList>,
+
+    /// Likewise, whatever shard nobody else is working on, and end when there is none: any number of
+    /// processes may begin and end at any time. With --shard or --shards, only of those
+    #[arg(long, conflicts_with_all = ["finish", "recheck"])]
+    pub(super) join: bool,
+
+    /// End when the process that started this one is gone, as after SIGTERM (Linux). With its number the
+    /// process also ends when that was so before it could begin
+    #[arg(long, value_name = "PID", num_args = 0..=1, require_equals = true, default_missing_value = "0")]
+    pub(super) with_parent: Option<u32>,
 
     /// Do only the stages over the whole run; fails when a shard is not done
     #[arg(long)]
@@ -151,6 +170,16 @@ pub(super) struct PlanArgs {
     /// This layer (default: the last one that the verdict rests on)
     #[arg(long, value_name = "N")]
     pub(super) layer: Option<i16>,
+
+    /// Print all of it as one JSON object, for programs
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// The run directory
+    pub(super) run: PathBuf,
 
     /// Print all of it as one JSON object, for programs
     #[arg(long)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::exit::Exit;
+use crate::pipeline::chosen::ShardList;
 use crate::prompt::visible_lines;
 use crate::run_dir::OpenError;
 use crate::table::TableError;
@@ -15,6 +16,10 @@ pub(crate) enum CliError {
     Wrong(String),
     /// The work failed.
     Failed(String),
+    /// It failed for a reason that passes: the same command may do it later.
+    Later(String),
+    /// A run failed, and a program that started it may want to know where.
+    At(Box<Self>, Place),
     /// Stopped on request.
     Interrupted(String),
     /// The reader of standard output went away (`aqlens show RUN | head`): there is nothing
@@ -28,6 +33,8 @@ impl CliError {
         match self {
             Self::Wrong(_) => Exit::Wrong,
             Self::Failed(_) => Exit::Failed,
+            Self::Later(_) => Exit::Later,
+            Self::At(error, _) => error.exit(),
             Self::Interrupted(_) => Exit::Interrupted,
             Self::OutputClosed => Exit::Done,
         }
@@ -35,14 +42,52 @@ impl CliError {
 
     /// A failure with everything that caused it.
     pub(crate) fn failed(error: &dyn std::error::Error) -> Self {
-        Self::Failed(chain(error))
+        let text = chain(error);
+        let passes = PASSING.iter().any(|code| text.contains(&format!("(os error {code})")));
+        if passes { Self::Later(text) } else { Self::Failed(text) }
+    }
+
+    /// What a program that started a run may want to know beside the words.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        if let Self::At(_, place) = self { Some(place) } else { None }
     }
 }
+
+/// Where a run failed.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// On this shard.
+    Shard(u32),
+    /// These shards are not done.
+    Missing(ShardList),
+}
+
+/// The system's numbers of errors that pass: room, connections and locks come and go, also between machines.
+#[cfg(target_os = "linux")]
+const PASSING: &[i32] = &[
+    5,   // input or output failed
+    11,  // try again: threads, locks
+    12,  // no memory
+    28,  // no room
+    37,  // no lock
+    107, // not connected
+    110, // timed out
+    112, // the host is down
+    113, // no way to the host
+    116, // a file of a network file system that is gone
+    121, // remote input or output
+    122, // no room within the quota
+];
+
+/// Elsewhere: room alone.
+#[cfg(not(target_os = "linux"))]
+const PASSING: &[i32] = &[28];
 
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed(text) => write!(f, "error: {text}"),
+            Self::Failed(text) | Self::Later(text) => write!(f, "error: {text}"),
+            Self::At(error, _) => error.fmt(f),
             Self::Wrong(text) | Self::Interrupted(text) => f.write_str(text),
             Self::OutputClosed => Ok(()),
         }

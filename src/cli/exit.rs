@@ -15,6 +15,9 @@ pub enum Exit {
     Skipped,
     /// 4: compared, and not the same in what `--fail-on` names.
     Differs,
+    /// 75: not now: the folder is in use, or the system has no room or no connection; the same command may
+    /// do it later, or on another machine.
+    Later,
     /// 101: a mistake in aqlens itself; the message says where.
     Broken,
     /// 130: stopped on request; run the same command again to continue.
@@ -30,9 +33,15 @@ impl Exit {
             Self::Wrong => 2,
             Self::Skipped => 3,
             Self::Differs => 4,
+            Self::Later => 75,
             Self::Broken => 101,
             Self::Interrupted => 130,
         }
+    }
+
+    /// Whether the same command, given again, may go further without anything being corrected first.
+    pub fn may_retry(self) -> bool {
+        matches!(self, Self::Later | Self::Interrupted)
     }
 }
 

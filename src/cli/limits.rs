@@ -86,7 +86,7 @@ fn told(words: &str) -> (Exit, String) {
 pub fn out_of_memory() -> ! {
     let mut stderr = std::io::stderr();
     let pieces = if IS_JSON.load(Ordering::Relaxed) {
-        ["{\"event\":\"end\",\"exit_code\":1,\"error\":\"", NO_MEMORY, "\"}\n"]
+        ["{\"event\":\"end\",\"exit_code\":1,\"error\":\"", NO_MEMORY, "\",\"retry\":false}\n"]
     } else {
         ["error: ", NO_MEMORY, "\n"]
     };

@@ -17,6 +17,7 @@ mod interrupt;
 mod lengths;
 mod limits;
 mod memory;
+mod parent;
 mod plan;
 mod progress;
 mod run;
@@ -25,6 +26,7 @@ mod setup;
 mod shipped;
 mod show;
 mod specials;
+mod status;
 mod term;
 mod units;
 mod uses;
@@ -58,14 +60,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     }
     limits::survive_large_files();
     let mut done = None;
-    let (exit, text) = match limits::guard(|| carry_out(&cli.command, &mut done)) {
-        Ok(Ok(exit)) => (exit, None),
+    let ended = limits::guard(|| carry_out(&cli.command, &mut done));
+    let place = ended.as_ref().ok().and_then(|ended| ended.as_ref().err()?.place());
+    let (exit, text) = match &ended {
+        Ok(Ok(exit)) => (*exit, None),
         Ok(Err(CliError::OutputClosed)) => (Exit::Done, None),
         Ok(Err(error)) => (error.exit(), Some(error.to_string())),
-        Err((exit, text)) => (exit, Some(text)),
+        Err((exit, text)) => (*exit, Some(text.clone())),
     };
     if is_json {
-        term::say_end(exit, text.as_deref(), done.as_ref());
+        term::say_end(exit, text.as_deref(), place, done.as_ref());
     } else if let Some(text) = text {
         // Standard error is the last place to complain: when it is closed too, the exit code
         // remains.
@@ -80,6 +84,7 @@ fn carry_out(command: &Command, done: &mut Option<Done>) -> Result<Exit, CliErro
         Command::Check(args) => check::main(args),
         Command::Show(args) => show::main(args),
         Command::Plan(args) => plan::main(args),
+        Command::Status(args) => status::main(args),
         Command::Verify(args) => verify::main(args),
         Command::Compare(args) => compare::main(args),
         Command::Schema(args) => schema::main(args),

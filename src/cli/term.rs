@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::args::LogArg;
+use super::error::Place;
 use super::exit::Exit;
 use super::interrupt;
 use super::progress::Progress;
@@ -45,12 +46,19 @@ pub(super) struct Done {
 }
 
 /// The last line of a log in JSON: how the command ended, and, when all went well, where the run is and
-/// what this process did.
-pub(super) fn say_end(exit: Exit, error: Option<&str>, done: Option<&Done>) {
-    let mut end = json!({"event": "end", "exit_code": exit.code(), "error": error});
+/// what this process did; where a shard failed or shards are missing, which.
+pub(super) fn say_end(exit: Exit, error: Option<&str>, place: Option<&Place>, done: Option<&Done>) {
+    let (code, retry) = (exit.code(), exit.may_retry());
+    let mut end = json!({"event": "end", "exit_code": code, "error": error, "retry": retry});
+    match place {
+        Some(Place::Shard(shard)) => end["shard"] = (*shard).into(),
+        Some(Place::Missing(missing)) => end["missing"] = missing.to_string().into(),
+        None => {}
+    }
     if let Some(Done { run_dir, summary }) = done {
         end["run_dir"] = run_dir.display().to_string().into();
         end["was_finished"] = summary.was_finished.into();
+        end["left"] = summary.left.to_string().into();
         end["model_calls"] = summary.model_calls.into();
         end["head_calls"] = summary.head_calls.into();
         end["parts_written"] = summary.parts_written.into();

@@ -11,12 +11,14 @@ use crate::monitor::VoidMonitor;
 use crate::prompt::visible;
 use crate::run_dir::record::State;
 use crate::run_dir::{OpenError, layout};
+use crate::store::StoreError;
 use crate::verify::{Doubt, Finding, Verification, VerifyError, Wrong, place, verify};
 
 pub(super) fn main(args: &VerifyArgs) -> Result<Exit, CliError> {
     interrupt::listen(|| term::say("interrupted"));
     let found = verify(&args.run, &VoidMonitor).map_err(|error| match error {
         VerifyError::Open(OpenError::NoRun { .. }) => CliError::Wrong(format!("error: {error}")),
+        VerifyError::Store(StoreError::Locked { .. }) => CliError::Later(error.to_string()),
         _ => CliError::failed(&error),
     })?;
     print(&args.run, &found)?;

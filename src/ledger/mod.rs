@@ -4,13 +4,16 @@ pub(crate) mod claims;
 pub(crate) mod closing;
 pub(crate) mod descent;
 pub(crate) mod fingerprint;
+pub(crate) mod found;
 pub(crate) mod lineage;
+pub mod progress;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::closing::Closing;
 use self::fingerprint::{Ground, fingerprint};
+use self::found::Found;
 use crate::prompt::Prompt;
 use crate::run_dir::layout::{self, Place};
 use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
@@ -193,24 +196,25 @@ impl<'a> Ledger<'a> {
     ) -> bool {
         stages.iter().all(|stage| {
             let fingerprint = self.fingerprint(*stage, part, prompts);
-            self.reuse(*stage, part, &fingerprint)
+            // One after the other: the first that does not hold is the last that is read.
+            self.reuse(*stage, &Found::read(self.store, &[*stage], part), &fingerprint)
         })
     }
 
-    /// Takes over the receipt of a stage if it holds; released raw tables may be missing.
-    pub(crate) fn reuse(&mut self, stage: &dyn Stage, part: u32, fingerprint: &str) -> bool {
-        let Some(receipt) = claims::read(self.store, stage.description(), part) else {
-            return false;
-        };
+    /// Takes over the receipt of a stage on the part that `found` is of, if it holds; released raw tables
+    /// may be missing.
+    pub(crate) fn reuse(&mut self, stage: &dyn Stage, found: &Found, fingerprint: &str) -> bool {
+        let part = found.part();
+        let Some(receipt) = found.receipt(stage) else { return false };
         let required = |p: &PartStats| !self.is_released(&p.file.path);
         if receipt.fingerprint != fingerprint
             || !receipt.parts.iter().filter(|p| required(p)).all(|p| p.is_there(self.store))
         {
             return false;
         }
-        self.total.add(&receipt);
+        self.total.add(receipt);
         self.held.insert(Receipt::file(stage.kind(), part), receipt.fingerprint.clone());
-        self.remember(stage, receipt);
+        self.remember(stage, receipt.clone());
         true
     }
 
@@ -238,14 +242,18 @@ impl<'a> Ledger<'a> {
     pub(crate) fn needs_released_tables(
         &self,
         stages: &[&dyn Stage],
-        part: u32,
+        found: &Found,
         prompts: &[Prompt],
     ) -> BTreeSet<&'static str> {
+        let part = found.part();
+        if found.is_empty() {
+            return BTreeSet::new();
+        }
         let mut look = self.look();
         let mut needed: BTreeSet<&str> = BTreeSet::new();
         for stage in stages {
             let fingerprint = look.fingerprint(*stage, part, prompts);
-            if !look.reuse(*stage, part, &fingerprint) {
+            if !look.reuse(*stage, found, &fingerprint) {
                 needed.extend(stage.description().may_read().map(|table| table.name));
             }
         }

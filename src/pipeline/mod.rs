@@ -2,6 +2,7 @@
 //! elsewhere.
 
 mod chat;
+pub mod chosen;
 pub mod config;
 mod controls;
 mod error;

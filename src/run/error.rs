@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::skips::TooManySkipped;
 use crate::model::ModelError;
+use crate::pipeline::chosen::ShardList;
 use crate::pipeline::plan::PlanError;
 use crate::stage::{Scope, StageError};
 use crate::store::StoreError;
@@ -69,12 +70,23 @@ pub enum RunError {
     /// The run should be finished, but its shards are not all done.
     #[error("{}", unfinished(missing, *shards, redo))]
     Unfinished {
-        /// What is not done: numbers of shards.
-        missing: Vec<u32>,
+        /// What is not done.
+        missing: ShardList,
         /// How many shards the run has.
         shards: u32,
-        /// The shares to run to make them.
+        /// The options with which to run to make them.
         redo: Vec<String>,
+    },
+    /// A list names a shard that the run does not have.
+    #[error(
+        "there is no shard {last}: the run has {shards}, numbered from 0 to {}; list others with --shards, \
+         or take whatever is free with --join", shards.saturating_sub(1)
+    )]
+    NoSuchShard {
+        /// The largest number in the list.
+        last: u32,
+        /// How many shards the run has.
+        shards: u32,
     },
     /// More prompts have no numbers than the pipeline accepts.
     #[error(transparent)]
@@ -112,21 +124,26 @@ fn place(scope: Scope, part: u32) -> String {
     }
 }
 
-/// Most shards and shares that a message names one by one.
+/// Most shares that a message names one by one.
 const NAMED: usize = 12;
+/// Most characters of the list of shards that a message has.
+const LISTED: usize = 120;
 
-fn unfinished(missing: &[u32], shards: u32, redo: &[String]) -> String {
+fn unfinished(missing: &ShardList, shards: u32, redo: &[String]) -> String {
     let (n, are) = match missing.len() {
         1 => ("1 shard".to_owned(), "is"),
         n => (format!("{n} shards"), "are"),
     };
-    let numbers: Vec<String> = missing.iter().map(u32::to_string).collect();
-    let redo: Vec<String> = redo.iter().map(|share| format!("--shard {share}")).collect();
+    let mut numbers = missing.to_string();
+    if numbers.len() > LISTED {
+        let end = numbers[..LISTED].rfind(',').unwrap_or(LISTED);
+        numbers.truncate(end);
+        numbers.push_str(",... (all of them in `aqlens status`)");
+    }
     format!(
-        "{n} of {shards} {are} not done: {}; run this command with {} in place of --finish, then \
+        "{n} of {shards} {are} not done: {numbers}; run this command with {} in place of --finish, then \
          with --finish again",
-        list(&numbers, ", ", "more"),
-        list(&redo, " and with ", "others")
+        list(redo, " and with ", "others")
     )
 }
 

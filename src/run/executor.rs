@@ -6,9 +6,10 @@ use super::work::{Begun, Load, Work, failed};
 use super::{RunError, skips};
 use crate::ledger::Ledger;
 use crate::ledger::closing::Underway;
+use crate::ledger::found::Found;
 use crate::monitor::Event;
+use crate::pipeline::chosen::Chosen;
 use crate::pipeline::plan::{Plan, PlanError, ShardPlan};
-use crate::pipeline::share::Share;
 use crate::prompt::Prompt;
 use crate::run_dir::receipt::{Effort, Receipt};
 use crate::run_dir::record::{RunRecord, State};
@@ -75,10 +76,14 @@ impl<'a> Executor<'a> {
         self.reduce()
     }
 
-    /// What a share of the run has to do, while other processes do theirs.
-    pub(super) fn run_share(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
+    /// What this process has to do of a run while other processes do their part. Gives the shards that it left to others.
+    pub(super) fn run_share(
+        &mut self,
+        plan: &Plan<'_>,
+        chosen: &Chosen,
+    ) -> Result<Vec<u32>, RunError> {
         let Work { monitor, shards, prompts, .. } = self.work;
-        let todo = share.count(shards);
+        let todo = chosen.count(shards);
         let prompts = prompts * u64::from(todo) / u64::from(shards.max(1));
         monitor.event(&Event::RunStarted { shards, todo, prompts });
         self.ledger.begin();
@@ -87,13 +92,15 @@ impl<'a> Executor<'a> {
             let _piece = self.work.wait_for_piece("before")?;
             self.run_before(plan)?;
         }
-        self.run_shards_of(plan, share)?;
-        self.close()
+        let left = self.run_shards_of(plan, chosen)?;
+        self.close()?;
+        Ok(left)
     }
 
     fn run_before(&mut self, plan: &Plan<'_>) -> Result<(), RunError> {
         for stage in self.work.stages(Scope::Before) {
-            self.run_scope(&[stage], 0, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
+            let found = Found::read(self.work.store, &[stage], 0);
+            self.run_scope(&[stage], &found, &self.sample(plan, stage)?, &BTreeSet::new(), None)?;
         }
         Receipt::settle(self.work.store)?;
         // Shards use what such a stage wrote if it exists: it must not be that of an earlier plan.
@@ -110,7 +117,8 @@ impl<'a> Executor<'a> {
         // Before the reducing stages: they must not see what an earlier plan left.
         self.ledger.remove_stale(&reducing)?;
         self.ledger.remove_empty_folders()?;
-        self.run_scope(&reducing, 0, &[], &BTreeSet::new(), None)?;
+        let found = Found::read(self.work.store, &reducing, 0);
+        self.run_scope(&reducing, &found, &[], &BTreeSet::new(), None)?;
         Receipt::settle(self.work.store)?;
         self.ledger.remove_stale(&[])?;
         self.ledger.remove_empty_folders()?;
@@ -119,9 +127,9 @@ impl<'a> Executor<'a> {
 
     /// The stages of a shard that the model is done with.
     pub(super) fn run_shard(&mut self, load: Load<'a, Finish<'a>>) -> Result<(), RunError> {
-        let Load { shard: ShardPlan { part, prompts }, piece, must_redo, begun } = load;
+        let Load { shard: ShardPlan { part, prompts }, piece, found, must_redo, begun } = load;
         let stages = self.work.stages(Scope::Shard);
-        let ran = self.run_scope(&stages, part, &prompts, &must_redo, begun);
+        let ran = self.run_scope(&stages, &found, &prompts, &must_redo, begun);
         if let Err(error) = ran {
             self.ledger.keep();
             return Err(error);
@@ -145,12 +153,12 @@ impl<'a> Executor<'a> {
     fn run_scope(
         &mut self,
         stages: &[&'a dyn Stage],
-        part: u32,
+        found: &Found,
         prompts: &[Prompt],
         must_redo: &BTreeSet<&'static str>,
         mut begun: Option<Begun<'a, Finish<'a>>>,
     ) -> Result<(), RunError> {
-        let monitor = self.work.monitor;
+        let (monitor, part) = (self.work.monitor, found.part());
         for stage in stages.iter().copied() {
             if monitor.is_interrupted() {
                 return Err(RunError::Interrupted);
@@ -158,7 +166,7 @@ impl<'a> Executor<'a> {
             let kind = stage.kind();
             let shard = (stage.scope() == Scope::Shard).then_some(part);
             let fingerprint = self.ledger.fingerprint(stage, part, prompts);
-            if !must_redo.contains(kind) && self.ledger.reuse(stage, part, &fingerprint) {
+            if !must_redo.contains(kind) && self.ledger.reuse(stage, found, &fingerprint) {
                 monitor.event(&Event::StageReused { stage: kind, shard });
                 self.check_skipped()?;
                 continue;

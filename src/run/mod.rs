@@ -9,10 +9,12 @@ mod error;
 mod executor;
 mod folder;
 mod follow;
+mod portion;
 mod recognise;
 mod record;
 mod relay;
 mod runtime;
+mod shared;
 pub mod skips;
 mod wait;
 mod work;
@@ -23,11 +25,12 @@ use std::thread;
 use std::time::Instant;
 
 pub use error::RunError;
+pub use portion::Portion;
 pub use skips::TooManySkipped;
 
 use self::again::withdraw_changed;
 use self::executor::Executor;
-use self::folder::{announce, differs, is_written, refuse_foreign, refuse_other_shape};
+use self::folder::{announce, is_written, refuse_foreign, refuse_other_shape};
 use self::record::{nothing_to_do, record};
 use self::runtime::{library, say_runtime};
 use self::work::Work;
@@ -36,8 +39,8 @@ use crate::ledger::fingerprint::{Ground, fractions};
 use crate::ledger::lineage::lineage_of;
 use crate::model::{Engine, EngineFacts, EngineOptions};
 use crate::monitor::{Event, Monitor};
+use crate::pipeline::chosen::ShardList;
 use crate::pipeline::plan::Plan;
-use crate::pipeline::share::Share;
 use crate::pipeline::{Pipeline, config};
 use crate::run_dir::layout;
 use crate::run_dir::made_by::{THIS_VERSION, UNKNOWN};
@@ -59,18 +62,6 @@ pub struct RunOptions {
     pub portion: Portion,
 }
 
-/// How much of a run a process does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Portion {
-    /// All of it, alone.
-    #[default]
-    Whole,
-    /// A share of the shards, beside other processes, and no stage over the whole run.
-    Share(Share),
-    /// The stages over the whole run, alone, when every shard is done.
-    Finish,
-}
-
 /// What a run did.
 #[derive(Debug, Clone)]
 pub struct RunSummary {
@@ -86,6 +77,8 @@ pub struct RunSummary {
     pub seconds: f64,
     /// Whether every stage was done before: nothing was computed and nothing written.
     pub was_finished: bool,
+    /// The shards that this process left to others that were working on them.
+    pub left: ShardList,
 }
 
 /// Runs `pipeline` into `options.run_dir`, resuming what is half done there.
@@ -104,7 +97,7 @@ pub fn run(
     let resolved = config::resolved_yaml(pipeline);
     refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
     let store = Store::create(&options.run_dir)?;
-    let _lock = match options.portion {
+    let _lock = match &options.portion {
         Portion::Share(_) => store.lock_shared()?,
         Portion::Whole | Portion::Finish => store.lock()?,
     };
@@ -162,7 +155,7 @@ impl Setting<'_> {
         let work = Work {
             pipeline,
             store,
-            portion: options.portion,
+            portion: &options.portion,
             engine,
             tokenizer: &tokenizer,
             monitor,
@@ -189,10 +182,10 @@ impl Setting<'_> {
         let damage =
             if options.recheck && is_alone { verify::damage(store, monitor)? } else { Vec::new() };
         verify::withdraw(store, &damage, monitor)?;
-        match options.portion {
+        match &options.portion {
             Portion::Whole => run.whole(damage.is_empty()),
             Portion::Finish => run.finish(damage.is_empty()),
-            Portion::Share(share) => run.share(share),
+            Portion::Share(chosen) => run.share(chosen),
         }
     }
 }
@@ -238,59 +231,6 @@ impl Run<'_> {
             self.refuse_unfinished()?;
         }
         self.end()
-    }
-
-    /// The stages over the whole run need every shard; takes over the receipts of all.
-    fn refuse_unfinished(&mut self) -> Result<(), RunError> {
-        let missing = self.executor.missing(self.plan, usize::MAX)?;
-        if !missing.is_empty() {
-            let before = RunRecord::read(self.executor.work.store);
-            let n = before.and_then(|before| before.shares).unwrap_or(1).max(1);
-            let mut redo: Vec<String> = Vec::new();
-            for share in missing.iter().map(|part| Share::of(*part, n).to_string()) {
-                if !redo.contains(&share) {
-                    redo.push(share);
-                }
-            }
-            return Err(RunError::Unfinished { missing, shards: self.record.counts.shards, redo });
-        }
-        Ok(())
-    }
-
-    fn share(mut self, share: Share) -> Result<RunSummary, RunError> {
-        let Work { store, pipeline, monitor, .. } = self.executor.work;
-        let setting_up = self.executor.work.wait_for_piece("setup")?;
-        refuse_foreign(store.root(), &pipeline.name, self.resolved)?;
-        let before = RunRecord::read(store);
-        let is_same = is_written(store, self.resolved)
-            && before.as_ref().is_some_and(|before| before.lineage == self.record.lineage);
-        let holders = if is_same { Vec::new() } else { store.present() };
-        if !holders.is_empty() {
-            let path = store.root().to_owned();
-            let differs = differs(&self.record.lineage, before.as_ref(), true);
-            let differs = differs.unwrap_or_else(|| "its record cannot be read".to_owned());
-            return Err(RunError::OtherState { path, holders, differs });
-        }
-        if let Some(before) = self.finished()? {
-            return Ok(nothing_to_do(before, self.started, monitor));
-        }
-        self.announce();
-        self.record.shares = Some(share.n());
-        self.record.keep_history(store);
-        if !is_same || before.is_none_or(|before| before != self.record) {
-            self.begin()?;
-        }
-        let _presence = store.announce_presence(&format!("share {share}"))?;
-        drop(setting_up);
-        self.executor.run_share(self.plan, share)?;
-        self.add_counts();
-        let Counts { shards, .. } = self.record.counts;
-        let n = share.count(shards);
-        monitor.event(&Event::Note(&format!(
-            "share {share} is done: {n} of the run's {shards} shards; run with --finish when all \
-             shares are"
-        )));
-        Ok(self.summary())
     }
 
     /// The record of an identical finished run, when that is what the folder holds.
@@ -391,6 +331,7 @@ impl Run<'_> {
             parts_written: done.parts,
             seconds: self.record.counts.seconds,
             was_finished: false,
+            left: ShardList::default(),
             counts: self.record.counts,
         }
     }

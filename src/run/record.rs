@@ -9,6 +9,7 @@ use super::RunSummary;
 use super::work::Work;
 use crate::monitor::{Event, Monitor};
 use crate::pipeline::Pipeline;
+use crate::pipeline::chosen::ShardList;
 use crate::run_dir::judgements::Judgements;
 use crate::run_dir::made_by::{MadeBy, THIS_VERSION, UNKNOWN};
 use crate::run_dir::record::{Counts, Lineage, ModelShape, RunRecord, State};
@@ -32,6 +33,7 @@ pub(super) fn nothing_to_do(
         parts_written: 0,
         seconds: started.elapsed().as_secs_f64(),
         was_finished: true,
+        left: ShardList::default(),
     }
 }
 

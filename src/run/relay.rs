@@ -19,12 +19,13 @@ use std::thread;
 use super::RunError;
 use super::executor::Executor;
 use super::follow::{Signal, follow};
-use super::work::{Begun, Load, Work, failed};
+use super::work::{AGAIN, Begun, Load, Work, failed};
 use crate::ledger::Ledger;
+use crate::ledger::found::Found;
 use crate::model::end_of;
 use crate::monitor::{Event, Monitor};
+use crate::pipeline::chosen::{Chosen, Shards};
 use crate::pipeline::plan::{Plan, ShardPlan};
-use crate::pipeline::share::Share;
 use crate::run_dir::layout;
 use crate::run_dir::receipt::Effort;
 use crate::stage::{Compute, Context, Finish, Scope};
@@ -39,8 +40,8 @@ type Handed<'a, Step> = Result<Load<'a, Step>, RunError>;
 #[derive(Clone, Copy)]
 enum Choice<'c> {
     All,
-    /// Those of a share that no other process is working on.
-    Free(Share),
+    /// Those of these that no other process is working on.
+    Free(&'c Chosen),
     /// These, when no other process is working on them any more.
     Awaited(&'c [u32]),
 }
@@ -76,14 +77,26 @@ impl Executor<'_> {
         self.relay(plan, Choice::All).map(drop)
     }
 
-    /// A share's shards: those that other processes are working on are left for the end, when they are
-    /// either done or must be done here.
-    pub(super) fn run_shards_of(&mut self, plan: &Plan<'_>, share: Share) -> Result<(), RunError> {
-        let left = self.relay(plan, Choice::Free(share))?;
-        if !left.is_empty() {
-            self.relay(plan, Choice::Awaited(&left))?;
+    /// Some shards: those that other processes are working on are left for the end, when they are either
+    /// done or must be done here; or left altogether, and given, where this process joins others.
+    pub(super) fn run_shards_of(
+        &mut self,
+        plan: &Plan<'_>,
+        chosen: &Chosen,
+    ) -> Result<Vec<u32>, RunError> {
+        let mut left = self.relay(plan, Choice::Free(chosen))?;
+        if !chosen.joins && !left.is_empty() {
+            return self.relay(plan, Choice::Awaited(&left));
         }
-        Ok(())
+        // Another process may have ended since, or only looked who holds a shard.
+        let mut before = usize::MAX;
+        while !left.is_empty() && left.len() < before {
+            before = left.len();
+            thread::sleep(AGAIN);
+            let of = Shards::Listed(left.into_iter().collect());
+            left = self.relay(plan, Choice::Free(&Chosen { of, joins: true }))?;
+        }
+        Ok(left)
     }
 
     /// Runs the chosen shards; gives the numbers of those that another process is working on.
@@ -162,7 +175,7 @@ impl<'a> Ahead<'a, '_> {
         let work = Work { monitor: self.monitor, ..self.work };
         let piece = match choice {
             Choice::All => None,
-            Choice::Free(share) if share.holds(part) => {
+            Choice::Free(chosen) if chosen.holds(part) => {
                 let piece = work.try_lock_piece(&name)?;
                 if piece.is_none() {
                     left.push(part);
@@ -177,15 +190,18 @@ impl<'a> Ahead<'a, '_> {
             return Err(RunError::Interrupted);
         }
         let stages = self.work.stages(Scope::Shard);
-        let must_redo = self.look.needs_released_tables(&stages, part, &shard.prompts);
-        let begun = self.prepare(&shard, &must_redo)?;
-        Ok(Some(Load { shard, piece, must_redo, begun }))
+        // Nobody else writes them from now on.
+        let found = Found::read(self.work.store, &stages, part);
+        let must_redo = self.look.needs_released_tables(&stages, &found, &shard.prompts);
+        let begun = self.prepare(&shard, &found, &must_redo)?;
+        Ok(Some(Load { shard, piece, found, must_redo, begun }))
     }
 
     /// Begins the shard's first stage, if it is to be done and runs the model.
     fn prepare(
         &self,
         shard: &ShardPlan,
+        found: &Found,
         must_redo: &BTreeSet<&'static str>,
     ) -> Result<Option<Begun<'a, Compute<'a>>>, RunError> {
         let first = self.work.stages(Scope::Shard).into_iter().next();
@@ -195,7 +211,7 @@ impl<'a> Ahead<'a, '_> {
         let ShardPlan { part, prompts } = shard;
         let mut look = self.look.look();
         let fingerprint = look.fingerprint(stage, *part, prompts);
-        if !must_redo.contains(stage.kind()) && look.reuse(stage, *part, &fingerprint) {
+        if !must_redo.contains(stage.kind()) && look.reuse(stage, found, &fingerprint) {
             return Ok(None);
         }
         let work = Work { monitor: self.monitor, ..self.work };
@@ -217,9 +233,9 @@ impl<'a> Ahead<'a, '_> {
         load: Load<'a, Compute<'a>>,
         signal: &Signal<'_>,
     ) -> Handed<'a, Finish<'a>> {
-        let Load { shard, piece, must_redo, begun } = load;
+        let Load { shard, piece, found, must_redo, begun } = load;
         let Some(Begun { stage, step, effort }) = begun else {
-            return Ok(Load { shard, piece, must_redo, begun: None });
+            return Ok(Load { shard, piece, found, must_redo, begun: None });
         };
         let work = Work { monitor: self.monitor, ..self.work };
         let fractions = self.look.fractions_of(stage);
@@ -228,6 +244,6 @@ impl<'a> Ahead<'a, '_> {
             step(&Context { model_is_spare: signal, ..context })
         });
         let (step, effort) = computed.map_err(|source| failed(stage, shard.part, source))?;
-        Ok(Load { shard, piece, must_redo, begun: Some(Begun { stage, step, effort }) })
+        Ok(Load { shard, piece, found, must_redo, begun: Some(Begun { stage, step, effort }) })
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::wait::Waiting;
 use super::{Portion, RunError};
+use crate::ledger::found::Found;
 use crate::model::{Engine, Tokenizer};
 use crate::monitor::Monitor;
 use crate::pipeline::Pipeline;
@@ -16,14 +17,14 @@ use crate::stage::{Context, Scope, Stage, StageError};
 use crate::store::{PieceLock, Store, StoreError};
 
 /// How long to wait before asking again for a piece that another process has.
-const AGAIN: Duration = Duration::from_millis(50);
+pub(super) const AGAIN: Duration = Duration::from_millis(50);
 
 /// What all work on a run needs.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) store: &'a Store,
-    pub(super) portion: Portion,
+    pub(super) portion: &'a Portion,
     pub(super) engine: &'a Engine,
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) monitor: &'a dyn Monitor,
@@ -87,7 +88,7 @@ impl<'a> Work<'a> {
     /// Takes a piece of the work; `None` when another process has it.
     pub(super) fn try_lock_piece(&self, piece: &str) -> Result<Option<PieceLock>, StoreError> {
         let what = match self.portion {
-            Portion::Share(share) => format!("share {share}"),
+            Portion::Share(chosen) => chosen.to_string(),
             Portion::Whole | Portion::Finish => "alone".to_owned(),
         };
         self.store.try_lock_piece(piece, &what)
@@ -132,6 +133,8 @@ pub(super) struct Load<'a, Step> {
     pub(super) shard: ShardPlan,
     /// Held where other processes share the run.
     pub(super) piece: Option<PieceLock>,
+    /// Its receipts as it was taken up.
+    pub(super) found: Found,
     /// Stages whose receipts hold, but which must be done again: a table that they wrote is gone and
     /// needed.
     pub(super) must_redo: BTreeSet<&'static str>,

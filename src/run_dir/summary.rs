@@ -154,7 +154,9 @@ pub const RULE: [(&str, &str); 4] = [
     (
         "equivalent",
         "on every judged layer the interval lies within plus and minus the smallest difference that \
-         matters, and no larger share of the inputs than `exceptions` differs by more",
+         matters, and no larger share of the inputs than `exceptions` differs by more; by jsd_bits it would \
+         also lie there if a share of all inputs that n independent ones cannot exclude, 3 / n, differed \
+         by a whole bit",
     ),
     ("undecided", "otherwise"),
 ];

@@ -1,12 +1,17 @@
 //! What a design can show, before anything is measured. The verdict, `aqlens check` and `aqlens plan`
 //! ask here.
 
+use super::names::JSD_BITS;
 use crate::math::ways_to_deal;
 
 /// p must be below this.
 pub const LEVEL: f64 = 0.05;
 /// Fewer clusters of inputs give no p below [`LEVEL`]: signs of four flip in 16 ways.
 pub const LEAST_CLUSTERS: u64 = 5;
+
+/// The rule of three: of n independent inputs none of which does a thing, a share of this over n of all
+/// inputs may do it at 95 % (Hanley and Lippman-Hand 1983; -ln 0.05 is 2.996).
+const OF_UNSEEN: f64 = 3.0;
 
 /// Inputs and wordings of a scenario, copies counted once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +93,26 @@ pub fn needed(tasks: usize) -> usize {
     (2..=4).find(is_enough).unwrap_or(4)
 }
 
+/// The share of all inputs that may do what none of so many independent ones did.
+pub fn unseen(clusters: u64) -> f64 {
+    (OF_UNSEEN / clusters as f64).min(1.0)
+}
+
+/// How many independent inputs must all lack a thing so that less than a `share` of all inputs, 0 to 1, may
+/// have it: none where the share is all of them.
+pub fn clusters_for(share: f64) -> u64 {
+    let is_some = (0.0..1.0).contains(&share);
+    if is_some { ((OF_UNSEEN / share).floor() as u64).saturating_add(1) } else { 0 }
+}
+
+/// The most that a measure of table `effect` can differ by, in its unit; `None` where no such bound is known.
+pub fn most_of(measure: &str) -> Option<f64> {
+    // The Jensen-Shannon divergence of two distributions is a bit at most, where they have nothing in
+    // common, and none at least. The similarities, 1 less a cosine, are bounded by 2, which no vectors of a
+    // model come near.
+    (measure == JSD_BITS).then_some(1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +124,17 @@ mod tests {
     #[test]
     fn four_wordings_are_needed_for_two_tasks_three_for_three_and_two_for_more() {
         assert_eq!([2, 3, 4, 5, 12].map(needed), [4, 3, 2, 2, 2]);
+    }
+
+    #[test]
+    fn the_rule_of_three_says_how_many_inputs_exclude_a_share() {
+        assert_eq!([1.0, 0.5, 0.1, 0.01].map(clusters_for), [0, 7, 31, 301]);
+        assert_eq!(clusters_for(0.0), u64::MAX, "no number of inputs excludes a single one");
+        for share in [0.3, 0.05, 0.01] {
+            let n = clusters_for(share) as i32;
+            // What is to be shown: with that share, n inputs all without it are rarer than 1 in 20.
+            assert!((1.0_f64 - share).powi(n) < LEVEL, "{share}");
+        }
     }
 
     #[test]

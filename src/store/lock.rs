@@ -114,13 +114,49 @@ pub struct Holder {
 }
 
 pub(super) fn holder_of_piece(root: &Path, piece: &str) -> Holder {
-    let path = root.join(FOLDER).join(piece);
-    let Some(who) = signed(&path) else {
+    holder_of(&root.join(FOLDER).join(piece))
+}
+
+fn holder_of(path: &Path) -> Holder {
+    let Some(who) = signed(path) else {
         return Holder { who: "another process".to_owned(), held: None };
     };
-    let signed = fs::metadata(&path).and_then(|file| file.modified()).ok();
+    let signed = fs::metadata(path).and_then(|file| file.modified()).ok();
     let held = signed.and_then(|time| SystemTime::now().duration_since(time).ok());
     Holder { who, held }
+}
+
+/// The pieces that processes hold now, and who does. Each is looked at for an instant, in which its lock
+/// cannot be taken.
+pub(super) fn held_pieces(root: &Path) -> Vec<(String, Holder)> {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let pieces = files(root).into_iter().filter_map(|path| Some((name(&path)?, path)));
+    let held = pieces.filter(|(name, path)| !name.starts_with(PROCESS) && is_held(path));
+    let mut held: Vec<_> = held.map(|(name, path)| (name, holder_of(&path))).collect();
+    held.sort_by(|(a, _), (b, _)| a.cmp(b));
+    held
+}
+
+/// The processes at work on the run now: those that share it, or the one that has it alone.
+pub(super) fn at_work(root: &Path) -> Vec<Holder> {
+    let is_process = |path: &PathBuf| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PROCESS))
+    };
+    let mut all: Vec<PathBuf> = files(root).into_iter().filter(is_process).collect();
+    all.retain(|path| is_held(path));
+    let alone = root.join(NAME);
+    if all.is_empty() && fs::symlink_metadata(&alone).is_ok_and(|found| found.is_file()) {
+        all.extend(Some(alone).filter(|path| is_held(path)));
+    }
+    let mut holders: Vec<Holder> = all.iter().map(|path| holder_of(path)).collect();
+    holders.sort_by(|a, b| a.who.cmp(&b.who));
+    holders
+}
+
+/// Whether a process holds the lock alone.
+fn is_held(path: &Path) -> bool {
+    place::open_file(path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Shows the other processes that this one shares the run, until it is dropped.
@@ -161,16 +197,8 @@ impl Drop for Presence {
 pub(super) fn present(root: &Path) -> Vec<String> {
     let is_process =
         |path: &PathBuf| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(PROCESS));
-    let alive = |path: &PathBuf| {
-        let file = place::open_file(path).ok()?;
-        matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then_some(())
-    };
-    let mut processes: Vec<String> = files(root)
-        .into_iter()
-        .filter(is_process)
-        .filter(|path| alive(path).is_some())
-        .filter_map(|path| signed(&path))
-        .collect();
+    let alive = files(root).into_iter().filter(is_process).filter(|path| is_held(path));
+    let mut processes: Vec<String> = alive.filter_map(|path| signed(&path)).collect();
     processes.sort();
     processes
 }

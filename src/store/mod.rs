@@ -295,4 +295,15 @@ impl Store {
     pub fn present(&self) -> Vec<String> {
         lock::present(&self.root)
     }
+
+    /// The pieces of the work that processes hold now, by name, and who does.
+    pub fn held_pieces(&self) -> Vec<(String, Holder)> {
+        lock::held_pieces(&self.root)
+    }
+
+    /// The processes at work on the run now, and for how long: those that share it, or the one that has it
+    /// alone.
+    pub fn at_work(&self) -> Vec<Holder> {
+        lock::at_work(&self.root)
+    }
 }

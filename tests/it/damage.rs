@@ -392,7 +392,7 @@ fn a_run_in_progress_is_not_judged() {
     let folder = Folder::copy();
     let _held = folder.store().lock().unwrap();
     let ended = folder.verify();
-    assert_eq!(ended.code, 1);
+    assert_eq!(ended.code, 75);
     let holder = format!("process {}", std::process::id());
     assert!(ended.stderr.contains(&holder), "{}", ended.stderr);
 }

@@ -20,6 +20,7 @@ mod head;
 mod hostile_records;
 mod inputs;
 mod invariance;
+mod join;
 mod judged;
 mod kill;
 mod kinds;

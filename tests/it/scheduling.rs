@@ -1,5 +1,5 @@
-//! docs/scheduling.md: every snippet is taken from the page and, as far as that goes without the
-//! service, run.
+//! docs/scheduling.md and docs/many-machines.md: every snippet is taken from its page and, as far as that goes
+//! without the service, run.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -12,9 +12,18 @@ use aqlens::store::Store;
 use crate::support::pipeline::GOOD;
 use crate::support::{Ended, aqlens_in, file, onnxruntime, put};
 
-/// The fenced blocks of that language, in order.
+/// The fenced blocks of that language on the page about one machine, in order.
 fn snippets(language: &str) -> Vec<String> {
-    let page = fs::read_to_string(file("docs/scheduling.md")).unwrap();
+    snippets_of("docs/scheduling.md", language)
+}
+
+/// Those of the page about many machines.
+fn of_many(language: &str) -> Vec<String> {
+    snippets_of("docs/many-machines.md", language)
+}
+
+fn snippets_of(page: &str, language: &str) -> Vec<String> {
+    let page = fs::read_to_string(file(page)).unwrap();
     let opening = format!("```{language}\n");
     let blocks = page.split(&opening).skip(1);
     blocks.map(|block| block.split("```").next().unwrap().to_owned()).collect()
@@ -171,7 +180,7 @@ fn the_systemd_units_hold_together_and_start_the_pipeline() {
 
 #[test]
 fn the_slurm_scripts_share_the_run_and_finish_it() {
-    let [shards, finish, submit] = snippets("bash").try_into().unwrap();
+    let [shards, finish, submit] = of_many("bash").try_into().unwrap();
     for script in [&shards, &finish, &submit] {
         has_good_syntax("bash", script);
     }
@@ -198,7 +207,7 @@ fn the_slurm_scripts_share_the_run_and_finish_it() {
 
 #[test]
 fn a_slurm_share_that_runs_out_of_time_is_queued_again() {
-    let [shards, ..] = <[String; 3]>::try_from(snippets("bash")).unwrap();
+    let [shards, ..] = <[String; 3]>::try_from(of_many("bash")).unwrap();
     let site = Site::new();
     site.stand_in("scontrol", "");
     // All shards in one share, so that it is still at work when it is stopped.
@@ -245,23 +254,55 @@ fn variable(job: &serde_yaml::Value) -> (String, String) {
 
 #[test]
 fn the_kubernetes_jobs_share_the_run_and_finish_it() {
-    let [shares, finish] = snippets("yaml").try_into().unwrap();
-    let (job_of_shares, script) = job(&shares);
+    let [ray, workers, finish, sky] = of_many("yaml").try_into().unwrap();
+    is_ray_job(&ray);
+    is_sky_task(&sky);
+    let (job_of_shares, script) = job(&workers);
     let spec = &job_of_shares["spec"];
-    assert_eq!(spec["completionMode"], "Indexed");
-    let n = spec["completions"].as_u64().unwrap();
-    assert!(script.contains(&format!("--shard \"$JOB_COMPLETION_INDEX/{n}\"")), "{script}");
+    assert_eq!(spec["completionMode"], "Indexed", "`backoffLimitPerIndex` asks for that");
+    assert!(script.contains("--join"), "{script}");
     let rules = spec["podFailurePolicy"]["rules"].as_sequence().unwrap();
-    assert_eq!(rules[0]["onExitCodes"]["values"][0], 2);
+    assert_eq!(rules[0]["onExitCodes"]["values"][1], 2);
     has_good_syntax("sh", &script);
     let site = Site::new();
     let set = variable(&job_of_shares);
-    site.run_shares("sh", &script, |k| vec![("JOB_COMPLETION_INDEX", k), (&set.0, &set.1)]);
+    site.run_shares("sh", &script, |_| vec![(&set.0, &set.1)]);
     assert_eq!(site.record().state, State::Running);
     let (job, script) = job(&finish);
     let set = variable(&job);
     site.run("sh", &script, &[(&set.0, &set.1)]);
     site.is_finished();
+}
+
+/// What KubeRay requires of a job, and that its entrypoint is the driver of the package.
+fn is_ray_job(yaml: &str) {
+    let job: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
+    assert_eq!((&job["apiVersion"], &job["kind"]), (&"ray.io/v1".into(), &"RayJob".into()));
+    let spec = &job["spec"];
+    assert!(spec["entrypoint"].as_str().unwrap().starts_with("python -m aqlens.ray pipelines/"));
+    let cluster = &spec["rayClusterSpec"];
+    let head = &cluster["headGroupSpec"];
+    let workers = cluster["workerGroupSpecs"].as_sequence().unwrap();
+    for group in std::iter::once(head).chain(workers) {
+        assert!(group["rayStartParams"].is_mapping(), "it is required, and of strings");
+        let pod = &group["template"]["spec"];
+        let container = &pod["containers"][0];
+        assert_eq!(container["volumeMounts"][0]["name"], pod["volumes"][0]["name"]);
+        assert!(container["resources"]["limits"]["cpu"].is_string());
+    }
+    for group in workers {
+        let n = |key: &str| group[key].as_u64().unwrap();
+        assert!(group["groupName"].is_string());
+        assert!(n("minReplicas") <= n("replicas") && n("replicas") <= n("maxReplicas"));
+    }
+}
+
+fn is_sky_task(yaml: &str) {
+    let task: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
+    assert!(task["num_nodes"].as_u64().unwrap() > 1);
+    let script = task["run"].as_str().unwrap();
+    assert!(script.contains(" --join"), "{script}");
+    has_good_syntax("bash", script);
 }
 
 #[test]
@@ -297,7 +338,7 @@ fn the_end_of_a_log_is_as_the_page_shows_it() {
 #[test]
 fn the_page_names_every_exit_code() {
     let page = fs::read_to_string(file("docs/scheduling.md")).unwrap();
-    for code in ["0", "1", "2", "3", "4", "101", "130"] {
+    for code in ["0", "1", "2", "3", "4", "75", "101", "130"] {
         assert!(page.contains(&format!("\n| {code} | ")), "{code}");
     }
 }

@@ -32,7 +32,7 @@ fn three_shares_by_three_processes_and_a_finish_are_one_run_byte_for_byte(#[case
         let extracted: Vec<String> =
             finished(log).into_iter().filter(|done| done.starts_with("extract")).collect();
         assert_eq!(extracted, shards);
-        let done = format!("share {k}/3 is done: {} of the run's {SHARDS} shards", shards.len());
+        let done = format!("share {k}/3: done, {} of the run's {SHARDS} shards", shards.len());
         assert!(log.contains(&done), "{log}");
         assert!(!finished(log).iter().any(|done| done.ends_with(":null")), "nothing is reduced");
     }
@@ -56,10 +56,13 @@ fn finishing_too_early_names_the_missing_shards_and_what_makes_them() {
     let folder = Folder::new();
     folder.done(&["--shard", "1/3"]);
     let words = [
-        "5 shards of 7 are not done: 0, 2, 3, 5, 6",
+        "5 shards of 7 are not done: 0,2-3,5-6",
         "with --shard 0/3 and with --shard 2/3 in place of --finish",
     ];
-    refuses(&folder.run(&["--finish"]), 1, &words);
+    let refused = folder.run(&["--finish"]);
+    refuses(&refused, 1, &words);
+    let end = end(&refused.stderr);
+    assert_eq!((&end["missing"], &end["retry"]), (&"0,2-3,5-6".into(), &false.into()));
     assert!(!folder.path("summary.json").exists());
     folder.done(&["--shard", "0/3"]);
     folder.done(&["--shard", "2/3"]);
@@ -121,11 +124,11 @@ fn whoever_wants_the_folder_alone_is_told_who_shares_it() {
     let presence = store.announce_presence("share 1/3").unwrap();
     let holder = format!("process {}", std::process::id());
     for extra in [&[][..], &["--finish"]] {
-        refuses(&folder.run(extra), 1, &["in use by", &holder, "(share 1/3)"]);
+        refuses(&folder.run(extra), 75, &["in use by", &holder, "(share 1/3)", "\"retry\":true"]);
     }
     drop((presence, shared));
     let _alone = store.lock().unwrap();
-    refuses(&folder.run(&["--shard", "1/3"]), 1, &["in use by", &holder]);
+    refuses(&folder.run(&["--shard", "1/3"]), 75, &["in use by", &holder]);
 }
 
 #[test]

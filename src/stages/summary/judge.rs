@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use super::rule::{self, Bound, Row, is_found, is_shown};
 use super::words;
 use crate::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary};
-use crate::stage::feasible::Feasible;
+use crate::stage::feasible::{Feasible, most_of};
 use crate::stage::judged::Judged;
 use crate::stage::names::{OUTPUT_LAYER, PARAPHRASE};
 use crate::stage::read::wordings::{Wordings, read_wordings};
@@ -164,6 +164,7 @@ fn without_rows(measure: &str, rows: &[Row], reason: String) -> Evidence {
         n_wordings: 0,
         warning: String::new(),
         status: String::new(),
+        most: None,
     };
     let row = if rows.is_empty() { nothing } else { extreme(rows, |row| row.delta) };
     of(measure, verdict, rows, &row, reason)
@@ -219,6 +220,7 @@ impl Tested<'_> {
             n_wordings: self.n_wordings,
             warning: self.warning.to_owned(),
             status: self.status.to_owned(),
+            most: most_of(self.measure),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! `effect` that it looks at.
 
 use crate::run_dir::summary::EvidenceVerdict;
-use crate::stage::feasible::LEVEL;
+use crate::stage::feasible::{LEVEL, clusters_for};
 use crate::stage::judged::Judged;
 
 /// One row of table `effect` that compares tasks with wordings.
@@ -30,6 +30,8 @@ pub(super) struct Row {
     pub(super) n_wordings: i64,
     pub(super) warning: String,
     pub(super) status: String,
+    /// The most that the measure can differ by, in its unit; `None` where there is no such bound.
+    pub(super) most: Option<f64>,
 }
 
 /// The smallest difference that matters, on the scale on which a measure is judged.
@@ -56,13 +58,52 @@ impl Bound {
         }
     }
 
-    /// Whether the interval lies within plus and minus this.
+    /// Whether the interval lies within plus and minus this, and would with the inputs that nobody saw.
     pub(super) fn holds(self, row: &Row) -> bool {
-        let (interval, bound) = match self {
+        let clusters = row.n_clusters.unsigned_abs();
+        self.is_around(row) && self.needed(row).is_none_or(|needed| needed <= clusters)
+    }
+
+    /// Whether the interval lies within plus and minus this.
+    pub(super) fn is_around(self, row: &Row) -> bool {
+        let (interval, bound) = self.interval(row);
+        interval.is_some_and(|(low, high)| -bound < low && high < bound)
+    }
+
+    fn interval(self, row: &Row) -> (Option<(f64, f64)>, f64) {
+        match self {
             Self::Own(bound) => (row.interval, bound),
             Self::Relative(bound) => (row.relative_interval, bound),
+        }
+    }
+
+    /// How many independent inputs leave no room for unseen ones ([`clusters_for`]) that take a mean with
+    /// this interval beyond the bound; `None` where the measure has no most, or the interval is not within it.
+    ///
+    /// With ε the share of unseen inputs, h the end of the interval, b the bound, M the most, and s the way
+    /// from another wording to another input, in the measure's unit: each of the two means may be
+    /// (1 - ε) of what was seen, and M on the rest.
+    ///
+    /// ```text
+    /// own unit   (1 - ε) h + ε M  <  b
+    /// relative   (1 - ε) h s + ε M  <  b ((1 - ε) s - ε M)
+    /// ```
+    pub(super) fn needed(self, row: &Row) -> Option<u64> {
+        let (most, (Some((low, high)), bound)) = (row.most?, self.interval(row)) else {
+            return None;
         };
-        interval.is_some_and(|(low, high)| -bound < low && high < bound)
+        let end = high.max(-low);
+        if end >= bound {
+            return None;
+        }
+        let share = match self {
+            Self::Own(_) => (bound - end) / (most - end),
+            Self::Relative(_) => {
+                let scale = row.smallest? / bound;
+                scale * (bound - end) / (most + bound * most + scale * (bound - end))
+            }
+        };
+        Some(clusters_for(share))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::run_dir::summary::{
     AttentionSummary, EvidenceVerdict, LayerSummary, OutputSummary, ScenarioSummary, SinkSummary,
     Verdict,
 };
-use crate::stage::feasible::LEVEL;
+use crate::stage::feasible::{LEVEL, unseen};
 use crate::stage::judged::Judged;
 use crate::stage::names::OUTPUT_LAYER;
 use crate::table::status;
@@ -305,7 +305,9 @@ fn lacking(rows: &[Row], row: &Row, bound: Bound, judged: &Judged) -> String {
     if is_shown(row) {
         lacking.push("it is smaller than what matters");
     }
+    let too_few = few_inputs(rows, bound);
     lacking.push(match bound {
+        _ if too_few.is_some() => too_few.as_deref().unwrap_or_default(),
         _ if rows.iter().all(|row| bound.holds(row)) => {
             let has_some = rows.iter().any(|row| rule::has_exceptions(row, judged));
             if has_some { "single inputs differ by more than matters" } else { "" }
@@ -318,6 +320,26 @@ fn lacking(rows: &[Row], row: &Row, bound: Bound, judged: &Judged) -> String {
     });
     lacking.retain(|text| !text.is_empty());
     lacking.join(", ")
+}
+
+/// What keeps intervals that all lie within the bound from deciding: inputs that nobody saw; `None` when
+/// nothing does.
+fn few_inputs(rows: &[Row], bound: Bound) -> Option<String> {
+    let is_short = |row: &&Row| bound.is_around(row) && !bound.holds(row);
+    let row = rows.iter().filter(is_short).max_by_key(|row| bound.needed(row))?;
+    if !rows.iter().all(|row| bound.is_around(row)) {
+        return None;
+    }
+    let (clusters, needed) = (row.n_clusters.unsigned_abs(), bound.needed(row)?);
+    let most = row.most?;
+    Some(format!(
+        "the interval is within what is too small to matter, but {} without one that differs leave room \
+         for a share of {:.3} of all inputs that differ by up to {most} in the measure's unit, which would \
+         be more than matters: {} like these would do",
+        count(clusters, "independent input"),
+        unseen(clusters),
+        count(needed, "independent input"),
+    ))
 }
 
 /// The run has no table `effect`.
