@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]

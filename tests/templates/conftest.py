@@ -22,7 +22,6 @@ from transformers import PreTrainedTokenizerFast
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "export"))
 
-from aqlens_export import chat  # noqa: E402
 from aqlens_export.run import ExportOptions, export_model  # noqa: E402
 
 transformers.utils.logging.set_verbosity_error()
