@@ -72,6 +72,7 @@ def base(tmp_path_factory) -> Path:
         config=json.dumps(config),
         family="llama",
         seed=7,
+        threads=1,
         tokenizer=folder / "tokenizer.json",
     )
     export_model(options, say=lambda _line: None)
