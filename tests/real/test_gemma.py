@@ -6,6 +6,7 @@ On request only (`make test-real REAL=gemma`): its terms bind whoever takes the 
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from conftest import Both, asked, finish, reference, texts_of
 from test_parity import ATTENTION, HIDDEN, LOGITS, probabilities, relative
@@ -92,7 +93,7 @@ def test_tables_are_those_of_pytorch(gemma):
 
 def test_the_notebooks_digits_come_out(gemma):
     rows = gemma.run.table("similarity").filter(measure="flat", input="red-ball")
-    means = dict(rows.group_by("layer").mean().select("layer", "value").iter_rows())
+    means = dict(rows.group_by("layer").agg(pl.col("value").mean()).iter_rows())
     assert {layer: f"{means[layer]:.3f}".removeprefix("0") for layer in FLAT} == FLAT
     answers = gemma.run.table("next_tokens").filter(
         input="red-ball", task="existence", token=" Yes"
