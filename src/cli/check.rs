@@ -15,7 +15,7 @@ use super::lengths::Lengths;
 use super::memory::Memory;
 use super::units::Units;
 use super::{interrupt, memory, setup, specials, term, uses};
-use crate::model::{Batch, Engine, ModelError, Wanted, plan_batches, plan_prefixes};
+use crate::model::{Batch, Engine, ModelError, Wanted, free_memory, plan_batches, plan_prefixes};
 use crate::pipeline::Pipeline;
 use crate::pipeline::config::ConfigError;
 use crate::pipeline::plan::{Plan, PlanError};
@@ -69,9 +69,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
     engine.refuse_cpu().map_err(failed)?;
     let facts = engine.facts().map_err(failed)?;
     // Hashing a model takes minutes where it is too large to be opened.
-    if let Some(problem) = memory::too_large(&pipeline.card, facts, memory::of_machine()) {
-        return Err(CliError::Failed(problem));
-    }
+    engine.refuse_too_large().map_err(failed)?;
     pipeline.card.verify_files().map_err(failed)?;
     let tokenizer = pipeline.tokenizer().map_err(failed)?;
     let wrong = |error: PlanError| CliError::failed(&error);
@@ -109,7 +107,7 @@ fn estimate(args: &CheckArgs, pipeline: &Pipeline) -> Result<Estimate, CliError>
         kept_bytes: cost.kept_bytes,
         memory_bytes: memory.bytes(),
         memory,
-        free_bytes: memory::of_machine(),
+        free_bytes: free_memory(),
         tokens_per_second: speed,
         seconds: speed.map(|speed| lengths.run_tokens as f64 / speed),
         first_prompts,

@@ -1,17 +1,14 @@
-//! About how much memory a run takes, and how much there is.
+//! About how much memory a run takes.
 //!
 //! An estimate of what grows: the copies of the model, the head, what batches compute with, two shards' raw
 //! tables, and the rows of all pairs of tasks of one shard, which a stage holds until it writes them. Their
 //! number grows with the square of the tasks, and the stage that has most of them decides.
 //! docs/benchmarks.md compares it with what runs took.
 
-use std::fs;
-
 use indicatif::BinaryBytes;
 use serde::Serialize;
 
 use super::lengths::Lengths;
-use crate::model::{EngineFacts, ModelCard, Provider};
 use crate::pipeline::Pipeline;
 use crate::stage::Stage;
 
@@ -102,37 +99,6 @@ impl Memory {
     }
 }
 
-/// Bytes of the weights of one open copy: those of the files, and the unembedding once more, which ONNX
-/// Runtime keeps beside the embedding in the order in which it multiplies.
-fn of_copy(card: &ModelCard) -> u64 {
-    card.weights_bytes().saturating_add(unembedding(card))
-}
-
-fn unembedding(card: &ModelCard) -> u64 {
-    (card.vocab_size as u64).saturating_mul(card.d_model as u64).saturating_mul(FLOAT)
-}
-
-/// Why the model cannot be opened here, where its weights alone are larger than what this process can have;
-/// asked before a file of it is opened. A GPU holds them itself, and says so when it cannot.
-pub(super) fn too_large(
-    card: &ModelCard,
-    facts: &EngineFacts,
-    free: Option<u64>,
-) -> Option<String> {
-    let (weights, free) = (of_copy(card), free?);
-    if facts.provider != Provider::Cpu || weights <= free {
-        return None;
-    }
-    Some(format!(
-        "the weights of {} take about {} in memory as float32, and this process can have {}: nothing was \
-         opened; use a machine with more memory, a higher limit of the container or `ulimit -v`, a GPU that \
-         holds them (`provider: cuda`), or a smaller model",
-        crate::prompt::visible(&card.source.name),
-        BinaryBytes(weights),
-        BinaryBytes(free)
-    ))
-}
-
 /// About what a process of the run takes at most, with so many copies of the model open and batches of so
 /// many padded tokens.
 pub(super) fn of_run(
@@ -147,8 +113,8 @@ pub(super) fn of_run(
     let batch = of_batch(pipeline, lengths, budget as u64);
     Memory {
         copies,
-        weights_bytes: copies.saturating_mul(of_copy(card)),
-        head_bytes: if uses_head { 2 * unembedding(card) + HEAD_SCORES } else { 0 },
+        weights_bytes: copies.saturating_mul(card.open_bytes()),
+        head_bytes: if uses_head { 2 * card.unembedding_bytes() + HEAD_SCORES } else { 0 },
         batch_bytes: copies.saturating_mul(batch),
         raw_bytes: of_raw(pipeline, lengths),
         rows_bytes: of_rows(pipeline, lengths),
@@ -207,23 +173,6 @@ fn of_rows(pipeline: &Pipeline, lengths: &Lengths) -> u64 {
     lengths.most_pairs.saturating_mul(rows).saturating_mul(ROW)
 }
 
-/// How many bytes this process can have: what the machine has free, or its container or `ulimit -v` grants,
-/// whichever is least; `None` where the system does not say.
-pub(super) fn of_machine() -> Option<u64> {
-    let kib = |text: &str| text.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10);
-    let line = |file: &str, name: &str| {
-        let text = fs::read_to_string(file).ok()?;
-        text.lines().find_map(|line| line.strip_prefix(name).map(str::to_owned))
-    };
-    let free = line("/proc/meminfo", "MemAvailable:").and_then(|text| kib(&text));
-    let limit = line("/proc/self/limits", "Max address space");
-    let limit = limit.and_then(|text| text.split_whitespace().next()?.parse().ok());
-    let granted = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let granted =
-        granted.iter().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
-    granted.chain(free).chain(limit).min()
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -231,19 +180,6 @@ mod tests {
     use super::*;
     use crate::model::FileFacts;
     use crate::pipeline::config;
-
-    const GIB: u64 = 1 << 30;
-
-    fn facts(provider: Provider) -> EngineFacts {
-        EngineFacts {
-            runtime_version: "1.0".to_owned(),
-            library: "none".into(),
-            provider,
-            fallback: None,
-            threads: 8,
-            tf32: false,
-        }
-    }
 
     /// The tiny pipeline with a card of Llama 3.1 8B's shape, and no weights.
     fn of_8b() -> Pipeline {
@@ -257,18 +193,6 @@ mod tests {
         card.files.insert("model.onnx.data".to_owned(), FileFacts { sha256, bytes });
         pipeline.layers = (0..32).collect();
         pipeline
-    }
-
-    #[test]
-    fn a_model_whose_weights_do_not_fit_is_refused_by_what_its_card_says() {
-        let pipeline = of_8b();
-        let refused = |provider, free| too_large(&pipeline.card, &facts(provider), free);
-        let words = refused(Provider::Cpu, Some(24 * GIB)).unwrap();
-        assert!(words.contains("take about 31.87 GiB in memory"), "{words}");
-        assert!(words.contains("this process can have 24.00 GiB: nothing was opened"), "{words}");
-        assert_eq!(refused(Provider::Cpu, Some(64 * GIB)), None);
-        assert_eq!(refused(Provider::Cpu, None), None, "the system does not say what there is");
-        assert_eq!(refused(Provider::Cuda, Some(24 * GIB)), None, "the GPU's own memory counts");
     }
 
     #[test]

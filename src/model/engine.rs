@@ -9,7 +9,7 @@ use std::thread;
 use super::backend::{Backend, HeadBackend, PatchBackend, Streams, Take, Wanted};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::sessions::{self, Sessions};
-use super::{Batch, ModelCard, ModelError, batch, end_of, onnx, probe};
+use super::{Batch, ModelCard, ModelError, batch, end_of, free_memory, onnx, probe};
 
 /// Most scores that one call of the head should give: 64 MiB of them.
 const HEAD_SCORES: usize = 1 << 24;
@@ -113,6 +113,18 @@ impl Engine {
         }
     }
 
+    /// Refuses a model whose weights alone are larger than what this process can have, by what its card
+    /// says: before a file of it is opened or hashed. A GPU holds them itself, and says so when it cannot.
+    ///
+    /// # Errors
+    /// When they are; or as [`Engine::facts`], which are asked for only then.
+    pub fn refuse_too_large(&self) -> Result<(), ModelError> {
+        match self.model.card.fits(free_memory()) {
+            Err(_) if self.facts()?.provider != Provider::Cpu => Ok(()),
+            fits => fits,
+        }
+    }
+
     /// Padded tokens a batch should hold on this engine's provider.
     ///
     /// # Errors
@@ -194,6 +206,7 @@ impl Engine {
     /// files are hashed meanwhile, and nothing is made of them when they are not the exported ones.
     fn open_sessions(&self, facts: &EngineFacts) -> Result<Sessions, ModelError> {
         let card = &self.model.card;
+        self.refuse_too_large()?;
         card.verify_sizes()?;
         let count = self.copies()?;
         let path = self.graph_path();

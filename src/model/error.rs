@@ -3,11 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::prompt::visible;
+
 /// The source of an error that came out of a library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// What to do about a file of a model folder that is not what was exported.
 const EXPORT_AGAIN: &str = "re-export with `python export/export.py`";
+
+/// Bytes in words.
+fn gib(bytes: u64) -> String {
+    format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
+}
 
 /// Why a model cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +139,21 @@ pub enum ModelError {
         path: PathBuf,
         /// The type's name.
         dtype: &'static str,
+    },
+    /// The model's weights alone are larger than what the process can have.
+    #[error(
+        "the weights of {} take about {} in memory as float32, and this process can have {}: nothing was \
+         opened; use a machine with more memory, a higher limit of the container or `ulimit -v`, a GPU that \
+         holds them (`provider: cuda`), or a smaller model",
+        visible(model), gib(*weights), gib(*free)
+    )]
+    TooLarge {
+        /// The model's name.
+        model: String,
+        /// Bytes of its weights.
+        weights: u64,
+        /// Bytes that the process can have.
+        free: u64,
     },
     /// The pipeline asks for a GPU that is not available.
     #[error("provider 'cuda' is not available: {problem}; {help}, or set `provider: cpu`")]

@@ -12,6 +12,7 @@ mod error;
 mod external;
 mod files;
 pub mod locate;
+mod memory;
 pub mod onnx;
 mod options;
 pub mod prefix;
@@ -34,6 +35,7 @@ pub use card::{
 pub use chat::{ChatOptions, ChatTemplate, ChatValue};
 pub use engine::Engine;
 pub use error::{Cause, ModelError};
+pub use memory::free_memory;
 pub use options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 pub use prefix::{PrefixPlan, PrefixSet, plan_prefixes};
 pub use probe::Tolerance;

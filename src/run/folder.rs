@@ -54,6 +54,11 @@ pub(super) fn refuse_foreign(run_dir: &Path, name: &str, resolved: &str) -> Resu
     Ok(())
 }
 
+/// Whether a run was begun in the folder: what is left of it may need no model.
+pub(super) fn begun(run_dir: &Path) -> bool {
+    RunRecord::read(&Store::open(run_dir)).is_some()
+}
+
 /// Whether the folder's `pipeline.yml` is this one.
 pub(super) fn is_written(store: &Store, resolved: &str) -> bool {
     store.read(layout::PIPELINE).is_ok_and(|text| text == resolved.as_bytes())

@@ -30,7 +30,7 @@ pub use skips::TooManySkipped;
 
 use self::again::withdraw_changed;
 use self::executor::Executor;
-use self::folder::{announce, is_written, refuse_foreign, refuse_other_shape};
+use self::folder::{announce, begun, is_written, refuse_foreign, refuse_other_shape};
 use self::record::{nothing_to_do, record};
 use self::runtime::{library, say_runtime};
 use self::work::Work;
@@ -96,6 +96,9 @@ pub fn run(
     engine.refuse_cpu()?;
     let resolved = config::resolved_yaml(pipeline);
     refuse_foreign(&options.run_dir, &pipeline.name, &resolved)?;
+    if options.portion != Portion::Finish && !begun(&options.run_dir) {
+        engine.refuse_too_large()?;
+    }
     let store = Store::create(&options.run_dir)?;
     let _lock = match &options.portion {
         Portion::Share(_) => store.lock_shared()?,

@@ -1,9 +1,11 @@
 //! What `check` says before a run.
 
+use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
 use crate::support::pipeline::{Folder, GOOD};
+use crate::support::tiny::Copy;
 use crate::support::{Ended, aqlens, aqlens_in, file, refuses};
 
 #[test]
@@ -120,6 +122,33 @@ fn check_warns_of_more_memory_than_there_is() {
 
 /// A file has as many mistakes as its writer likes, and a scheduler reads them in one line.
 #[test]
+fn a_model_that_does_not_fit_is_refused_by_check_and_run_before_a_file_of_it_is_read() {
+    let folder = Folder::new();
+    let model = Copy::new();
+    // A hole of a terabyte: nobody could hash it in the time of a test.
+    let bytes: u64 = 1 << 40;
+    let data = model.path().join("model.onnx.data");
+    fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&data)
+        .and_then(|file| file.set_len(bytes))
+        .unwrap();
+    model.edit_card(|card| {
+        let sha256 = card["files"]["model.onnx"]["sha256"].clone();
+        card["files"]["model.onnx.data"] = serde_json::json!({ "sha256": sha256, "bytes": bytes });
+    });
+    folder.write(GOOD);
+    let name = format!("model={}", model.path().display());
+    let words = ["take about 1024.0", "this process can have", "nothing was opened"];
+    for command in ["check", "run"] {
+        refuses(&aqlens(folder.path(), &[command, "pipeline.yml", "--set", &name]), 1, &words);
+        assert!(!folder.path().join("runs").exists(), "{command}");
+    }
+}
+
+#[test]
 fn check_json_lists_a_thousand_problems_and_counts_the_rest() {
     let folder = Folder::new();
     let ids: Vec<String> = (0..1500).map(|i| format!("      id-{i}: ''\n")).collect();
@@ -154,7 +183,7 @@ fn check_reads_the_pipeline_once() {
     command.args(["--set", &model]).stdin(Stdio::piped());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&std::fs::read(wrong).unwrap()).unwrap();
+    child.stdin.take().unwrap().write_all(&fs::read(wrong).unwrap()).unwrap();
     let ended = Ended::from(child.wait_with_output().unwrap());
     assert_eq!(ended.code, 2, "{}", ended.stderr);
     let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();

@@ -154,12 +154,30 @@ fn what_was_perhaps_not_meant_is_warned_of_with_its_place() {
         "pipeline.yml:9: ",
         "two wordings of task \"color\"",
     );
+    let shown = "color: { examples: [{ input: The red  ball, answer: red }, { input: a hat, answer: none }] }";
+    one(color, shown, "pipeline.yml:9: ", "has an example that is an input too, \"ball\"");
+    one(color, &shown.replace("The red  ball", "a blue ball"), "", "");
     let ball = "ball: \"the red ball\"";
     one(ball, "ball: x\n      cup: x", "pipeline.yml:8: ", "1 of the 2 inputs of scenario \"one\"");
     one(ball, "ball: texts.csv", "pipeline.yml:7: ", "looks like the name of a file");
     let both = warnings(&folder, &GOOD.replace(prompt, "prompt: \"{{task}}\\n{{input}}:\""));
     assert!(both.len() == 1 && both[0].contains("outer braces stay"), "{both:?}");
     assert!(both[0].ends_with("(and 1 more like it)"), "{both:?}");
+}
+
+#[test]
+fn examples_that_a_file_of_inputs_has_are_warned_of() {
+    let folder = Folder::new();
+    let yaml = with_inputs(&folder, "{ file: inputs.jsonl, id: id, text: question }");
+    let examples =
+        "color: { examples: [{ input: a cup, answer: none }, { input: a red ball, answer: red }] }";
+    let color = "color: \"what color is the ball?\"";
+    let found = warnings(&folder, &yaml.replace(color, examples));
+    assert_eq!(found.len(), 1, "{found:?}");
+    let words =
+        "task \"color\" of scenario \"one\" has 2 examples that are inputs too, the first, \"b\"";
+    assert!(found[0].contains(words), "{found:?}");
+    assert_eq!(warnings(&folder, &yaml), Vec::<String>::new());
 }
 
 #[test]

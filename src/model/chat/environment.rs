@@ -27,9 +27,15 @@ pub(super) fn environment(source: &str) -> Result<Environment<'static>, String> 
     environment.set_unknown_method_callback(unknown_method_callback);
     environment.set_formatter(write_as_python);
     environment.add_filter("tojson", python::to_json);
+    environment.add_test("iterable", is_iterable);
     environment.add_function("raise_exception", raise);
     environment.add_template_owned(NAME, source.to_owned()).map_err(|error| words(&error))?;
     Ok(environment)
+}
+
+/// `None` is not, as in Python: templates ask it of `tools`, and then for their number.
+fn is_iterable(value: &Value) -> bool {
+    !value.is_none() && value.try_iter().is_ok()
 }
 
 /// What a template says when it refuses messages.

@@ -56,6 +56,15 @@ fn values_are_written_as_python_writes_them() {
 }
 
 #[test]
+fn nothing_is_not_iterable_as_in_python() {
+    let template = template(
+        "{{ tools is iterable }} {{ missing is iterable }} {{ 'a' is iterable }} {{ 1 is iterable }}",
+    );
+    let text = template.render(&messages(&[("user", "Hi")]), &ChatOptions::default()).unwrap();
+    assert_eq!(text, "False True True False");
+}
+
+#[test]
 fn the_day_is_the_one_that_is_given() {
     let template = template("{{ strftime_now('%d %b %Y, %A') }}");
     let chat = messages(&[("user", "Hi")]);

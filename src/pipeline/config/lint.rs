@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shown;
 use super::wire::FormConfig;
 use crate::pipeline::{Form, Inputs, Odd, Pipeline, Scenario, Survey, Task};
 use crate::prompt::alike;
@@ -21,6 +22,7 @@ pub(super) fn warnings(pipeline: &Pipeline) -> Warnings {
         let at = at.index(i);
         inputs(scenario, &at.key("inputs"), &mut warnings);
         tasks(scenario, &at.key("tasks"), &mut warnings);
+        shown::examples(scenario, &at.key("tasks"), &mut warnings);
     }
     warnings
 }

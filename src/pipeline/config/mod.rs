@@ -10,6 +10,7 @@ mod lint;
 mod near;
 mod resolved;
 mod scenarios;
+mod shown;
 mod stages;
 
 use std::collections::BTreeSet;
