@@ -20,12 +20,11 @@ pub(super) fn warnings(pipeline: &Pipeline, plan: &Plan<'_>) -> Result<Vec<Warni
     for (i, (scenario, prompts)) in pipeline.scenarios.iter().zip(plan.first_wordings()).enumerate()
     {
         for obstacle in obstacles(scenario, &prompts?) {
-            match found.iter_mut().find(|(known, ..)| *known == obstacle) {
-                Some((.., more)) => *more += 1,
-                None => {
-                    let place = i / pipeline.forms.len();
-                    found.push((obstacle, place, scenario.name.clone(), 0));
-                }
+            if let Some((.., more)) = found.iter_mut().find(|(known, ..)| *known == obstacle) {
+                *more += 1;
+            } else {
+                let place = i / pipeline.forms.len();
+                found.push((obstacle, place, scenario.name.clone(), 0));
             }
         }
     }

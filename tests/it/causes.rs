@@ -299,8 +299,9 @@ fn statuses(template: &str, inputs: &str, tasks: &str) -> (Vec<String>, BTreeMap
 
 #[test]
 fn what_cannot_be_exchanged_says_why() {
-    let inputs: String =
-        (0..6).map(|i| format!("      i{i}: \"A red ball on a table, and {i} cups.\"\n")).collect();
+    let inputs = [0, 1, 2, 3, 4, 5]
+        .map(|i| format!("      i{i}: \"A red ball on a table, and {i} cups.\"\n"))
+        .concat();
     let tasks = "      color: \"What color is the ball?\"\n      where: \"Where is the ball?\"\n";
     let (found, reasons) = statuses("{input}\\n\\n{task}\\n\\nAnswer:", &inputs, tasks);
     assert_eq!(found, ["no_alignment"]);

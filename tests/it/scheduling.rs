@@ -274,7 +274,7 @@ fn the_kubernetes_jobs_share_the_run_and_finish_it() {
     site.is_finished();
 }
 
-/// What KubeRay requires of a job, and that its entrypoint is the driver of the package.
+/// What `KubeRay` requires of a job, and that its entrypoint is the driver of the package.
 fn is_ray_job(yaml: &str) {
     let job: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
     assert_eq!((&job["apiVersion"], &job["kind"]), (&"ray.io/v1".into(), &"RayJob".into()));

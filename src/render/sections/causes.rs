@@ -153,7 +153,7 @@ fn curve_figure(name: &str, curve: &UseCurve, margin: f64) -> Figure {
         Some(Mark { layer: *layer, value: share.value, ends: share.ends, is_hollow: false, hint })
     };
     let marks: Vec<Mark> = points.iter().filter_map(mark).collect();
-    let ends = marks.iter().flat_map(|mark| mark.ends).flat_map(|(low, high)| [low, high]);
+    let ends = marks.iter().filter_map(|mark| mark.ends).flat_map(|(low, high)| [low, high]);
     let neutral = points.iter().filter_map(|(_, _, neutral)| *neutral);
     let axis = Axis::around(marks.iter().map(|mark| mark.value).chain(ends).chain(neutral));
     let bounds: Vec<(i16, f64)> = layers.iter().map(|layer| (*layer, margin)).collect();

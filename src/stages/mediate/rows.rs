@@ -66,6 +66,9 @@ pub(super) fn of<'p>(
     Ok(abouts.into_iter().map(row).collect())
 }
 
+/// Makes what a row is about, of a source, the axes and whose readings are put in.
+type Rowed<'f, 'p> = dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p> + 'f;
+
 /// What all rows are about: receivers and donors in the order of the plan.
 fn abouts<'p>(cast: &Cast<'p>, later: i16) -> Vec<About<'p>> {
     let mut abouts = Vec::new();
@@ -103,7 +106,7 @@ fn to_task<'p>(
     [donor, receiver]: [&TaskCast<'p>; 2],
     w: usize,
     layer: i16,
-    about: &dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p>,
+    about: &Rowed<'_, 'p>,
 ) -> Vec<About<'p>> {
     let Some(axis) = at(&donor.wordings, w) else { return Vec::new() };
     let usable = |places: Vec<usize>| usable(cast, places);
@@ -126,7 +129,7 @@ fn to_neutral<'p>(
     receiver: &TaskCast<'p>,
     w: usize,
     layer: i16,
-    about: &dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p>,
+    about: &Rowed<'_, 'p>,
 ) -> Vec<About<'p>> {
     let neutral = usable(cast, receiver.neutral.clone());
     let mut all = vec![

@@ -29,6 +29,7 @@ mod streams;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::run_dir::receipt::PartStats;
 use crate::stage::read::prompts::{InputGroup, ShardPrompts};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -149,24 +150,19 @@ impl Stage for Patch {
             self.of_input(context, input, &mut found)?;
             context.advance(&DESCRIPTION, 1);
         }
-        let parts = self.write(context, &found)?;
+        let parts = write(context, &found)?;
         Ok(Outcome { parts, units, ..Outcome::default() })
     }
 }
 
-impl Patch {
-    fn write(
-        &self,
-        context: &Context<'_>,
-        found: &Found<'_>,
-    ) -> Result<Vec<crate::run_dir::receipt::PartStats>, StageError> {
-        let segments: Vec<PatchRow<'_>> = found.segments.iter().map(rows::OfSegment::row).collect();
-        let doses: Vec<PatchDoseRow<'_>> = found.doses.iter().map(rows::OfDose::row).collect();
-        let tokens: Vec<PatchTokensRow<'_>> = found.tokens.iter().map(rows::OfToken::row).collect();
-        Ok(vec![
-            PatchRow::write(context.store, context.part, &segments)?,
-            PatchDoseRow::write(context.store, context.part, &doses)?,
-            PatchTokensRow::write(context.store, context.part, &tokens)?,
-        ])
-    }
+/// Writes the tables of a shard.
+fn write(context: &Context<'_>, found: &Found<'_>) -> Result<Vec<PartStats>, StageError> {
+    let segments: Vec<PatchRow<'_>> = found.segments.iter().map(rows::OfSegment::row).collect();
+    let doses: Vec<PatchDoseRow<'_>> = found.doses.iter().map(rows::OfDose::row).collect();
+    let tokens: Vec<PatchTokensRow<'_>> = found.tokens.iter().map(rows::OfToken::row).collect();
+    Ok(vec![
+        PatchRow::write(context.store, context.part, &segments)?,
+        PatchDoseRow::write(context.store, context.part, &doses)?,
+        PatchTokensRow::write(context.store, context.part, &tokens)?,
+    ])
 }

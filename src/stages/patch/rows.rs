@@ -227,7 +227,9 @@ impl<'p> Tasks<'p> {
             }));
         }
         if longest(&with) > context.card.n_positions {
-            places.iter_mut().for_each(|place| *place = place.and(Err(status::TOO_LONG)));
+            for place in &mut places {
+                *place = place.and(Err(status::TOO_LONG));
+            }
             with.clear();
         }
         let prompts = streams::read(context, &with)?;

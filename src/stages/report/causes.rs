@@ -97,6 +97,9 @@ view! {
 /// Less to gain than this, in nats, has no Shapley shares worth averaging.
 const LEAST_NATS: f64 = 0.05;
 
+/// Scenario, task, cut, and whether the first token stays visible.
+type CutName = (String, String, String, i16);
+
 /// Token maps of a scenario.
 const MOST_MAPS: usize = 2;
 
@@ -121,7 +124,7 @@ pub(super) fn add(sources: &Sources<'_>, scenarios: &mut [Scenario]) -> Result<(
         add_effects(uses, &own);
     }
     let mut patches = Patches::default();
-    let mut cuts: IndexMap<(String, String, String, i16), (u64, u64, f64)> = IndexMap::new();
+    let mut cuts: IndexMap<CutName, (u64, u64, f64)> = IndexMap::new();
     for shard in 0..sources.shards {
         if let Some(part) = sources.optional::<SegmentOf<'_>>(&PATCH, shard)? {
             SegmentOf::rows(&part)?.iter().for_each(|row| patches.add_segment(row));
@@ -218,11 +221,14 @@ struct Map {
     values: BTreeMap<(i16, i32), f64>,
 }
 
+/// Sums of the three Shapley shares, and of how many inputs.
+type ShareSums = ([f64; 3], [u64; 3]);
+
 /// Streams of all shards.
 #[derive(Debug, Default)]
 struct Patches {
-    /// By pair and layer: sums of the three Shapley shares, and of how many inputs.
-    relays: IndexMap<Pair, BTreeMap<i16, ([f64; 3], [u64; 3])>>,
+    /// By pair and layer.
+    relays: IndexMap<Pair, BTreeMap<i16, ShareSums>>,
     /// By pair and input, of those whose tokens were patched.
     maps: IndexMap<(Pair, String), Map>,
     /// Whole segments of every input, until its tokens are known.

@@ -117,7 +117,7 @@ impl Use {
             TASK => effect.shares.gain_paraphrase,
             _ => effect.shares.loss_paraphrase,
         };
-        effect.status = if effect.total.is_none_or(|total| total < self.min_effect) {
+        let word = if effect.total.is_none_or(|total| total < self.min_effect) {
             status::NO_EFFECT
         } else if (effect.n_clusters as u64) < LEAST_CLUSTERS {
             status::N_TOO_SMALL
@@ -125,8 +125,8 @@ impl Use {
             CONTROL_MOVES
         } else {
             status::OK
-        }
-        .to_owned();
+        };
+        word.clone_into(&mut effect.status);
     }
 
     /// p of every question that all blocks are asked about, corrected over those with as many clusters.

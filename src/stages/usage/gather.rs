@@ -108,15 +108,12 @@ impl Gathered {
             scenario.clusters.push(clusters.of(row.scenario, row.input));
         }
         let pair = scenario.pairs.entry((donor, receiver, row.layer)).or_default();
-        match row.numbers().filter(|_| row.status == status::OK) {
-            Some(numbers) => {
-                let by_wording = pair.values.entry(row.source.to_owned()).or_default();
-                by_wording.entry(row.wording).or_default().insert(input, numbers);
-            }
-            None => {
-                let word = || row.status.to_owned();
-                pair.refused.entry(row.source.to_owned()).or_insert_with(word);
-            }
+        if let Some(numbers) = row.numbers().filter(|_| row.status == status::OK) {
+            let by_wording = pair.values.entry(row.source.to_owned()).or_default();
+            by_wording.entry(row.wording).or_default().insert(input, numbers);
+        } else {
+            let word = || row.status.to_owned();
+            pair.refused.entry(row.source.to_owned()).or_insert_with(word);
         }
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! | answer | when |
 //! |---|---|
-//! | `yes` | the interval lies above the margin, and p_max_t < .05 |
+//! | `yes` | the interval lies above the margin, and `p_max_t` < .05 |
 //! | `no` | the interval lies below the margin |
 //! | `not_testable` | fewer than 5 clusters; less than `min_effect` nats there to gain or lose in the median; no neutral prefix; the input before every task, or in other tokens |
 //! | `undecided` | otherwise; also where other wordings move it by more than the margin |
