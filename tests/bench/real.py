@@ -143,7 +143,7 @@ def write_pipeline(path: Path, model: Path, inputs: dict, tasks: dict, prompt: s
 
 
 def aqlens_speed(pipeline: Path, run_dir: Path, tokens: int) -> dict:
-    """From the end of the warm-up shard to the end of the other one; memory of the whole process."""
+    """From the end of the warm-up shard to the end of the other one; its memory."""
     command = [machine.binary(), "run", pipeline, "--run-dir", run_dir, "--threads", "1"]
     command += ["--log", "json", "--quiet"]
     process = subprocess.Popen(

@@ -175,7 +175,8 @@ def parity(tmp_path_factory) -> Both:
 
 
 STARTS = [
-    ("The capital of France is", 20),
+    # Then come two tokens of a line break each, which no text gives again: it has one of both.
+    ("The capital of France is", 4),
     ("<|im_start|>user\nWhat is rain?<|im_end|>\n<|im_start|>assistant\n", 20),
 ]
 
