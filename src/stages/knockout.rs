@@ -15,14 +15,14 @@
 //!
 //! Reads `prompts`, writes `knockout`; runs the model: about two prompts for each of the tasks' prompts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::math::{self, Distribution, jsd_bits};
 use crate::stage::compare::spans::Spans;
-use crate::stage::model::batches::several_at_once;
+use crate::stage::model::batches;
 use crate::stage::model::spliced::{self, Computed, Needs, Piece, Run, compute};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{
@@ -137,11 +137,7 @@ impl Stage for Knockout {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let inputs: Vec<InputGroup<'_>> = prompts
-            .inputs()
-            .into_iter()
-            .filter(|input| context.takes(input.scenario(), input.input()))
-            .collect();
+        let inputs = prompts.taken(context);
         let units = inputs.len() as u64;
         context.start(&DESCRIPTION, units);
         let rows = rows(context, &inputs)?;
@@ -157,16 +153,7 @@ fn rows<'p>(context: &Context<'_>, inputs: &[InputGroup<'p>]) -> Result<Vec<Row<
         return Ok(Vec::new());
     }
     spliced::check_folder(context, DESCRIPTION.kind, Needs::Placed)?;
-    let found: Mutex<Vec<Vec<Row<'p>>>> = Mutex::new(inputs.iter().map(|_| Vec::new()).collect());
-    several_at_once(context.engine.at_once()?, inputs.len(), &|| {}, |i| {
-        context.go_on()?;
-        let rows = of_input(context, inputs[i])?;
-        found.lock().unwrap_or_else(PoisonError::into_inner)[i] = rows;
-        context.advance(&DESCRIPTION, 1);
-        Ok(())
-    })?;
-    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(found.into_iter().flatten().collect())
+    batches::in_order(context, &DESCRIPTION, inputs.len(), |i| of_input(context, inputs[i]))
 }
 
 fn of_input<'p>(context: &Context<'_>, input: InputGroup<'p>) -> Result<Vec<Row<'p>>, StageError> {

@@ -105,7 +105,7 @@ fn every_intervention_equals_pytorchs_hooks() {
     let patch = read(folder.path(), &PATCH);
     let patch = Rows::of(&patch, &["input", "task_donor", "task_receiver", "segment", "layer"]);
     let dose = read(folder.path(), &PATCH_DOSE);
-    let dose = Rows::of(&dose, &["input", "task_donor", "task_receiver", "dose"]);
+    let dose = Rows::of(&dose, &["input", "task_donor", "task_receiver", "dose_percent"]);
     let mut compared = 0;
     for case in golden["cases"].as_array().unwrap() {
         let [input, donor, receiver] =
@@ -138,7 +138,7 @@ fn every_intervention_equals_pytorchs_hooks() {
             }
         }
         if !case["dose_half_layer_3"].is_null() {
-            same(&dose, &of(&["0.5"]), &case["dose_half_layer_3"]);
+            same(&dose, &of(&["50"]), &case["dose_half_layer_3"]);
             compared += 1;
         }
     }

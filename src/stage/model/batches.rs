@@ -9,7 +9,7 @@ use crate::model::{
     Batch, Outputs, Past, PrefixSet, Prefixes, Wanted, plan_batches, plan_prefixes,
 };
 use crate::monitor::Event;
-use crate::stage::{Context, StageError};
+use crate::stage::{Context, Description, StageError};
 
 /// Any token serves as padding: the mask hides it.
 pub(crate) const PAD_ID: i64 = 0;
@@ -89,6 +89,26 @@ pub(crate) fn several_at_once(
         go_on();
     });
     failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), |(_, e)| Err(e))
+}
+
+/// What `work` makes of pieces `0..count`, in their order, as many at a time as the model runs batches; each
+/// is reported as a unit of the stage.
+pub(crate) fn in_order<T: Send>(
+    context: &Context<'_>,
+    stage: &Description,
+    count: usize,
+    work: impl Fn(usize) -> Result<Vec<T>, StageError> + Sync,
+) -> Result<Vec<T>, StageError> {
+    let found: Mutex<Vec<Vec<T>>> = Mutex::new((0..count).map(|_| Vec::new()).collect());
+    several_at_once(context.engine.at_once()?, count, &|| {}, |i| {
+        context.go_on()?;
+        let made = work(i)?;
+        found.lock().unwrap_or_else(PoisonError::into_inner)[i] = made;
+        context.advance(stage, 1);
+        Ok(())
+    })?;
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(found.into_iter().flatten().collect())
 }
 
 impl Batches<'_> {

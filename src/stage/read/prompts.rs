@@ -10,6 +10,7 @@ use indexmap::IndexSet;
 use super::reread;
 pub(crate) use crate::math::pairs;
 use crate::prompt::{PromptKey, Role};
+use crate::stage::Context;
 use crate::stage::names::FIRST_WORDING;
 use crate::store::Store;
 use crate::table::reader::Part;
@@ -168,6 +169,13 @@ impl ShardPrompts {
             .chunk_by(|a, b| a.key.scenario == b.key.scenario && a.key.input == b.key.input)
             .map(|prompts| InputGroup { prompts })
             .collect()
+    }
+
+    /// Those inputs that the stage [takes](Context::takes).
+    pub(crate) fn taken(&self, context: &Context<'_>) -> Vec<InputGroup<'_>> {
+        let mut inputs = self.inputs();
+        inputs.retain(|input| context.takes(input.scenario(), input.input()));
+        inputs
     }
 
     /// Checks that a part of `activations` has one row a token of these prompts, in their order.

@@ -28,12 +28,10 @@ mod exchange;
 mod rows;
 mod values;
 
-use std::sync::{Mutex, PoisonError};
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::model::batches::several_at_once;
+use crate::stage::model::batches;
 use crate::stage::model::spliced::{self, Needs};
 use crate::stage::read::prompts::{InputGroup, ShardPrompts};
 use crate::stage::{
@@ -120,11 +118,7 @@ impl Stage for Mediate {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let inputs: Vec<InputGroup<'_>> = prompts
-            .inputs()
-            .into_iter()
-            .filter(|input| context.takes(input.scenario(), input.input()))
-            .collect();
+        let inputs = prompts.taken(context);
         let units = inputs.len() as u64;
         context.start(&DESCRIPTION, units);
         let rows = self.rows(context, &inputs)?;
@@ -145,17 +139,9 @@ impl Mediate {
             return Ok(Vec::new());
         }
         spliced::check_folder(context, DESCRIPTION.kind, Needs::Moved)?;
-        let found: Mutex<Vec<Vec<Row<'p>>>> =
-            Mutex::new(inputs.iter().map(|_| Vec::new()).collect());
-        several_at_once(context.engine.at_once()?, inputs.len(), &|| {}, |i| {
-            context.go_on()?;
-            let rows = self.of_input(context, inputs[i])?;
-            found.lock().unwrap_or_else(PoisonError::into_inner)[i] = rows;
-            context.advance(&DESCRIPTION, 1);
-            Ok(())
-        })?;
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(found.into_iter().flatten().collect())
+        batches::in_order(context, &DESCRIPTION, inputs.len(), |i| {
+            self.of_input(context, inputs[i])
+        })
     }
 
     fn of_input<'p>(

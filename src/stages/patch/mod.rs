@@ -30,7 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run_dir::receipt::PartStats;
-use crate::stage::read::prompts::{InputGroup, ShardPrompts};
+use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
 };
@@ -83,10 +83,10 @@ impl Config {
         let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems);
         let mut is_good = true;
         for (i, dose) in self.doses.iter().enumerate() {
-            if !(*dose > 0.0 && dose.is_finite()) {
+            if rows::percent(*dose).is_none() {
                 problems.push(
                     &at.key("doses").index(i),
-                    format!("dose {dose} is not above 0"),
+                    format!("dose {dose} is not above 0 and up to 100 in steps of 0.01"),
                     "a dose is the share of the way to the other stream: 0.5 is half of it",
                 );
                 is_good = false;
@@ -137,11 +137,7 @@ impl Stage for Patch {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let inputs: Vec<InputGroup<'_>> = prompts
-            .inputs()
-            .into_iter()
-            .filter(|input| context.takes(input.scenario(), input.input()))
-            .collect();
+        let inputs = prompts.taken(context);
         let units = inputs.len() as u64;
         context.start(&DESCRIPTION, units);
         let mut found = Found::default();

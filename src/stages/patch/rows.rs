@@ -362,6 +362,13 @@ impl<'p> Tasks<'p> {
     }
 }
 
+/// A dose in percent; `None` where that is no whole number from 1 to 10,000.
+pub(super) fn percent(dose: f64) -> Option<i16> {
+    let percent = (100.0 * dose).round();
+    let is_whole = (100.0 * dose - percent).abs() < 1e-9;
+    (is_whole && (1.0..=10_000.0).contains(&percent)).then_some(percent as i16)
+}
+
 /// What a segment adds to the worth of sets of the others, averaged over all orders, over the worth of all.
 fn shapley(
     worth: &dyn Fn(usize) -> Result<f64, &'static str>,
@@ -404,7 +411,7 @@ impl OfSegment<'_> {
 
 impl OfDose<'_> {
     pub(super) fn row(&self) -> PatchDoseRow<'_> {
-        row!(self, PatchDoseRow { dose: self.dose })
+        row!(self, PatchDoseRow { dose_percent: percent(self.dose).unwrap_or(0) })
     }
 }
 

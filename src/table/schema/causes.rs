@@ -189,13 +189,16 @@ table! {
 table! {
     /// One row per input, pair of tasks and dose: the input's residual stream part of the way to the donor's.
     pub PATCH_DOSE: PatchDoseRow<'a> = "patch_dose", version 1,
-        row "scenario, input, task_donor, task_receiver, layer, dose" {
+        row "scenario, input, task_donor, task_receiver, layer, dose_percent" {
         #[key] scenario: &'a str = SCENARIO,
         #[key] input: &'a str = INPUT,
         #[key] task_donor: &'a str = A,
         #[key] task_receiver: &'a str = B,
         #[key] layer: i16 = LAYER,
-        #[key] dose: f64 = says("share", "of the way from the receiver's stream to the donor's; 1 = the donor's"),
+        #[key] dose_percent: i16 = says(
+            "percent",
+            "of the way from the receiver's stream to the donor's; 100 = the donor's",
+        ),
         gain_nats: Option<f64> = GAIN,
         gain_total_nats: Option<f64> = GAIN_TOTAL,
         loss_nats: Option<f64> = LOSS,
