@@ -60,6 +60,20 @@ EXISTENCE = [
     "Is a ball here?",
     "Can you see a ball in the scene?",
 ]
+COUNT = [
+    "How many objects are mentioned?",
+    "How many things are there?",
+    "How many objects are in the scene?",
+    "Count the objects.",
+    "What is the number of objects?",
+    "How many objects are there?",
+    "How many things are mentioned?",
+    "Count the things.",
+    "What is the number of things?",
+    "How many things can you see?",
+    "Count the objects here.",
+    "How many objects are here?",
+]
 
-POOLS = {"color": COLOR, "location": LOCATION, "relation": RELATION, "existence": EXISTENCE}
+POOLS = {"color": COLOR, "location": LOCATION, "relation": RELATION, "existence": EXISTENCE, "count": COUNT}
 """Each is named as the column of data/scenes.jsonl that holds its right answers."""

@@ -8,6 +8,8 @@ TITLES = {
     "layers": "The same by layer",
     "power": "Verdicts on a known difference",
     "equivalent": "`equivalent` where the true difference lies just beyond the bound",
+    "use-null": "Nothing is used",
+    "use-known": "A known share: does the interval hold it?",
 }
 
 

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "python"))
 import aqlens  # noqa: E402  (the checkout's own)
 
 PIPELINE = Path(__file__).with_name("pipeline.yml")
+CAUSES = Path(__file__).with_name("causes.yml")
 PROMPT = ["scenario", "input", "task", "wording"]
 
 
@@ -120,6 +121,12 @@ def finish(folder: Path, *arguments: str, pipeline: Path = PIPELINE) -> Run:
 def run(tmp_path_factory) -> Run:
     """The pipeline, run once for all tests."""
     return finish(tmp_path_factory.mktemp("oracle") / "run")
+
+
+@pytest.fixture(scope="session")
+def causes(tmp_path_factory) -> Run:
+    """The stages that intervene, run once for all tests."""
+    return finish(tmp_path_factory.mktemp("oracle") / "causes", pipeline=CAUSES)
 
 
 @pytest.fixture(scope="session")
