@@ -231,7 +231,7 @@ def judge(ended: Ended, changed: list, names: list, limits: Limits) -> tuple:
         return "crash", "stack overflow"
     if ended.signal:
         return "crash", f"{signal.Signals(ended.signal).name}: {common(last)}"
-    if "panicked" in err or "stack backtrace" in err or ended.code not in (0, 1, 2, 3, 130):
+    if "panicked" in err or "stack backtrace" in err or ended.code not in (0, 1, 2, 3, 75, 130):
         return "crash", f"exit {ended.code}: {common(last)}"
     if ended.resident_bytes > limits.resident_bytes:
         return "memory", f"more than {limits.resident_bytes >> 20} MiB"
