@@ -155,10 +155,11 @@ test-python: $(PYTHON_VENV)/.ready build ## the Python packages: lints, types, t
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/bin/python -m pytest -q -p no:cacheprovider python/tests
 	AQLENS=$(AQLENS) PYTHONPATH=python $(PYTHON_VENV)/old/bin/python -m pytest -q -p no:cacheprovider python/tests
 
-# Strict: a dead link ends it (not with --quiet, which counts no warning). With the runtime of the environment, as the notebook is executed.
+# Strict: a dead link ends it, but not with --quiet, which counts no warning. The notebook is executed, so the
+# paths are whole: it has a folder of its own.
 docs: $(PYTHON_VENV)/.ready build ## the documentation as a site that needs no network: .site/html/index.html
 	@mkdir -p $(SITE)
-	PYTHONPATH=python AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(PYTHON_VENV)) \
+	PYTHONPATH=$(abspath python) AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(PYTHON_VENV)) \
 		$(PYTHON_VENV)/bin/python packaging/site.py $(AQLENS) $(SITE)
 	NO_MKDOCS_2_WARNING=1 $(PYTHON_VENV)/bin/mkdocs build --strict --config-file $(SITE)/mkdocs.yml
 	$(PYTHON) packaging/links.py $(SITE)/html
