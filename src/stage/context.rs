@@ -23,6 +23,10 @@ pub struct Facts {
     pub n_positions: Option<usize>,
     /// Whether the model folder has the head as a separate graph; `None` likewise.
     pub has_head: Option<bool>,
+    /// Whether it has the graph that takes a past, and says where positions enter; `None` likewise.
+    pub has_past: Option<bool>,
+    /// Whether it has the graph that goes on from a residual stream; `None` likewise.
+    pub has_patch: Option<bool>,
     /// Whether the model's last layer is captured; `None` when that is not known.
     pub captures_last: Option<bool>,
     /// The threshold that stage `divergence` was given; `None` without that stage.

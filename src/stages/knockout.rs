@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::math::{self, Distribution, jsd_bits};
 use crate::stage::compare::spans::Spans;
-use crate::stage::model::batches;
 use crate::stage::model::spliced::{self, Computed, Needs, Piece, Run, compute};
+use crate::stage::model::{batches, head};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -62,7 +62,14 @@ impl Default for Config {
 
 impl Config {
     /// Valid with at least a few inputs.
-    pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Knockout> {
+    pub fn validate(&self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Knockout> {
+        head::has(
+            DESCRIPTION.kind,
+            "a past.onnx in a folder of format 1 or 3",
+            facts.has_past,
+            at,
+            problems,
+        )?;
         let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems)?;
         Some(Knockout { max_inputs })
     }

@@ -11,7 +11,7 @@ use aqlens::table::schema::{KNOCKOUT, MEDIATION, PATCH, PATCH_DOSE, USE_EFFECT, 
 use aqlens::table::writer::PartAddress;
 use serde_json::Value;
 
-use crate::support::{aqlens, file, put};
+use crate::support::{aqlens, file, put, refuses, tiny};
 
 /// Of float64; the model computes in float32, whose scores are off by 1e-5.
 const NATS: f64 = 1e-5;
@@ -295,6 +295,23 @@ fn statuses(template: &str, inputs: &str, tasks: &str) -> (Vec<String>, BTreeMap
     let verdicts = words(&verdicts, "task", "verdict");
     assert!(verdicts.values().all(|verdict| verdict == "not_testable"), "{verdicts:?}");
     (found, reasons)
+}
+
+#[test]
+fn an_older_model_folder_says_what_it_lacks_before_anything_runs() {
+    for (file, kind, says) in [
+        ("past.onnx", "mediate", "`mediate` needs a past.onnx"),
+        ("past.onnx", "knockout", "`knockout` needs a past.onnx"),
+        ("patch.onnx", "patch", "`patch` needs patch.onnx"),
+    ] {
+        let copy = tiny::Copy::new();
+        std::fs::remove_file(copy.path().join(file)).unwrap();
+        copy.edit_card(|card| _ = card["files"].as_object_mut().unwrap().remove(file));
+        let folder = pipeline(2, TASKS, "", &format!("  - kind: extract\n  - kind: {kind}\n"));
+        let model = format!("model={}", copy.path().display());
+        let ended = aqlens(folder.path(), &["check", "p.yml", "--set", &model]);
+        refuses(&ended, 2, &[says, "export the model again"]);
+    }
 }
 
 #[test]

@@ -134,6 +134,10 @@ impl Loader<'_> {
             n_layer: model.as_ref().map(|(_, card)| card.n_layer),
             n_positions: model.as_ref().map(|(_, card)| card.n_positions),
             has_head: model.as_ref().map(|(_, card)| card.head_path().is_some()),
+            has_past: model
+                .as_ref()
+                .map(|(_, card)| card.past_path().is_some() && card.positions.is_some()),
+            has_patch: model.as_ref().map(|(_, card)| card.patch_path().is_some()),
             ..Facts::default()
         };
         let names = scenarios.iter().flatten().map(|scenario| scenario.name.as_str());

@@ -13,12 +13,23 @@ use crate::yaml::{Path, Problems};
 
 /// Whether a stage of that kind, configured at `at`, has a head to use; else `None` and a problem.
 pub(crate) fn check(kind: &str, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<()> {
-    if facts.has_head != Some(false) {
+    has(kind, "head.onnx", facts.has_head, at, problems)
+}
+
+/// Whether the model folder has what a stage of that kind needs, such as a file; else `None` and a problem.
+pub(crate) fn has(
+    kind: &str,
+    what: &str,
+    is_there: Option<bool>,
+    at: &Path,
+    problems: &mut Problems,
+) -> Option<()> {
+    if is_there != Some(false) {
         return Some(());
     }
     problems.push(
         &at.key("kind"),
-        format!("`{kind}` needs head.onnx, and the model folder has none"),
+        format!("`{kind}` needs {what}, and the model folder has none"),
         "it was made by an older exporter: export the model again with `python export/export.py \
          MODEL --out DIR`",
     );

@@ -31,8 +31,8 @@ mod values;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::stage::model::batches;
 use crate::stage::model::spliced::{self, Needs};
+use crate::stage::model::{batches, head};
 use crate::stage::read::prompts::{InputGroup, ShardPrompts};
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -86,7 +86,14 @@ impl Default for Config {
 
 impl Config {
     /// Valid with at least one input.
-    pub fn validate(&self, at: &Path, _facts: &Facts, problems: &mut Problems) -> Option<Mediate> {
+    pub fn validate(&self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Mediate> {
+        head::has(
+            DESCRIPTION.kind,
+            "a past.onnx in a folder of format 1 or 3",
+            facts.has_past,
+            at,
+            problems,
+        )?;
         let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems)?;
         Some(Mediate { max_inputs, layers: self.layers })
     }

@@ -30,6 +30,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::run_dir::receipt::PartStats;
+use crate::stage::model::head;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::{
     Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError, draws,
@@ -80,6 +81,7 @@ impl Default for Config {
 impl Config {
     /// Valid with doses above 0 and a block that the model has.
     pub fn validate(&self, at: &Path, facts: &Facts, problems: &mut Problems) -> Option<Patch> {
+        head::has(DESCRIPTION.kind, "patch.onnx", facts.has_patch, at, problems)?;
         let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems);
         let mut is_good = true;
         for (i, dose) in self.doses.iter().enumerate() {

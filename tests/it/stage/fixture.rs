@@ -281,6 +281,8 @@ pub(crate) fn facts() -> Facts {
         n_layer: Some(4),
         n_positions: Some(64),
         has_head: Some(true),
+        has_past: Some(true),
+        has_patch: Some(true),
         captures_last: Some(true),
         threshold: Some(0.9),
         judged: None,
