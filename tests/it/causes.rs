@@ -13,8 +13,11 @@ use serde_json::Value;
 
 use crate::support::{aqlens, file, put, refuses, tiny};
 
-/// Of float64; the model computes in float32, whose scores are off by 1e-5.
+/// How far float32 may be from float64.
 const NATS: f64 = 1e-5;
+/// The same of patched streams: PyTorch's own float32 is 1.22e-5 off float64 in the worst of these values, the
+/// patch graph 1.02e-5 in one of 576 (99 of 100 are within 5e-6).
+const PATCHED_NATS: f64 = 1.25e-5;
 const BITS: f64 = 2e-6;
 
 const TASKS: &str = "      color: \"What color is the ball?\"\n      location: \"Where is the ball?\"\n      \
@@ -87,10 +90,10 @@ fn near(found: f64, expected: &Value, within: f64, what: &str) {
 }
 
 /// Compares gain, loss and divergence with what the reference says of an intervention.
-fn same(rows: &Rows<'_>, key: &[&str], reference: &Value) {
+fn same(rows: &Rows<'_>, key: &[&str], nats: f64, reference: &Value) {
     let what = key.join(" ");
-    near(rows.get(key, "gain_nats"), &reference["gain_nats"], NATS, &what);
-    near(rows.get(key, "loss_nats"), &reference["loss_nats"], NATS, &what);
+    near(rows.get(key, "gain_nats"), &reference["gain_nats"], nats, &what);
+    near(rows.get(key, "loss_nats"), &reference["loss_nats"], nats, &what);
     near(rows.get(key, "jsd_bits"), &reference["jsd_receiver_bits"], BITS, &what);
 }
 
@@ -118,11 +121,11 @@ fn every_intervention_equals_pytorchs_hooks() {
         near(mediation.get(&totals, "jsd_total_bits"), &case["jsd_total_bits"], BITS, "jsd");
         near(mediation.get(&totals, "ld_donor"), &case["ld_donor"], 2e-5, "ld");
         if !case["mediated"].is_null() {
-            same(&mediation, &totals, &case["mediated"]);
+            same(&mediation, &totals, NATS, &case["mediated"]);
             compared += 1;
         }
         if !case["mediated_neutral"].is_null() {
-            same(&mediation, &of(&["neutral", "0"]), &case["mediated_neutral"]);
+            same(&mediation, &of(&["neutral", "0"]), NATS, &case["mediated_neutral"]);
             compared += 1;
         }
         let segments = [
@@ -133,12 +136,17 @@ fn every_intervention_equals_pytorchs_hooks() {
         ];
         for (name, segment) in segments {
             for (layer, reference) in case[name].as_array().into_iter().flatten().enumerate() {
-                same(&patch, &[&pair[..], &[segment, &layer.to_string()]].concat(), reference);
+                same(
+                    &patch,
+                    &[&pair[..], &[segment, &layer.to_string()]].concat(),
+                    PATCHED_NATS,
+                    reference,
+                );
                 compared += 1;
             }
         }
         if !case["dose_half_layer_3"].is_null() {
-            same(&dose, &of(&["50"]), &case["dose_half_layer_3"]);
+            same(&dose, &of(&["50"]), PATCHED_NATS, &case["dose_half_layer_3"]);
             compared += 1;
         }
     }

@@ -43,6 +43,10 @@ stages:
   - kind: outputs
   - kind: surprisal
   - kind: lens
+  - kind: mediate
+  - kind: use
+  - kind: knockout
+  - kind: patch
   - kind: variance
   - kind: decoding
   - kind: effect
@@ -52,7 +56,7 @@ stages:
 "#;
 
 /// The one before all shards, those of the shard, those over the whole run.
-const ORDER: [&str; 21] = [
+const ORDER: [&str; 25] = [
     "reference",
     "extract",
     "alignment",
@@ -67,7 +71,11 @@ const ORDER: [&str; 21] = [
     "outputs",
     "surprisal",
     "lens",
+    "mediate",
+    "knockout",
+    "patch",
     "divergence",
+    "use",
     "variance",
     "decoding",
     "geometry",

@@ -32,7 +32,7 @@ fn a_file_that_may_not_grow_is_an_error_with_words() {
 fn memory_that_is_not_to_be_had_is_an_error_with_words() {
     let folder = Folder::new();
     folder.write(GOOD);
-    let ended = limited(folder.path(), "-v 200000");
+    let ended = limited(folder.path(), "-v 300000");
     assert_eq!(ended.code, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("memory"), "{}", ended.stderr);
 }

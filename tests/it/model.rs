@@ -40,7 +40,7 @@ fn drop_layer(rows: &mut serde_json::Value, layer: i16) {
 fn a_card_that_cannot_be_is_refused_with_its_reason() {
     type Edit = fn(&mut serde_json::Value);
     let cases: [(Edit, &str); 10] = [
-        (|c| c["format"] = 3.into(), "format 3"),
+        (|c| c["format"] = 4.into(), "format 4"),
         (|c| c["family"] = "llama".into(), "family 'llama'"),
         (|c| c["n_layer"] = 0.into(), "n_layer = 0"),
         (|c| c["surprise"] = 1.into(), "surprise"),

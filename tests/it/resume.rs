@@ -201,7 +201,7 @@ fn a_second_process_is_told_who_holds_the_run() {
     let _held = store.lock().unwrap();
     let pipeline = file("tests/fixtures/tiny.yml");
     let ended = aqlens(folder.dir.path(), &["run", pipeline.to_str().unwrap()]);
-    assert_eq!(ended.code, 1);
+    assert_eq!(ended.code, 75);
     let holder = format!("process {}", std::process::id());
     assert!(ended.stderr.contains(&holder), "{}", ended.stderr);
 }

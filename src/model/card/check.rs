@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::{
-    Accuracy, CARD, CardTokens, Dtype, FileFacts, GRAPH, HEAD, Source, TOKENIZER, Wire,
-};
+use super::kinds::{Accuracy, Dtype};
+use super::wire::{CARD, CardTokens, FileFacts, GRAPH, HEAD, Source, TOKENIZER, Wire};
 use crate::model::reference::Shape;
 
 /// Files of the largest folder.

@@ -4,6 +4,7 @@
 //! reference values from PyTorch that the graph must reproduce before it is used.
 
 mod check;
+mod kinds;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -12,10 +13,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-pub use self::wire::{
-    Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, NamedToken, Positions,
-    Source,
-};
+pub use self::kinds::{Accuracy, Distances, Dtype, Positions};
+pub use self::wire::{CARD, CardTokens, FileFacts, FileRole, NamedToken, Source};
 
 use super::ModelError;
 use super::reference::{Conversation, Probe, TextProbe};

@@ -25,6 +25,7 @@
 
 mod rows;
 mod streams;
+mod tasks;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,23 +1,15 @@
-//! Which streams are mixed, and the rows that come of them.
+//! The rows of the tables, and what they hold.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::Patch;
-use super::streams::{self, Mixed, Piece, Prompt};
-use crate::math::{Distribution, jsd_bits};
-use crate::stage::compare::spans::Spans;
-use crate::stage::read::prompts::{InputGroup, PromptRow};
-use crate::stage::{Context, StageError};
-use crate::store::hashed_number;
 use crate::table::schema::{PatchDoseRow, PatchRow, PatchTokensRow};
 use crate::table::status;
 
 /// The words of column `segment`, in the order of the prompt; the last token of the rest stands for itself too.
-const SEGMENTS: [&str; 4] = ["prefix", "input", "rest", "last"];
+pub(super) const SEGMENTS: [&str; 4] = ["prefix", "input", "rest", "last"];
 
 /// All sets of segments, as bits; 0 and 7 are the prompts themselves.
-const SETS: usize = 8;
+pub(super) const SETS: usize = 8;
 
 /// The rows of a shard.
 #[derive(Debug, Default)]
@@ -29,337 +21,51 @@ pub(super) struct Found<'p> {
 
 /// A donor and a receiver.
 #[derive(Debug, Clone, Copy)]
-struct Names<'p> {
-    scenario: &'p Arc<str>,
-    input: &'p Arc<str>,
-    donor: &'p Arc<str>,
-    receiver: &'p Arc<str>,
+pub(super) struct Names<'p> {
+    pub(super) scenario: &'p Arc<str>,
+    pub(super) input: &'p Arc<str>,
+    pub(super) donor: &'p Arc<str>,
+    pub(super) receiver: &'p Arc<str>,
 }
 
 /// What a mixed stream brought and cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Values {
-    gain: f64,
-    gain_total: f64,
-    loss: f64,
-    loss_total: f64,
-    jsd: f64,
+pub(super) struct Values {
+    pub(super) gain: f64,
+    pub(super) gain_total: f64,
+    pub(super) loss: f64,
+    pub(super) loss_total: f64,
+    pub(super) jsd: f64,
 }
 
 /// A row of table `patch`.
 #[derive(Debug)]
 pub(super) struct OfSegment<'p> {
-    names: Names<'p>,
-    layer: i16,
-    segment: &'static str,
-    values: Result<Values, &'static str>,
-    shapley: Option<f64>,
+    pub(super) names: Names<'p>,
+    pub(super) layer: i16,
+    pub(super) segment: &'static str,
+    pub(super) values: Result<Values, &'static str>,
+    pub(super) shapley: Option<f64>,
 }
 
 /// A row of table `patch_dose`.
 #[derive(Debug)]
 pub(super) struct OfDose<'p> {
-    names: Names<'p>,
-    layer: i16,
-    dose: f64,
-    values: Result<Values, &'static str>,
+    pub(super) names: Names<'p>,
+    pub(super) layer: i16,
+    pub(super) dose: f64,
+    pub(super) values: Result<Values, &'static str>,
 }
 
 /// A row of table `patch_tokens`.
 #[derive(Debug)]
 pub(super) struct OfToken<'p> {
-    names: Names<'p>,
-    layer: i16,
-    place: i32,
-    token_id: i32,
-    token: String,
-    values: Result<Values, &'static str>,
-}
-
-/// The first wordings of an input's tasks, those that can be patched with their streams.
-struct Tasks<'p> {
-    rows: Vec<&'p PromptRow>,
-    /// For each its place among `prompts`; the word for why it has none.
-    places: Vec<Result<usize, &'static str>>,
-    prompts: Vec<Prompt>,
-}
-
-/// An ordered pair, by places among the rows and among the prompts.
-#[derive(Debug, Clone, Copy)]
-struct Ordered {
-    donor: usize,
-    receiver: usize,
-}
-
-impl Patch {
-    pub(super) fn of_input<'p>(
-        &self,
-        context: &Context<'_>,
-        input: InputGroup<'p>,
-        found: &mut Found<'p>,
-    ) -> Result<(), StageError> {
-        let tasks = Tasks::read(context, input)?;
-        let says = segments(context, &tasks)?;
-        found.segments.extend(tasks.segment_rows(context, &says));
-        let distance = |place: &usize| (context.layers[*place] - self.dose_layer).abs();
-        let dose_layer = (0..context.layers.len()).min_by_key(distance);
-        if let Some(layer) = dose_layer {
-            self.doses(context, &tasks, layer, found)?;
-        }
-        let share = self.token_inputs as f64 / self.max_inputs as f64;
-        let draw = hashed_number(
-            format!("tokens {:?}", (context.seed, input.scenario(), input.input())).as_bytes(),
-        );
-        if (draw as f64) < share * (1_u64 << 52) as f64 {
-            tokens(context, &tasks, found)?;
-        }
-        Ok(())
-    }
-
-    fn doses<'p>(
-        &self,
-        context: &Context<'_>,
-        tasks: &Tasks<'p>,
-        layer: usize,
-        found: &mut Found<'p>,
-    ) -> Result<(), StageError> {
-        let pairs = tasks.ordered();
-        let mixed: Vec<Mixed> = pairs
-            .iter()
-            .flat_map(|pair| self.doses.iter().map(|dose| tasks.dosed(*pair, layer, *dose)))
-            .collect();
-        let says = streams::go_on(context, &tasks.prompts, &mixed)?;
-        let doses = pairs.iter().flat_map(|pair| self.doses.iter().map(move |dose| (pair, dose)));
-        found.doses.extend(doses.zip(&says).map(|((pair, dose), says)| OfDose {
-            names: tasks.names(*pair),
-            layer: context.layers[layer],
-            dose: *dose,
-            values: tasks.values(*pair, says.as_ref()),
-        }));
-        Ok(())
-    }
-}
-
-/// What the model says for every pair of prompts and captured layer: six mixtures of segments by their bits
-/// (from the second), the second's last token in the first, and the first's in the second.
-fn segments(
-    context: &Context<'_>,
-    tasks: &Tasks<'_>,
-) -> Result<Vec<Option<Distribution>>, StageError> {
-    let n = tasks.prompts.len();
-    let mut mixed = Vec::new();
-    for a in 0..n {
-        for b in a + 1..n {
-            for layer in 0..context.layers.len() {
-                let set = |bits: usize| {
-                    let side = |segment: usize| if bits >> segment & 1 == 1 { b } else { a };
-                    let pieces = (0..3).map(|segment| {
-                        let prompt = side(segment);
-                        Piece::of(prompt, tasks.prompts[prompt].segments()[segment].clone())
-                    });
-                    Mixed { layer, pieces: pieces.collect() }
-                };
-                mixed.extend((1..SETS - 1).map(set));
-                mixed.extend([(a, b), (b, a)].map(|(own, other)| {
-                    let (own_end, other_end) =
-                        (tasks.prompts[own].tokens, tasks.prompts[other].tokens);
-                    let pieces = vec![
-                        Piece::of(own, 0..own_end - 1),
-                        Piece::of(other, other_end - 1..other_end),
-                    ];
-                    Mixed { layer, pieces }
-                }));
-            }
-        }
-    }
-    streams::go_on(context, &tasks.prompts, &mixed)
-}
-
-/// The input's tokens one by one, on every captured layer.
-fn tokens<'p>(
-    context: &Context<'_>,
-    tasks: &Tasks<'p>,
-    found: &mut Found<'p>,
-) -> Result<(), StageError> {
-    let layers = 0..context.layers.len();
-    let mut about = Vec::new();
-    for pair in tasks.ordered() {
-        let n = tasks.prompts[pair.receiver].input.len();
-        about
-            .extend(layers.clone().flat_map(|layer| (0..n).map(move |token| (pair, layer, token))));
-    }
-    let mixed: Vec<Mixed> =
-        about.iter().map(|&(pair, layer, token)| tasks.token(pair, layer, token)).collect();
-    let says = streams::go_on(context, &tasks.prompts, &mixed)?;
-    found.tokens.extend(about.into_iter().zip(&says).map(|((pair, layer, token), says)| {
-        let receiver = tasks.row(pair.receiver);
-        let place = tasks.prompts[pair.receiver].input.start + token;
-        OfToken {
-            names: tasks.names(pair),
-            layer: context.layers[layer],
-            place: token as i32,
-            token_id: receiver.token_ids[place],
-            token: context.tokenizer.decode_token(receiver.token_ids[place]),
-            values: tasks.values(pair, says.as_ref()),
-        }
-    }));
-    Ok(())
-}
-
-impl<'p> Tasks<'p> {
-    fn read(context: &Context<'_>, input: InputGroup<'p>) -> Result<Self, StageError> {
-        let spans = Spans::of(input);
-        let rows = input.first_wordings();
-        let mut with: Vec<(&[i32], Range<usize>)> = Vec::new();
-        let mut places = Vec::new();
-        // Of the prompts that take part, the longest segments put together.
-        let longest = |with: &[(&[i32], Range<usize>)]| {
-            let most =
-                |of: fn(&(&[i32], Range<usize>)) -> usize| with.iter().map(of).max().unwrap_or(0);
-            most(|(_, span)| span.start)
-                + most(|(_, span)| span.len())
-                + most(|(ids, span)| ids.len() - span.end)
-        };
-        for row in &rows {
-            places.push(spans.read_by_rest(row).map(|span| {
-                with.push((&row.token_ids, span));
-                with.len() - 1
-            }));
-        }
-        if longest(&with) > context.card.n_positions {
-            for place in &mut places {
-                *place = place.and(Err(status::TOO_LONG));
-            }
-            with.clear();
-        }
-        let prompts = streams::read(context, &with)?;
-        Ok(Self { rows, places, prompts })
-    }
-
-    /// The row of a prompt.
-    fn row(&self, prompt: usize) -> &'p PromptRow {
-        let place = self.places.iter().position(|place| *place == Ok(prompt));
-        self.rows[place.expect("every prompt is one of the rows'")]
-    }
-
-    /// Ordered pairs of prompts: donors, then receivers, in the order of the plan.
-    fn ordered(&self) -> Vec<Ordered> {
-        let n = self.prompts.len();
-        let all = (0..n).flat_map(|donor| (0..n).map(move |receiver| Ordered { donor, receiver }));
-        all.filter(|pair| pair.donor != pair.receiver).collect()
-    }
-
-    fn names(&self, pair: Ordered) -> Names<'p> {
-        let [donor, receiver] = [pair.donor, pair.receiver].map(|prompt| &self.row(prompt).key);
-        Names {
-            scenario: &donor.scenario,
-            input: &donor.input,
-            donor: &donor.task,
-            receiver: &receiver.task,
-        }
-    }
-
-    /// The receiver's prompt whose input goes that share of the way to the donor's.
-    fn dosed(&self, pair: Ordered, layer: usize, dose: f64) -> Mixed {
-        let [prefix, input, rest] = self.prompts[pair.receiver].segments();
-        let towards = Some((pair.donor, self.prompts[pair.donor].input.start, dose));
-        let mixed = Piece { prompt: pair.receiver, tokens: input, towards };
-        let own = |tokens| Piece::of(pair.receiver, tokens);
-        Mixed { layer, pieces: vec![own(prefix), mixed, own(rest)] }
-    }
-
-    /// The receiver's prompt with one of the input's tokens from the donor's.
-    fn token(&self, pair: Ordered, layer: usize, token: usize) -> Mixed {
-        let (own, other) = (&self.prompts[pair.receiver], &self.prompts[pair.donor]);
-        let (here, there) = (own.input.start + token, other.input.start + token);
-        let pieces = vec![
-            Piece::of(pair.receiver, 0..here),
-            Piece::of(pair.donor, there..there + 1),
-            Piece::of(pair.receiver, here + 1..own.tokens),
-        ];
-        Mixed { layer, pieces }
-    }
-
-    fn values(&self, pair: Ordered, says: Option<&Distribution>) -> Result<Values, &'static str> {
-        let finite = |says: Option<&'_ Distribution>| says.cloned().ok_or(status::NOT_FINITE);
-        let [a, b] = [pair.donor, pair.receiver].map(|prompt| self.prompts[prompt].says.as_ref());
-        let (a, b, h) = (finite(a)?, finite(b)?, finite(says)?);
-        let gain_total = a.kl(&b);
-        Ok(Values {
-            gain: gain_total - a.kl(&h),
-            gain_total,
-            loss: b.kl(&h),
-            loss_total: b.kl(&a),
-            jsd: jsd_bits(&b, &h),
-        })
-    }
-
-    /// Ordered pairs of rows in the order of the plan, each with its layers and segments.
-    fn segment_rows(
-        &self,
-        context: &Context<'_>,
-        says: &[Option<Distribution>],
-    ) -> Vec<OfSegment<'p>> {
-        let mut rows = Vec::new();
-        for (donor, of_donor) in self.rows.iter().zip(&self.places) {
-            for (receiver, of_receiver) in self.rows.iter().zip(&self.places) {
-                if donor.key.task == receiver.key.task {
-                    continue;
-                }
-                let names = Names {
-                    scenario: &donor.key.scenario,
-                    input: &donor.key.input,
-                    donor: &donor.key.task,
-                    receiver: &receiver.key.task,
-                };
-                for (layer, &number) in context.layers.iter().enumerate() {
-                    let found = match (of_donor, of_receiver) {
-                        (Ok(donor), Ok(receiver)) => {
-                            let pair = Ordered { donor: *donor, receiver: *receiver };
-                            self.of_layer(pair, layer, context.layers.len(), says)
-                        }
-                        (Err(word), _) | (_, Err(word)) => [(Err(*word), None); 4],
-                    };
-                    rows.extend(SEGMENTS.into_iter().zip(found).map(
-                        |(segment, (values, shapley))| OfSegment {
-                            names,
-                            layer: number,
-                            segment,
-                            values,
-                            shapley,
-                        },
-                    ));
-                }
-            }
-        }
-        rows
-    }
-
-    /// The four segments of an ordered pair on one layer, each with its Shapley share.
-    fn of_layer(
-        &self,
-        pair: Ordered,
-        layer: usize,
-        layers: usize,
-        says: &[Option<Distribution>],
-    ) -> [(Result<Values, &'static str>, Option<f64>); 4] {
-        let (a, b) = (pair.donor.min(pair.receiver), pair.donor.max(pair.receiver));
-        let n = self.prompts.len();
-        let place = (0..a).map(|first| n - 1 - first).sum::<usize>() + b - a - 1;
-        let own = &says[(place * layers + layer) * SETS..][..SETS];
-        // Bits count segments from the later prompt: the donor's, or all but those.
-        let is_later = pair.donor == b;
-        let bits = |set: usize| if is_later { set } else { SETS - 1 - set };
-        let of_set = |set: usize| self.values(pair, own[bits(set) - 1].as_ref());
-        let worth = |set: usize| match set {
-            0 => Ok(0.0),
-            7 => of_set(1).map(|values| values.gain_total),
-            set => of_set(set).map(|values| values.gain),
-        };
-        let last = self.values(pair, own[if is_later { 6 } else { 7 }].as_ref());
-        let segment = |i: usize| (of_set(1 << i), shapley(&worth, i).ok().flatten());
-        [segment(0), segment(1), segment(2), (last, None)]
-    }
+    pub(super) names: Names<'p>,
+    pub(super) layer: i16,
+    pub(super) place: i32,
+    pub(super) token_id: i32,
+    pub(super) token: String,
+    pub(super) values: Result<Values, &'static str>,
 }
 
 /// A dose in percent; `None` where that is no whole number from 1 to 10,000.
@@ -370,7 +76,7 @@ pub(super) fn percent(dose: f64) -> Option<i16> {
 }
 
 /// What a segment adds to the worth of sets of the others, averaged over all orders, over the worth of all.
-fn shapley(
+pub(super) fn shapley(
     worth: &dyn Fn(usize) -> Result<f64, &'static str>,
     segment: usize,
 ) -> Result<Option<f64>, &'static str> {
