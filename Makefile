@@ -63,7 +63,7 @@ export ORT_DYLIB_PATH ?= $(abspath $(VENV))
 
 AQLENS := $(or $(CARGO_TARGET_DIR),target)/release/aqlens
 
-.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-real test-templates test-browser test-python test-ray test-slurm test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean
+.PHONY: help demo build venv venv-test test test-oracle test-packages test-readers test-export test-real test-templates test-browser test-python test-ray test-slurm test-wheel wheel dist docs check fmt deny fuzz flips bench calibrate fixtures real-model real schema clean calibrate-uses
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -106,6 +106,9 @@ test-oracle: $(VENV)/.oracle build ## every measure again, by numpy and scipy ov
 calibrate: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## how often the verdict errs where the truth is known (half an hour)
 	$(VENV)/bin/python tests/calibration/calibrate.py --self-test
 	AQLENS=$(AQLENS) EXPORT_PYTHON=$(EXPORT_VENV)/bin/python $(VENV)/bin/python tests/calibration/calibrate.py $(CALIBRATE)
+
+calibrate-uses: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## how often stage `use` errs where the truth is known; goes on where it was ended
+	AQLENS=$(AQLENS) EXPORT_PYTHON=$(EXPORT_VENV)/bin/python $(VENV)/bin/python tests/calibration/uses.py $(CALIBRATE)
 
 # rbo wants numpy below 2, so these have an environment of their own.
 $(PACKAGES_VENV)/.ready:

@@ -31,7 +31,7 @@ from material import LAYERS, ROOT, Material, make_material
 PIPELINE = Path("pipelines/experiment-037.yml")
 DEMO = ROOT / "data/demo"
 WANTED_RATIO, WANTED_SECONDS = 4.0, 1.5
-PARTS = ["notebook", "extraction", "analysis", "scale"]
+PARTS = ["notebook", "extraction", "analysis", "scale", "mediation"]
 
 
 @dataclass
