@@ -11,7 +11,7 @@ model:
   a whole prompt an exchange, keys and values replaced at the input's tokens in all blocks, float32, of some inputs;
 - the same loop with nnsight, where it is installed.
 
-All take turns; each round gives ratios, and their medians count. An exchange must say the same by all of them.
+All take turns; each round gives ratios, and their medians count. Both loops must say the same.
 Needs the Python environment of export/ and a release binary.
 """
 

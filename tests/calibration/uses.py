@@ -97,7 +97,9 @@ class Uses:
         self.kept = options.folder / f"kept-{binary}-{options.seed}"
         self.kept.mkdir(parents=True, exist_ok=True)
 
-    def read(self, name: str, model: Path, scenarios: list[dict], tables: list[str], gates=(None,)) -> list[pl.DataFrame]:
+    def read(
+        self, name: str, model: Path, scenarios: list[dict], tables: list[str], gates=(None,)
+    ) -> list[pl.DataFrame]:
         """These tables, one after the other; of the last gate's run, with column `gate`."""
         files = [self.kept / f"{name}-{table}.parquet" for table in tables]
         if not all(file.is_file() for file in files):
@@ -124,20 +126,26 @@ class Uses:
             made = [null(design, number, self.options.seed) for number in range(self.options.null_draws)]
             (verdicts,) = self.draws(f"use-null-{design}", DEMO, made, ["use_verdict"], (None, NO_GATE))
             for gate in (None, NO_GATE):
-                figures += said({"model": "demo", "design": design, "min_effect": gate or 0.05}, of_gate(verdicts, gate))
+                figures += said(
+                    {"model": "demo", "design": design, "min_effect": gate or 0.05}, of_gate(verdicts, gate)
+                )
         return figures
 
     def random(self) -> list[Figure]:
         found = []
         for seed in RANDOM_SEEDS:
             model = self.program.random_model(self.options.folder, seed, self.options.python)
-            made = [known(12, 3, number, self.options.seed, f"random-{seed}") for number in range(self.options.random_draws)]
+            made = [
+                known(12, 3, number, self.options.seed, f"random-{seed}") for number in range(self.options.random_draws)
+            ]
             found += self.draws(f"use-random-{seed}", model, made, ["use_verdict"], (None, NO_GATE), at_once=1)
         verdicts = pl.concat(found)
         return [
             figure
             for gate in (None, NO_GATE)
-            for figure in said({"model": "random", "design": "3x3", "min_effect": gate or 0.05}, of_gate(verdicts, gate))
+            for figure in said(
+                {"model": "random", "design": "3x3", "min_effect": gate or 0.05}, of_gate(verdicts, gate)
+            )
         ]
 
     def known(self) -> list[Figure]:
@@ -147,7 +155,9 @@ class Uses:
         figures = []
         for wordings in WORDINGS:
             for inputs in KNOWN_INPUTS:
-                made = [known(inputs, wordings, number, self.options.seed) for number in range(self.options.known_draws)]
+                made = [
+                    known(inputs, wordings, number, self.options.seed) for number in range(self.options.known_draws)
+                ]
                 (rows,) = self.draws(f"use-known-{inputs}-{wordings}", DEMO, made, ["use_effect"])
                 for question, value in true.items():
                     figures += coverage(rows, question, value, {"inputs": inputs, "wordings": wordings})
@@ -168,7 +178,11 @@ def said(of: dict, verdicts: pl.DataFrame) -> list[Figure]:
         any_task = verdicts.group_by("scenario").agg((pl.col(column) == value).any().alias("is"))
         limit = 0.05 if is_wanted.get(word) else None
         values = any_task["is"].to_numpy().astype(float)
-        figures.append(Figure("use-null", of, f"{word}, any task", values, at_most=0.0 if limit and is_random and has_gate else limit))
+        figures.append(
+            Figure(
+                "use-null", of, f"{word}, any task", values, at_most=0.0 if limit and is_random and has_gate else limit
+            )
+        )
     return figures
 
 

@@ -99,7 +99,7 @@ def test_shares_intervals_and_flips_are_those_of_numpy_and_scipy(causes, effects
     assert rows.keys() == effects.keys() and len(rows) == 9 * 12
     of = cells(causes)
     for key, one in effects.items():
-        row, (donor, receiver, layer) = rows[key], key
+        row, (donor, receiver) = rows[key], key[:2]
         assert (row["n_inputs"], row["n_clusters"], row["n_wordings"]) == (12, 12, one["n_wordings"]), key
         assert row["question"] == ("necessary" if donor == receiver else "sufficient")
         near(row["value"], one["value"], key)
