@@ -226,7 +226,7 @@ def test_segments_of_streams_mixed_by_hand_say_the_same_and_share_the_whole(caus
 
 
 def test_doses_and_single_tokens_say_the_same(causes, streams):
-    doses = by_row(causes.table("patch_dose"), ["input", "task_donor", "task_receiver", "dose"])
+    doses = by_row(causes.table("patch_dose"), ["input", "task_donor", "task_receiver", "dose_percent"])
     tokens = by_row(causes.table("patch_tokens"), ["input", "task_donor", "task_receiver", "layer", "place"])
     assert len(doses) == 12 * 6 * 3
     mapped = {key[0] for key in tokens}
@@ -239,7 +239,7 @@ def test_doses_and_single_tokens_say_the_same(causes, streams):
             prefix, of_b, rest = (own.segment(b, 3, i) for i in range(3))
             for dose in (0.5, 1.0, 1.25):
                 mixed = of_b + np.float32(dose) * (own.segment(a, 3, 1) - of_b)
-                row = doses[name, a, b, dose]
+                row = doses[name, a, b, round(100 * dose)]
                 close(row, NAMES[:5], gain_loss(*ends, own.says(3, [prefix, mixed, rest]))[:5], (name, a, b, dose))
                 assert row["layer"] == 3
             span = own.prompts[b].span

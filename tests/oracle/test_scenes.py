@@ -37,9 +37,9 @@ def verdicts(study) -> dict:
 def test_tasks_that_change_the_answer_are_told_from_one_that_is_asked_twice(verdicts, measure):
     assert verdicts["scenes", measure] == "supported"
     assert verdicts["two-questions", measure] == "supported"
-    # Four wordings on 24 scenes rule a tenth of the scale out for the answers only.
-    expected = "equivalent" if measure == "jsd_bits" else "undecided"
-    assert verdicts["same-question", measure] == expected
+    # Four wordings on 24 scenes rule a tenth of the scale out for the answers only, and there a share of 3/24
+    # of all scenes that differed by a whole bit, which so few cannot exclude, would matter.
+    assert verdicts["same-question", measure] == "undecided"
 
 
 def test_the_notebooks_test_says_supported_of_a_question_that_is_asked_twice(verdicts):
