@@ -21,7 +21,7 @@ const PARAPHRASE: &str = "paraphrase";
 const NEUTRAL: &str = "neutral";
 const THIRD: &str = "third";
 
-/// In column `status`: other wordings of the receiver move it by more than the margin.
+/// In column `obstacle`: other wordings of the receiver move it by more than the margin.
 const CONTROL_MOVES: &str = "control_moves";
 
 /// A question, and what came of it.
@@ -41,6 +41,8 @@ pub(super) struct Effect {
     shares: Shares,
     total: Option<f64>,
     pub(super) answer: Answer,
+    /// Why its values answer nothing; empty when nothing does.
+    pub(super) obstacle: &'static str,
     pub(super) status: String,
     /// By cluster: the value less margin times total.
     over_margin: Vec<f64>,
@@ -117,24 +119,24 @@ impl Use {
             TASK => effect.shares.gain_paraphrase,
             _ => effect.shares.loss_paraphrase,
         };
-        let word = if effect.total.is_none_or(|total| total < self.min_effect) {
+        effect.obstacle = if effect.total.is_none_or(|total| total < self.min_effect) {
             status::NO_EFFECT
         } else if (effect.n_clusters as u64) < LEAST_CLUSTERS {
             status::N_TOO_SMALL
         } else if moves.is_some_and(|share| share.abs() > self.margin) {
             CONTROL_MOVES
         } else {
-            status::OK
+            ""
         };
-        word.clone_into(&mut effect.status);
+        status::OK.clone_into(&mut effect.status);
     }
 
     /// p of every question that all blocks are asked about, corrected over those with as many clusters.
     fn test(&self, seed: u64, name: &str, effects: &mut [Effect]) {
         let mut families: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (place, effect) in effects.iter().enumerate() {
-            let counts =
-                effect.layer == 0 && [status::OK, CONTROL_MOVES].contains(&&*effect.status);
+            let is_open = ["", CONTROL_MOVES].contains(&effect.obstacle);
+            let counts = effect.layer == 0 && effect.status == status::OK && is_open;
             if counts {
                 families.entry(effect.over_margin.len()).or_default().push(place);
             }
@@ -175,6 +177,7 @@ impl Effect {
             shares: Shares::default(),
             total: None,
             answer: Answer::NotTestable,
+            obstacle: "",
             status: String::new(),
             over_margin: Vec::new(),
         }
@@ -186,11 +189,10 @@ impl Effect {
     }
 
     fn answered(&self, margin: f64) -> Answer {
-        if self.status == CONTROL_MOVES {
-            return Answer::Undecided;
-        }
-        if self.status != status::OK {
-            return Answer::NotTestable;
+        match (&*self.status, self.obstacle) {
+            (status::OK, "") => {}
+            (status::OK, CONTROL_MOVES) => return Answer::Undecided,
+            _ => return Answer::NotTestable,
         }
         let Some((low, high)) = self.interval else { return Answer::Undecided };
         // Blocks from a later one on have no test of their own: they describe.
@@ -237,6 +239,7 @@ impl Effect {
             other_share: answers.map(|all| all[2]),
             total_nats: self.total,
             answer: self.answer.word(),
+            obstacle: self.obstacle,
             status: &self.status,
         }
     }

@@ -64,7 +64,11 @@ impl<'e> Own<'e> {
 
     /// Why nothing can be said.
     fn obstacle(&self) -> String {
-        let words: Vec<&str> = self.receivers.iter().map(|effect| &*effect.status).collect();
+        let word = |effect: &&'e Effect| match &*effect.status {
+            status::OK => effect.obstacle,
+            status => status,
+        };
+        let words: Vec<&str> = self.receivers.iter().map(word).collect();
         let Some(word) = words.first() else {
             return "there is no other task to put its reading into".to_owned();
         };

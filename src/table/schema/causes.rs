@@ -98,11 +98,12 @@ table! {
         other_share: Option<f64> = says("share, 0..1", "neither's is said"),
         total_nats: Option<f64> = says("nats", "median over inputs of what there is to gain (of the receiver itself: to lose)"),
         answer: &'a str = says("", "yes, no, undecided, not_testable"),
-        status: &'a str = says(
+        obstacle: &'a str = says(
             "",
-            "ok, or why there is no answer: as in mediation, control_moves (other wordings move it by more than the \
-             margin), n_too_small",
+            "why the values answer nothing: no_effect (less than min_effect to gain or lose), n_too_small (fewer than 5 \
+             clusters), control_moves (other wordings move it by more than the margin); empty when nothing does",
         ),
+        status: &'a str = STATUS,
     }
 }
 
