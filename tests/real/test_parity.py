@@ -78,9 +78,9 @@ def test_logits_and_probabilities_are_those_of_pytorch(parity):
 def test_a_small_mistake_would_be_seen(parity, mistake):
     """What PyTorch computes with it is further from the tables than is allowed."""
     key = parity.run.prompts[0]["key"]
-    wrong = relative(parity.run.hidden[key], parity.expected[f"{mistake}.hidden"]).max()
-    print(f"{mistake} {wrong:.1e}")
-    assert wrong > HIDDEN
+    wrong = relative(parity.run.hidden[key], parity.expected[f"{mistake}.hidden"])
+    print(f"{mistake} {wrong.max():.1e}")
+    assert (wrong > HIDDEN).mean() > 1e-3
     right, planted = (
         parity.expected[f"{name}"].argmax() for name in ("logits.0", f"{mistake}.logits")
     )
