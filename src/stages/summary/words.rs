@@ -333,7 +333,7 @@ fn few_inputs(rows: &[Row], bound: Bound) -> Option<String> {
     let (clusters, needed) = (row.n_clusters.unsigned_abs(), bound.needed(row)?);
     let most = row.most?;
     Some(format!(
-        "the interval is within what is too small to matter, but {} without one that differs leave room \
+        "these inputs differ by less than matters, but {} without one that differs leave room \
          for a share of {:.3} of all inputs that differ by up to {most} in the measure's unit, which would \
          be more than matters: {} like these would do",
         count(clusters, "independent input"),
