@@ -102,7 +102,14 @@ impl Context<'_> {
     /// name, so that neither shards nor the order of the inputs matter.
     pub fn takes(&self, scenario: &str, input: &str) -> bool {
         let Some(share) = self.fractions.get(scenario) else { return true };
-        let draw = hashed_number(format!("input {:?}", (self.seed, scenario, input)).as_bytes());
+        self.draws("input", *share, scenario, input)
+    }
+
+    /// Whether the input is in that share of the scenario's, drawn for a purpose: likewise by the hash of seed
+    /// and name.
+    pub(crate) fn draws(&self, purpose: &str, share: f64, scenario: &str, input: &str) -> bool {
+        let draw =
+            hashed_number(format!("{purpose} {:?}", (self.seed, scenario, input)).as_bytes());
         (draw as f64) < share * (1_u64 << 52) as f64
     }
 }

@@ -30,6 +30,16 @@ pub const BETWEEN: &str = "between";
 /// In column `contrast`: wordings of one task. The others are the names of the controls.
 pub const PARAPHRASE: &str = "paraphrase";
 
+/// In column `source` of table `mediation`: whose reading of the input is put in; [`PARAPHRASE`] is another one.
+/// That of the task towards whose answer the change is measured.
+pub const TASK: &str = "task";
+/// Likewise: those of the receiver's neutral prefixes.
+pub const NEUTRAL: &str = "neutral";
+/// Likewise: those of tasks that are neither.
+pub const THIRD: &str = "third";
+/// Likewise: the receiver's own.
+pub const SAME_RUN: &str = "same_run";
+
 /// In column `layer` of table `effect`: what the model says in the end, after all layers.
 pub const OUTPUT_LAYER: i16 = -1;
 

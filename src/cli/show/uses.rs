@@ -5,34 +5,14 @@ use std::io::Write;
 use crate::cli::error::CliError;
 use crate::cli::grid::{Small, write_sentence};
 use crate::store::Store;
+use crate::table::ReadRow as _;
 use crate::table::preview::cell;
-use crate::table::schema::USE_VERDICT;
-use crate::table::{ReadRow as _, view};
-
-view! {
-    /// The verdict of a task.
-    struct Used<'a> of [USE_VERDICT] {
-        scenario: &'a str,
-        task: &'a str,
-        verdict: &'a str,
-        necessity: Option<f64>,
-        necessity_ci_low: Option<f64>,
-        necessity_ci_high: Option<f64>,
-        necessary: &'a str,
-        best_receiver: Option<&'a str>,
-        sufficiency: Option<f64>,
-        sufficiency_ci_low: Option<f64>,
-        sufficiency_ci_high: Option<f64>,
-        sufficient: &'a str,
-        margin: f64,
-        n_inputs: i64,
-    }
-}
+use crate::table::schema::{USE_VERDICT, UseVerdictRow};
 
 /// A line for each task: used or not, what is lost without its reading, and what that brings.
 pub(super) fn write(out: &mut impl Write, store: &Store) -> Result<(), CliError> {
-    let Some(part) = Used::part_if_there(store, &USE_VERDICT, 0)? else { return Ok(()) };
-    let rows = Used::rows(&part)?;
+    let Some(part) = UseVerdictRow::part_if_there(store, &USE_VERDICT, 0)? else { return Ok(()) };
+    let rows = UseVerdictRow::rows(&part)?;
     let head = ["scenario", "task", "", "lost without it", "brought to another", "inputs"];
     let mut table = Small::new(head);
     for row in &rows {

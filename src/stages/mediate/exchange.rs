@@ -3,8 +3,7 @@
 use indexmap::IndexSet;
 
 use super::cast::{Cast, Member};
-use crate::math::Distribution;
-use crate::math::norm;
+use crate::math::{Distribution, norm, top_k};
 use crate::stage::model::spliced::{Computed, Piece, Run, Where, compute};
 use crate::stage::{Context, StageError};
 
@@ -16,19 +15,32 @@ pub(super) struct Exchange {
     pub(super) from: usize,
 }
 
-/// What the model says; `None` where that is not finite.
-pub(super) type Says = Option<Distribution>;
+/// What the model says next.
+#[derive(Debug)]
+pub(super) struct Saying {
+    pub(super) next: Distribution,
+    /// The scores that it is made of.
+    pub(super) scores: Vec<f32>,
+    /// The token with the largest.
+    pub(super) top: usize,
+}
 
-/// What the model says after an input's prompts and exchanges.
+impl Saying {
+    /// `None` where a score is not finite, or there are none.
+    fn of(scores: Vec<f32>) -> Option<Self> {
+        let next = Distribution::from_logits(&scores).ok()?;
+        let top = *top_k(&scores, 1).first()?;
+        Some(Self { next, scores, top })
+    }
+}
+
+/// What the model says after an input's prompts and exchanges; `None` where that is not finite.
 #[derive(Debug)]
 pub(super) struct Said {
     /// After each member; `None` also for those that have no part.
-    pub(super) plain: Vec<Says>,
+    pub(super) plain: Vec<Option<Saying>>,
     /// After each exchange, in their order.
-    pub(super) exchanged: Vec<Says>,
-    /// The scores themselves.
-    pub(super) plain_logits: Vec<Vec<f32>>,
-    pub(super) exchanged_logits: Vec<Vec<f32>>,
+    pub(super) exchanged: Vec<Option<Saying>>,
 }
 
 /// Runs the prompts of `cast` that have a part, and the exchanges between them.
@@ -53,15 +65,9 @@ pub(super) fn run(
         exchanges.iter().map(|exchange| mediated(cast, &plain, *exchange)).collect();
     let exchanged = compute(context, &runs)?;
     prove_putting_back(context, cast, exchanges, &plain, &exchanged)?;
-    let plain_logits: Vec<Vec<f32>> =
-        plain.into_iter().map(|of| of.map_or_else(Vec::new, |computed| computed.logits)).collect();
-    let exchanged_logits: Vec<Vec<f32>> = exchanged.into_iter().map(|of| of.logits).collect();
-    let says = |logits: &Vec<f32>| Distribution::from_logits(logits).ok();
     Ok(Said {
-        plain: plain_logits.iter().map(says).collect(),
-        exchanged: exchanged_logits.iter().map(says).collect(),
-        plain_logits,
-        exchanged_logits,
+        plain: plain.into_iter().map(|of| Saying::of(of?.logits)).collect(),
+        exchanged: exchanged.into_iter().map(|of| Saying::of(of.logits)).collect(),
     })
 }
 
@@ -103,7 +109,8 @@ fn prove_moving(
     let member = &cast.members[furthest];
     let there = compute(context, &[Run { keep: 0, ..whole(member, false) }])?;
     let Some(moved) = &plain[furthest] else { return Ok(()) };
-    same(context, &there[0].logits, &moved.logits).map_err(|off| {
+    let allowed = context.engine.tolerance()?.relative;
+    same(allowed, &there[0].logits, &moved.logits).map_err(|off| {
         problem(
             member,
             &format!("says something else when it is moved by {} positions, {off}", member.moved),
@@ -119,13 +126,14 @@ fn prove_putting_back(
     plain: &[Option<Computed>],
     exchanged: &[Computed],
 ) -> Result<(), StageError> {
+    let allowed = context.engine.tolerance()?.relative;
     for (exchange, computed) in exchanges.iter().zip(exchanged) {
         let Some(own) =
             plain[exchange.receiver].as_ref().filter(|_| exchange.receiver == exchange.donor)
         else {
             continue;
         };
-        same(context, &own.logits, &computed.logits).map_err(|off| {
+        same(allowed, &own.logits, &computed.logits).map_err(|off| {
             let what = format!("says something else when its own reading is put back, {off}");
             problem(&cast.members[exchange.receiver], &what)
         })?;
@@ -133,13 +141,9 @@ fn prove_putting_back(
     Ok(())
 }
 
-/// Whether two vectors of scores are the same but for rounding; else by how much they differ. Scores that are
+/// Whether two vectors of scores are the same but for what is allowed of their norm; else by how much they differ. Scores that are
 /// not finite have a status of their own.
-fn same(context: &Context<'_>, one: &[f32], other: &[f32]) -> Result<(), String> {
-    let allowed = match context.engine.tolerance() {
-        Ok(tolerance) => tolerance.relative,
-        Err(error) => return Err(error.to_string()),
-    };
+fn same(allowed: f64, one: &[f32], other: &[f32]) -> Result<(), String> {
     let largest = one.iter().zip(other).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     let off = largest / norm(one);
     if off > allowed {

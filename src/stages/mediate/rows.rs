@@ -5,21 +5,15 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::cast::{Cast, TaskCast};
-use super::exchange::{self, Exchange, Said};
-use super::values::{Pair, Values};
+use super::exchange::{self, Exchange};
+use super::values::{Measures, Pair, Values};
+use crate::stage::names::{NEUTRAL, PARAPHRASE, SAME_RUN, TASK, THIRD};
 use crate::stage::{Context, StageError};
 use crate::table::schema::MediationRow;
 use crate::table::status;
 
 /// Most other wordings whose readings are put into a wording's prompt.
 const MOST_PARAPHRASES: usize = 3;
-
-/// The words of column `source`.
-const TASK: &str = "task";
-const PARAPHRASE: &str = "paraphrase";
-const NEUTRAL: &str = "neutral";
-const THIRD: &str = "third";
-const SAME_RUN: &str = "same_run";
 
 /// A row to be written.
 #[derive(Debug)]
@@ -62,7 +56,8 @@ pub(super) fn of<'p>(
         }
     }
     let said = exchange::run(context, cast, &exchanges)?;
-    let row = |about| Row::new(cast, &exchanges, &said, about);
+    let mut measures = Measures::of(&said);
+    let row = |about| Row::new(cast, &exchanges, &mut measures, about);
     Ok(abouts.into_iter().map(row).collect())
 }
 
@@ -195,10 +190,15 @@ impl About<'_> {
 }
 
 impl<'p> Row<'p> {
-    fn new(cast: &Cast<'p>, exchanges: &IndexSet<Exchange>, said: &Said, about: About<'p>) -> Self {
+    fn new(
+        cast: &Cast<'p>,
+        exchanges: &IndexSet<Exchange>,
+        measures: &mut Measures<'_>,
+        about: About<'p>,
+    ) -> Self {
         let values = match about.obstacle(cast) {
             Some(word) => Err(word),
-            None => said.values(about.of, &about.pairs(exchanges)),
+            None => measures.values(about.of, &about.pairs(exchanges)),
         };
         let start = |place: usize| cast.members[place].start() as i32;
         let of = &cast.members[about.of];

@@ -1,7 +1,9 @@
 //! What an exchange brought and cost, from what the model says before and after it.
 
-use super::exchange::{Said, Says};
-use crate::math::{self, Distribution, jsd_bits};
+use std::collections::BTreeMap;
+
+use super::exchange::{Said, Saying};
+use crate::math::jsd_bits;
 use crate::table::status;
 
 /// The numbers of a row.
@@ -21,16 +23,29 @@ pub(super) struct Values {
     pub(super) answer: Option<usize>,
 }
 
-fn finite(says: &Says) -> Result<&Distribution, &'static str> {
-    says.as_ref().ok_or(status::NOT_FINITE)
-}
-
 /// What is measured: towards which prompt, and after which exchange.
 pub(super) type Pair = (usize, usize);
 
-impl Said {
+/// The numbers of an input's rows. What depends on two prompts alone, or on one exchange, is computed once.
+pub(super) struct Measures<'s> {
+    said: &'s Said,
+    /// By axis and receiver: what there is to gain, to lose, and their divergence.
+    totals: BTreeMap<Pair, [f64; 3]>,
+    /// By exchange: what is lost of its receiver, and the divergence from it.
+    losses: BTreeMap<usize, [f64; 2]>,
+}
+
+impl<'s> Measures<'s> {
+    pub(super) fn of(said: &'s Said) -> Self {
+        Self { said, totals: BTreeMap::new(), losses: BTreeMap::new() }
+    }
+
     /// The mean over `pairs` of an axis and an exchange into `receiver`; the word for why there is none.
-    pub(super) fn values(&self, receiver: usize, pairs: &[Pair]) -> Result<Values, &'static str> {
+    pub(super) fn values(
+        &mut self,
+        receiver: usize,
+        pairs: &[Pair],
+    ) -> Result<Values, &'static str> {
         let mut sum = Values::default();
         let mut differences = Some([0.0; 3]);
         for &(axis, exchange) in pairs {
@@ -56,16 +71,16 @@ impl Said {
         if pairs.is_empty() { Err(status::NO_PAIRS) } else { Ok(sum) }
     }
 
-    fn one(&self, receiver: usize, axis: usize, exchange: usize) -> Result<Values, &'static str> {
-        let (a, b) = (finite(&self.plain[axis])?, finite(&self.plain[receiver])?);
-        let h = finite(&self.exchanged[exchange])?;
-        let logits = [
-            &self.exchanged_logits[exchange],
-            &self.plain_logits[axis],
-            &self.plain_logits[receiver],
-        ];
-        let [answer, of_a, of_b] = logits.map(|scores| math::top_k(scores, 1)[0]);
-        let place = match (answer == of_a, answer == of_b) {
+    fn one(
+        &mut self,
+        receiver: usize,
+        axis: usize,
+        exchange: usize,
+    ) -> Result<Values, &'static str> {
+        let finite = |saying: &'s Option<Saying>| saying.as_ref().ok_or(status::NOT_FINITE);
+        let (a, b) = (finite(&self.said.plain[axis])?, finite(&self.said.plain[receiver])?);
+        let h = finite(&self.said.exchanged[exchange])?;
+        let place = match (h.top == a.top, h.top == b.top) {
             (true, false) => 0,
             (false, true) => 1,
             (true, true) => 2,
@@ -73,18 +88,22 @@ impl Said {
         };
         let mut answers = [0.0; 4];
         answers[place] = 1.0;
-        let difference = |scores: &Vec<f32>| f64::from(scores[of_a]) - f64::from(scores[of_b]);
-        let gain_total = a.kl(b);
+        let difference = |own: &Saying| f64::from(own.scores[a.top]) - f64::from(own.scores[b.top]);
+        let totals = || [a.next.kl(&b.next), b.next.kl(&a.next), jsd_bits(&a.next, &b.next)];
+        let [gain_total, loss_total, jsd_total] =
+            *self.totals.entry((axis, receiver)).or_insert_with(totals);
+        let losses = || [b.next.kl(&h.next), jsd_bits(&b.next, &h.next)];
+        let [loss, jsd] = *self.losses.entry(exchange).or_insert_with(losses);
         Ok(Values {
-            gain: gain_total - a.kl(h),
+            gain: gain_total - a.next.kl(&h.next),
             gain_total,
-            loss: b.kl(h),
-            loss_total: b.kl(a),
-            jsd: jsd_bits(b, h),
-            jsd_total: jsd_bits(a, b),
-            logit_difference: (of_a != of_b).then(|| logits.map(difference)),
+            loss,
+            loss_total,
+            jsd,
+            jsd_total,
+            logit_difference: (a.top != b.top).then(|| [h, a, b].map(difference)),
             answers,
-            answer: Some(answer),
+            answer: Some(h.top),
         })
     }
 }

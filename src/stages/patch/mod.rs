@@ -14,7 +14,7 @@
 //!
 //! Shapley's shares sum to 1 at every block and do not depend on whether one patches in or out. `last` is the last
 //! token alone. `dose` mixes: B's stream at the input's tokens plus a share of the way to A's. Tokens are patched one by
-//! one for the first few inputs, those that a report shows. First wordings only.
+//! one for a few inputs, drawn by the seed; a report shows the first of them. First wordings only.
 //!
 //! Only the input's tokens must be equal; the other segments may differ in length. Where a model learns positions, the
 //! stream holds those of the prompt that it is from; where they are relative, the mixed prompt counts its own.

@@ -9,7 +9,6 @@ use crate::math::{Distribution, jsd_bits};
 use crate::stage::compare::spans::Spans;
 use crate::stage::read::prompts::{InputGroup, PromptRow};
 use crate::stage::{Context, StageError};
-use crate::store::hashed_number;
 use crate::table::status;
 
 /// The first wordings of an input's tasks, those that can be patched with their streams.
@@ -43,10 +42,7 @@ impl Patch {
             self.doses(context, &tasks, layer, found)?;
         }
         let share = self.token_inputs as f64 / self.max_inputs as f64;
-        let draw = hashed_number(
-            format!("tokens {:?}", (context.seed, input.scenario(), input.input())).as_bytes(),
-        );
-        if (draw as f64) < share * (1_u64 << 52) as f64 {
+        if context.draws("tokens", share, input.scenario(), input.input()) {
             tokens(context, &tasks, found)?;
         }
         Ok(())
@@ -217,16 +213,15 @@ impl<'p> Tasks<'p> {
     }
 
     fn values(&self, pair: Ordered, says: Option<&Distribution>) -> Result<Values, &'static str> {
-        let finite = |says: Option<&'_ Distribution>| says.cloned().ok_or(status::NOT_FINITE);
         let [a, b] = [pair.donor, pair.receiver].map(|prompt| self.prompts[prompt].says.as_ref());
-        let (a, b, h) = (finite(a)?, finite(b)?, finite(says)?);
-        let gain_total = a.kl(&b);
+        let (Some(a), Some(b), Some(h)) = (a, b, says) else { return Err(status::NOT_FINITE) };
+        let gain_total = a.kl(b);
         Ok(Values {
-            gain: gain_total - a.kl(&h),
+            gain: gain_total - a.kl(h),
             gain_total,
-            loss: b.kl(&h),
-            loss_total: b.kl(&a),
-            jsd: jsd_bits(&b, &h),
+            loss: b.kl(h),
+            loss_total: b.kl(a),
+            jsd: jsd_bits(b, h),
         })
     }
 
@@ -286,7 +281,10 @@ impl<'p> Tasks<'p> {
         // Bits count segments from the later prompt: the donor's, or all but those.
         let is_later = pair.donor == b;
         let bits = |set: usize| if is_later { set } else { SETS - 1 - set };
-        let of_set = |set: usize| self.values(pair, own[bits(set) - 1].as_ref());
+        // By the donor's segments; the empty set and the whole one are the prompts themselves.
+        let sets: Vec<Result<Values, &'static str>> =
+            (1..SETS - 1).map(|set| self.values(pair, own[bits(set) - 1].as_ref())).collect();
+        let of_set = |set: usize| sets[set - 1];
         let worth = |set: usize| match set {
             0 => Ok(0.0),
             7 => of_set(1).map(|values| values.gain_total),

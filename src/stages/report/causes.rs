@@ -9,30 +9,8 @@ use super::sources::Sources;
 use crate::render::causes::{CutMean, PairUse, Relay, Share, TaskUse, TokenMap, UseCurve, Uses};
 use crate::render::page::Scenario;
 use crate::stage::StageError;
-use crate::table::schema::{KNOCKOUT, PATCH, PATCH_TOKENS, USE_EFFECT, USE_VERDICT};
+use crate::table::schema::{KNOCKOUT, PATCH, PATCH_TOKENS, USE_EFFECT, USE_VERDICT, UseVerdictRow};
 use crate::table::{ReadRow as _, status, view};
-
-view! {
-    /// The verdict of a task.
-    struct VerdictOf<'a> of [USE_VERDICT] {
-        scenario: &'a str,
-        task: &'a str,
-        verdict: &'a str,
-        necessary: &'a str,
-        sufficient: &'a str,
-        reason: &'a str,
-        necessity: Option<f64>,
-        necessity_ci_low: Option<f64>,
-        necessity_ci_high: Option<f64>,
-        best_receiver: Option<&'a str>,
-        sufficiency: Option<f64>,
-        sufficiency_ci_low: Option<f64>,
-        sufficiency_ci_high: Option<f64>,
-        margin: f64,
-        n_inputs: i64,
-        n_wordings: i64,
-    }
-}
 
 view! {
     /// One donor and receiver.
@@ -48,6 +26,8 @@ view! {
         gain_neutral: Option<f64>,
         gain_paraphrase: Option<f64>,
         donor_share: Option<f64>,
+        answer: &'a str,
+        obstacle: &'a str,
         status: &'a str,
     }
 }
@@ -94,6 +74,9 @@ view! {
     }
 }
 
+/// In column `answer`: the values answer nothing.
+const NOT_TESTABLE: &str = "not_testable";
+
 /// Less to gain than this, in nats, has no Shapley shares worth averaging.
 const LEAST_NATS: f64 = 0.05;
 
@@ -109,8 +92,8 @@ fn share(value: Option<f64>, low: Option<f64>, high: Option<f64>) -> Option<Shar
 
 /// Fills in what each scenario's interventions found, when the run has them.
 pub(super) fn add(sources: &Sources<'_>, scenarios: &mut [Scenario]) -> Result<(), StageError> {
-    let Some(part) = sources.optional::<VerdictOf<'_>>(&USE_VERDICT, 0)? else { return Ok(()) };
-    for row in VerdictOf::rows(&part)? {
+    let Some(part) = sources.optional::<UseVerdictRow<'_>>(&USE_VERDICT, 0)? else { return Ok(()) };
+    for row in UseVerdictRow::rows(&part)? {
         let Some(of) = scenarios.iter_mut().find(|s| s.name == row.scenario) else { continue };
         let uses = of.evidence.uses.get_or_insert_default();
         uses.margin = row.margin;
@@ -160,7 +143,7 @@ pub(super) fn add(sources: &Sources<'_>, scenarios: &mut [Scenario]) -> Result<(
     Ok(())
 }
 
-fn task_use(row: &VerdictOf<'_>) -> TaskUse {
+fn task_use(row: &UseVerdictRow<'_>) -> TaskUse {
     let sufficiency = share(row.sufficiency, row.sufficiency_ci_low, row.sufficiency_ci_high);
     TaskUse {
         task: row.task.to_owned(),
@@ -185,10 +168,15 @@ fn add_effects(uses: &mut Uses, rows: &[&EffectOf<'_>]) {
             Some(PairUse {
                 donor: place(row.task_donor)?,
                 receiver: place(row.task_receiver)?,
-                value: of(row),
+                // A share of next to nothing says nothing.
+                value: of(row).filter(|_| row.answer != NOT_TESTABLE),
                 donor_share: row.donor_share,
                 controls: [row.gain_neutral, row.gain_paraphrase],
-                missing: if row.status == status::OK { String::new() } else { missing(row.status) },
+                missing: match (row.status, row.obstacle) {
+                    (status::OK, "") => String::new(),
+                    (status::OK, obstacle) => missing(obstacle),
+                    (status, _) => missing(status),
+                },
             })
         })
         .collect();

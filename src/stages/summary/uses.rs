@@ -2,35 +2,14 @@
 
 use crate::run_dir::summary::{EvidenceVerdict, ScenarioSummary, UseSummary};
 use crate::store::Store;
-use crate::table::schema::USE_VERDICT;
-use crate::table::{ReadRow as _, TableError, view};
-
-view! {
-    /// The verdict of a task.
-    struct Used<'a> of [USE_VERDICT] {
-        scenario: &'a str,
-        task: &'a str,
-        verdict: &'a str,
-        necessary: &'a str,
-        sufficient: &'a str,
-        reason: &'a str,
-        necessity: Option<f64>,
-        necessity_ci_low: Option<f64>,
-        necessity_ci_high: Option<f64>,
-        best_receiver: Option<&'a str>,
-        sufficiency: Option<f64>,
-        sufficiency_ci_low: Option<f64>,
-        sufficiency_ci_high: Option<f64>,
-        margin: f64,
-        n_inputs: i64,
-    }
-}
+use crate::table::schema::{USE_VERDICT, UseVerdictRow};
+use crate::table::{ReadRow as _, TableError};
 
 /// Gives every scenario its verdicts, when the run has the table, and a finding that sets them beside what
 /// differs.
 pub(super) fn add(store: &Store, scenarios: &mut [ScenarioSummary]) -> Result<(), TableError> {
-    let Some(part) = Used::part_if_there(store, &USE_VERDICT, 0)? else { return Ok(()) };
-    for row in Used::rows(&part)? {
+    let Some(part) = UseVerdictRow::part_if_there(store, &USE_VERDICT, 0)? else { return Ok(()) };
+    for row in UseVerdictRow::rows(&part)? {
         let Some(scenario) = scenarios.iter_mut().find(|own| own.scenario == row.scenario) else {
             continue;
         };

@@ -9,17 +9,12 @@ use super::answer::Answer;
 use super::gather::{Numbers, Pair, Scenario};
 use crate::math::{self, Crossed, SignFlips};
 use crate::stage::feasible::{LEAST_CLUSTERS, LEVEL};
+use crate::stage::names::{NEUTRAL, PARAPHRASE, TASK, THIRD};
 use crate::table::schema::UseEffectRow;
 use crate::table::status;
 
 /// Coverage of the intervals.
 const COVERAGE: f64 = 0.95;
-
-/// Words of column `source` of table `mediation`.
-const TASK: &str = "task";
-const PARAPHRASE: &str = "paraphrase";
-const NEUTRAL: &str = "neutral";
-const THIRD: &str = "third";
 
 /// In column `obstacle`: other wordings of the receiver move it by more than the margin.
 const CONTROL_MOVES: &str = "control_moves";
