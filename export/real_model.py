@@ -18,10 +18,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import aqlens_export
 from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model
 
-EXPORTER = Path(__file__).parent / "aqlens_export"
+EXPORTER = Path(aqlens_export.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,11 @@ def fetch(model: RealModel, gguf: Path) -> None:
 def exporter_sha256() -> str:
     """Of everything that decides what is written."""
     digest = hashlib.sha256()
-    for file in [EXPORTER.parent / "pyproject.toml", *sorted(EXPORTER.glob("*.py"))]:
+    # Versions of torch and transformers decide too.
+    sources = [Path(__file__).with_name("pyproject.toml"), *sorted(EXPORTER.glob("*.py"))]
+    if len(sources) < 2:
+        raise ExportError(f"{EXPORTER} has no source of the exporter")
+    for file in sources:
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

@@ -66,7 +66,7 @@ fn checked(model: &Path) -> Result<String, CliError> {
     let shown = visible(&model.display().to_string());
     if !model.join("model.json").is_file() {
         return Err(CliError::Wrong(format!(
-            "error: {shown} is no model folder: it has no model.json; make one with export/export.py, or \
+            "error: {shown} is no model folder: it has no model.json; make one with aqlens-export, or \
              leave --model out to start with the demo model"
         )));
     }

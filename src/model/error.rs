@@ -9,7 +9,7 @@ use crate::prompt::visible;
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
 /// What to do about a file of a model folder that is not what was exported.
-const EXPORT_AGAIN: &str = "re-export with `python export/export.py`";
+const EXPORT_AGAIN: &str = "re-export with `aqlens-export`";
 
 /// Bytes in words.
 fn gib(bytes: u64) -> String {
@@ -22,7 +22,7 @@ fn gib(bytes: u64) -> String {
 pub enum ModelError {
     /// There is no such folder.
     #[error(
-        "model folder {} does not exist; make one with `python export/export.py MODEL --out {}`, \
+        "model folder {} does not exist; make one with `aqlens-export MODEL --out {}`, \
          or correct `model:` in the pipeline",
         path.display(), path.display()
     )]
@@ -32,7 +32,7 @@ pub enum ModelError {
     },
     /// The folder is there, but was not made by the exporter.
     #[error(
-        "{} is not a model folder: it has no model.json; make one with `python export/export.py \
+        "{} is not a model folder: it has no model.json; make one with `aqlens-export \
          MODEL --out DIR`",
         path.display()
     )]
@@ -164,7 +164,7 @@ pub enum ModelError {
         help: &'static str,
     },
     /// ONNX Runtime cannot open the graph.
-    #[error("ONNX Runtime cannot open {}; re-export with `python export/export.py`", path.display())]
+    #[error("ONNX Runtime cannot open {}; re-export with `aqlens-export`", path.display())]
     Open {
         /// The graph.
         path: PathBuf,
@@ -173,7 +173,7 @@ pub enum ModelError {
         source: Cause,
     },
     /// The graph does not have the inputs and outputs that a model folder's graph has.
-    #[error("graph {} {problem}; re-export with `python export/export.py`", path.display())]
+    #[error("graph {} {problem}; re-export with `aqlens-export`", path.display())]
     Graph {
         /// The graph.
         path: PathBuf,
@@ -183,7 +183,7 @@ pub enum ModelError {
     /// The graph computes something different from what PyTorch did.
     #[error(
         "graph {} fails its probe: {problem}; it does not compute what PyTorch computed when it \
-         was exported: re-export with `python export/export.py`",
+         was exported: re-export with `aqlens-export`",
         path.display()
     )]
     Probe {
@@ -195,7 +195,7 @@ pub enum ModelError {
     /// The model folder was exported without a head.
     #[error(
         "model folder {} has no head.onnx, which stages `surprisal` and `lens` need; re-export with \
-         `python export/export.py`",
+         `aqlens-export`",
         path.display()
     )]
     NoHead {
@@ -214,7 +214,7 @@ pub enum ModelError {
     /// The folder has no graph that goes on from a residual stream.
     #[error(
         "model folder {} has no patch.onnx: it was made by an older exporter; export the model again with \
-         `python export/export.py`",
+         `aqlens-export`",
         path.display()
     )]
     NoPatch {
@@ -249,13 +249,11 @@ impl ModelError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::NoFolder { path } => format!(
-                "make one with `python export/export.py MODEL --out {}`, or correct `model:` in the \
+                "make one with `aqlens-export MODEL --out {}`, or correct `model:` in the \
                  pipeline",
                 path.display()
             ),
-            Self::NoCard { .. } => {
-                "make one with `python export/export.py MODEL --out DIR`".to_owned()
-            }
+            Self::NoCard { .. } => "make one with `aqlens-export MODEL --out DIR`".to_owned(),
             Self::MissingFile { .. } => format!("copy the whole model folder, or {EXPORT_AGAIN}"),
             Self::Card { .. } | Self::Changed { .. } | Self::Tokenizer { .. } => {
                 EXPORT_AGAIN.to_owned()

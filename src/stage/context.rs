@@ -108,9 +108,12 @@ impl Context<'_> {
     /// Whether the input is in that share of the scenario's, drawn for a purpose: likewise by the hash of seed
     /// and name.
     pub(crate) fn draws(&self, purpose: &str, share: f64, scenario: &str, input: &str) -> bool {
-        let draw =
-            hashed_number(format!("{purpose} {:?}", (self.seed, scenario, input)).as_bytes());
-        (draw as f64) < share * (1_u64 << 52) as f64
+        (self.drawn(purpose, scenario, input) as f64) < share * (1_u64 << 52) as f64
+    }
+
+    /// A number from 0 to 2⁵² that the input draws for a purpose: likewise.
+    pub(crate) fn drawn(&self, purpose: &str, scenario: &str, input: &str) -> u64 {
+        hashed_number(format!("{purpose} {:?}", (self.seed, scenario, input)).as_bytes())
     }
 }
 

@@ -5,8 +5,8 @@
 The first scenario of pipelines/scenes.yml (300 scenes, five tasks of three wordings, its controls) through the demo
 model:
 
-- `extract` alone, then `extract` and `mediate` over 100 of the inputs: what the stage adds, by the clock and by the
-  cores, and by the seconds that it reports itself;
+- `extract` alone, then `extract` and `mediate` over 100 of the inputs, with all wordings of each and with one in turn:
+  what the stage adds, by the clock and by the cores, and by the seconds that it reports itself;
 - the same exchanges (an input's keys and values under every donor into every receiver) as a loop over PyTorch's hooks:
   a whole prompt an exchange, keys and values replaced at the input's tokens in all blocks, float32, of some inputs;
 - the same loop with nnsight, where it is installed.
@@ -41,16 +41,18 @@ except ImportError:
 CHECKPOINT = ROOT / "data/demo/checkpoint"
 MAX_INPUTS = 100
 WANTED_SHARE = 1 / 3
+WORDINGS = ("all", "in_turn")
 
 
-def pipeline(folder: Path, mediate: bool) -> Path:
-    """scenes.yml's first scenario, with what it names of the scenes."""
+def pipeline(folder: Path, wordings: str | None) -> Path:
+    """scenes.yml's first scenario, with what it names of the scenes; mediated in those wordings, or not at all."""
     whole = yaml.safe_load((ROOT / "pipelines/scenes.yml").read_text(encoding="utf-8"))
     first = whole["scenarios"][0]
     first["inputs"]["file"] = str(ROOT / "data/scenes.jsonl")
     extract = next(stage for stage in whole["stages"] if stage["kind"] == "extract")
-    stages = [extract, {"kind": "mediate", "max_inputs": MAX_INPUTS}] if mediate else [extract]
-    made = {**whole, "name": "mediation" if mediate else "extraction", "model": str(ROOT / "data/demo")}
+    mediate = {"kind": "mediate", "max_inputs": MAX_INPUTS, "wordings": wordings}
+    stages = [extract, mediate] if wordings else [extract]
+    made = {**whole, "name": f"mediation-{wordings}", "model": str(ROOT / "data/demo")}
     made |= {"scenarios": [first], "stages": stages, "provider": "cpu"}
     path = folder / f"{made['name']}.yml"
     # JSON is YAML.
@@ -216,31 +218,37 @@ def main() -> None:
 
 def measure(args: argparse.Namespace, aqlens: Path, folder: Path, reader: str) -> None:
     command = [aqlens, "run", "--log", "json", "--threads", args.threads, "--set", "retain=[]"]
-    commands = {mediate: [*command, pipeline(folder, mediate)] for mediate in (False, True)}
-    ours(commands[True], folder / "run")
+    commands = {ways: [*command, pipeline(folder, ways)] for ways in (None, *WORDINGS)}
+    ours(commands["all"], folder / "run")
     inputs = exchanges(folder / "run", reader)
     total = sum(map(len, inputs))
     ways = [Hooks()] + ([Nnsight()] if nnsight else [])
     said = [loop(way, [inputs[0][:3]])[2] for way in ways]
     if not all(torch.allclose(said[0], other, atol=1e-4) for other in said):
         raise SystemExit("error: nnsight's exchange does not say what PyTorch's hooks say")
-    alone, both, rates = [], [], {way.name: [] for way in ways}
+    runs, rates = {which: [] for which in commands}, {way.name: [] for way in ways}
     for number in range(args.runs):
-        alone.append(ours(commands[False], folder / "run"))
-        both.append(ours(commands[True], folder / "run"))
+        for which, command in commands.items():
+            runs[which].append(ours(command, folder / "run"))
         for way in ways:
             rates[way.name].append(loop(way, inputs[: args.inputs])[:2])
-        machine.say(f"round {number + 1}: extract {alone[-1].seconds:.1f} s, with mediate {both[-1].seconds:.1f} s")
-    written(args, total, len(inputs), alone, both, rates)
+        took = ", ".join(f"{which or 'none'} {of[-1].cores:.1f}" for which, of in runs.items())
+        machine.say(f"round {number + 1}, core seconds by wordings: {took}")
+    written(args, total, len(inputs), runs, rates)
 
 
-def written(args, total: int, n_inputs: int, alone: list[Ours], both: list[Ours], rates: dict) -> None:
-    stage = [run.stages["mediate"] for run in both]
-    shares = {
+def shares(alone: list[Ours], both: list[Ours]) -> dict[str, list[float]]:
+    """What the stage adds to extraction, round by round."""
+    return {
         "by the stages' own seconds": [run.stages["mediate"] / run.stages["extract"] for run in both],
         "whole processes, by the clock": [b.seconds / a.seconds - 1 for a, b in zip(alone, both)],
         "whole processes, by the cores": [b.cores / a.cores - 1 for a, b in zip(alone, both)],
     }
+
+
+def written(args, total: int, n_inputs: int, runs: dict[str | None, list[Ours]], rates: dict) -> None:
+    alone, both = runs[None], runs["all"]
+    stage = [run.stages["mediate"] for run in both]
     print(f"""
 ## Mediated runs
 
@@ -248,11 +256,12 @@ def written(args, total: int, n_inputs: int, alone: list[Ours], both: list[Ours]
 Python {sys.version.split()[0]}, {args.threads} threads each
 - {total} exchanges of {n_inputs} inputs beside the extraction of 300; medians of {args.runs} rounds
 
-| what `mediate` adds to `extract` | share | at most a third |
-|---|---|---|""")
-    for name, values in shares.items():
-        holds = "holds" if statistics.median(values) <= WANTED_SHARE else "DOES NOT HOLD"
-        print(f"| {name} | {spread(values)} | {holds} |")
+| what `mediate` adds to `extract` | `wordings` | share | at most a third |
+|---|---|---|---|""")
+    for wordings in WORDINGS:
+        for name, values in shares(alone, runs[wordings]).items():
+            holds = "holds" if statistics.median(values) <= WANTED_SHARE else "DOES NOT HOLD"
+            print(f"| {name} | {wordings} | {spread(values)} | {holds} |")
     clock = [total / seconds for seconds in stage]
     print("\n| | exchanges a second | a core second | aqlens is faster |\n|---|---|---|---|")
     cores = [total / max(b.cores - a.cores, 1e-9) for a, b in zip(alone, both)]

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """`make calibrate-uses`: does stage `use` keep its word, through the program as users run it?
 
-    tests/calibration/uses.py [--only null,known,random] [--draws N] [--seed S] [--nice N]
+    tests/calibration/uses.py [--only null,known,turns,random] [--draws N] [--seed S] [--nice N]
 
 - null: wordings of one question, dealt at random into tasks. No reading brings anything that another wording does
   not: no task may be `used`. Judged again with `min_effect` so low that it keeps nothing out: then the answers are
   *necessary*, which is true (read under no task, the input loses them), and none may be *sufficient*.
 - known: three questions of which two are used; does the interval hold the share that all scenes and wordings give?
+- turns: the same draws with one wording of each task an input (`wordings: in_turn`).
 - random: questions asked of models with random weights, which use nothing.
 
 Draws whose truth is known (`draws.py`) run through the release binary (AQLENS, or target/release/aqlens). What came of
@@ -33,7 +34,7 @@ from pools import POOLS
 from program import DEMO, ROOT, Program, pipeline
 from written import as_json, markdown
 
-PARTS = ("null", "known", "random")
+PARTS = ("null", "known", "turns", "random")
 DESIGNS = {"2x4": (2, 4), "3x3": (3, 3)}
 ASKED = {task: POOLS[task][:8] for task in ("color", "location", "count")}
 # Of each design; of each number of inputs and wordings; of each random model.
@@ -82,9 +83,10 @@ def truth(seed: int) -> list[dict]:
     return blocks
 
 
-def stages(min_effect: float | None = None) -> list[dict]:
+def stages(min_effect: float | None = None, turn: str = "all") -> list[dict]:
     use = {"kind": "use"} if min_effect is None else {"kind": "use", "min_effect": min_effect}
-    return [{"kind": "extract", "layers": [0]}, {"kind": "mediate", "max_inputs": 1000}, use]
+    mediate = {"kind": "mediate", "max_inputs": 1000, "wordings": turn}
+    return [{"kind": "extract", "layers": [0]}, mediate, use]
 
 
 class Uses:
@@ -98,14 +100,14 @@ class Uses:
         self.kept.mkdir(parents=True, exist_ok=True)
 
     def read(
-        self, name: str, model: Path, scenarios: list[dict], tables: list[str], gates=(None,)
+        self, name: str, model: Path, scenarios: list[dict], tables: list[str], gates=(None,), turn="all"
     ) -> list[pl.DataFrame]:
         """These tables, one after the other; of the last gate's run, with column `gate`."""
         files = [self.kept / f"{name}-{table}.parquet" for table in tables]
         if not all(file.is_file() for file in files):
             started, found = time.monotonic(), {table: [] for table in tables}
             for place, gate in enumerate(gates):
-                run = self.program.run(pipeline(name, model, scenarios, stages(gate)), again=place > 0)
+                run = self.program.run(pipeline(name, model, scenarios, stages(gate, turn)), again=place > 0)
                 for table in tables:
                     found[table].append(run.table(table).with_columns(gate=pl.lit(gate, dtype=pl.Float64)))
             shutil.rmtree(run.path)
@@ -114,17 +116,17 @@ class Uses:
             print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         return [pl.read_parquet(file) for file in files]
 
-    def draws(self, name: str, model: Path, scenarios: list[dict], tables: list[str], gates=(None,), at_once=AT_ONCE):
+    def draws(self, name: str, model: Path, scenarios: list[dict], tables: list[str], at_once=AT_ONCE, **more):
         """The same of many draws, a few in each pipeline."""
         parts = [scenarios[start : start + at_once] for start in range(0, len(scenarios), at_once)]
-        read = [self.read(f"{name}-{i:02}", model, part, tables, gates) for i, part in enumerate(parts)]
+        read = [self.read(f"{name}-{i:02}", model, part, tables, **more) for i, part in enumerate(parts)]
         return [pl.concat(of_table) for of_table in zip(*read)]
 
     def null(self) -> list[Figure]:
         figures = []
         for design in DESIGNS:
             made = [null(design, number, self.options.seed) for number in range(self.options.null_draws)]
-            (verdicts,) = self.draws(f"use-null-{design}", DEMO, made, ["use_verdict"], (None, NO_GATE))
+            (verdicts,) = self.draws(f"use-null-{design}", DEMO, made, ["use_verdict"], gates=(None, NO_GATE))
             for gate in (None, NO_GATE):
                 figures += said(
                     {"model": "demo", "design": design, "min_effect": gate or 0.05}, of_gate(verdicts, gate)
@@ -138,7 +140,7 @@ class Uses:
             made = [
                 known(12, 3, number, self.options.seed, f"random-{seed}") for number in range(self.options.random_draws)
             ]
-            found += self.draws(f"use-random-{seed}", model, made, ["use_verdict"], (None, NO_GATE), at_once=1)
+            found += self.draws(f"use-random-{seed}", model, made, ["use_verdict"], gates=(None, NO_GATE), at_once=1)
         verdicts = pl.concat(found)
         return [
             figure
@@ -148,7 +150,10 @@ class Uses:
             )
         ]
 
-    def known(self) -> list[Figure]:
+    def turns(self) -> list[Figure]:
+        return self.known("in_turn")
+
+    def known(self, turn: str = "all") -> list[Figure]:
         (mediation,) = self.draws("use-truth", DEMO, truth(self.options.seed), ["mediation"], at_once=1)
         true = {question: share(mediation, *question) for question in QUESTIONS}
         print(f"the truth: {true}", file=sys.stderr)
@@ -158,9 +163,11 @@ class Uses:
                 made = [
                     known(inputs, wordings, number, self.options.seed) for number in range(self.options.known_draws)
                 ]
-                (rows,) = self.draws(f"use-known-{inputs}-{wordings}", DEMO, made, ["use_effect"])
+                name = f"use-{'known' if turn == 'all' else turn}-{inputs}-{wordings}"
+                (rows,) = self.draws(name, DEMO, made, ["use_effect"], turn=turn)
                 for question, value in true.items():
-                    figures += coverage(rows, question, value, {"inputs": inputs, "wordings": wordings})
+                    of = {"inputs": inputs, "wordings": wordings, "of an input": turn}
+                    figures += coverage(rows, question, value, of)
         return figures
 
 
@@ -217,7 +224,7 @@ def coverage(rows: pl.DataFrame, question: tuple[str, str], true: float, of: dic
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     cache = os.environ.get("AQLENS_CACHE")
-    parser.add_argument("--only", default=",".join(PARTS), help="parts: null,known,random")
+    parser.add_argument("--only", default=",".join(PARTS), help="parts: null,known,turns,random")
     parser.add_argument("--draws", type=int, help="of each cell, in place of the full numbers (for a quick look)")
     parser.add_argument("--seed", type=int, default=37)
     parser.add_argument("--nice", type=int, default=0)

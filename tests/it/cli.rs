@@ -127,7 +127,7 @@ fn a_model_file_that_was_changed_is_named() {
     *bytes.last_mut().unwrap() ^= 1;
     put(&model.join("model.onnx"), &bytes);
     let ended = folder.run_with(&["--set", "model=model"]);
-    refuses(&ended, 1, &["model.onnx", "sha256", "export.py"]);
+    refuses(&ended, 1, &["model.onnx", "sha256", "aqlens-export"]);
 }
 
 /// Changes `model.json` of a copied model.

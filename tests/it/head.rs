@@ -102,7 +102,7 @@ fn a_folder_without_a_head_serves_everything_else_and_says_how_to_get_one() {
     let card = ModelCard::load(copy.path()).unwrap();
     assert_eq!((card.head_path(), card.head_sha256()), (None, None));
     tiny::engine_of(card).open().unwrap();
-    assert_says(&open_head(&copy), &["no head.onnx", "surprisal", "export/export.py"]);
+    assert_says(&open_head(&copy), &["no head.onnx", "surprisal", "aqlens-export"]);
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_pipeline_that_needs_the_head_or_the_last_layer_is_refused_before_it_runs() 
     folder.write(&stages.replace("layers: [0, 4]", "layers: [0, 3]"));
     let model = format!("model={}", copy.path().display());
     let check = |set: &[&str]| aqlens(folder.path(), &[&["check", "pipeline.yml"], set].concat());
-    let words = ["`surprisal` needs head.onnx", "`lens` needs head.onnx", "export/export.py"];
+    let words = ["`surprisal` needs head.onnx", "`lens` needs head.onnx", "aqlens-export"];
     refuses(&check(&["--set", &model]), 2, &words);
     let words = ["reads layer 4, the model's last, which is not captured", "add 4 to", "1 problem"];
     refuses(&check(&[]), 2, &words);
@@ -152,7 +152,7 @@ fn a_head_comes_with_its_probe_or_not_at_all() {
         let copy = Copy::new();
         copy.edit_card(edit);
         let message = ModelCard::load(copy.path()).unwrap_err().to_string();
-        assert_says(&message, &["model.json", reason, "export/export.py"]);
+        assert_says(&message, &["model.json", reason, "aqlens-export"]);
     }
 }
 
@@ -163,7 +163,7 @@ fn a_head_that_was_changed_is_refused_by_its_hash() {
     let middle = head.len() / 2;
     head[middle] ^= 1;
     copy.write("head.onnx", &head);
-    assert_says(&open_head(&copy), &["head.onnx", "found sha256", "export/export.py"]);
+    assert_says(&open_head(&copy), &["head.onnx", "found sha256", "aqlens-export"]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_head_of_another_model_is_refused_by_what_it_computes() {
     let place = ["head.onnx", "output logits on hidden.4, prompt 0, last position, number 0"];
     let message = open_head(&copy);
     assert_says(&message, &place);
-    assert_says(&message, &["the whole model gives", "off by", "allowed", "export/export.py"]);
+    assert_says(&message, &["the whole model gives", "off by", "allowed", "aqlens-export"]);
 }
 
 #[test]
@@ -204,5 +204,5 @@ fn a_head_without_its_output_is_refused() {
             }
         }
     });
-    assert_says(&open_head(&copy), &["head.onnx lacks output 'logits'", "export/export.py"]);
+    assert_says(&open_head(&copy), &["head.onnx lacks output 'logits'", "aqlens-export"]);
 }

@@ -64,4 +64,5 @@ mod support;
 mod tokenizer_layouts;
 #[cfg(unix)]
 mod units;
+mod uses;
 mod versions;

@@ -26,10 +26,10 @@ fn the_weights_of_an_open_graph_are_its_own_and_those_beside_it_each_counted_onc
 #[test]
 fn a_folder_that_is_not_there_is_named() {
     let message = ModelCard::load(Path::new("no/such/model")).unwrap_err().to_string();
-    assert_says(&message, &["no/such/model", "does not exist", "export/export.py"]);
+    assert_says(&message, &["no/such/model", "does not exist", "aqlens-export"]);
     let empty = tempfile::tempdir().unwrap();
     let message = ModelCard::load(empty.path()).unwrap_err().to_string();
-    assert_says(&message, &["no model.json", "export/export.py"]);
+    assert_says(&message, &["no model.json", "aqlens-export"]);
 }
 
 fn drop_layer(rows: &mut serde_json::Value, layer: i16) {
@@ -55,7 +55,7 @@ fn a_card_that_cannot_be_is_refused_with_its_reason() {
         let copy = Copy::new();
         copy.edit_card(edit);
         let message = ModelCard::load(copy.path()).unwrap_err().to_string();
-        assert_says(&message, &["model.json", reason, "export/export.py"]);
+        assert_says(&message, &["model.json", reason, "aqlens-export"]);
     }
     let copy = Copy::new();
     copy.write("model.json", b"{");
@@ -71,7 +71,7 @@ fn a_file_of_another_hash_size_or_none_is_refused() {
     graph[middle] ^= 1;
     copy.write("model.onnx", &graph);
     let expected = tiny::card().files["model.onnx"].sha256.clone();
-    assert_says(&copy.open(), &["model.onnx", &expected, "found sha256", "export/export.py"]);
+    assert_says(&copy.open(), &["model.onnx", &expected, "found sha256", "aqlens-export"]);
     copy.write("model.onnx", &graph[1..]);
     assert_says(&copy.open(), &["expected 22116 bytes, found 22115 bytes"]);
     std::fs::remove_file(copy.path().join("model.onnx")).unwrap();
@@ -84,7 +84,7 @@ fn weights_of_another_hash_or_none_are_refused() {
     let mut weights = copy.read("model.onnx.data");
     weights[0] ^= 1;
     copy.write("model.onnx.data", &weights);
-    assert_says(&copy.open(), &["model.onnx.data", "found sha256", "export/export.py"]);
+    assert_says(&copy.open(), &["model.onnx.data", "found sha256", "aqlens-export"]);
     std::fs::remove_file(copy.path().join("model.onnx.data")).unwrap();
     assert_says(&copy.open(), &["model.onnx.data is missing", "model.json lists it"]);
 }
@@ -93,7 +93,7 @@ fn weights_of_another_hash_or_none_are_refused() {
 fn a_graph_that_lacks_an_output_is_refused_by_its_name() {
     let copy = Copy::new();
     copy.patch_graph("hidden.3", "hiddem.3");
-    assert_says(&copy.open(), &["model.onnx lacks output 'hidden.3'", "export/export.py"]);
+    assert_says(&copy.open(), &["model.onnx lacks output 'hidden.3'", "aqlens-export"]);
     let copy = Copy::new();
     copy.patch_graph("attention_mask", "attention_mark");
     assert_says(&copy.open(), &["lacks input 'attention_mask'"]);

@@ -97,7 +97,7 @@ fn a_card_of_format_2_that_cannot_be_is_refused_with_its_reason() {
         let copy = folder();
         copy.edit_card(edit);
         let message = ModelCard::load(copy.path()).unwrap_err().to_string();
-        assert_says(&message, &["model.json", reason, "export/export.py"]);
+        assert_says(&message, &["model.json", reason, "aqlens-export"]);
     }
 }
 

@@ -251,7 +251,7 @@ fn a_tokenizer_that_panics_is_an_error_about_its_file() {
         copy.edit_tokenizer(|file| file[part] = value);
         let result = copy.tokenizer().and_then(|tokenizer| tokens(&tokenizer, &text));
         if let Err(message) = result {
-            assert_says(&message, &["tokenizer.json", "export/export.py"]);
+            assert_says(&message, &["tokenizer.json", "aqlens-export"]);
         } else {
             assert!(described.contains("charsmap"), "{described} was taken");
         }

@@ -182,7 +182,7 @@ impl Loader<'_> {
         problems: &mut Problems,
     ) -> Option<(PathBuf, ModelCard)> {
         if text.trim().is_empty() {
-            problems.push(at, "`model` is empty", "name the folder that export/export.py made");
+            problems.push(at, "`model` is empty", "name the folder that aqlens-export made");
             return None;
         }
         let path = self.path(text, at);
@@ -192,7 +192,7 @@ impl Loader<'_> {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
                 let message = format!("{}{}", error.problem(), cause.unwrap_or_default());
                 let help = error.help().unwrap_or_else(|| {
-                    "name the folder that export/export.py made, relative to the pipeline file"
+                    "name the folder that aqlens-export made, relative to the pipeline file"
                         .to_owned()
                 });
                 problems.push(at, message, help);
@@ -224,7 +224,7 @@ fn check_keys(root: &Node, problems: &mut Problems) {
 fn example(key: &str) -> &'static str {
     match key {
         "name" => "`name: my-pipeline`: it names the run directory",
-        "model" => "`model: ../data/demo`: the folder that export/export.py made",
+        "model" => "`model: ../data/demo`: the folder that aqlens-export made",
         "scenarios" => "`scenarios:` with a name, inputs and tasks in each",
         _ => "`stages:` beginning with `- kind: extract`",
     }

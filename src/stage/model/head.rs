@@ -30,7 +30,7 @@ pub(crate) fn has(
     problems.push(
         &at.key("kind"),
         format!("`{kind}` needs {what}, and the model folder has none"),
-        "it was made by an older exporter: export the model again with `python export/export.py \
+        "it was made by an older exporter: export the model again with `aqlens-export \
          MODEL --out DIR`",
     );
     None

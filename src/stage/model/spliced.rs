@@ -133,7 +133,7 @@ pub(crate) fn check_folder(
     let folder = context.card.folder.display();
     Err(StageError::Given {
         problem: format!("stage `{kind}` cannot run: model folder {folder} {lack}"),
-        help: "export the model again with `python export/export.py MODEL --out DIR`, or leave the stage out",
+        help: "export the model again with `aqlens-export MODEL --out DIR`, or leave the stage out",
     })
 }
 
@@ -195,13 +195,13 @@ fn batch(context: &Context<'_>, runs: &[Run<'_>], rows: &[usize], places_rows: b
 
 /// `[rows, heads, past, width]`: the pasts of some runs in one block, zeros behind the shorter ones.
 fn joined<'r>(
-    runs: impl Iterator<Item = &'r Run<'r>>,
+    runs: impl ExactSizeIterator<Item = &'r Run<'r>>,
     which: usize,
     heads: usize,
     width: usize,
     past: usize,
 ) -> Vec<f32> {
-    let mut all = Vec::new();
+    let mut all = Vec::with_capacity(runs.len() * heads * past * width);
     for run in runs {
         for head in 0..heads {
             let end = all.len() + past * width;
@@ -230,7 +230,7 @@ fn run(
                 let first = |head: usize| (place * heads + head) * batch.seq * width;
                 let of_head =
                     |head: usize| &values[first(head)..first(head) + runs[row].keep * width];
-                (0..heads).flat_map(of_head).copied().collect()
+                (0..heads).map(of_head).collect::<Vec<_>>().concat()
             };
             let keys_values = outputs.keys_values.iter().map(kept).collect();
             computed[row] = Some(Computed {

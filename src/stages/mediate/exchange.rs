@@ -1,5 +1,7 @@
 //! The model's part: every prompt once, then its rest over another reading of the input.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexSet;
 
 use super::cast::{Cast, Member};
@@ -37,13 +39,13 @@ impl Saying {
 /// What the model says after an input's prompts and exchanges; `None` where that is not finite.
 #[derive(Debug)]
 pub(super) struct Said {
-    /// After each member; `None` also for those that have no part.
+    /// After each member; `None` also for those that had no part.
     pub(super) plain: Vec<Option<Saying>>,
     /// After each exchange, in their order.
     pub(super) exchanged: Vec<Option<Saying>>,
 }
 
-/// Runs the prompts of `cast` that have a part, and the exchanges between them.
+/// Runs the prompts of `cast` at the places `part`, which have one, and the exchanges between them.
 ///
 /// # Errors
 /// When the model fails, or a prompt says something else once it is moved or its own reading was put back:
@@ -51,10 +53,9 @@ pub(super) struct Said {
 pub(super) fn run(
     context: &Context<'_>,
     cast: &Cast<'_>,
+    part: &BTreeSet<usize>,
     exchanges: &IndexSet<Exchange>,
 ) -> Result<Said, StageError> {
-    let part: Vec<usize> =
-        (0..cast.members.len()).filter(|place| cast.members[*place].span.is_ok()).collect();
     let runs: Vec<Run<'_>> = part.iter().map(|place| whole(&cast.members[*place], true)).collect();
     let mut plain: Vec<Option<Computed>> = cast.members.iter().map(|_| None).collect();
     for (place, computed) in part.iter().zip(compute(context, &runs)?) {
@@ -102,7 +103,8 @@ fn prove_moving(
     cast: &Cast<'_>,
     plain: &[Option<Computed>],
 ) -> Result<(), StageError> {
-    let places = (0..cast.members.len()).filter(|place| cast.members[*place].moved > 0);
+    let places = (0..cast.members.len())
+        .filter(|place| plain[*place].is_some() && cast.members[*place].moved > 0);
     let Some(furthest) = places.max_by_key(|place| cast.members[*place].moved) else {
         return Ok(());
     };

@@ -15,13 +15,14 @@
 //! `same_run` (B's own reading, put back: must change nothing, else the stage stops). Rows whose donor is the
 //! receiver are measured towards what the model says after the neutral prefix.
 //!
-//! Wording w of B gets wording w of A (modulo A's number). Where the model's positions are relative, all prompts of
+//! Wording w of B gets wording w of A (modulo A's number). With `wordings: in_turn` every input has one such w, drawn
+//! by its name, in place of all: about a third of the work for three wordings. Where the model's positions are relative, all prompts of
 //! an input are moved so that the input stands at the same positions in each; where they are learned, keys stay as
 //! they were made. Prompts may differ in length: only the input is exchanged, and only where its token ids are
 //! equal. Each input is computed by itself, so shards, threads and other inputs change nothing.
 //!
-//! Reads `prompts`, writes `mediation`; runs the model: each prompt once more, and a fraction of one (its rest)
-//! for each donor. Memory: keys and values of one input's prompts for each batch that the model runs at once.
+//! Reads `prompts`, writes `mediation`; runs the model: each prompt that has a part once more, and a fraction of one
+//! (its rest) for each donor. Memory: keys and values of one input's prompts for each batch that the model runs at once.
 
 mod cast;
 mod exchange;
@@ -62,9 +63,23 @@ pub(super) const DESCRIPTION: Description = Description {
 pub struct Config {
     /// About how many inputs of a scenario are taken at most, drawn by the pipeline's seed.
     pub max_inputs: u64,
+    /// Which wordings of an input's tasks take part: `all`, or one of each task, in turn over the inputs.
+    pub wordings: Wordings,
     /// `from`: also for every block m the run in which only blocks from m on read the other reading, of first
     /// wordings; costs as much again for each block.
     pub layers: Layers,
+}
+
+/// Which wordings of an input take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Wordings {
+    /// All of them, so that every input says how much wordings do.
+    #[default]
+    All,
+    /// One of each task, drawn by the input's name, with one other wording as its control: cheaper, and intervals
+    /// are wider, because wordings are then compared over different inputs.
+    InTurn,
 }
 
 /// Which blocks read the other reading.
@@ -80,7 +95,7 @@ pub enum Layers {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { max_inputs: 100, layers: Layers::None }
+        Self { max_inputs: 100, wordings: Wordings::All, layers: Layers::None }
     }
 }
 
@@ -95,7 +110,7 @@ impl Config {
             problems,
         )?;
         let max_inputs = draws::check_max_inputs(self.max_inputs, at, problems)?;
-        Some(Mediate { max_inputs, layers: self.layers })
+        Some(Mediate { max_inputs, wordings: self.wordings, layers: self.layers })
     }
 }
 
@@ -103,6 +118,7 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Mediate {
     max_inputs: u64,
+    wordings: Wordings,
     layers: Layers,
 }
 
@@ -120,7 +136,11 @@ impl Stage for Mediate {
     }
 
     fn settings(&self) -> serde_json::Value {
-        serde_json::json!({ "max_inputs": self.max_inputs, "layers": self.layers })
+        serde_json::json!({
+            "max_inputs": self.max_inputs,
+            "wordings": self.wordings,
+            "layers": self.layers,
+        })
     }
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
@@ -161,6 +181,10 @@ impl Mediate {
             Layers::None => 0,
             Layers::From => context.card.n_layer - 1,
         };
-        rows::of(context, &cast, later)
+        let turn = match self.wordings {
+            Wordings::All => None,
+            Wordings::InTurn => Some(context.drawn("wording", input.scenario(), input.input())),
+        };
+        rows::of(context, &cast, later, turn)
     }
 }

@@ -1,5 +1,7 @@
 //! From an input's prompts to its rows: which exchanges there are, and what each row is a mean over.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use indexmap::IndexSet;
@@ -42,20 +44,31 @@ struct About<'p> {
     sources: Vec<usize>,
 }
 
-/// The rows of an input, with those of exchanges from each block up to `later` on.
+/// Which of an input's exchanges are made.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    /// The last block from which on exchanges are made too, of the first wording that is taken.
+    later: i16,
+    /// Which wording of each task is taken, modulo their number; all without it.
+    turn: Option<u64>,
+}
+
+/// The rows of an input, with those of exchanges from each block up to `later` on; of all wordings, or of the one
+/// whose `turn` it is.
 pub(super) fn of<'p>(
     context: &Context<'_>,
     cast: &Cast<'p>,
     later: i16,
+    turn: Option<u64>,
 ) -> Result<Vec<Row<'p>>, StageError> {
-    let abouts = abouts(cast, later);
-    let mut exchanges = IndexSet::new();
-    for about in &abouts {
-        if about.obstacle(cast).is_none() {
-            exchanges.extend(about.sources.iter().map(|donor| about.exchange(*donor)));
-        }
+    let abouts = abouts(cast, Plan { later, turn });
+    let (mut part, mut exchanges) = (BTreeSet::new(), IndexSet::new());
+    for about in abouts.iter().filter(|about| about.obstacle(cast).is_none()) {
+        part.insert(about.of);
+        part.extend(about.axes.iter().chain(&about.sources));
+        exchanges.extend(about.sources.iter().map(|donor| about.exchange(*donor)));
     }
-    let said = exchange::run(context, cast, &exchanges)?;
+    let said = exchange::run(context, cast, &part, &exchanges)?;
     let mut measures = Measures::of(&said);
     let row = |about| Row::new(cast, &exchanges, &mut measures, about);
     Ok(abouts.into_iter().map(row).collect())
@@ -65,12 +78,14 @@ pub(super) fn of<'p>(
 type Rowed<'f, 'p> = dyn Fn(&'static str, &[usize], Vec<usize>) -> About<'p> + 'f;
 
 /// What all rows are about: receivers and donors in the order of the plan.
-fn abouts<'p>(cast: &Cast<'p>, later: i16) -> Vec<About<'p>> {
+fn abouts<'p>(cast: &Cast<'p>, plan: Plan) -> Vec<About<'p>> {
     let mut abouts = Vec::new();
     for donor in &cast.tasks {
         for receiver in &cast.tasks {
-            for (w, &of) in receiver.wordings.iter().enumerate() {
-                let last = if w == 0 { later } else { 0 };
+            let taken = plan.taken(receiver);
+            for w in taken.clone() {
+                let (of, is_first) = (receiver.wordings[w], w == taken.start);
+                let last = if is_first { plan.later } else { 0 };
                 for layer in 0..=last {
                     let wording = cast.members[of].prompt.key.wording;
                     let about = |source, axes: &[usize], sources: Vec<usize>| About {
@@ -83,10 +98,12 @@ fn abouts<'p>(cast: &Cast<'p>, later: i16) -> Vec<About<'p>> {
                         axes: axes.to_vec(),
                         sources,
                     };
+                    let others = usable(cast, plan.paraphrases(receiver, w));
                     if donor.task == receiver.task {
-                        abouts.extend(to_neutral(cast, receiver, w, layer, &about));
+                        let own = (is_first && layer == 0).then_some(of);
+                        abouts.extend(to_neutral(cast, receiver, others, own, &about));
                     } else {
-                        abouts.extend(to_task(cast, [donor, receiver], w, layer, &about));
+                        abouts.extend(to_task(cast, [donor, receiver], (w, layer), others, &about));
                     }
                 }
             }
@@ -99,8 +116,8 @@ fn abouts<'p>(cast: &Cast<'p>, later: i16) -> Vec<About<'p>> {
 fn to_task<'p>(
     cast: &Cast<'p>,
     [donor, receiver]: [&TaskCast<'p>; 2],
-    w: usize,
-    layer: i16,
+    (w, layer): (usize, i16),
+    paraphrases: Vec<usize>,
     about: &Rowed<'_, 'p>,
 ) -> Vec<About<'p>> {
     let Some(axis) = at(&donor.wordings, w) else { return Vec::new() };
@@ -109,7 +126,7 @@ fn to_task<'p>(
     let third: Vec<usize> = others.filter_map(|task| at(&task.wordings, w)).collect();
     let mut all = vec![
         about(TASK, &[axis], vec![axis]),
-        about(PARAPHRASE, &[axis], usable(paraphrases(receiver, w))),
+        about(PARAPHRASE, &[axis], paraphrases),
         about(NEUTRAL, &[axis], usable(receiver.neutral.clone())),
     ];
     if cast.tasks.len() > 2 && layer == 0 {
@@ -118,26 +135,21 @@ fn to_task<'p>(
     all
 }
 
-/// Towards what the model says after the task's neutral prefixes.
+/// Towards what the model says after the task's neutral prefixes; with the prompt `own` put back into itself.
 fn to_neutral<'p>(
     cast: &Cast<'p>,
     receiver: &TaskCast<'p>,
-    w: usize,
-    layer: i16,
+    paraphrases: Vec<usize>,
+    own: Option<usize>,
     about: &Rowed<'_, 'p>,
 ) -> Vec<About<'p>> {
     let neutral = usable(cast, receiver.neutral.clone());
-    let mut all = vec![
-        about(NEUTRAL, &neutral, neutral.clone()),
-        about(PARAPHRASE, &neutral, usable(cast, paraphrases(receiver, w))),
-    ];
-    if w == 0 && layer == 0 {
-        let own = receiver.wordings[0];
-        all.push(about(
-            SAME_RUN,
-            if neutral.is_empty() { &receiver.wordings[..1] } else { &neutral },
-            vec![own],
-        ));
+    let mut all =
+        vec![about(NEUTRAL, &neutral, neutral.clone()), about(PARAPHRASE, &neutral, paraphrases)];
+    if let Some(own) = own {
+        let itself = [own];
+        let axes = if neutral.is_empty() { &itself[..] } else { &neutral };
+        all.push(about(SAME_RUN, axes, vec![own]));
     }
     all
 }
@@ -154,10 +166,25 @@ fn usable(cast: &Cast<'_>, places: Vec<usize>) -> Vec<usize> {
     if with.is_empty() { places } else { with }
 }
 
-/// The wordings that follow wording w, cyclically.
-fn paraphrases(task: &TaskCast<'_>, w: usize) -> Vec<usize> {
-    let n = task.wordings.len();
-    (1..n).take(MOST_PARAPHRASES).map(|i| task.wordings[(w + i) % n]).collect()
+impl Plan {
+    /// Places of a task's wordings that are run.
+    fn taken(self, task: &TaskCast<'_>) -> Range<usize> {
+        let n = task.wordings.len();
+        match self.turn {
+            Some(turn) if n > 0 => {
+                let w = (turn % n as u64) as usize;
+                w..w + 1
+            }
+            _ => 0..n,
+        }
+    }
+
+    /// The wordings that follow wording w, cyclically.
+    fn paraphrases(self, task: &TaskCast<'_>, w: usize) -> Vec<usize> {
+        let n = task.wordings.len();
+        let most = if self.turn.is_some() { 1 } else { MOST_PARAPHRASES };
+        (1..n).take(most).map(|i| task.wordings[(w + i) % n]).collect()
+    }
 }
 
 impl About<'_> {

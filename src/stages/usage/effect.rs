@@ -260,26 +260,26 @@ impl<'s> Cells<'s> {
         self.pair.get(source, wording, input)
     }
 
-    /// What is asked about, and what there is in all, of one input and wording.
-    fn cell(&self, wording: i16, input: usize) -> [f64; 2] {
+    /// What is asked about, and what there is in all, of one input and wording; `None` where they were not run
+    /// together.
+    fn cell(&self, wording: i16, input: usize) -> Option<[f64; 2]> {
         let of = |source| self.get(source, wording, input);
-        let Some(own) = of(self.main) else { return [0.0; 2] };
+        let own = of(self.main)?;
         if self.main == NEUTRAL {
             let others = of(PARAPHRASE).map_or(0.0, |control| control.loss);
-            return [own.loss - others, own.loss_total];
+            return Some([own.loss - others, own.loss_total]);
         }
         let controls = [NEUTRAL, PARAPHRASE].map(|source| of(source).map_or(0.0, |own| own.gain));
-        [own.gain - controls.into_iter().fold(0.0, f64::max), own.gain_total]
+        Some([own.gain - controls.into_iter().fold(0.0, f64::max), own.gain_total])
     }
 
     /// [`Self::cell`] of every cluster, over its inputs and those wordings (by their places).
     fn by_cluster(&self, scenario: &Scenario, takes: &dyn Fn(usize) -> bool) -> Vec<[f64; 2]> {
         let mut sums: IndexMap<usize, ([f64; 2], u32)> = IndexMap::new();
         for &input in &self.inputs {
-            let sum = sums.entry(scenario.clusters[input]).or_default();
-            for (_, &wording) in self.wordings.iter().enumerate().filter(|(place, _)| takes(*place))
-            {
-                let [x, t] = self.cell(wording, input);
+            let taken = self.wordings.iter().enumerate().filter(|(place, _)| takes(*place));
+            for [x, t] in taken.filter_map(|(_, wording)| self.cell(*wording, input)) {
+                let sum = sums.entry(scenario.clusters[input]).or_default();
                 *sum = ([sum.0[0] + x, sum.0[1] + t], sum.1 + 1);
             }
         }
@@ -288,20 +288,24 @@ impl<'s> Cells<'s> {
 
     /// What there is in all, of every input.
     fn totals(&self) -> Vec<f64> {
-        let n = self.wordings.len() as f64;
         let total = |&input: &usize| {
-            self.wordings.iter().map(|wording| self.cell(*wording, input)[1]).sum::<f64>() / n
+            let all = self.wordings.iter().filter_map(|wording| self.cell(*wording, input));
+            let (sum, n) = all.fold((0.0, 0.0), |(sum, n), [_, t]| (sum + t, n + 1.0));
+            sum / n
         };
         self.inputs.iter().map(total).collect()
     }
 
     /// Sums over inputs and wordings, over the sums of the totals.
     fn shares(&self) -> Shares {
+        // Inputs and wordings that were run together.
+        let run = || {
+            let all = self.inputs.iter();
+            let all = all.flat_map(|input| self.wordings.iter().map(move |w| (*w, *input)));
+            all.filter(|(wording, input)| self.get(self.main, *wording, *input).is_some())
+        };
         let sum = |source: &str, of: &dyn Fn(Numbers) -> f64| -> Option<f64> {
-            let cells = self.inputs.iter().flat_map(|input| {
-                self.wordings.iter().map(|wording| self.get(source, *wording, *input).map(of))
-            });
-            cells.sum()
+            run().map(|(wording, input)| self.get(source, wording, input).map(of)).sum()
         };
         let share = |source: &str, of: &dyn Fn(Numbers) -> f64, total: &dyn Fn(Numbers) -> f64| {
             let total = sum(self.main, total).filter(|total| *total > 0.0)?;
@@ -309,7 +313,7 @@ impl<'s> Cells<'s> {
         };
         let gain = |source| share(source, &|own| own.gain, &|own| own.gain_total);
         let loss = |source| share(source, &|own| own.loss, &|own| own.loss_total);
-        let n = (self.inputs.len() * self.wordings.len()) as f64;
+        let n = run().count() as f64;
         let answers = [0, 1, 2].map(|i| sum(self.main, &|own| own.answers[i]).map(|all| all / n));
         Shares {
             gain: gain(self.main),

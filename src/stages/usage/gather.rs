@@ -1,6 +1,6 @@
 //! The numbers of every input, by pair of tasks, wording and source.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -51,8 +51,8 @@ pub(super) struct Scenario {
 /// One donor and receiver.
 #[derive(Debug, Default)]
 pub(super) struct Pair {
-    /// By source, wording and input.
-    values: BTreeMap<String, BTreeMap<i16, BTreeMap<usize, Numbers>>>,
+    /// By source, wording and input, of all that were run; nothing where that gave no numbers.
+    values: BTreeMap<String, BTreeMap<i16, BTreeMap<usize, Option<Numbers>>>>,
     /// Word of the first row without numbers, of each source.
     refused: BTreeMap<String, String>,
 }
@@ -108,10 +108,10 @@ impl Gathered {
             scenario.clusters.push(clusters.of(row.scenario, row.input));
         }
         let pair = scenario.pairs.entry((donor, receiver, row.layer)).or_default();
-        if let Some(numbers) = row.numbers().filter(|_| row.status == status::OK) {
-            let by_wording = pair.values.entry(row.source.to_owned()).or_default();
-            by_wording.entry(row.wording).or_default().insert(input, numbers);
-        } else {
+        let numbers = row.numbers().filter(|_| row.status == status::OK);
+        let by_wording = pair.values.entry(row.source.to_owned()).or_default();
+        by_wording.entry(row.wording).or_default().insert(input, numbers);
+        if numbers.is_none() {
             let word = || row.status.to_owned();
             pair.refused.entry(row.source.to_owned()).or_insert_with(word);
         }
@@ -122,8 +122,8 @@ impl Scenario {
     /// How many wordings a task has, as a receiver.
     pub(super) fn wordings(&self, task: usize) -> usize {
         let of = |((_, receiver, layer), pair): (&(usize, usize, i16), &Pair)| {
-            let all = pair.values.values().flat_map(BTreeMap::keys);
-            let wordings: std::collections::BTreeSet<&i16> = all.collect();
+            let all = pair.values.keys().flat_map(|source| pair.wordings(source));
+            let wordings: BTreeSet<i16> = all.collect();
             (*receiver == task && *layer == 0).then_some(wordings.len())
         };
         self.pairs.iter().filter_map(of).max().unwrap_or(0)
@@ -133,21 +133,23 @@ impl Scenario {
 impl Pair {
     /// The wordings of which the source has numbers.
     pub(super) fn wordings(&self, source: &str) -> Vec<i16> {
-        self.values.get(source).map(|own| own.keys().copied().collect()).unwrap_or_default()
+        let Some(own) = self.values.get(source) else { return Vec::new() };
+        let has = |of: &BTreeMap<usize, Option<Numbers>>| of.values().any(Option::is_some);
+        own.iter().filter(|(_, of)| has(of)).map(|(wording, _)| *wording).collect()
     }
 
-    /// Inputs with numbers of the source in all of these wordings, ascending.
+    /// Inputs with numbers of the source in all of these wordings that were run with it, one at least; ascending.
     pub(super) fn inputs(&self, source: &str, wordings: &[i16]) -> Vec<usize> {
         let Some(own) = self.values.get(source) else { return Vec::new() };
-        let has = |input: &&usize| {
-            wordings.iter().all(|w| own.get(w).is_some_and(|of| of.contains_key(input)))
-        };
-        let first = wordings.first().and_then(|w| own.get(w));
-        first.map(|of| of.keys().filter(has).copied().collect()).unwrap_or_default()
+        let mut complete: BTreeMap<usize, bool> = BTreeMap::new();
+        for (input, numbers) in wordings.iter().filter_map(|w| own.get(w)).flatten() {
+            *complete.entry(*input).or_insert(true) &= numbers.is_some();
+        }
+        complete.into_iter().filter(|(_, is)| *is).map(|(input, _)| input).collect()
     }
 
     pub(super) fn get(&self, source: &str, wording: i16, input: usize) -> Option<Numbers> {
-        self.values.get(source)?.get(&wording)?.get(&input).copied()
+        *self.values.get(source)?.get(&wording)?.get(&input)?
     }
 
     /// Why the source has no numbers of some row.

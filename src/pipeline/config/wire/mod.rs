@@ -29,7 +29,7 @@ pub struct PipelineConfig {
     /// `_` and `-`, not starting with `.`.
     #[schemars(required)]
     pub name: Option<String>,
-    /// The model folder that `export/export.py` made; relative to this file.
+    /// The model folder that `aqlens-export` made; relative to this file.
     #[schemars(required)]
     pub model: Option<String>,
     /// The prompt: a text with `{task}` and, once, `{input}` in it. The notebook's when left out.
