@@ -175,8 +175,9 @@ def parity(tmp_path_factory) -> Both:
 
 
 STARTS = [
-    # Then come two tokens of a line break each, which no text gives again: it has one of both.
-    ("The capital of France is", 4),
+    # Of which the text has the same tokens again: two line breaks in a row, for one, would become one token.
+    ("Once upon a time, there was a", 20),
+    ("The weather today is", 20),
     ("<|im_start|>user\nWhat is rain?<|im_end|>\n<|im_start|>assistant\n", 20),
 ]
 
