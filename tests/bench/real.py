@@ -143,7 +143,7 @@ def write_pipeline(path: Path, model: Path, inputs: dict, tasks: dict, prompt: s
 
 
 def aqlens_speed(pipeline: Path, run_dir: Path, tokens: int) -> dict:
-    """From the end of the warm-up shard to the end of the other one; its memory."""
+    """From the end of the warm-up shard's extraction to the end of the other one's; its memory."""
     command = [machine.binary(), "run", pipeline, "--run-dir", run_dir, "--threads", "1"]
     command += ["--log", "json", "--quiet"]
     process = subprocess.Popen(
@@ -154,7 +154,8 @@ def aqlens_speed(pipeline: Path, run_dir: Path, tokens: int) -> dict:
     )
     ends = []
     for line in process.stderr:
-        if json.loads(line)["event"] == "shard":
+        event = json.loads(line)
+        if event["event"] == "finished" and event["stage"] == "extract":
             ends.append((time.perf_counter(), machine.cpu_seconds(process.pid)))
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
