@@ -36,8 +36,42 @@ PATIENCE = 60.0
 STOP = 30.0
 
 
-class Stopped(Exception):
-    """Somebody asked the driver to stop."""
+class Stopped(BaseException):
+    """Somebody asked the driver to stop; no `except Exception` of Ray's may keep it."""
+
+
+class Signals:
+    """SIGINT and SIGTERM, which ask the driver to stop."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.raises = True
+        """Whether the first one raises where the driver just is: while it starts, and waits long."""
+
+    def listen(self) -> None:
+        """From now on, whatever handles them so far."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._hear)
+
+    def ignore(self) -> None:
+        """From now on: it stops already."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    def look(self) -> None:
+        """Raises :class:`Stopped` once one came.
+
+        Ray's own calls are no place for an exception: a task that was submitted would be known to
+        nobody. They all end soon; a second signal does not wait for that.
+        """
+        self.raises = False
+        if self.asked:
+            raise Stopped
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.asked += 1
+        if self.raises or self.asked > 1:
+            raise Stopped
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -201,8 +235,10 @@ class Bar:
 class Driver:
     """A run from its first worker to `--finish`."""
 
-    def __init__(self, options: argparse.Namespace, cluster: Cluster, bar: Bar) -> None:
-        self.options, self.cluster, self.bar = options, cluster, bar
+    def __init__(
+        self, options: argparse.Namespace, cluster: Cluster, bar: Bar, signals: Signals
+    ) -> None:
+        self.options, self.cluster, self.bar, self.signals = options, cluster, bar, signals
         self.board = Board(tries=options.tries, most=options.workers)
         self.progress: dict[str, Any] | None = None
         self.looked = 0.0
@@ -214,6 +250,7 @@ class Driver:
         self.bar.say(f"logs of the workers: {self.options.logs}")
         alone_since: float | None = None
         while True:
+            self.signals.look()
             nodes = self.cluster.nodes()
             self.board.see(nodes)
             self._look()
@@ -313,15 +350,6 @@ class Driver:
         return int(outcome["code"])
 
 
-def _listen() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = arguments(words)
@@ -329,33 +357,43 @@ def main(words: Sequence[str] | None = None) -> int:
     if not os.path.isfile(options.pipeline):
         bar.say(f"error: there is no pipeline {options.pipeline}")
         return 2
-    _listen()
-    cluster = None
+    signals, cluster = Signals(), None
     try:
+        signals.listen()
         cluster = Cluster(options)
         # Ray has put its own in their place.
-        _listen()
-        return Driver(options, cluster, bar).run()
-    except Stopped:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        if cluster is not None:
-            cluster.stop()
-        bar.say("interrupted; run the same command again to continue from here")
-        return 130
-    except AqlensError as error:
-        bar.say(f"error: {error}")
-        return error.exit_code or 1
-    except Exception as error:
-        # The head of the cluster is gone, or something else of Ray's: the workers end with it.
-        if not type(error).__module__.startswith("ray"):
-            raise
-        bar.say(f"error: the Ray cluster failed: {error}; the same command may do it later")
-        return 75
+        signals.listen()
+        return Driver(options, cluster, bar, signals).run()
+    except BaseException as error:
+        # Ray's compiled parts turn what a signal raises in them into errors of their own.
+        if signals.asked:
+            return _stopped(cluster, bar, signals)
+        return _failed(error, bar)
     finally:
         if cluster is not None:
             with contextlib.suppress(Exception):
                 cluster.ray.shutdown()
+
+
+def _stopped(cluster: Cluster | None, bar: Bar, signals: Signals) -> int:
+    signals.ignore()
+    if cluster is not None:
+        if cluster.tasks:
+            bar.say("stopping the workers, each where nothing is half done")
+        cluster.stop()
+    bar.say("interrupted; run the same command again to continue from here")
+    return 130
+
+
+def _failed(error: BaseException, bar: Bar) -> int:
+    if isinstance(error, AqlensError):
+        bar.say(f"error: {error}")
+        return error.exit_code or 1
+    # The head of the cluster is gone, or something else of Ray's: the workers end with it.
+    if not type(error).__module__.startswith("ray"):
+        raise error
+    bar.say(f"error: the Ray cluster failed: {error}; the same command may do it later")
+    return 75
 
 
 if __name__ == "__main__":
