@@ -246,8 +246,9 @@ fuzz: venv-test build ## mutated files of every kind, SECONDS long from case 0 o
 flips: venv-test build ## a hundred flipped bits, from SEED on: are wrong numbers called sound? (docs/fuzzing.md)
 	$(VENV)/bin/python tests/fuzz/flips.py $(AQLENS) tests/fixtures/tiny $(SEED) 100
 
-bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
-	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
+# What Ray costs is measured with BENCH="--only ray", which installs Ray.
+bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready $(if $(filter ray,$(BENCH)),$(RAY_VENV)/.ready) ## speed and memory, beside what else there is (not a test)
+	VIRTUAL_ENV=$(VENV) RAY_VENV=$(RAY_VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers, tokenizers)
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py

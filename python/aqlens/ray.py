@@ -34,6 +34,11 @@ LOOK, STATUS = 0.2, 1.0
 PATIENCE = 60.0
 #: Seconds that workers have to stop when the driver is asked to.
 STOP = 30.0
+#: What to look at where there is no cluster.
+CONNECT = (
+    "\nSee that it runs and that --address (or RAY_ADDRESS) names it. If it asks for a token, set "
+    "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH where the file is not ~/.ray/auth_token"
+)
 
 
 class Stopped(BaseException):
@@ -46,7 +51,7 @@ class Signals:
     def __init__(self) -> None:
         self.asked = 0
         self.raises = True
-        """Whether the first one raises where the driver just is: while it starts, and waits long."""
+        """Whether the first one raises where the driver is: while it starts, which takes long."""
 
     def listen(self) -> None:
         """From now on, whatever handles them so far."""
@@ -125,8 +130,10 @@ class Cluster:
                 address=options.address, logging_level="ERROR", log_to_driver=False,
                 configure_logging=True,
             )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise AqlensError(f"no Ray cluster: {error}", exit_code=2) from error
+        except (
+            ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError
+        ) as error:  # fmt: skip
+            raise AqlensError(f"no Ray cluster: {error}{CONNECT}", exit_code=2) from error
         # So that machines need no package of this very version to receive the function.
         ray.cloudpickle.register_pickle_by_value(_work)
         self.tasks: dict[Any, Job] = {}
