@@ -30,8 +30,6 @@ from aqlens._program import ended_of
 
 #: Seconds between two looks at the tasks, and at how far the run is.
 LOOK, STATUS = 0.2, 1.0
-#: Seconds for which a cluster without any machine that could work is waited for.
-PATIENCE = 60.0
 #: Seconds that workers have to stop when the driver is asked to.
 STOP = 30.0
 #: What to look at where there is no cluster.
@@ -100,6 +98,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
                         help="set a field of the pipeline, as for aqlens run")  # fmt: skip
     parser.add_argument("--provider", help="what to run the model on, as for aqlens run")
     parser.add_argument("--tries", type=int, default=3, help="tries a shard (default: 3)")
+    parser.add_argument("--patience", type=float, default=60, metavar="SECONDS",
+                        help="how long to wait for a machine while there is none (default: 60)")  # fmt: skip
     parser.add_argument("--logs", help="folder for each worker's log (default: RUN_DIR.logs)")
     parser.add_argument("--quiet", action="store_true", help="do not print the results at the end")
     options = parser.parse_args(words)
@@ -277,7 +277,7 @@ class Driver:
                 return self._no_machine()
             else:
                 alone_since = alone_since or time.monotonic()
-                if time.monotonic() - alone_since > PATIENCE:
+                if time.monotonic() - alone_since > self.options.patience:
                     self.bar.say(self._none())
                     return 75 if self.progress else 2
 

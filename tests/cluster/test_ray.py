@@ -59,19 +59,23 @@ def held(run):
     return json.loads(said.stdout)["held"]
 
 
-@pytest.mark.parametrize("whom", ["driver", "group", "group of a cluster of its own"])
-def test_an_interrupt_stops_all_workers_and_the_same_command_goes_on(place, pipeline, whole, second, whom):
+@pytest.mark.parametrize(
+    "whom, what",
+    [("driver", "SIGINT"), ("driver", "SIGTERM"), ("group", "SIGINT"), ("group of a cluster of its own", "SIGINT")],
+)
+def test_an_interrupt_stops_all_workers_and_the_same_command_goes_on(place, pipeline, whole, second, whom, what):
     """A terminal sends it to all processes of the group: where the driver started Ray itself, to Ray's too."""
-    run = place / f"interrupted-{whom.replace(' ', '-')}"
+    run = place / f"{what}-{whom.replace(' ', '-')}"
     address = "local" if "own" in whom else nodes.ADDRESS
     before = set(nodes.processes())
     driver = nodes.driver(pipeline, run, address=address)
     nodes.until(lambda: len(nodes.receipts(run)) >= 40)
-    (os.kill if whom == "driver" else os.killpg)(driver.pid, signal.SIGINT)
+    (os.kill if whom == "driver" else os.killpg)(driver.pid, signal.Signals[what])
     code, _, err = ended(driver, 60)
+    assert nodes.at_work(run) == [], "the driver waits for its workers"
     assert code == 130, err
     assert "run the same command again" in err and "Traceback" not in err
-    assert nodes.gone(run, 1) == [] and held(run) == []
+    assert held(run) == []
     assert list((run / ".pending").iterdir()) == []
     # The workers of a cluster that stays may stay as well, for a next task.
     if "own" in whom:
@@ -81,7 +85,7 @@ def test_an_interrupt_stops_all_workers_and_the_same_command_goes_on(place, pipe
     assert code == 0, err
     after = nodes.receipts(run)
     again = [name for name, written in kept.items() if after[name] != written]
-    print(f"{whom}: {len(kept)} receipts when it had stopped, {len(again)} written again")
+    print(f"{what} to the {whom}: {len(kept)} receipts when it had stopped, {len(again)} written again")
     assert again == []
     assert nodes.bytes_of(run) == whole[0]
 

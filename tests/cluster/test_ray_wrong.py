@@ -78,7 +78,7 @@ def test_a_machine_whose_disk_is_full_rests_and_the_other_does_all(tmp_path, hea
 
 def test_a_cluster_without_gpus_ends_with_what_to_ask_for(tmp_path, second):
     path = nodes.tiny(tmp_path)
-    code, _, err = ended(nodes.driver(path, tmp_path / "run", "--num-gpus", "1"))
+    code, _, err = ended(nodes.driver(path, tmp_path / "run", "--num-gpus", "1", "--patience", "3"))
     assert code == 2, err
     assert "no machine of the cluster has 1 cores and 1 GPUs" in err
 
