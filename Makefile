@@ -180,7 +180,8 @@ test-ray: $(RAY_VENV)/.ready build ## a run on two Ray nodes, real ones on this 
 		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider \
 		test_manifests.py test_ray.py test_ray_wrong.py
 
-# As root, with Debian's slurmctld, slurmd and munge; Slurm waits two minutes before it runs a lost task again.
+# As root, with Debian's slurmctld, slurmd and munge. HANDS_OFF=1 lets Slurm wait its two minutes before it runs a
+# lost task again.
 test-slurm: $(RAY_VENV)/.ready build ## the Slurm scripts of docs/many-machines.md on two nodes, one of them killed
 	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
 		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_slurm.py
