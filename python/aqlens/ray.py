@@ -99,7 +99,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--provider", help="what to run the model on, as for aqlens run")
     parser.add_argument("--tries", type=int, default=3, help="tries a shard (default: 3)")
     parser.add_argument("--patience", type=float, default=60, metavar="SECONDS",
-                        help="how long to wait for a machine while there is none (default: 60)")  # fmt: skip
+                        help="how long to wait while no machine fits (default: 60)")  # fmt: skip
     parser.add_argument("--logs", help="folder for each worker's log (default: RUN_DIR.logs)")
     parser.add_argument("--quiet", action="store_true", help="do not print the results at the end")
     options = parser.parse_args(words)
