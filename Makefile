@@ -180,7 +180,8 @@ test-ray: $(RAY_VENV)/.ready build ## a run on two Ray nodes, real ones on this 
 		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider \
 		test_manifests.py test_ray.py test_ray_wrong.py
 
-# As root, with Debian's slurmctld, slurmd and munge; Slurm waits two minutes before it runs a lost task again.
+# As root, with Debian's slurmctld, slurmd and munge. HANDS_OFF=1 lets Slurm wait its two minutes before it runs a
+# lost task again.
 test-slurm: $(RAY_VENV)/.ready build ## the Slurm scripts of docs/many-machines.md on two nodes, one of them killed
 	cd tests/cluster && AQLENS=$(abspath $(AQLENS)) ORT_DYLIB_PATH=$(abspath $(RAY_VENV)) \
 		$(abspath $(RAY_VENV))/bin/python -m pytest -q -s -p no:cacheprovider test_slurm.py
@@ -246,8 +247,9 @@ fuzz: venv-test build ## mutated files of every kind, SECONDS long from case 0 o
 flips: venv-test build ## a hundred flipped bits, from SEED on: are wrong numbers called sound? (docs/fuzzing.md)
 	$(VENV)/bin/python tests/fuzz/flips.py $(AQLENS) tests/fixtures/tiny $(SEED) 100
 
-bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready ## speed and memory, beside what else there is (not a test)
-	VIRTUAL_ENV=$(VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
+# What Ray costs is measured with BENCH="--only ray", which installs Ray.
+bench: $(VENV)/.oracle build $(EXPORT_VENV)/.ready $(if $(filter ray,$(BENCH)),$(RAY_VENV)/.ready) ## speed and memory, beside what else there is (not a test)
+	VIRTUAL_ENV=$(VENV) RAY_VENV=$(RAY_VENV) AQLENS=$(AQLENS) $(EXPORT_VENV)/bin/python tests/bench/bench.py $(BENCH)
 
 fixtures: $(EXPORT_VENV)/.ready ## remakes tests/fixtures (tiny model, reference numbers, tokenizers)
 	$(EXPORT_VENV)/bin/python export/make_fixtures.py

@@ -132,11 +132,12 @@ def work(words: Sequence[str], log: str, folder: str) -> dict[str, Any]:
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(STOP)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    until = time.monotonic() + STOP
+    while process.poll() is None:
+        if time.monotonic() > until:
+            process.kill()
+        with contextlib.suppress(KeyboardInterrupt):  # Somebody who asks again.
+            time.sleep(0.05)
 
 
 def _last_words(log: str) -> str:

@@ -30,14 +30,51 @@ from aqlens._program import ended_of
 
 #: Seconds between two looks at the tasks, and at how far the run is.
 LOOK, STATUS = 0.2, 1.0
-#: Seconds for which a cluster without any machine that could work is waited for.
-PATIENCE = 60.0
 #: Seconds that workers have to stop when the driver is asked to.
 STOP = 30.0
+#: What to look at where there is no cluster.
+CONNECT = (
+    "\nSee that it runs and that --address (or RAY_ADDRESS) names it. If it asks for a token, set "
+    "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH where the file is not ~/.ray/auth_token"
+)
 
 
-class Stopped(Exception):
-    """Somebody asked the driver to stop."""
+class Stopped(BaseException):
+    """Somebody asked the driver to stop; no `except Exception` of Ray's may keep it."""
+
+
+class Signals:
+    """SIGINT and SIGTERM, which ask the driver to stop."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.raises = True
+        """Whether the first one raises where the driver is: while it starts, which takes long."""
+
+    def listen(self) -> None:
+        """From now on, whatever handles them so far."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._hear)
+
+    def ignore(self) -> None:
+        """From now on: it stops already."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+    def look(self) -> None:
+        """Raises :class:`Stopped` once one came.
+
+        Ray's own calls are no place for an exception: a task that was submitted would be known to
+        nobody. They all end soon; a second signal does not wait for that.
+        """
+        self.raises = False
+        if self.asked:
+            raise Stopped
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self.asked += 1
+        if self.raises or self.asked > 1:
+            raise Stopped
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,6 +98,8 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
                         help="set a field of the pipeline, as for aqlens run")  # fmt: skip
     parser.add_argument("--provider", help="what to run the model on, as for aqlens run")
     parser.add_argument("--tries", type=int, default=3, help="tries a shard (default: 3)")
+    parser.add_argument("--patience", type=float, default=60, metavar="SECONDS",
+                        help="how long to wait while no machine fits (default: 60)")  # fmt: skip
     parser.add_argument("--logs", help="folder for each worker's log (default: RUN_DIR.logs)")
     parser.add_argument("--quiet", action="store_true", help="do not print the results at the end")
     options = parser.parse_args(words)
@@ -91,8 +130,10 @@ class Cluster:
                 address=options.address, logging_level="ERROR", log_to_driver=False,
                 configure_logging=True,
             )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise AqlensError(f"no Ray cluster: {error}", exit_code=2) from error
+        except (
+            ConnectionError, RuntimeError, ValueError, ray.exceptions.AuthenticationError
+        ) as error:  # fmt: skip
+            raise AqlensError(f"no Ray cluster: {error}{CONNECT}", exit_code=2) from error
         # So that machines need no package of this very version to receive the function.
         ray.cloudpickle.register_pickle_by_value(_work)
         self.tasks: dict[Any, Job] = {}
@@ -201,8 +242,10 @@ class Bar:
 class Driver:
     """A run from its first worker to `--finish`."""
 
-    def __init__(self, options: argparse.Namespace, cluster: Cluster, bar: Bar) -> None:
-        self.options, self.cluster, self.bar = options, cluster, bar
+    def __init__(
+        self, options: argparse.Namespace, cluster: Cluster, bar: Bar, signals: Signals
+    ) -> None:
+        self.options, self.cluster, self.bar, self.signals = options, cluster, bar, signals
         self.board = Board(tries=options.tries, most=options.workers)
         self.progress: dict[str, Any] | None = None
         self.looked = 0.0
@@ -214,6 +257,7 @@ class Driver:
         self.bar.say(f"logs of the workers: {self.options.logs}")
         alone_since: float | None = None
         while True:
+            self.signals.look()
             nodes = self.cluster.nodes()
             self.board.see(nodes)
             self._look()
@@ -233,7 +277,7 @@ class Driver:
                 return self._no_machine()
             else:
                 alone_since = alone_since or time.monotonic()
-                if time.monotonic() - alone_since > PATIENCE:
+                if time.monotonic() - alone_since > self.options.patience:
                     self.bar.say(self._none())
                     return 75 if self.progress else 2
 
@@ -313,15 +357,6 @@ class Driver:
         return int(outcome["code"])
 
 
-def _listen() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
-
-
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     options = arguments(words)
@@ -329,33 +364,43 @@ def main(words: Sequence[str] | None = None) -> int:
     if not os.path.isfile(options.pipeline):
         bar.say(f"error: there is no pipeline {options.pipeline}")
         return 2
-    _listen()
-    cluster = None
+    signals, cluster = Signals(), None
     try:
+        signals.listen()
         cluster = Cluster(options)
         # Ray has put its own in their place.
-        _listen()
-        return Driver(options, cluster, bar).run()
-    except Stopped:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        if cluster is not None:
-            cluster.stop()
-        bar.say("interrupted; run the same command again to continue from here")
-        return 130
-    except AqlensError as error:
-        bar.say(f"error: {error}")
-        return error.exit_code or 1
-    except Exception as error:
-        # The head of the cluster is gone, or something else of Ray's: the workers end with it.
-        if not type(error).__module__.startswith("ray"):
-            raise
-        bar.say(f"error: the Ray cluster failed: {error}; the same command may do it later")
-        return 75
+        signals.listen()
+        return Driver(options, cluster, bar, signals).run()
+    except BaseException as error:
+        # Ray's compiled parts turn what a signal raises in them into errors of their own.
+        if signals.asked:
+            return _stopped(cluster, bar, signals)
+        return _failed(error, bar)
     finally:
         if cluster is not None:
             with contextlib.suppress(Exception):
                 cluster.ray.shutdown()
+
+
+def _stopped(cluster: Cluster | None, bar: Bar, signals: Signals) -> int:
+    signals.ignore()
+    if cluster is not None:
+        if cluster.tasks:
+            bar.say("stopping the workers, each where nothing is half done")
+        cluster.stop()
+    bar.say("interrupted; run the same command again to continue from here")
+    return 130
+
+
+def _failed(error: BaseException, bar: Bar) -> int:
+    if isinstance(error, AqlensError):
+        bar.say(f"error: {error}")
+        return error.exit_code or 1
+    # The head of the cluster is gone, or something else of Ray's: the workers end with it.
+    if not type(error).__module__.startswith("ray"):
+        raise error
+    bar.say(f"error: the Ray cluster failed: {error}; the same command may do it later")
+    return 75
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """`make bench`: how fast extraction is beside the notebook's loop, and what one small run takes;
 then extraction beside bare ONNX Runtime (`extraction.py`), measures from dumped tables beside
-DuckDB and numpy (`analysis.py`), and runs of up to 100,000 prompts (`scale.py`).
+DuckDB and numpy (`analysis.py`), and runs of up to 100,000 prompts (`scale.py`). With `--only ray`,
+which wants Ray, what a cluster of one machine costs (`on_ray.py`).
 
     python tests/bench/bench.py [--only PART ...] [--runs N] [--threads N] [--tokenizer FILE]
 
@@ -32,6 +33,8 @@ PIPELINE = Path("pipelines/experiment-037.yml")
 DEMO = ROOT / "data/demo"
 WANTED_RATIO, WANTED_SECONDS = 4.0, 1.5
 PARTS = ["notebook", "extraction", "analysis", "scale", "mediation"]
+# Only when it is named. A script `ray.py` would be taken for the package by what lies beside it.
+NAMED = {"ray": "on_ray"}
 
 
 @dataclass
@@ -226,18 +229,18 @@ def find_runtime(aqlens: Path) -> tuple[str, Path]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measures aqlens beside what else there is.")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, *NAMED], default=PARTS, help="what to measure")
     parser.add_argument("--runs", type=int, help="rounds of each measurement")
     parser.add_argument("--threads", type=int, help="threads of both (default: one a core)")
     parser.add_argument("--tokenizer", type=Path, default=DEMO / "tokenizer.json")
     args = parser.parse_args()
     if "notebook" in args.only:
         notebook(args.runs or 7, args.threads, args.tokenizer.resolve())
-    for part in [part for part in PARTS[1:] if part in args.only]:
+    for part in [part for part in (*PARTS[1:], *NAMED) if part in args.only]:
         options = ["--runs", args.runs] if args.runs else []
         options += ["--threads", args.threads] if args.threads and part != "analysis" else []
         options += ["--tokenizer", args.tokenizer.resolve()] if part != "scale" else []
-        command = [sys.executable, ROOT / f"tests/bench/{part}.py", *map(str, options)]
+        command = [sys.executable, ROOT / f"tests/bench/{NAMED.get(part, part)}.py", *map(str, options)]
         sys.stdout.flush()
         subprocess.run(command, check=True)
 

@@ -15,8 +15,10 @@ AQLENS = os.environ.get("AQLENS") or str(ROOT / "target/release/aqlens")
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 PORT = 6391
 ADDRESS = f"{HEAD}:{PORT}"
+# Goes with this process.
+FOLDER = tempfile.TemporaryDirectory(prefix="aqlens-ray-")
 # This cluster's own; without one Ray takes the user's where there is one, on the head alone.
-TOKEN = Path(tempfile.mkdtemp(prefix="aqlens-ray-")) / "token"
+TOKEN = Path(FOLDER.name) / "token"
 TOKEN.write_text(secrets.token_hex(32))
 TOKEN.chmod(0o600)
 RAY = str(Path(sys.executable).parent / "ray")
@@ -28,23 +30,35 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT / "python"),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ADDRESS": ADDRESS,
-    # A busy machine takes longer than the half minute that Ray waits for a node.
-    "RAY_raylet_start_wait_time_s": "300",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN_PATH": str(TOKEN),
 }
 
 
+# A raylet gives up when its agent, a Python process, is not there after 20 seconds; nothing changes that.
+STARTS = 5
+
+
 def start(address: str, **variables: str) -> None:
-    """A node with one core; `variables` are of its workers' environment."""
+    """A node with one core; `variables` are of its workers' environment. Again where the machine is too busy."""
     words = [RAY, "start", f"--node-ip-address={address}", "--num-cpus=1", "--disable-usage-stats"]
-    words += ["--head", f"--port={PORT}", "--include-dashboard=false"] if address == HEAD else [f"--address={ADDRESS}"]
+    words += [f"--address={ADDRESS}"] if address != HEAD else ["--head", f"--port={PORT}", "--include-dashboard=false"]
+    # Sockets and logs; the other nodes do as the head.
+    words += [f"--temp-dir={FOLDER.name}"] if address == HEAD else []
     before = set(processes())
-    done = subprocess.run(words, env={**ENVIRONMENT, **variables}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    STARTED[address] = [
-        pid for pid, (_, command) in processes().items() if pid not in before and str(SITE) in command
-    ]
+    for _ in range(STARTS):
+        done = subprocess.run(words, env={**ENVIRONMENT, **variables}, capture_output=True, text=True)
+        STARTED[address] = rays(before)
+        if done.returncode == 0:
+            return
+        end(address)
+        print(f"the node {address} did not start, once more")
+    raise AssertionError(done.stdout + done.stderr)
+
+
+def rays(before: set[int]) -> list[int]:
+    """Ray's processes but for these."""
+    return [pid for pid, (_, command) in processes().items() if pid not in before and str(SITE) in command]
 
 
 def end(address: str) -> None:
@@ -111,12 +125,22 @@ def gone(run: Path, seconds: float = 20.0) -> list[str]:
     return at_work(run)
 
 
-def driver(pipeline: Path, run: Path, *more: str, **variables: str) -> subprocess.Popen:
+def driver(pipeline: Path, run: Path, *more: str, address: str = ADDRESS, **variables: str) -> subprocess.Popen:
+    """`python -m aqlens.ray`, the first of a process group of its own, as a shell starts it."""
     words = [sys.executable, "-m", "aqlens.ray", str(pipeline), "--run-dir", str(run), "--num-cpus", "1"]
-    words += ["--address", ADDRESS, "--quiet", *more]
+    words += ["--address", address, "--quiet", *more]
+    environment = {**ENVIRONMENT, **variables}
     return subprocess.Popen(
-        words, env={**ENVIRONMENT, **variables}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
+
+
+def until(holds, seconds: float = 300.0) -> None:
+    """Waits for it."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s in vain"
+        time.sleep(0.02)
 
 
 def receipts(run: Path) -> dict[str, int]:

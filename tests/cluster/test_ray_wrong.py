@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nodes
+import pytest
 from test_ray import ended
 
 
@@ -31,6 +32,18 @@ def test_a_wrong_pipeline_ends_with_2_and_what_is_wrong(tmp_path, second):
 def test_a_pipeline_that_is_not_there_ends_with_2(tmp_path):
     code, _, err = ended(nodes.driver(tmp_path / "none.yml", tmp_path / "run"))
     assert code == 2 and "there is no pipeline" in err
+
+
+@pytest.mark.parametrize("mode, token", [("disabled", "0" * 64), ("token", None)])
+def test_a_driver_without_the_clusters_token_ends_with_2_and_what_to_set(tmp_path, head, mode, token):
+    other = tmp_path / "token"
+    if token:
+        other.write_text(token)
+    variables = {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN_PATH": str(other)}
+    code, _, err = ended(nodes.driver(nodes.tiny(tmp_path), tmp_path / "run", **variables))
+    assert code == 2, err
+    assert "no Ray cluster" in err and "RAY_AUTH_TOKEN_PATH" in err and "Traceback" not in err
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_machine_without_the_model_is_named_and_the_other_does_all(tmp_path, head, tiny_whole):
@@ -65,7 +78,7 @@ def test_a_machine_whose_disk_is_full_rests_and_the_other_does_all(tmp_path, hea
 
 def test_a_cluster_without_gpus_ends_with_what_to_ask_for(tmp_path, second):
     path = nodes.tiny(tmp_path)
-    code, _, err = ended(nodes.driver(path, tmp_path / "run", "--num-gpus", "1"))
+    code, _, err = ended(nodes.driver(path, tmp_path / "run", "--num-gpus", "1", "--patience", "3"))
     assert code == 2, err
     assert "no machine of the cluster has 1 cores and 1 GPUs" in err
 
