@@ -15,18 +15,17 @@ import argparse
 import contextlib
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any, TextIO
 
 from aqlens import _work
 from aqlens._board import Board, Job, free
 from aqlens._errors import AqlensError
 from aqlens._program import ended_of
+from aqlens._signals import Signals
 
 #: Seconds between two looks at the tasks, and at how far the run is.
 LOOK, STATUS = 0.2, 1.0
@@ -37,44 +36,6 @@ CONNECT = (
     "\nSee that it runs and that --address (or RAY_ADDRESS) names it. If it asks for a token, set "
     "RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH where the file is not ~/.ray/auth_token"
 )
-
-
-class Stopped(BaseException):
-    """Somebody asked the driver to stop; no `except Exception` of Ray's may keep it."""
-
-
-class Signals:
-    """SIGINT and SIGTERM, which ask the driver to stop."""
-
-    def __init__(self) -> None:
-        self.asked = 0
-        self.raises = True
-        """Whether the first one raises where the driver is: while it starts, which takes long."""
-
-    def listen(self) -> None:
-        """From now on, whatever handles them so far."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._hear)
-
-    def ignore(self) -> None:
-        """From now on: it stops already."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-
-    def look(self) -> None:
-        """Raises :class:`Stopped` once one came.
-
-        Ray's own calls are no place for an exception: a task that was submitted would be known to
-        nobody. They all end soon; a second signal does not wait for that.
-        """
-        self.raises = False
-        if self.asked:
-            raise Stopped
-
-    def _hear(self, number: int, frame: FrameType | None) -> None:
-        self.asked += 1
-        if self.raises or self.asked > 1:
-            raise Stopped
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -83,11 +83,7 @@ def write_pipeline(folder: Path, model: Path, prompts: int, tokenizer: Path) -> 
 
 
 def check_lengths(scenes: list[str], encoder: Tokenizer) -> None:
-    texts = [
-        PROMPT.replace("{input}", scene).replace("{task}", task)
-        for scene in scenes
-        for task in TASKS.values()
-    ]
+    texts = [PROMPT.replace("{input}", scene).replace("{task}", task) for scene in scenes for task in TASKS.values()]
     lengths = [len(encoding.ids) for encoding in encoder.encode_batch(texts)]
     if not SHORTEST <= min(lengths) <= max(lengths) <= LONGEST:
         raise SystemExit(
@@ -177,7 +173,7 @@ def measure(command: list, run_dir: Path, err: Path, logs, environment: dict) ->
 class Bench:
     """The two commands."""
 
-    def __init__(self, pipeline: Path, threads: int, python: Path, folder: Path):
+    def __init__(self, pipeline: Path, threads: int, python: Path, folder: Path, sockets: str):
         self.pipeline, self.threads, self.python = pipeline, threads, python
         self.run_dir, self.err = folder / "run", folder / "err"
         self.environment = {
@@ -186,6 +182,7 @@ class Bench:
             "PYTHONPATH": str(ROOT / "python"),
             # A cluster of its own, whatever else is there.
             "RAY_ADDRESS": "",
+            "RAY_TMPDIR": sockets,
         }
 
     def alone(self) -> Run:
@@ -197,9 +194,7 @@ class Bench:
         logs = Path(f"{self.run_dir}.logs")
         command = [self.python, "-m", "aqlens.ray", self.pipeline, "--run-dir", self.fresh()]
         command += ["--address", "local", "--num-cpus", self.threads, "--workers", 1, "--quiet"]
-        return measure(
-            command, self.run_dir, self.err, lambda: logs.glob("*/*.jsonl"), self.environment
-        )
+        return measure(command, self.run_dir, self.err, lambda: logs.glob("*/*.jsonl"), self.environment)
 
     def look_at_the_run(self) -> float:
         """Seconds on the cores of one, at the run that was made last."""
@@ -268,8 +263,12 @@ def main() -> None:
     model = make_material(work, args.tokenizer.resolve()).model
     pipeline = write_pipeline(work, model, args.prompts, args.tokenizer)
     alone, on_ray = [], []
-    with tempfile.TemporaryDirectory(prefix="on-ray-", dir=work) as folder:
-        bench = Bench(pipeline, args.threads, python, Path(folder))
+    # The path of a socket must be short.
+    with (
+        tempfile.TemporaryDirectory(prefix="on-ray-", dir=work) as folder,
+        tempfile.TemporaryDirectory(prefix="aqlens-ray-", dir="/tmp") as sockets,
+    ):
+        bench = Bench(pipeline, args.threads, python, Path(folder), sockets)
         for number in range(1, args.runs + 1):
             alone.append(bench.alone())
             on_ray.append(bench.on_ray())

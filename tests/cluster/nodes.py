@@ -15,7 +15,7 @@ AQLENS = os.environ.get("AQLENS") or str(ROOT / "target/release/aqlens")
 HEAD, SECOND = "127.0.0.2", "127.0.0.3"
 PORT = 6391
 ADDRESS = f"{HEAD}:{PORT}"
-# Goes with this process.
+# Sockets, logs and the token; goes with this process.
 FOLDER = tempfile.TemporaryDirectory(prefix="aqlens-ray-")
 # This cluster's own; without one Ray takes the user's where there is one, on the head alone.
 TOKEN = Path(FOLDER.name) / "token"
@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "PYTHONPATH": str(ROOT / "python"),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ADDRESS": ADDRESS,
+    "RAY_TMPDIR": FOLDER.name,
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN_PATH": str(TOKEN),
 }
@@ -43,8 +44,6 @@ def start(address: str, **variables: str) -> None:
     """A node with one core; `variables` are of its workers' environment. Again where the machine is too busy."""
     words = [RAY, "start", f"--node-ip-address={address}", "--num-cpus=1", "--disable-usage-stats"]
     words += [f"--address={ADDRESS}"] if address != HEAD else ["--head", f"--port={PORT}", "--include-dashboard=false"]
-    # Sockets and logs; the other nodes do as the head.
-    words += [f"--temp-dir={FOLDER.name}"] if address == HEAD else []
     before = set(processes())
     for _ in range(STARTS):
         done = subprocess.run(words, env={**ENVIRONMENT, **variables}, capture_output=True, text=True)
