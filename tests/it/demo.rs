@@ -132,7 +132,11 @@ fn a_pipeline_on_another_model_brings_no_demo_model() {
     // The tiny model has fewer positions than the scenes have tokens: that the model is read is the point.
     let checked = aqlens(folder.path(), &["check", "tiny.yml"]);
     assert!(checked.stderr.contains("the model's 64 positions"), "{}", checked.stderr);
-    refuses(&aqlens(folder.path(), &["init", "b", "--model", "none"]), 2, &["none", "aqlens-export"]);
+    refuses(
+        &aqlens(folder.path(), &["init", "b", "--model", "none"]),
+        2,
+        &["none", "aqlens-export"],
+    );
 }
 
 #[test]
