@@ -136,11 +136,16 @@ def _compare_row(name, values, length: int, reference: EagerRun, windows, where,
         return
     expected = reference.logits if kind == "logits" else reference.hidden[int(layer)]
     actual = values if kind == "logits" else values[:length]
-    found.note(kind, relative_difference(actual, expected.numpy()), where)
+    found.note_vectors(kind, relative_differences(actual, expected.numpy()), where)
 
 
 def relative_difference(actual: np.ndarray, expected: np.ndarray) -> float:
     """Largest |actual - expected| over the last axis's L2 norm of `expected`."""
+    return float(relative_differences(actual, expected).max())
+
+
+def relative_differences(actual: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """The same of every vector along the last axis, one after another."""
     norm = np.linalg.norm(expected.astype(np.float64), axis=-1)
     largest = np.abs(actual.astype(np.float64) - expected).max(axis=-1)
-    return float((largest / np.maximum(norm, np.finfo(np.float32).tiny)).max())
+    return np.ravel(largest / np.maximum(norm, np.finfo(np.float32).tiny))

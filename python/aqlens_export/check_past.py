@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .check import LONGEST_RAGGED, open_session, pad_batch, relative_difference
+from .check import LONGEST_RAGGED, open_session, pad_batch, relative_differences
 from .eager import EagerRun
 from .errors import ExportError
 from .past import past_names, present_names
@@ -179,7 +179,7 @@ def _compare(name: str, values, row: Row, padded: int, where: str, found: Differ
         actual = values[:, :length].transpose(1, 0, 2).reshape(length, -1)
         of = row.expected.keys if kind == "present_key" else row.expected.values
         expected = _kept(of[int(layer)][start:], actual.shape[-1], values.shape[-1])
-    found.note(row.kind, relative_difference(actual, expected.numpy()), where)
+    found.note_vectors(row.kind, relative_differences(actual, expected.numpy()), where)
 
 
 def _kept(states, width: int, size: int):

@@ -158,6 +158,9 @@ def _summarise(out: Path, found: Differences, subject: Subject, say: Callable[[s
             for label, kind in kinds.items()
         )
         say(f"          {graph:<16} {', '.join(values)}")
+    if singles := getattr(found, "singles", None):
+        value, where = max(singles.values())
+        say(f"          single tokens    {value:.1e}: {where}")
     say(f"next      put `model: {out}` into a pipeline and run `aqlens check PIPELINE`")
 
 

@@ -7,6 +7,7 @@ PyTorch in float32 may itself be further than that from the exact result, so for
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -60,6 +61,10 @@ class Differences:
         if value > self.largest[kind]:
             self.places[kind] = where
         self.largest[kind] = max(self.largest[kind], float(value))
+
+    def note_vectors(self, kind: str, values: np.ndarray, where: str) -> None:
+        """Records the differences of a prompt's vectors, one of each token."""
+        self.note(kind, float(values.max()), where)
 
 
 def differs(where: str, value: float, absolute: bool, allowed: float) -> str:
