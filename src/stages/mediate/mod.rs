@@ -16,10 +16,12 @@
 //! receiver are measured towards what the model says after the neutral prefix.
 //!
 //! Wording w of B gets wording w of A (modulo A's number). With `wordings: in_turn` every input has one such w, drawn
-//! by its name, in place of all: about a third of the work for three wordings. Where the model's positions are relative, all prompts of
-//! an input are moved so that the input stands at the same positions in each; where they are learned, keys stay as
-//! they were made. Prompts may differ in length: only the input is exchanged, and only where its token ids are
-//! equal. Each input is computed by itself, so shards, threads and other inputs change nothing.
+//! by its name, in place of all: about a third of the work for three wordings.
+//!
+//! Where the model's positions are relative, all prompts of an input are moved so that the input stands at the same
+//! positions in each; where they are learned, keys stay as they were made. Prompts may differ in length: only the input
+//! is exchanged, and only where its token ids are equal. Each input is computed by itself, so shards, threads and other
+//! inputs change nothing.
 //!
 //! Reads `prompts`, writes `mediation`; runs the model: each prompt that has a part once more, and a fraction of one
 //! (its rest) for each donor. Memory: keys and values of one input's prompts for each batch that the model runs at once.
@@ -78,7 +80,7 @@ pub enum Wordings {
     #[default]
     All,
     /// One of each task, drawn by the input's name, with one other wording as its control: cheaper, and intervals
-    /// are wider, because wordings are then compared over different inputs.
+    /// may be wider, because wordings are then compared over different inputs.
     InTurn,
 }
 
