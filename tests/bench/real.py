@@ -30,7 +30,7 @@ import yaml
 from machine import ROOT
 
 STUDY = ROOT / "pipelines/real-study.yml"
-LAYERS = [0, 5, 10, 14, 19, 24, 29]
+N_LAYERS = 7
 BATCH = 16
 # At least this many times as many tokens a core second.
 WANTED = {("whole", "alone"): 3.0, ("shared", "alone"): 5.0, ("shared", "batch"): 2.0}
@@ -59,8 +59,8 @@ def prompts_of(n_inputs: int) -> tuple[dict, dict, str]:
 class Torch:
     """PyTorch in a process of its own, with the weights of the GGUF file."""
 
-    def __init__(self, gguf: Path):
-        command = [sys.executable, __file__, "--serve", gguf]
+    def __init__(self, gguf: Path, layers: list[int]):
+        command = [sys.executable, __file__, "--serve", gguf, json.dumps(layers)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
@@ -71,7 +71,13 @@ class Torch:
         return json.loads(self.process.stdout.readline())
 
 
-def serve(gguf: Path) -> None:
+def layers_of(model: Path) -> list[int]:
+    """From the first block to the last, evenly."""
+    n_layer = json.loads((model / "model.json").read_text(encoding="utf-8"))["n_layer"]
+    return [round(i * (n_layer - 1) / (N_LAYERS - 1)) for i in range(N_LAYERS)]
+
+
+def serve(gguf: Path, layers: list[int]) -> None:
     """Answers requests, a line each, until there are no more."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -84,7 +90,6 @@ def serve(gguf: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         **folder, dtype=torch.float32, attn_implementation="eager"
     ).eval()
-    layers = LAYERS
 
     def run(texts: list[str], whole_logits: bool) -> int:
         kept = {}
@@ -126,7 +131,7 @@ def serve(gguf: Path) -> None:
 def write_pipeline(path: Path, model: Path, inputs: dict, tasks: dict, prompt: str, way: str) -> None:
     """A shard for warming up, then the prompts."""
     first = dict(list(inputs.items())[:4])
-    extract = {"kind": "extract", "layers": LAYERS, "share_prefixes": way == "shared"}
+    extract = {"kind": "extract", "layers": layers_of(model), "share_prefixes": way == "shared"}
     pipeline = {
         "name": way,
         "model": str(model.resolve()),
@@ -180,7 +185,7 @@ def main() -> None:
         for text in inputs.values()
         for task in tasks.values()
     ]
-    pytorch = Torch(args.gguf)
+    pytorch = Torch(args.gguf, layers_of(args.model))
     pytorch.ask("alone", texts[:2])
     tokens = pytorch.ask("batch", texts)["tokens"]
     rounds = []
@@ -227,6 +232,6 @@ def report(rounds: list[dict], n_prompts: int, tokens: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--serve"]:
-        serve(Path(sys.argv[2]))
+        serve(Path(sys.argv[2]), json.loads(sys.argv[3]))
     else:
         main()
