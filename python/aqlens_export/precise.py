@@ -4,10 +4,11 @@ Trained models amplify rounding: SmolLM2-135M in float32 is 6e-5 from itself in 
 bound of 1e-5 would refuse a right graph, and a looser one would let a wrong epsilon through. A
 graph may be twice as far from float64 as PyTorch in float32 is.
 
-Single tokens amplify it more: of 700 random tokens one of Gemma 3 270M is 3.5e-5 off in a right graph,
-1.2e-5 in the same graph without fusions, 1.3e-6 to 5.3e-6 in PyTorch, by how the prompt is cut, while the
-median is 5e-7. One draw of PyTorch's rounding does not bound another one there, so a hundredth of a long
-prompt's tokens may be further off. A mistake is in more of them, and the twin's bound has no exception.
+Single tokens amplify it more: of 700 random tokens one of Gemma 3 270M is 3.5e-5 off in a right
+graph, 1.2e-5 in the same graph without fusions, 1.3e-6 to 5.3e-6 in PyTorch, by how the prompt is
+cut, while the median is 5e-7. One draw of PyTorch's rounding does not bound another one there, so a
+hundredth of a long prompt's tokens may be further off. A mistake is in more of them, and the twin's
+bound has no exception.
 """
 
 import contextlib
