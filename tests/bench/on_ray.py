@@ -16,7 +16,6 @@ left out on both sides; `--finish`, which on Ray is another process, and Ray's e
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import shutil
@@ -30,6 +29,7 @@ from itertools import product
 from pathlib import Path
 
 import machine
+import pipelines
 from machine import ROOT
 from material import COLORS, NOUNS, RELATIONS, make_material
 from tokenizers import Tokenizer
@@ -56,30 +56,10 @@ def write_pipeline(folder: Path, model: Path, prompts: int, tokenizer: Path) -> 
         raise SystemExit(f"error: there are at most {len(scenes) * len(TASKS):,} different prompts")
     chosen = random.Random(18).sample(scenes, n_inputs)
     check_lengths(chosen, Tokenizer.from_file(str(tokenizer)))
-    inputs = folder / f"on-ray-{prompts}.jsonl"
-    with inputs.open("w", encoding="utf-8") as file:
-        for i, text in enumerate(chosen):
-            file.write(json.dumps({"id": f"scene-{i:05}", "text": text}) + "\n")
-    pipeline = {
-        "name": f"on-ray-{prompts}",
-        "model": str(model),
-        "provider": "cpu",
-        "prompt": PROMPT,
-        "shard_inputs": SHARD_INPUTS,
-        "retain": [],
-        "scenarios": [
-            {
-                "name": "scenes",
-                "inputs": {"file": inputs.name, "id": "id", "text": "text"},
-                "tasks": TASKS,
-            }
-        ],
-        "stages": [{"kind": kind} for kind in STAGES],
-    }
-    path = folder / f"on-ray-{prompts}.yml"
-    # JSON is YAML.
-    path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
-    return path
+    name = f"on-ray-{prompts}"
+    inputs = (folder / f"{name}.jsonl", ((f"scene-{i:05}", text) for i, text in enumerate(chosen)))
+    more = {"prompt": PROMPT, "shard_inputs": SHARD_INPUTS}
+    return pipelines.write_pipeline(folder / f"{name}.yml", model, name, inputs, TASKS, STAGES, **more)
 
 
 def check_lengths(scenes: list[str], encoder: Tokenizer) -> None:

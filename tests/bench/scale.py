@@ -22,6 +22,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import machine
+import pipelines
 from machine import ROOT
 
 STAGES = ["extract", "similarity", "divergence", "attention", "tokens", "summary", "report"]
@@ -81,29 +82,13 @@ def size(folder: Path) -> int:
 
 def write_pipeline(folder: Path, model: Path, prompts: int) -> Path:
     scenes = (ROOT / "data/scenes.jsonl").read_text(encoding="utf-8").splitlines()
-    inputs = folder / f"inputs-{prompts}.jsonl"
-    with inputs.open("w", encoding="utf-8") as file:
-        for i, scene in enumerate(islice(cycle(scenes), prompts // TASKS)):
-            file.write(json.dumps({"id": f"scene-{i:07}", "text": json.loads(scene)["text"]}) + "\n")
+    texts = (
+        (f"scene-{i:07}", json.loads(scene)["text"]) for i, scene in enumerate(islice(cycle(scenes), prompts // TASKS))
+    )
     tasks = {"file": str(ROOT / "data/tasks.csv"), "id": "task", "text": "question"}
-    pipeline = {
-        "name": f"scale-{prompts}",
-        "model": str(model),
-        "provider": "cpu",
-        "retain": [],
-        "scenarios": [
-            {
-                "name": "scenes",
-                "inputs": {"file": inputs.name, "id": "id", "text": "text"},
-                "tasks": tasks,
-            }
-        ],
-        "stages": [{"kind": kind} for kind in STAGES],
-    }
     path = folder / f"scale-{model.name}-{prompts}.yml"
-    # JSON is YAML.
-    path.write_text(json.dumps(pipeline, indent=1) + "\n", encoding="utf-8")
-    return path
+    inputs = (folder / f"inputs-{prompts}.jsonl", texts)
+    return pipelines.write_pipeline(path, model, f"scale-{prompts}", inputs, tasks, STAGES)
 
 
 def run(aqlens: Path, pipeline: Path, threads: list[str]) -> Run:

@@ -8,9 +8,11 @@
 //! Sums are over clusters of inputs (each the mean of its inputs) and wordings; ratios of sums, because the ratio
 //! of one input explodes where there is little to gain. Intervals are Fieller's with inputs and wordings random
 //! ([`Crossed::of_ratio`](crate::math::Crossed::of_ratio)): pair w is wording w of A and of B, and the pairs are a
-//! sample. With `wordings: in_turn` an input has one pair, and leaving a pair out leaves its inputs out: the inputs' spread
-//! is then in both parts of the variance, which makes the interval too wide rather than too narrow. p flips the signs of the inputs' `value - margin * total`, so that it tests against the margin and not
-//! against 0; `p_max_t` corrects over all questions of the scenario.
+//! sample. With `wordings: in_turn` an input has one pair, and leaving a pair out leaves its inputs out: the inputs'
+//! spread is then in both parts of the variance, which can make the interval wider than it need be, not narrower.
+//!
+//! p flips the signs of the inputs' `value - margin * total`, so that it tests against the margin and not against 0;
+//! `p_max_t` corrects over all questions of the scenario.
 //!
 //! | answer | when |
 //! |---|---|
