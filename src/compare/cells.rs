@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Array, Int16Array, Int32Array, Int64Array, ListArray,
-    RecordBatch, StringArray, UInt32Array,
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float32Type, Float64Type, Int32Type};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, UInt32Array,
 };
-use arrow::compute::take;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type};
-use arrow::error::ArrowError;
+use arrow_schema::ArrowError;
+use arrow_schema::DataType;
+use arrow_select::take::take;
 use serde_json::{Number, Value, json};
 
 /// A column, whatever its file says of widths and nulls.

@@ -265,7 +265,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use arrow::array::{Int32Array, RecordBatch};
+    use arrow_array::{Int32Array, RecordBatch};
 
     use super::super::cells::Cell;
     use super::*;

@@ -27,7 +27,7 @@ mod verdicts;
 
 use std::path::{Path, PathBuf};
 
-use arrow::error::ArrowError;
+use arrow_schema::ArrowError;
 
 pub use document::{
     Change, ColumnComparison, Comparison, Curve, Difference, Differs, FORMAT, Files, How, Key,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use arrow::datatypes::DataType;
+use arrow_schema::DataType;
 
 use super::document::{Files, How, Layers, TableComparison};
 use super::join::{Rows as Stream, Side, join};

@@ -1,5 +1,7 @@
 //! Sums in one fixed order that a processor can work at side by side.
 
+#![allow(clippy::inline_always, reason = "only what is inlined has the steps of who calls it")]
+
 use std::ops::Range;
 
 /// Sums that run side by side: place i belongs to lane i modulo their number.
@@ -15,7 +17,7 @@ pub(super) struct Lanes([f64; LANES]);
 
 impl Lanes {
     /// Adds the next terms; all but the last time a multiple of [`BLOCK`].
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, terms: &[f64]) {
         let (blocks, rest) = terms.as_chunks::<LANES>();
         for block in blocks {
@@ -29,6 +31,7 @@ impl Lanes {
     }
 
     /// The lanes added up as a tree.
+    #[inline(always)]
     pub(super) fn total(self) -> f64 {
         let [a, b, c, d, e, f, g, h] = self.0;
         ((a + e) + (c + g)) + ((b + f) + (d + h))
@@ -36,6 +39,7 @@ impl Lanes {
 }
 
 /// The places 0 to n - 1 in blocks.
+#[inline(always)]
 pub(super) fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
     (0..n).step_by(BLOCK).map(move |first| first..n.min(first + BLOCK))
 }

@@ -99,10 +99,13 @@ pub trait PatchBackend: Send {
     fn run(&mut self, streams: &Streams) -> Result<Vec<f32>, ModelError>;
 }
 
+/// `[rows, vocab_size]` scores, in the memory of whoever made them.
+pub type Scores = Box<dyn AsRef<[f32]> + Send + Sync>;
+
 /// Something that computes the final layer norm and the unembedding: the head graph, or a stand-in in
 /// tests.
 pub trait HeadBackend: Send {
     /// `[rows, vocab_size]` scores of the next token from `hidden`, `[rows, d_model]` outputs of any
     /// block.
-    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError>;
+    fn run(&mut self, hidden: &[f32]) -> Result<Scores, ModelError>;
 }

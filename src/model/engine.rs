@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 
-use super::backend::{Backend, HeadBackend, PatchBackend, Streams, Take, Wanted};
+use super::backend::{Backend, HeadBackend, PatchBackend, Scores, Streams, Take, Wanted};
 use super::options::{EngineFacts, EngineOptions, Provider, ProviderChoice};
 use super::sessions::{self, Sessions};
 use super::{Batch, ModelCard, ModelError, batch, end_of, free_memory, onnx, probe};
@@ -264,7 +264,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the model folder has no head, the head cannot be used, or it fails.
-    pub fn run_head(&self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+    pub fn run_head(&self, hidden: &[f32]) -> Result<Scores, ModelError> {
         self.open_head()?;
         let mut guard = self.model.head.lock().unwrap_or_else(PoisonError::into_inner);
         let head = guard.as_mut().expect("the head was opened above, and is never closed");

@@ -26,7 +26,7 @@ pub mod tokens;
 use std::panic;
 use std::thread::ScopedJoinHandle;
 
-pub use backend::{Backend, HeadBackend, Outputs, PatchBackend, Streams, Take, Wanted};
+pub use backend::{Backend, HeadBackend, Outputs, PatchBackend, Scores, Streams, Take, Wanted};
 pub use batch::{Batch, Past, Prefixes, plan_batches};
 pub use card::{
     Accuracy, CARD, CardTokens, Distances, Dtype, FileFacts, FileRole, ModelCard, NamedToken,

@@ -89,7 +89,7 @@ pub(super) fn check_head(
     })?;
     let scores = head.run(&hidden)?;
     let tolerance = Tolerance::of(card, facts).relative;
-    let mut scores = scores.chunks(card.vocab_size);
+    let mut scores = (*scores).as_ref().chunks(card.vocab_size);
     let own = own.chunks(card.vocab_size).zip(scores.by_ref()).enumerate();
     let off_own = own.filter_map(|(row, (own, found))| {
         let at = format!("output logits on hidden.{last_layer}, prompt {row}, last position");

@@ -37,7 +37,7 @@ use crate::prompt::Role;
 use crate::stage::compare::pairs::{Paired, Pairing};
 use crate::stage::model::head;
 use crate::stage::names::{OUTPUT_LAYER, SURPRISAL_BITS};
-use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
+use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, first_equal};
 use crate::stage::{Context, DependsOn, Description, Facts, Outcome, Scope, Stage, StageError};
 use crate::table::schema::{
     ACTIVATIONS, INPUT_SURPRISAL, InputSurprisalRow, PROMPTS, SURPRISAL_WORDING_PAIRS,
@@ -96,10 +96,9 @@ impl Stage for Surprisal {
 
     fn run(&self, context: &Context<'_>) -> Result<Outcome, StageError> {
         let prompts = ShardPrompts::read(context.store, context.part)?;
-        let places = places(&prompts);
-        let units = places.len() as u64;
+        let units = prompts.ran().map(|prompt| places(prompt).len() as u64).sum();
         context.start(&DESCRIPTION, units);
-        let readings = read_off(context, &prompts, &places)?;
+        let readings = read_off(context, &prompts)?;
         let inputs = prompts.inputs();
         let rows: Vec<InputSurprisalRow<'_>> =
             inputs.iter().flat_map(|input| rows_of(*input, &readings)).collect();
@@ -135,55 +134,60 @@ fn span(prompt: &PromptRow) -> std::ops::Range<usize> {
     prompt.input.clone().unwrap_or_default()
 }
 
-/// Every place of the prompts that ran, prompt after prompt.
-fn places(prompts: &ShardPrompts) -> Vec<Place> {
-    let of_prompt = |prompt: &PromptRow| {
-        let (run_index, first) = (prompt.run_index, prompt.first_token);
-        let due = span(prompt).filter(|position| *position > 0).map(|position| Place {
-            run_index,
-            before: first + position - 1,
-            token_id: prompt.token_ids[position] as usize,
-        });
-        due.collect::<Vec<_>>()
+/// The places of a prompt that ran.
+fn places(prompt: &PromptRow) -> Vec<Place> {
+    let place = |position: usize| Place {
+        run_index: prompt.run_index,
+        before: prompt.first_token + position - 1,
+        token_id: prompt.token_ids[position] as usize,
     };
-    prompts.ran().flat_map(of_prompt).collect()
+    span(prompt).filter(|position| *position > 0).map(place).collect()
 }
 
 /// The readings at all places, by prompt that ran: a prompt's stand in the order of its places.
+///
+/// Equal prompts of a shard, as the control `other_input` makes them, have the same ones, which are made once.
 fn read_off(
     context: &Context<'_>,
     prompts: &ShardPrompts,
-    places: &[Place],
 ) -> Result<Vec<Vec<Reading>>, StageError> {
     let last = context.card.n_layer - 1;
     let table = head::activations(context.store, context.part, last, prompts)?;
     let (values, width) = table.vectors("values")?;
-    let mut readings = vec![Vec::new(); prompts.ran().count()];
-    for chunk in places.chunks(context.engine.head_rows()) {
+    let ran: Vec<&PromptRow> = prompts.ran().collect();
+    let rows = |prompt: &PromptRow| {
+        &values[prompt.first_token * width..][..prompt.token_ids.len() * width]
+    };
+    let is_same = |a: usize, b: usize| ran[a].input == ran[b].input && rows(ran[a]) == rows(ran[b]);
+    let equal = first_equal(&ran, is_same);
+    let own = ran.iter().zip(0..).filter(|(_, place)| equal[*place] == *place);
+    let due: Vec<Place> = own.flat_map(|(prompt, _)| places(prompt)).collect();
+    let mut readings = vec![Vec::new(); ran.len()];
+    for chunk in due.chunks(context.engine.head_rows()) {
         let mut hidden = Vec::with_capacity(chunk.len() * width);
         for place in chunk {
             hidden.extend_from_slice(&values[place.before * width..(place.before + 1) * width]);
         }
         let scores = head::scores(context, &hidden)?;
-        let read: Vec<Option<Reading>> = scores
+        let read: Vec<Option<Reading>> = (*scores)
+            .as_ref()
             .par_chunks(context.card.vocab_size)
             .zip(chunk)
             .map(|(scores, place)| read_scores(scores, place.token_id))
             .collect();
         for (place, reading) in chunk.iter().zip(read) {
-            let Some(reading) = reading else {
-                let prompt = prompts.ran().nth(place.run_index);
-                let name = prompt.map(|prompt| prompt.key.to_string()).unwrap_or_default();
-                return Err(table
-                    .problem(format!(
-                        "makes the head give a score that is not finite in prompt {name}"
-                    ))
-                    .into());
-            };
-            readings[place.run_index].push(reading);
+            readings[place.run_index].push(reading.ok_or_else(|| {
+                table.problem(format!(
+                    "makes the head give a score that is not finite in prompt {}",
+                    ran[place.run_index].key
+                ))
+            })?);
         }
-        let amount = chunk.len() as u64;
-        context.advance(&DESCRIPTION, amount);
+        context.advance(&DESCRIPTION, chunk.len() as u64);
+    }
+    for (place, first) in equal.into_iter().enumerate().filter(|(place, first)| place != first) {
+        readings[place] = readings[first].clone();
+        context.advance(&DESCRIPTION, readings[place].len() as u64);
     }
     Ok(readings)
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray as _, Float64Array, Int16Array, Int32Array, Int64Array, ListArray,
-    StringArray,
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{ArrowPrimitiveType, Float64Type, Int32Type};
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, ListArray, StringArray,
 };
-use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{ArrowPrimitiveType, Field, Float64Type, Int32Type};
-use polars::prelude::Column;
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::Field;
+use polars_core::prelude::Column;
 
 use super::column::Typed;
 

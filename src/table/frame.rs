@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use polars::prelude::{DataFrame, ParquetReader, PolarsError, SerReader as _};
+use polars_core::prelude::{DataFrame, PolarsError};
+use polars_io::prelude::{ParquetReader, SerReader as _};
 
 use super::TableError;
 use super::cell::{Cell, Unfit};

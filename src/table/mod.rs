@@ -61,7 +61,7 @@ pub enum TableError {
         path: PathBuf,
         /// The library's own words.
         #[source]
-        source: arrow::error::ArrowError,
+        source: arrow_schema::ArrowError,
     },
     /// A file holds something else than its table's columns.
     #[error("table file {} {problem}; delete it and run again", path.display())]

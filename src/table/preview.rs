@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use arrow::array::{Array as _, RecordBatch};
-use arrow::datatypes::DataType;
-use arrow::error::ArrowError;
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow_array::{Array as _, RecordBatch};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_schema::ArrowError;
+use arrow_schema::DataType;
 
 use super::TableError;
 use super::blocks::Blocks;

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Int16Array};
-use arrow::buffer::ScalarBuffer;
-use arrow::datatypes::{DataType, Field};
+use arrow_array::{Array, ArrayRef, FixedSizeListArray, Float32Array, Int16Array};
+use arrow_buffer::ScalarBuffer;
+use arrow_schema::{DataType, Field};
 
 use super::cell::Cell;
 use crate::prompt::PromptKey;

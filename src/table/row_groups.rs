@@ -7,8 +7,10 @@
 
 use std::io::Write;
 
-use arrow::array::{Array as _, ArrayRef, AsArray as _, RecordBatch};
-use arrow::datatypes::{Float32Type, SchemaRef};
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Float32Type;
+use arrow_array::{Array as _, ArrayRef, RecordBatch};
+use arrow_schema::SchemaRef;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::{
     ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
@@ -115,9 +117,9 @@ fn write_vectors(
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{FixedSizeListArray, Float32Array, Int32Array, ListArray, StringArray};
-    use arrow::buffer::{NullBuffer, OffsetBuffer};
-    use arrow::datatypes::{DataType, Field};
+    use arrow_array::{FixedSizeListArray, Float32Array, Int32Array, ListArray, StringArray};
+    use arrow_buffer::{NullBuffer, OffsetBuffer};
+    use arrow_schema::{DataType, Field};
 
     use super::*;
 

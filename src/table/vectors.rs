@@ -188,8 +188,8 @@ mod tests {
     use std::io::{Seek as _, Write as _};
     use std::sync::Arc;
 
-    use arrow::array::{Array as _, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
-    use arrow::datatypes::{DataType, Field};
+    use arrow_array::{Array as _, ArrayRef, FixedSizeListArray, Float32Array, RecordBatch};
+    use arrow_schema::{DataType, Field};
     use parquet::arrow::ArrowWriter;
     use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
     use parquet::file::metadata::PageIndexPolicy;

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::path::Path;
 
 use aqlens::stages::KINDS;
-use arrow::array::{Array as _, BooleanArray, RecordBatch, RecordBatchReader as _, StringArray};
-use arrow::compute::{concat_batches, filter_record_batch};
+use arrow_array::{Array as _, BooleanArray, RecordBatch, RecordBatchReader as _, StringArray};
+use arrow_select::concat::concat_batches;
+use arrow_select::filter::filter_record_batch;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::support::runs::tables;

@@ -4,7 +4,7 @@
 use aqlens::model::{Batch, Engine, Wanted};
 use aqlens::stages::extract::Config;
 use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS};
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 use proptest::prelude::{ProptestConfig, Strategy, prop, proptest};
 
 use crate::support::tiny::{self, Extraction, prompts};
@@ -193,7 +193,7 @@ fn tables(extraction: &Extraction, ids: &[Vec<i32>]) -> Vec<Given> {
         assert_eq!(part.int16s("head").unwrap().value(row), head as i16);
         assert_eq!(part.int32s("query").unwrap().value(row), ids[prompt].len() as i32 - 1);
         let values = weights.value(row);
-        let values = values.as_any().downcast_ref::<arrow::array::Float32Array>().unwrap();
+        let values = values.as_any().downcast_ref::<arrow_array::Float32Array>().unwrap();
         given[prompt].attention.push(values.values().to_vec());
     }
     given

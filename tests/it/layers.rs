@@ -145,11 +145,12 @@ fn every_stage_is_in_the_list_of_kinds() {
 
 #[test]
 fn each_outside_crate_is_named_only_where_it_belongs() {
-    let homes: [(&str, &[&str]); 8] = [
+    let homes: [(&str, &[&str]); 9] = [
         ("ort::", &["model/onnx"]),
         ("tokenizers::", &["model/tokens"]),
         ("serde_yaml::", &["yaml/", "pipeline/config"]),
-        ("polars::", &["table/"]),
+        ("polars_core::", &["table/"]),
+        ("polars_io::", &["table/"]),
         ("clap::", &["cli/args.rs", "cli/mod.rs"]),
         ("indicatif::", &["cli/"]),
         ("comfy_table::", &["cli/"]),

@@ -9,7 +9,7 @@ use aqlens::table::schema::{
     SIMILARITY, VERDICT,
 };
 use aqlens::table::writer::PartAddress;
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 use serde_json::Value;
 
 use crate::support::{Run, file};
@@ -120,7 +120,7 @@ fn check_prompts(case: &Case) {
             }
             let key = ["scenario", "input", "task"].map(|c| cell(part, c, row));
             let ids = part.lists("token_ids").unwrap().value(row);
-            let ids = ids.as_any().downcast_ref::<arrow::array::Int32Array>().unwrap();
+            let ids = ids.as_any().downcast_ref::<arrow_array::Int32Array>().unwrap();
             ours.insert(key, (cell(part, "text", row), ids.values().to_vec()));
         }
     }
@@ -211,7 +211,7 @@ fn check_attention(case: &Case) {
             let key = ["scenario", "input", "task"].map(|c| cell(&part, c, row));
             let place = ["layer", "head"].map(|c| part.int16s(c).unwrap().value(row));
             let weights = part.lists("weights").unwrap().value(row);
-            let weights = weights.as_any().downcast_ref::<arrow::array::Float32Array>().unwrap();
+            let weights = weights.as_any().downcast_ref::<arrow_array::Float32Array>().unwrap();
             rows.insert((key, place), weights.values().to_vec());
         }
     }

@@ -169,7 +169,8 @@ pub(crate) fn content(extraction: &Extraction) -> (Vec<String>, Vec<f32>) {
     let weights = part.lists("weights").unwrap();
     for row in 0..part.rows() {
         let values = weights.value(row);
-        let values = arrow::array::AsArray::as_primitive::<arrow::datatypes::Float32Type>(&values);
+        let values =
+            arrow_array::cast::AsArray::as_primitive::<arrow_array::types::Float32Type>(&values);
         numbers.extend(values.values());
     }
     numbers.extend(extraction.part(&LOGITS, None, &["values"]).vectors("values").unwrap().0);

@@ -7,7 +7,7 @@ use aqlens::table::Table;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{INPUT_SURPRISAL, LOGIT_LENS, LOGIT_LENS_DIVERGENCE, NEXT_TOKENS};
 use aqlens::table::writer::PartAddress;
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 use serde_json::Value;
 
 use crate::support::{Run, file};

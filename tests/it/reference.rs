@@ -12,7 +12,7 @@ use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{REFERENCE, SIMILARITY};
 use aqlens::table::writer::PartAddress;
 use aqlens::yaml::{Path as SpecPath, Problems};
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 
 use crate::support::fake_model::on_each;
 use crate::support::tiny::{self, Extraction};

@@ -11,7 +11,7 @@ use aqlens::store::Store;
 use aqlens::table::reader::read_part;
 use aqlens::table::schema::PROMPTS;
 use aqlens::table::writer::PartAddress;
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 
 use crate::support::pipeline::{Folder, GOOD};
 use crate::support::{aqlens, put, refuses};

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use ort::session::Session;
-use ort::value::{TensorElementType, TensorRef};
+use ort::value::{DynValue, TensorElementType, TensorRef};
 
 use super::graph::{borrow, check_no_other, check_outlet};
 use super::{cause, open};
-use crate::model::backend::HeadBackend;
+use crate::model::backend::{HeadBackend, Scores};
 use crate::model::options::EngineFacts;
 use crate::model::{ModelCard, ModelError};
 
@@ -42,15 +42,24 @@ impl HeadSession {
 }
 
 impl HeadBackend for HeadSession {
-    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+    fn run(&mut self, hidden: &[f32]) -> Result<Scores, ModelError> {
         let rows = hidden.len() / self.d_model;
         let failed = |source| ModelError::Head { rows, source };
         let input = TensorRef::from_array_view(([rows, self.d_model], hidden));
         let input = input.map_err(|e| failed(cause(&e)))?;
         let outputs = self.session.run(ort::inputs!["hidden" => input]);
-        let outputs = outputs.map_err(|e| failed(cause(&e)))?;
-        let logits = borrow(&outputs, "logits", &[rows, self.vocab_size])
+        let mut outputs = outputs.map_err(|e| failed(cause(&e)))?;
+        borrow(&outputs, "logits", &[rows, self.vocab_size])
             .map_err(|problem| ModelError::Graph { path: self.path.clone(), problem })?;
-        Ok(logits.to_vec())
+        Ok(Box::new(Logits(outputs.remove("logits").expect("they were looked at above"))))
+    }
+}
+
+/// Scores where the runtime put them: no copy is made.
+struct Logits(DynValue);
+
+impl AsRef<[f32]> for Logits {
+    fn as_ref(&self) -> &[f32] {
+        self.0.try_extract_tensor().expect("they were looked at before").1
     }
 }

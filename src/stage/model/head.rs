@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::model::Scores;
 use crate::stage::read::prompts::ShardPrompts;
 use crate::stage::read::reread;
 use crate::stage::{Context, Facts, StageError};
@@ -51,7 +52,7 @@ pub(crate) fn activations(
 /// Scores of the next token, `[rows, vocab_size]`, from block outputs `hidden`, `[rows, d_model]`.
 ///
 /// The head has its own threads and works on one call at a time. Stops when the run was asked to.
-pub(crate) fn scores(context: &Context<'_>, hidden: &[f32]) -> Result<Vec<f32>, StageError> {
+pub(crate) fn scores(context: &Context<'_>, hidden: &[f32]) -> Result<Scores, StageError> {
     context.go_on()?;
     Ok(context.engine.run_head(hidden)?)
 }

@@ -9,7 +9,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::vec;
 
-use arrow::buffer::ScalarBuffer;
+use arrow_buffer::ScalarBuffer;
 
 /// A shard may need more memory than the shard before it, by one part in this many, and still fit.
 /// Memory that is never touched takes no room.
@@ -94,7 +94,7 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int16Array, StringArray};
+    use arrow_array::{ArrayRef, Int16Array, StringArray};
 
     use super::*;
     use crate::store::Store;

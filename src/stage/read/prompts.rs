@@ -1,10 +1,11 @@
 //! The prompts of a shard as the analyses need them: which ones ran, where their rows are in the
 //! raw tables, and which of them are compared.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::StringArray;
+use arrow_array::StringArray;
 use indexmap::IndexSet;
 
 use super::reread;
@@ -113,6 +114,20 @@ impl PromptRow {
 pub(crate) struct InputGroup<'a> {
     /// Every wording of every task, in the pipeline's order; never empty.
     pub(crate) prompts: &'a [PromptRow],
+}
+
+/// For each prompt the place of the first one with the very same tokens, whose numbers it has too: its own place where there
+/// is none before it, or where `is_same` says of the two places that something else about them differs.
+pub(crate) fn first_equal(
+    prompts: &[&PromptRow],
+    is_same: impl Fn(usize, usize) -> bool,
+) -> Vec<usize> {
+    let mut seen = BTreeMap::new();
+    let mut of = |place: usize| {
+        let first = *seen.entry(prompts[place].token_ids.as_slice()).or_insert(place);
+        if first == place || is_same(first, place) { first } else { place }
+    };
+    (0..prompts.len()).map(&mut of).collect()
 }
 
 impl ShardPrompts {

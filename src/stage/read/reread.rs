@@ -113,9 +113,9 @@ impl Stamp {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::StringArray;
-    use arrow::array::{ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array};
-    use arrow::datatypes::{DataType, Field};
+    use arrow_array::StringArray;
+    use arrow_array::{ArrayRef, FixedSizeListArray, Float32Array, Int16Array, Int32Array};
+    use arrow_schema::{DataType, Field};
 
     use super::*;
     use crate::table::Dims;

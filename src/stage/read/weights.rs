@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::Float32Type;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Float32Type;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

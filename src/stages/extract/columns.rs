@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int16Array, ListArray, StringBuilder};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{Field, Int32Type};
+use arrow_array::builder::StringBuilder;
+use arrow_array::types::Int32Type;
+use arrow_array::{ArrayRef, Float32Array, Int16Array, ListArray};
+use arrow_buffer::{OffsetBuffer, ScalarBuffer};
+use arrow_schema::Field;
 use rayon::prelude::*;
 
 use super::rows::Row;
@@ -156,7 +158,7 @@ fn attention(
 }
 
 fn int32s(values: impl Iterator<Item = i32>) -> ArrayRef {
-    Arc::new(values.collect::<arrow::array::PrimitiveArray<Int32Type>>())
+    Arc::new(values.collect::<arrow_array::PrimitiveArray<Int32Type>>())
 }
 
 /// Cuts `values` into lists of the given lengths.

@@ -11,7 +11,7 @@ use crate::prompt::Role;
 use crate::stage::compare::pairs::{Paired, Pairing};
 use crate::stage::model::head;
 use crate::stage::names::LENS_JSD_BITS;
-use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, pairs};
+use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts, first_equal, pairs};
 use crate::stage::read::reread;
 use crate::stage::{Context, StageError};
 use crate::table::reader::Part;
@@ -36,11 +36,14 @@ pub(super) struct OfInput<'p> {
     pub(super) wordings: Vec<Paired>,
 }
 
-/// What the whole model says after the prompts of one input.
-struct Final {
-    /// Of the prompts that ran.
-    own: Vec<Own>,
-    divergences: Divergences,
+/// Some inputs whose prompts are read together. Equal ones, as the control `other_input` makes them of one input and
+/// another, are read once.
+struct Chunk<'i, 'p> {
+    inputs: &'i [InputGroup<'p>],
+    /// Prompts that ran, no two of them equal.
+    prompts: Vec<&'p PromptRow>,
+    /// For each input which of them each of its prompts that ran is.
+    places: Vec<Vec<usize>>,
 }
 
 /// What the whole model says after one prompt.
@@ -54,6 +57,27 @@ struct Layer {
     /// Of the prompts that ran.
     readings: Vec<Reading>,
     divergences: Divergences,
+}
+
+impl<'i, 'p> Chunk<'i, 'p> {
+    fn of(inputs: &'i [InputGroup<'p>], is_same: impl Fn(&PromptRow, &PromptRow) -> bool) -> Self {
+        let all: Vec<&PromptRow> = inputs.iter().flat_map(|input| ran(*input)).collect();
+        let mut prompts = Vec::new();
+        let mut place_of = Vec::new();
+        for (place, first) in
+            first_equal(&all, |a, b| is_same(all[a], all[b])).into_iter().enumerate()
+        {
+            let own = if first == place { prompts.len() } else { place_of[first] };
+            if first == place {
+                prompts.push(all[place]);
+            }
+            place_of.push(own);
+        }
+        let mut rest = place_of.into_iter();
+        let places = inputs.iter().map(|input| rest.by_ref().take(ran(*input).len()).collect());
+        let places = places.collect();
+        Self { inputs, prompts, places }
+    }
 }
 
 impl<'c> Reader<'c> {
@@ -104,94 +128,116 @@ impl<'c> Reader<'c> {
         &self,
         inputs: &[InputGroup<'p>],
     ) -> Result<Vec<OfInput<'p>>, StageError> {
-        let finals: Vec<Option<Final>> =
-            inputs.par_iter().map(|input| self.finals(*input)).collect::<Result<_, _>>()?;
-        let finals = self.all_finite(inputs, finals)?;
-        let prompts: usize = finals.iter().map(|of_input| of_input.own.len()).sum();
+        let chunk = Chunk::of(inputs, |a, b| self.is_same(a, b));
+        let finals = chunk.prompts.par_iter().map(|prompt| self.own(prompt));
+        let finals = finals.collect::<Result<Vec<Own>, TableError>>()?;
+        let nexts: Vec<&Distribution> = finals.iter().map(|own| &own.next).collect();
+        let whole = self.of_inputs(&chunk, &nexts);
         let mut by_input: Vec<Vec<Layer>> = inputs.iter().map(|_| Vec::new()).collect();
         // One call takes all layers, unless a single input has too many prompts for that.
-        let at_once = (self.context.engine.head_rows() / prompts.max(1)).max(1);
+        let at_once = (self.context.engine.head_rows() / chunk.prompts.len().max(1)).max(1);
         for layers in self.ends.chunks(at_once) {
-            for (of_input, layers) in by_input.iter_mut().zip(self.layers(inputs, &finals, layers)?)
-            {
-                of_input.extend(layers);
+            for of_inputs in self.layers(&chunk, &finals, layers)? {
+                for (of_input, layer) in by_input.iter_mut().zip(of_inputs) {
+                    of_input.push(layer);
+                }
             }
         }
-        let of_inputs = inputs.iter().zip(by_input).zip(&finals);
-        Ok(of_inputs.map(|((input, layers), finals)| self.rows(*input, &layers, finals)).collect())
+        let of_inputs = inputs.iter().zip(by_input).zip(&whole);
+        Ok(of_inputs.map(|((input, layers), whole)| self.rows(*input, &layers, whole)).collect())
     }
 
-    fn finals(&self, input: InputGroup<'_>) -> Result<Option<Final>, TableError> {
+    /// Whether all that is read of two prompts with the same tokens is the same too.
+    fn is_same(&self, a: &PromptRow, b: &PromptRow) -> bool {
+        let same_end = |layer: &Vec<f32>| self.end(layer, a) == self.end(layer, b);
+        self.ends.iter().all(same_end) && self.scores_of(a).ok() == self.scores_of(b).ok()
+    }
+
+    /// The last token of a prompt that ran, in one of [`Self::ends`].
+    fn end<'l>(&self, layer: &'l [f32], prompt: &PromptRow) -> &'l [f32] {
+        let width = self.context.card.d_model;
+        &layer[prompt.run_index * width..][..width]
+    }
+
+    /// The whole model's scores after a prompt that ran.
+    fn scores_of(&self, prompt: &PromptRow) -> Result<&[f32], TableError> {
         let (logits, vocab) = self.logits.vectors("values")?;
-        let own = |prompt: &PromptRow| {
-            let scores = &logits[prompt.run_index * vocab..(prompt.run_index + 1) * vocab];
-            Distribution::from_logits(scores).ok().map(|next| Own { next, top: top(scores) })
-        };
-        let own: Option<Vec<Own>> = ran(input).into_iter().map(own).collect();
-        Ok(own.map(|own| {
-            let nexts: Vec<_> = own.iter().map(|own| &own.next).collect();
-            Final { divergences: self.divergences(input, &nexts), own }
-        }))
+        Ok(&logits[prompt.run_index * vocab..][..vocab])
     }
 
-    /// For each input, its readings in `layers`.
+    fn own(&self, prompt: &PromptRow) -> Result<Own, TableError> {
+        let scores = self.scores_of(prompt)?;
+        let next =
+            Distribution::from_logits(scores).map_err(|_undefined| self.not_finite(prompt))?;
+        Ok(Own { next, top: top(scores) })
+    }
+
+    /// For each of some layers what each input of the chunk has there.
     fn layers(
         &self,
-        inputs: &[InputGroup<'_>],
-        finals: &[Final],
+        chunk: &Chunk<'_, '_>,
+        finals: &[Own],
         layers: &[Vec<f32>],
     ) -> Result<Vec<Vec<Layer>>, StageError> {
         let (width, vocab) = (self.context.card.d_model, self.context.card.vocab_size);
-        let prompts: usize = finals.iter().map(|of_input| of_input.own.len()).sum();
-        let mut hidden = Vec::with_capacity(layers.len() * prompts * width);
+        let mut hidden = Vec::with_capacity(layers.len() * chunk.prompts.len() * width);
         for layer in layers {
-            for prompt in inputs.iter().flat_map(|input| ran(*input)) {
-                hidden.extend_from_slice(&layer[prompt.run_index * width..][..width]);
+            for prompt in &chunk.prompts {
+                hidden.extend_from_slice(self.end(layer, prompt));
             }
         }
         if hidden.is_empty() {
-            return Ok(inputs.iter().map(|input| self.empty(*input, layers.len())).collect());
+            return Ok(layers.iter().map(|_| self.layer(chunk, &[])).collect());
         }
         let scores = head::scores(self.context, &hidden)?;
-        let mut first = 0;
-        let mut starts = Vec::new();
-        for of_input in finals {
-            starts.push(first);
-            first += of_input.own.len();
-        }
-        let read = (0..inputs.len()).into_par_iter().map(|place| {
+        let scores = (*scores).as_ref();
+        let of_layer = |scores: &[f32]| {
             self.context.go_on()?;
-            let finals = &finals[place];
-            let of_layer = |layer: usize| {
-                let start = (layer * prompts + starts[place]) * vocab;
-                let scores = &scores[start..start + finals.own.len() * vocab];
-                self.read_layer(inputs[place], scores, vocab, &finals.own)
+            let of_prompt = |((scores, own), prompt): ((&[f32], &Own), &&PromptRow)| {
+                let next = Distribution::from_logits(scores);
+                let next = next.map_err(|_undefined| self.not_finite(prompt))?;
+                Ok((reading(scores, &next, own), next))
             };
-            Ok((0..layers.len()).map(of_layer).collect::<Option<Vec<Layer>>>())
-        });
-        let read = read.collect::<Result<Vec<Option<Vec<Layer>>>, StageError>>()?;
-        self.all_finite(inputs, read).map_err(StageError::from)
+            let read = scores.par_chunks(vocab).zip(finals).zip(&chunk.prompts).map(of_prompt);
+            let read = read.collect::<Result<Vec<_>, TableError>>()?;
+            Ok(self.layer(chunk, &read))
+        };
+        scores.chunks(vocab * chunk.prompts.len()).map(of_layer).collect()
     }
 
-    /// Every input's value, or an error that names the first one without.
-    fn all_finite<T>(
-        &self,
-        inputs: &[InputGroup<'_>],
-        values: Vec<Option<T>>,
-    ) -> Result<Vec<T>, TableError> {
-        let missing = values.iter().zip(inputs).find(|(value, _)| value.is_none());
-        if let Some((_, input)) = missing {
-            return Err(self.logits.problem(format!(
-                "or the activations beside it give a score that is not finite in a prompt of {}/{}",
-                input.scenario(),
-                input.input()
-            )));
-        }
-        Ok(values.into_iter().flatten().collect())
+    /// What each input of the chunk has in a layer of which its prompts were read.
+    fn layer(&self, chunk: &Chunk<'_, '_>, read: &[(Reading, Distribution)]) -> Vec<Layer> {
+        let nexts: Vec<&Distribution> = read.iter().map(|(_, next)| next).collect();
+        let readings = |places: &[usize]| places.iter().map(|place| read[*place].0).collect();
+        let divergences = self.of_inputs(chunk, &nexts);
+        let layers = divergences.into_iter().zip(&chunk.places);
+        layers.map(|(divergences, of)| Layer { readings: readings(of), divergences }).collect()
+    }
+
+    /// The divergences of each input of the chunk, given what is said after each of its prompts.
+    fn of_inputs(&self, chunk: &Chunk<'_, '_>, nexts: &[&Distribution]) -> Vec<Divergences> {
+        let inputs = chunk.inputs.par_iter().zip(&chunk.places);
+        let of_input = |(input, places): (&InputGroup<'_>, &Vec<usize>)| {
+            let ran: Vec<&Distribution> = places.iter().map(|place| nexts[*place]).collect();
+            self.divergences(*input, &ran)
+        };
+        inputs.map(of_input).collect()
+    }
+
+    fn not_finite(&self, prompt: &PromptRow) -> TableError {
+        self.logits.problem(format!(
+            "or the activations beside it give a score that is not finite in a prompt of {}/{}",
+            prompt.key.scenario, prompt.key.input
+        ))
     }
 
     /// The rows of one input from its readings.
-    fn rows<'p>(&self, input: InputGroup<'p>, layers: &[Layer], finals: &Final) -> OfInput<'p> {
+    fn rows<'p>(
+        &self,
+        input: InputGroup<'p>,
+        layers: &[Layer],
+        whole: &Divergences,
+    ) -> OfInput<'p> {
         let mut lenses = Vec::new();
         let mut place = 0;
         for prompt in input.prompts {
@@ -206,8 +252,8 @@ impl<'c> Reader<'c> {
         }
         let by_layer: Vec<&Divergences> = layers.iter().map(|layer| &layer.divergences).collect();
         let of = self.context.layers;
-        let pairs = pair_rows(input, of, &by_layer, &finals.divergences);
-        let wordings = match &finals.divergences.baseline {
+        let pairs = pair_rows(input, of, &by_layer, whole);
+        let wordings = match &whole.baseline {
             Baseline::NotDrawn => Vec::new(),
             Baseline::Of(_) => self.wordings(input, &by_layer),
         };
@@ -223,30 +269,6 @@ impl<'c> Reader<'c> {
             Baseline::NotDrawn => None,
         };
         layers.filter_map(row).collect()
-    }
-
-    /// Reads one layer of one input off its scores, `[prompts that ran, vocab]`; `None` when one of
-    /// them is not a finite number.
-    fn read_layer(
-        &self,
-        input: InputGroup<'_>,
-        scores: &[f32],
-        vocab: usize,
-        own: &[Own],
-    ) -> Option<Layer> {
-        let scores = || scores.chunks(vocab);
-        let nexts: Vec<Distribution> =
-            scores().map(Distribution::from_logits).collect::<Result<_, _>>().ok()?;
-        let readings = scores().zip(&nexts).zip(own);
-        let readings = readings.map(|((scores, next), own)| reading(scores, next, own)).collect();
-        let nexts: Vec<&Distribution> = nexts.iter().collect();
-        Some(Layer { readings, divergences: self.divergences(input, &nexts) })
-    }
-
-    /// The layers of an input of which no prompt ran.
-    fn empty(&self, input: InputGroup<'_>, layers: usize) -> Vec<Layer> {
-        let layer = |_| Layer { readings: Vec::new(), divergences: self.divergences(input, &[]) };
-        (0..layers).map(layer).collect()
     }
 
     /// The JSDs of an input, given what is said after each prompt that ran, in their order: of the
@@ -278,7 +300,7 @@ impl<'c> Reader<'c> {
 }
 
 /// The prompts of an input that ran.
-fn ran(input: InputGroup<'_>) -> Vec<&PromptRow> {
+fn ran<'p>(input: InputGroup<'p>) -> Vec<&'p PromptRow> {
     input.prompts.iter().filter(|prompt| prompt.ran).collect()
 }
 

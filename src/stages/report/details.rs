@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::AsArray as _;
-use arrow::datatypes::Float32Type;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Float32Type;
 
 use super::roster::Roster;
 use super::sources::{Sources, last};

@@ -16,7 +16,7 @@
 //! without making rows of them, say `raw` in place of a row. A reader of some columns alone declares
 //! them as a [`view!`], which does not compile unless the tables have them.
 
-use arrow::array::ArrayRef;
+use arrow_array::ArrayRef;
 
 use crate::run_dir::receipt::PartStats;
 use crate::store::Store;
@@ -206,7 +206,7 @@ macro_rules! table {
         impl<$a> crate::table::declare::WriteRow for $Row<$a> {
             const TABLE: &'static crate::table::column::Table = &$table;
 
-            fn columns(rows: &[Self]) -> Vec<arrow::array::ArrayRef> {
+            fn columns(rows: &[Self]) -> Vec<arrow_array::ArrayRef> {
                 vec![$(
                     <$cell as crate::table::cell::Cell<$a>>::collect(
                         rows.iter().map(|row| row.$field),

@@ -8,10 +8,10 @@ use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{ACTIVATIONS, NEXT_TOKENS, SIMILARITY};
 use aqlens::table::writer::{PartAddress, write_part};
 use aqlens::table::{Dims, Kind};
-use arrow::array::{
+use arrow_array::{
     Array as _, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, StringArray,
 };
-use arrow::datatypes::{DataType, Field};
+use arrow_schema::{DataType, Field};
 use serde_json::Value;
 
 use super::{STUDY, column, compare, json, run, table};

@@ -6,7 +6,7 @@ use aqlens::store::Store;
 use aqlens::table::schema;
 use aqlens::table::writer::{PartAddress, write_part};
 use aqlens::table::{Dims, Table};
-use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array, StringArray};
 
 use super::fake_prompts::FakePrompts;
 

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use aqlens::store::Store;
 use aqlens::table::schema;
-use arrow::array::{
-    ArrayRef, Float32Builder, Float64Array, Int16Array, Int32Array, Int32Builder, ListBuilder,
-    StringArray,
-};
-use arrow::datatypes::{DataType, Field};
+use arrow_array::builder::{Float32Builder, Int32Builder, ListBuilder};
+use arrow_array::{ArrayRef, Float64Array, Int16Array, Int32Array, StringArray};
+use arrow_schema::{DataType, Field};
 
 use super::fake::{FakeRun, FakeScenario, HEADS, K, chance, texts, tokens};
 

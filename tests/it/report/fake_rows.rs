@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aqlens::store::Store;
 use aqlens::table::{Kind, Table};
-use arrow::array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array};
+use arrow_array::{ArrayRef, Float64Array, Int16Array, Int32Array, Int64Array};
 
 use super::fake::{FakeRun, texts};
 

@@ -3,8 +3,9 @@ use std::collections::BTreeMap;
 use aqlens::stage::compare::vector_measure::Choice;
 use aqlens::stages::contrast::{Config, Contrast};
 use aqlens::table::schema::{CONTRAST, WORDING_PAIRS};
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::{Float64Type, Int32Type};
+use arrow_array::Array as _;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int32Type};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, noise, problems_of, prompt, valid};
 

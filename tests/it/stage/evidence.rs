@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aqlens::table::schema::{CONTRAST, REFERENCE, TOKEN_SPREAD, VECTORS, WORDING_PAIRS};
 use aqlens::table::status;
 use aqlens::table::writer::PartAddress;
-use arrow::array::{Array as _, ArrayRef, Float64Array, Int64Array};
+use arrow_array::{Array as _, ArrayRef, Float64Array, Int64Array};
 
 use super::fixture::{
     FakePrompt, FakeRun, int16s, int32s, keys, list, lists_or_null, prompt, texts, vectors,

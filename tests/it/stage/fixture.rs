@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aqlens::model::{Engine, HeadBackend, ModelCard, ModelError, Tokenizer};
+use aqlens::model::{Engine, HeadBackend, ModelCard, ModelError, Scores, Tokenizer};
 use aqlens::monitor::VoidMonitor;
 use aqlens::prompt::Role;
 use aqlens::stage::{Context, Facts, Outcome, Stage, StageError};
@@ -14,12 +14,14 @@ use aqlens::table::schema::{ACTIVATIONS, ATTENTION, LOGITS, PROMPTS, REFERENCE};
 use aqlens::table::status;
 use aqlens::table::writer::{PartAddress, write_part};
 use aqlens::yaml;
-use arrow::array::{
-    Array as _, ArrayRef, AsArray as _, FixedSizeListArray, Float32Array, Float64Array, Int16Array,
-    Int32Array, Int64Array, ListArray, StringArray,
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int32Type};
+use arrow_array::{
+    Array as _, ArrayRef, FixedSizeListArray, Float32Array, Float64Array, Int16Array, Int32Array,
+    Int64Array, ListArray, StringArray,
 };
-use arrow::buffer::OffsetBuffer;
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type};
+use arrow_buffer::OffsetBuffer;
+use arrow_schema::{DataType, Field};
 
 use crate::support::{engine_options, tiny};
 
@@ -265,13 +267,14 @@ struct Powers {
 }
 
 impl HeadBackend for Powers {
-    fn run(&mut self, hidden: &[f32]) -> Result<Vec<f32>, ModelError> {
+    fn run(&mut self, hidden: &[f32]) -> Result<Scores, ModelError> {
         let scores = |row: &[f32]| {
             let mut scores: Vec<f32> = row.iter().map(|x| x * std::f32::consts::LN_2).collect();
             scores.resize(self.vocab, 0.0);
             scores
         };
-        Ok(hidden.chunks(self.width).flat_map(scores).collect())
+        let scores: Vec<f32> = hidden.chunks(self.width).flat_map(scores).collect();
+        Ok(Box::new(scores))
     }
 }
 

@@ -1,6 +1,6 @@
 use aqlens::stages::lens::{Config, Lens};
 use aqlens::table::schema::{LENS_WORDING_PAIRS, LOGIT_LENS, LOGIT_LENS_DIVERGENCE};
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, paired, problems_of, prompt, valid};
 use super::interrupt::asks;
@@ -306,11 +306,30 @@ fn how_many_rows_the_head_is_given_at_once_changes_no_byte() {
 }
 
 #[test]
+fn equal_prompts_of_a_shard_have_the_numbers_of_one_and_others_their_own() {
+    let run = run_with_head(1000);
+    // Tasks of i and of j have the same tokens; the end of b differs in j on one layer.
+    let prompts = ["i", "j"].map(|input| ["a", "b"].map(|task| prompt(input, task, 3)));
+    let end = |p: &FakePrompt, layer: i16| match (p.input.as_str(), p.task.as_str(), layer) {
+        ("j", "b", 2) => [0.0, 5.0, 0.0, 0.0],
+        (_, "b", _) => [3.0, 0.0, 0.0, 0.0],
+        _ => [0.0, 0.0, 2.0, 0.0],
+    };
+    write(&run, prompts.as_flattened(), &end);
+    run.run(&lens(), 0).unwrap();
+    let found = rows(&run);
+    let (of_i, of_j) = found.split_at(6);
+    assert_eq!([&of_i[..4], &of_i[5..]], [&of_j[..4], &of_j[5..]]);
+    assert_ne!(of_i[4], of_j[4]);
+    assert!(of_i[1] != of_i[4] && of_j[4].starts_with("b 0 2 1 "), "{found:?}");
+}
+
+#[test]
 fn it_asks_between_calls_of_the_head_and_inputs_whether_to_stop() {
     let run = run_with_head(3);
     write(&run, &[prompt("i", "a", 2), prompt("j", "a", 2)], &|_, _| [0.0; 4]);
-    // One call an input, for its three layers.
-    asks(&run, &lens(), 4);
+    // One call an input, then each of its three layers.
+    asks(&run, &lens(), 8);
 }
 
 #[test]

@@ -4,8 +4,9 @@ use aqlens::table::reader::Part;
 use aqlens::table::schema::{
     OUTPUT_CONTRAST, OUTPUT_DIVERGENCE, OUTPUT_DIVERGENCE_TOKEN, OUTPUT_WORDING_PAIRS,
 };
-use arrow::array::{Array as _, AsArray as _};
-use arrow::datatypes::{Float64Type, Int32Type};
+use arrow_array::Array as _;
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::{Float64Type, Int32Type};
 use proptest::prelude::*;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, noise, problems_of, prompt, valid};

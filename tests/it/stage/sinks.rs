@@ -1,7 +1,7 @@
 use aqlens::stage::Stage as _;
 use aqlens::stages::sinks::{Config, Sinks};
 use aqlens::table::schema::SINKS;
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, problems_of, prompt, valid};
 

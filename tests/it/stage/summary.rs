@@ -6,7 +6,7 @@ use aqlens::stages::summary::Config;
 use aqlens::stages::{attention, divergence, similarity, sinks, tokens};
 use aqlens::table::schema::{DIVERGENCE, VERDICT};
 use aqlens::table::writer::PartAddress;
-use arrow::array::{Float64Array, Int64Array};
+use arrow_array::{Float64Array, Int64Array};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, int16s, prompt, texts, valid};
 

@@ -1,6 +1,6 @@
 use aqlens::stages::surprisal::{Config, Surprisal};
 use aqlens::table::schema::{INPUT_SURPRISAL, SURPRISAL_WORDING_PAIRS};
-use arrow::array::Array as _;
+use arrow_array::Array as _;
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, facts, paired, problems_of, prompt, valid};
 use super::interrupt::asks;
@@ -91,6 +91,25 @@ fn a_token_is_read_off_the_last_layer_one_position_before_it() {
     ];
     assert_eq!(rows(&run), expected);
     assert_eq!(outcome.units, 2);
+}
+
+#[test]
+fn equal_prompts_of_a_shard_are_read_once_and_others_by_themselves() {
+    let calls = |other: f32| {
+        let run = run_with_head(1);
+        let mut second = four("a");
+        second.input = "j".to_owned();
+        let end = |p: &FakePrompt, at: usize| {
+            [if p.input == "j" && at == 1 { other } else { 3.0 }, 0.0, 0.0, 0.0]
+        };
+        write(&run, &[four("a"), second], &end);
+        let outcome = run.run(&surprisal(), 0).unwrap();
+        assert_eq!(outcome.units, 4);
+        let found = rows(&run);
+        assert_eq!(found[..2] == found[2..], other == 3.0, "{found:?}");
+        run.context(0).engine.head_calls()
+    };
+    assert_eq!([calls(3.0), calls(1.0)], [2, 4]);
 }
 
 /// Odds 2^power to seven 1s for the token that follows.
@@ -255,7 +274,9 @@ fn how_many_rows_the_head_is_given_at_once_changes_no_byte() {
 #[test]
 fn it_asks_between_calls_of_the_head_whether_to_stop() {
     let run = run_with_head(1);
-    write(&run, &[four("a"), four("b")], &|_, _| [0.0; 4]);
+    // Two tokens of each: they are no equal prompts, so no reading serves both.
+    let power = |p: &FakePrompt| if p.task == "a" { 1.0 } else { 2.0 };
+    write(&run, &[four("a"), four("b")], &|p, _| [power(p), 0.0, 0.0, 0.0]);
     asks(&run, &surprisal(), 4);
 }
 

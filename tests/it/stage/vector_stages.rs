@@ -14,9 +14,9 @@ use aqlens::table::schema::{
 };
 use aqlens::table::writer::PartAddress;
 use aqlens::table::{Kind, Table};
-use arrow::array::AsArray as _;
-use arrow::datatypes::Float64Type;
-use polars::prelude::{ParquetReader, SerReader as _};
+use arrow_array::cast::AsArray as _;
+use arrow_array::types::Float64Type;
+use polars_io::prelude::{ParquetReader, SerReader as _};
 
 use super::fixture::{FakePrompt, FakeRun, Numbers, noise, prompt, valid};
 use super::interrupt;

@@ -1,11 +1,11 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use arrow::array::{
+use arrow_array::types::Int8Type;
+use arrow_array::{
     ArrayRef, BinaryArray, DictionaryArray, Float64Array, Int16Array, Int64Array, LargeStringArray,
     RecordBatch, StringArray, StringViewArray, UInt8Array, UInt16Array, UInt64Array,
 };
-use arrow::datatypes::Int8Type;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};

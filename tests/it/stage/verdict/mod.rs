@@ -8,7 +8,7 @@ use aqlens::run_dir::summary::{Evidence, EvidenceVerdict, RULE, Summaries, Verdi
 use aqlens::stages::summary::{Config, SmallestConfig, Summary};
 use aqlens::table::schema::{DIVERGENCE, EFFECT, VERDICT};
 use aqlens::table::writer::PartAddress;
-use arrow::array::{ArrayRef, Int64Array};
+use arrow_array::{ArrayRef, Int64Array};
 
 use super::evidence::{Rows, floats};
 use crate::support::file;
