@@ -186,8 +186,9 @@ fn read_off(
         context.advance(&DESCRIPTION, chunk.len() as u64);
     }
     for (place, first) in equal.into_iter().enumerate().filter(|(place, first)| place != first) {
-        readings[place] = readings[first].clone();
-        context.advance(&DESCRIPTION, readings[place].len() as u64);
+        let same = readings[first].clone();
+        context.advance(&DESCRIPTION, same.len() as u64);
+        readings[place] = same;
     }
     Ok(readings)
 }

@@ -300,7 +300,7 @@ impl<'c> Reader<'c> {
 }
 
 /// The prompts of an input that ran.
-fn ran<'p>(input: InputGroup<'p>) -> Vec<&'p PromptRow> {
+fn ran(input: InputGroup<'_>) -> Vec<&PromptRow> {
     input.prompts.iter().filter(|prompt| prompt.ran).collect()
 }
 
