@@ -146,7 +146,7 @@ fn places(prompt: &PromptRow) -> Vec<Place> {
 
 /// The readings at all places, by prompt that ran: a prompt's stand in the order of its places.
 ///
-/// Equal prompts of a shard, as the control `other_input` makes them, have the same ones, which are made once.
+/// Equal prompts of a shard, as the control `other_input` makes them, have the same ones, made once.
 fn read_off(
     context: &Context<'_>,
     prompts: &ShardPrompts,

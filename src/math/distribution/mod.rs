@@ -210,8 +210,8 @@ pub fn jsd_bits(a: &Distribution, b: &Distribution) -> f64 {
     (Arch::new().dispatch(JsdNats(a, b)) / LN_2).clamp(0.0, 1.0)
 }
 
-/// The sum over all outcomes, with the widest steps that this processor has. Each number comes out of the same
-/// operations in the same order, none of them fused with another: the same bits everywhere.
+/// The sum over all outcomes, with the widest steps that this processor has. Each number comes out of the
+/// same operations in the same order, none of them fused with another: the same bits everywhere.
 struct JsdNats<'d>(&'d Distribution, &'d Distribution);
 
 impl WithSimd for JsdNats<'_> {

@@ -116,8 +116,9 @@ pub(crate) struct InputGroup<'a> {
     pub(crate) prompts: &'a [PromptRow],
 }
 
-/// For each prompt the place of the first one with the very same tokens, whose numbers it has too: its own place where there
-/// is none before it, or where `is_same` says of the two places that something else about them differs.
+/// For each prompt the place of the first one with the very same tokens, whose numbers it has too: its
+/// own place where there is none before it, or where `is_same` of the two places says that something
+/// else about them differs.
 pub(crate) fn first_equal(
     prompts: &[&PromptRow],
     is_same: impl Fn(usize, usize) -> bool,

@@ -36,8 +36,8 @@ pub(super) struct OfInput<'p> {
     pub(super) wordings: Vec<Paired>,
 }
 
-/// Some inputs whose prompts are read together. Equal ones, as the control `other_input` makes them of one input and
-/// another, are read once.
+/// Some inputs whose prompts are read together. Equal ones, as the control `other_input` makes them of
+/// one input and another, are read once.
 struct Chunk<'i, 'p> {
     inputs: &'i [InputGroup<'p>],
     /// Prompts that ran, no two of them equal.
