@@ -21,9 +21,9 @@ EXPERIMENT = FIXTURES / "reference" / "experiment-037.json"
 
 
 # What another processor's order of summing may change, at most. Between the one that made the
-# fixtures and one with AVX2 alone, or an Intel Xeon with AMX, largest seen: 1.02e-6 of probabilities,
-# weights and cosines; 2.9e-6 of what follows from logits, whose last float32 digits are 1e-6 and more (the Rust tests allow
-# aqlens 2e-5 there); 1.2e-7 of a vector's norm.
+# fixtures and one with AVX2 alone, or an Intel Xeon with AMX, largest seen: 1.02e-6 of
+# probabilities, weights and cosines; 2.9e-6 of what follows from logits, whose last float32 digits
+# are 1e-6 and more (the Rust tests allow aqlens 2e-5 there); 1.2e-7 of a vector's norm.
 TOLERANCE = 2e-6
 FROM_LOGITS = re.compile(r"surprisal_bits|entropy_bits|kl_to_final|logit_lens\.\d+\.gap")
 OF_LOGITS = 5e-6
@@ -93,7 +93,7 @@ def test_the_tiny_graph_is_the_export_of_the_tiny_checkpoint(tmp_path):
 def test_the_tiny_numbers_come_out_the_same(made):
     committed = read(FIXTURES / "reference" / "tiny.json")
     again = read(made / "reference" / "tiny.json")
-    # A number that is nearly close enough to an edge for such a list may be in it on another processor.
+    # A number almost close enough to an edge for that list may be in it on another processor.
     assert len(again.pop("close_calls")) <= 1 and committed.pop("close_calls") == []
     assert_close(again, committed)
 
