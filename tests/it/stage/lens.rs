@@ -308,8 +308,9 @@ fn how_many_rows_the_head_is_given_at_once_changes_no_byte() {
 #[test]
 fn equal_prompts_of_a_shard_have_the_numbers_of_one_and_others_their_own() {
     let run = run_with_head(1000);
-    // Tasks of i and of j have the same tokens; the end of b differs in j on one layer.
-    let prompts = ["i", "j"].map(|input| ["a", "b"].map(|task| prompt(input, task, 3)));
+    // Each task has the same tokens in i and in j; the end of b differs in j on one layer.
+    let prompts =
+        ["i", "j"].map(|input| [("a", 3), ("b", 4)].map(|(task, n)| prompt(input, task, n)));
     let end = |p: &FakePrompt, layer: i16| match (p.input.as_str(), p.task.as_str(), layer) {
         ("j", "b", 2) => [0.0, 5.0, 0.0, 0.0],
         (_, "b", _) => [3.0, 0.0, 0.0, 0.0],
