@@ -3,11 +3,15 @@
 cd export && python families_table.py
 """
 
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 import transformers
+
+# This checkout's package, wherever the environment's own was installed from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 from aqlens_export.graphs import check_graphs, write_spec
 from aqlens_export.read import read_spec

@@ -18,6 +18,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+# This checkout's package, wherever the environment's own was installed from.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+
 import aqlens_export
 from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model

@@ -20,7 +20,8 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "export"))
+# This checkout's package, wherever the environment's own was installed from.
+sys.path.insert(0, str(ROOT / "python"))
 
 from aqlens_export.run import ExportOptions, export_model  # noqa: E402
 
