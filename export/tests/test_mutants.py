@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from aqlens_export import read
 from aqlens_export.check import open_session, pad_batch, relative_difference
 from aqlens_export.eager import run_alone
 from aqlens_export.errors import ExportError
@@ -13,7 +14,7 @@ from aqlens_export.read import read_spec
 from aqlens_export.spec import Linear
 from aqlens_export.subject import subject_of
 
-from .tiny_families import FAMILIES, make_model
+from .tiny_families import FAMILIES, MINISTRAL3_ROPE, make_model
 
 POSITIONS = 96
 
@@ -189,6 +190,49 @@ def test_a_fault_of_past_onnx_alone_is_refused(name, tmp_path, monkeypatch):
     write_spec(tmp_path, spec)
     with pytest.raises(ExportError, match=r"past\.onnx"):
         check_graphs(tmp_path, subject_of(model, spec))
+
+
+FAR = 600
+"""Positions; no prompt of the check is that long."""
+
+
+def check_of_far_positions(family, changes, folder, mutate=lambda _spec: None):
+    """The check of a model that has FAR positions, with a mistake in its graphs."""
+    model_type, own = FAMILIES[family]
+    model = make_model(model_type, {**own, **changes, "max_position_embeddings": FAR})
+    spec = read_spec(model)
+    assert spec.shape.n_positions == FAR > subject_of(model, spec).longest
+    mutate(spec)
+    write_spec(folder, spec)
+    check_graphs(folder, subject_of(model, spec))
+
+
+def short_tables(spec):
+    """As those that were made for half of the positions."""
+    half = FAR // 2
+    for name, (cos, sin) in spec.tables.items():
+        spec.tables[name] = tuple(torch.cat([x[:half], x[:half]]) for x in (cos, sin))
+    if spec.positions is not None:
+        spec.positions = torch.cat([spec.positions[:half], spec.positions[:half]])
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3", "gptj", "opt", "gpt_neo"])
+def test_a_mistake_of_far_positions_alone_is_refused(family, tmp_path):
+    right, wrong = tmp_path / "right", tmp_path / "wrong"
+    for folder in (right, wrong):
+        folder.mkdir()
+    check_of_far_positions(family, {}, right)
+    with pytest.raises(ExportError, match=r"past\.onnx.*, from position 585"):
+        check_of_far_positions(family, {}, wrong, short_tables)
+
+
+def test_queries_that_grow_with_the_position_are_refused(tmp_path, monkeypatch):
+    """What Ministral 3 does beyond its original length, were it not cut there."""
+    rope = {**MINISTRAL3_ROPE, "original_max_position_embeddings": 300}
+    changes = {"rope_parameters": {**rope, "max_position_embeddings": FAR}}
+    monkeypatch.setattr(read, "position_limit", lambda _config: FAR)
+    with pytest.raises(ExportError, match="from position 585"):
+        check_of_far_positions("ministral3", changes, tmp_path)
 
 
 def test_a_window_is_seen_by_prompts_longer_than_it_alone(tmp_path):

@@ -38,6 +38,14 @@ YARN_ROPE = {
     "original_max_position_embeddings": 24,
 }
 
+MINISTRAL3_ROPE = {
+    **YARN_ROPE,
+    "max_position_embeddings": 96,
+    "mscale_all_dim": 1.0,
+    "mscale": 1.0,
+    "llama_4_scaling_beta": 0.1,
+}
+
 LONGROPE = {
     "rope_type": "longrope",
     "rope_theta": 1000.0,
@@ -97,6 +105,7 @@ FAMILIES = {
             "head_dim": 12,
         },
     ),
+    "ministral3": ("ministral3", {"rope_parameters": MINISTRAL3_ROPE}),
     "qwen2": ("qwen2", {}),
     "qwen2 windows": (
         "qwen2",

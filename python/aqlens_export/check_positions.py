@@ -6,6 +6,10 @@ whole prompt. PyTorch runs the whole prompt, with masks that hide its beginning 
 Moved: where positions are relative, whole prompts that start at another position than 0, and the
 rest of them after two tokens that were moved with it. Everything but the keys must be what it is at
 0; the keys must be those that PyTorch has at the other positions.
+
+At the end: a prompt at the model's last positions, further off than any that is run whole, must be
+what PyTorch makes of it there. So a table that ends too early, and what some models do to far
+positions alone, is seen.
 """
 
 import random
@@ -26,6 +30,9 @@ MOVED_BY = 7
 MOVED = (22, 1, 9)
 """Tokens of the prompts that are moved."""
 
+AT_THE_END = 15
+"""Tokens of the prompt at the last positions."""
+
 BEFORE = 2
 """Tokens of the moved prompts that are run before the rest."""
 
@@ -37,6 +44,7 @@ def check_positions(path: Path, subject: Subject, found: Differences, threads: i
     knocked_out, moved = _knocked_out(subject, rng), []
     if subject.shape.positions == RELATIVE:
         moved = _moved(subject, rng)
+    moved += _at_the_end(subject, rng)
     subject.rest()
     session = open_session(path, threads)
     if knocked_out:
@@ -78,13 +86,22 @@ def _moved(subject: Subject, rng: random.Random) -> list[Row]:
     return [Row(0, 0, ids, subject.moved(ids, MOVED_BY), moved=MOVED_BY) for ids in prompts]
 
 
+def _at_the_end(subject: Subject, rng: random.Random) -> list[Row]:
+    """The prompt at the last positions, if there is place for it to be moved at all."""
+    first = subject.shape.n_positions - AT_THE_END
+    if first <= 0:
+        return []
+    ids = _draw(subject, rng, AT_THE_END)
+    return [Row(0, 0, ids, subject.placed(ids, first), moved=first)]
+
+
 def _check_moved(session, shape, whole: list[Row], found: Differences) -> None:
     """All prompts in one run, then the rest of those that are long enough."""
     layers = range(shape.n_layer)
     outputs = run_rows(session, shape, whole, no_past(shape), layers, found)
     past = as_past(outputs, [slice(BEFORE)] * len(whole))
     rests = [
-        Row(of, BEFORE, row.rest[BEFORE:], row.expected, moved=MOVED_BY)
+        Row(of, BEFORE, row.rest[BEFORE:], row.expected, moved=row.moved)
         for of, row in enumerate(whole)
         if len(row.rest) > BEFORE
     ]

@@ -159,6 +159,14 @@ class PreciseSubject(Subject):
         compare_runs(self.own, plain, exact, f"prompt from position {first}", ELSEWHERE)
         return exact.rounded()
 
+    def placed(self, ids: list[int], first: int) -> EagerRun:
+        """As `runs`."""
+        plain = run_alone(self.model, ids, first=first)
+        with in_float64(self.model):
+            exact = run_alone(self.model, ids, first=first)
+        compare_runs(self.own, plain, exact, f"prompt from position {first}", ELSEWHERE)
+        return exact.rounded()
+
     def knocked_out(self, ids: list[int], hidden: int, rest: int) -> EagerRun:
         """As `runs`. A model that does not see its first token amplifies rounding, more in one
         prompt than in the next: so float32 is measured on another prompt of these tokens too."""

@@ -54,12 +54,13 @@ def rope_types(config) -> set[str]:
 
 
 def position_limit(config) -> int:
-    """How many positions the model has; longrope up to its original length only, beyond which the
-    tables of all prompts of a batch depend on the longest one."""
+    """How many positions the model has. Up to its original length only where another rule holds
+    beyond: the tables of longrope depend on a batch's longest prompt there, and Ministral 3
+    multiplies queries by what grows with the position."""
     names = ("max_position_embeddings", "n_positions", "max_sequence_length")
     limit = next((getattr(config, n) for n in names if getattr(config, n, None)), 2048)
-    if "longrope" in rope_types(config):
-        parameters = getattr(config, "rope_parameters", None) or {}
+    parameters = getattr(config, "rope_parameters", None) or {}
+    if "longrope" in rope_types(config) or parameters.get("llama_4_scaling_beta"):
         original = getattr(config, "original_max_position_embeddings", None)
         original = parameters.get("original_max_position_embeddings", original)
         limit = min(limit, original or limit)

@@ -103,6 +103,10 @@ class Subject:
         the same as at 0, but for the keys."""
         return run_moved(self.model, ids, first)
 
+    def placed(self, ids: list[int], first: int) -> EagerRun:
+        """The reference for a prompt that starts at position `first`, whatever that changes."""
+        return run_alone(self.model, ids, first=first)
+
     def knocked_out(self, ids: list[int], hidden: int, rest: int) -> EagerRun:
         """The reference for a prompt whose tokens from `rest` on do not see the first `hidden`."""
         return run_knocked_out(self.model, ids, hidden, rest)
