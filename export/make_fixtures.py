@@ -18,15 +18,15 @@ from pathlib import Path
 
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
 # This checkout's package, wherever the environment's own was installed from.
-sys.path.insert(0, str(ROOT / "python"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 import reference
 import tiny_model
 from aqlens_export.errors import ExportError
 from aqlens_export.run import ExportOptions, export_model
 
+ROOT = Path(__file__).resolve().parent.parent
 DEMO_CHECKPOINT = ROOT / "data" / "demo" / "checkpoint"
 
 CLEARLY_APART = 1e-5
