@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 pub use super::error::PlanError;
 
+use super::Pipeline;
 use super::framing::{Framing, Unfit, framings};
 use super::neutral::Ruler;
 use super::others::{Earlier, first_other};
 use super::scenario_plan::{SHARD_WEIGHT, ScenarioPlan, weight};
-use super::{Pipeline, special};
+use super::special::Special;
 use crate::model::Tokenizer;
 use crate::monitor::{Monitor, VoidMonitor};
 use crate::prompt::{Prompt, Role};
@@ -22,6 +23,7 @@ pub struct Plan<'p> {
     scenarios: Vec<ScenarioPlan<'p>>,
     shard_inputs: Option<u64>,
     unfit: Vec<Unfit>,
+    special: Vec<Special>,
     monitor: &'p dyn Monitor,
 }
 
@@ -36,7 +38,7 @@ pub struct ShardPlan {
 
 impl fmt::Debug for Plan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenarios, shard_inputs, unfit, monitor: _ } = self;
+        let Self { scenarios, shard_inputs, unfit, special: _, monitor: _ } = self;
         let mut plan = f.debug_struct("Plan");
         plan.field("scenarios", scenarios)
             .field("shard_inputs", shard_inputs)
@@ -69,12 +71,12 @@ impl<'p> Plan<'p> {
         let limit = pipeline.card.n_positions;
         let bare = tokenizer.bare();
         let mut scenarios = Vec::new();
-        let mut unfit = Vec::new();
+        let (mut unfit, mut special) = (Vec::new(), Vec::new());
         for scenario in &pipeline.scenarios {
             let form = &pipeline.forms[scenario.form];
             let tokenizer = if form.adds_special_tokens { tokenizer } else { &bare };
             let ruler = Ruler { form, tokenizer, limit };
-            special::refuse(scenario, form, tokenizer)?;
+            special.extend(Special::of(scenario, form, tokenizer, monitor)?);
             let survey = scenario.inputs.survey();
             let has_others = survey.clusters > 1;
             let (framings, not_fit) =
@@ -92,13 +94,14 @@ impl<'p> Plan<'p> {
             });
         }
         let shard_inputs = pipeline.shard_inputs.map(|inputs| inputs.get().into());
-        Ok(Self { scenarios, shard_inputs, unfit, monitor })
+        Ok(Self { scenarios, shard_inputs, unfit, special, monitor })
     }
 
     /// Controls that are not what they should be, in words: a neutral prefix that no filler makes as
-    /// long as its task. One line, however many there are.
+    /// long as its task; and plain texts with special tokens in them. One line of each, however many
+    /// there are.
     pub fn warnings(&self) -> Vec<Warning> {
-        Unfit::warnings(&self.unfit)
+        [Special::warnings(&self.special), Unfit::warnings(&self.unfit)].concat()
     }
 
     /// For each scenario its first input under the first wording of each of the first `most` tasks.
