@@ -24,6 +24,9 @@ pub(super) struct Lengths {
     pub(super) most_fit: u64,
     pub(super) most_tokens: u64,
     pub(super) most_pairs: u64,
+    /// Such prompts, and tasks, of the input that has most of each.
+    pub(super) most_of_input: u64,
+    pub(super) most_tasks: u64,
     pub(super) longest: usize,
     pub(super) too_long: u64,
     /// The first that is too long: its shard and name, and how that is known.
@@ -87,9 +90,14 @@ impl Lengths {
         (lengths.most_fit, lengths.most_tokens) = (lengths.fit, lengths.tokens);
         let is_first = |prompt: &&Prompt| prompt.key.wording == FIRST_WORDING;
         let firsts: Vec<_> = shard.prompts.iter().filter(is_first).collect();
-        let of_input = firsts
-            .chunk_by(|a, b| (&a.key.scenario, &a.key.input) == (&b.key.scenario, &b.key.input));
-        lengths.most_pairs = of_input.map(|tasks| pairs(tasks.len()).count() as u64).sum();
+        let is_one = |a: &&Prompt, b: &&Prompt| {
+            (&a.key.scenario, &a.key.input) == (&b.key.scenario, &b.key.input)
+        };
+        let of_input = || firsts.chunk_by(is_one);
+        lengths.most_pairs = of_input().map(|tasks| pairs(tasks.len()).count() as u64).sum();
+        lengths.most_tasks = of_input().map(<[_]>::len).max().unwrap_or(0) as u64;
+        let fit: Vec<&Prompt> = fit.iter().map(|(place, _)| &shard.prompts[*place]).collect();
+        lengths.most_of_input = fit.chunk_by(is_one).map(<[_]>::len).max().unwrap_or(0) as u64;
         let distance = (middle.abs_diff(shard.part), shard.part);
         lengths.from_middle = (lengths.fit > 0).then_some(distance);
         Ok(lengths)
@@ -111,6 +119,8 @@ impl Lengths {
             most_fit: typical.most_fit.max(rest.most_fit),
             most_tokens: typical.most_tokens.max(rest.most_tokens),
             most_pairs: typical.most_pairs.max(rest.most_pairs),
+            most_of_input: typical.most_of_input.max(rest.most_of_input),
+            most_tasks: typical.most_tasks.max(rest.most_tasks),
             longest: typical.longest.max(rest.longest),
             too_long: typical.too_long + rest.too_long,
             first_too_long: first,

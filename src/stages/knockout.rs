@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::math::{self, Distribution, jsd_bits};
 use crate::stage::compare::spans::Spans;
-use crate::stage::model::spliced::{self, Computed, Needs, Piece, Run, compute};
+use crate::stage::model::spliced::{self, Needs, Piece, Reading, Run, compute};
 use crate::stage::model::{batches, head};
 use crate::stage::read::prompts::{InputGroup, PromptRow, ShardPrompts};
 use crate::stage::{
@@ -116,6 +116,7 @@ struct Row<'p> {
 }
 
 /// What a cut changed.
+#[derive(Debug, Clone, Copy)]
 struct Values {
     probability: f64,
     uncut: f64,
@@ -175,14 +176,17 @@ fn of_input<'p>(context: &Context<'_>, input: InputGroup<'p>) -> Result<Vec<Row<
     let mut computed = cut_all(context, &with)?.into_iter();
     let mut rows = Vec::new();
     for (prompt, place) in tasks.into_iter().zip(&places) {
-        let mut said = place.is_ok().then(|| computed.next()).flatten();
-        for (i, (cut, keeps_first)) in CUTS.into_iter().enumerate() {
-            let values = match (&mut said, place) {
-                (Some(said), _) => said.values(i),
-                (None, place) => Err(place.as_ref().err().copied().unwrap_or(status::SKIPPED)),
-            };
-            rows.push(Row { prompt, cut, keeps_first, values });
-        }
+        let values = match place {
+            Ok(_) => computed.next().unwrap_or([Err(status::SKIPPED); CUTS.len()]),
+            Err(word) => [Err(*word); CUTS.len()],
+        };
+        let cuts = CUTS.into_iter().zip(values);
+        rows.extend(cuts.map(|((cut, keeps_first), values)| Row {
+            prompt,
+            cut,
+            keeps_first,
+            values,
+        }));
     }
     Ok(rows)
 }
@@ -195,18 +199,28 @@ struct Cuttable<'p> {
     end: usize,
 }
 
-/// Scores after a prompt, uncut and after each cut.
+/// What the model says after a prompt.
 struct Said {
-    uncut: Vec<f32>,
-    cut: Vec<Vec<f32>>,
+    next: Distribution,
+    /// The most probable token.
+    top: usize,
 }
 
-fn cut_all(context: &Context<'_>, prompts: &[Cuttable<'_>]) -> Result<Vec<Said>, StageError> {
+/// The word for why there are no values.
+type Word = &'static str;
+
+/// What every cut changes in every prompt.
+fn cut_all(
+    context: &Context<'_>,
+    prompts: &[Cuttable<'_>],
+) -> Result<Vec<[Result<Values, Word>; CUTS.len()]>, StageError> {
     let whole: Vec<Run<'_>> = prompts
         .iter()
         .map(|of| Run { past: Vec::new(), tokens: of.tokens, first: 0, keep: of.end })
         .collect();
-    let whole = compute(context, &whole)?;
+    let whole =
+        compute(context, &whole, |_, computed| (Said::of(&computed.logits), computed.reading))?;
+    let (uncut, whole): (Vec<_>, Vec<_>) = whole.into_iter().unzip();
     let unasked = prompts.iter().zip(&whole).flat_map(|(of, whole)| {
         [false, true].map(|keeps_first| Run {
             past: first_token(whole, keeps_first, of),
@@ -215,38 +229,37 @@ fn cut_all(context: &Context<'_>, prompts: &[Cuttable<'_>]) -> Result<Vec<Said>,
             keep: of.end - of.start,
         })
     });
-    let unasked = compute(context, &unasked.collect::<Vec<_>>())?;
+    let unasked = compute(context, &unasked.collect::<Vec<_>>(), |_, computed| computed.reading)?;
     let rests =
         prompts.iter().zip(&whole).zip(unasked.chunks(2)).flat_map(|((of, whole), unasked)| {
             CUTS.map(|(cut, keeps_first)| of.rest(whole, unasked, cut, keeps_first))
         });
-    let rests = compute(context, &rests.collect::<Vec<_>>())?;
-    let said = whole.into_iter().zip(rests.chunks(CUTS.len())).map(|(whole, cut)| Said {
-        uncut: whole.logits,
-        cut: cut.iter().map(|computed| computed.logits.clone()).collect(),
-    });
-    Ok(said.collect())
+    let values = compute(context, &rests.collect::<Vec<_>>(), |i, computed| {
+        let uncut = uncut[i / CUTS.len()].as_ref().map_err(|word| *word)?;
+        Ok(uncut.against(&Said::of(&computed.logits)?))
+    })?;
+    Ok(values.as_chunks().0.to_vec())
 }
 
 /// The prompt's first token, when it stays visible and there is one before the input.
-fn first_token<'r>(whole: &'r Computed, keeps_first: bool, of: &Cuttable<'_>) -> Vec<Piece<'r>> {
+fn first_token<'r>(whole: &'r Reading, keeps_first: bool, of: &Cuttable<'_>) -> Vec<Piece<'r>> {
     let count = usize::from(keeps_first).min(of.start);
-    (count > 0).then(|| Piece::own(&whole.reading, 0..count)).into_iter().collect()
+    (count > 0).then(|| Piece::own(whole, 0..count)).into_iter().collect()
 }
 
 impl<'r> Cuttable<'r> {
     /// What stands behind the input, over what it may still see.
     fn rest(
         &self,
-        whole: &'r Computed,
-        unasked: &'r [Computed],
+        whole: &'r Reading,
+        unasked: &'r [Reading],
         cut: Cut,
         keeps_first: bool,
     ) -> Run<'r> {
-        let own = |tokens| Piece::own(&whole.reading, tokens);
+        let own = |tokens| Piece::own(whole, tokens);
         let past = match cut {
             Cut::InputFromPrefix => {
-                let reading = &unasked[usize::from(keeps_first)].reading;
+                let reading = &unasked[usize::from(keeps_first)];
                 vec![own(0..self.start), Piece::own(reading, 0..self.end - self.start)]
             }
             Cut::RestFromPrefix => {
@@ -261,19 +274,21 @@ impl<'r> Cuttable<'r> {
 }
 
 impl Said {
-    fn values(&self, i: usize) -> Result<Values, &'static str> {
-        let says = |logits: &[f32]| Distribution::from_logits(logits).map_err(status::of);
-        let (uncut, cut) = (says(&self.uncut)?, says(&self.cut[i])?);
-        let top = |logits: &[f32]| math::top_k(logits, 1)[0];
-        let (own, answer) = (top(&self.uncut), top(&self.cut[i]));
-        Ok(Values {
-            probability: cut.probabilities()[own],
-            uncut: uncut.probabilities()[own],
-            same_top: own == answer,
-            answer,
-            loss: uncut.kl(&cut),
-            jsd: jsd_bits(&uncut, &cut),
-        })
+    fn of(logits: &[f32]) -> Result<Self, Word> {
+        let next = Distribution::from_logits(logits).map_err(status::of)?;
+        Ok(Self { next, top: math::top_k(logits, 1)[0] })
+    }
+
+    /// What the prompt's own prediction becomes by a cut.
+    fn against(&self, cut: &Self) -> Values {
+        Values {
+            probability: cut.next.probabilities()[self.top],
+            uncut: self.next.probabilities()[self.top],
+            same_top: self.top == cut.top,
+            answer: cut.top,
+            loss: self.next.kl(&cut.next),
+            jsd: jsd_bits(&self.next, &cut.next),
+        }
     }
 }
 

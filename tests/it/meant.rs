@@ -218,39 +218,6 @@ fn warnings_are_said_by_check_and_by_run_and_change_no_exit_code() {
 }
 
 #[test]
-fn plain_texts_with_special_tokens_are_warned_of() {
-    let folder = Folder::new();
-    let said =
-        "input \"b\" of scenario \"one\" has \"<|endoftext|>\" in it, which the model reads as";
-    for (inputs, more) in [
-        ("{ a: ball, b: \"cup<|endoftext|>\" }", None),
-        (
-            "{ a: ball, b: \"cup<|endoftext|>\", c: \"<|endoftext|>\" }",
-            Some("(and 1 more like it)"),
-        ),
-    ] {
-        let yaml = with_inputs(&folder, inputs);
-        folder.write(&yaml);
-        let checked = aqlens(folder.path(), &["check", "pipeline.yml"]);
-        assert_eq!(checked.code, 0, "{}", checked.stderr);
-        let ran = folder.run(&yaml);
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        for (text, start) in [(checked.stdout, "warning   "), (ran.stderr, "warning: ")] {
-            let line = text.lines().find(|line| line.contains(&format!("{start}{said}")));
-            let line = line.unwrap_or_else(|| panic!("{text}"));
-            assert_eq!(line.contains("more like it"), more.is_some(), "{line}");
-            assert!(more.is_none_or(|more| line.ends_with(more)), "{line}");
-        }
-    }
-    // A prompt's own text may have them: it is written for the model.
-    let yaml = GOOD.replace("\"{task}", "\"<|endoftext|>{task}").replace("input}:\"", "input}\"");
-    let pipeline = loaded(&folder, &yaml).unwrap();
-    let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
-    let warnings = Plan::new(&pipeline, &tokenizer).unwrap().warnings();
-    assert!(warnings.is_empty(), "{warnings:?}");
-}
-
-#[test]
 fn check_shows_the_first_prompt_of_each_scenario_as_the_model_reads_it() {
     let folder = Folder::new();
     let scenario = |i: usize| {

@@ -4,6 +4,8 @@
 use std::path::Path;
 
 use aqlens::model::{Specials, Tokenizer};
+use aqlens::pipeline::config::load;
+use aqlens::pipeline::plan::Plan;
 use aqlens::store::Store;
 use aqlens::table::reader::{Part, read_part};
 use aqlens::table::schema::{ACTIVATIONS, PROMPTS, SIMILARITY};
@@ -164,4 +166,38 @@ fn a_run_with_a_first_token_gives_what_typing_it_gives_and_is_done_again_without
     let none = run("added", &own, &["--set", "special_tokens=none"]);
     assert_eq!(none, plain, "the same run directory, without");
     assert_eq!(run("added", &own, &[]), added, "and with it again");
+}
+
+#[test]
+fn plain_texts_with_special_tokens_are_warned_of() {
+    let folder = Folder::new();
+    let own = "    inputs:\n      ball: \"the red ball\"\n";
+    let said =
+        "input \"b\" of scenario \"one\" has \"<|endoftext|>\" in it, which the model reads as";
+    for (inputs, more) in [
+        ("{ a: ball, b: \"cup<|endoftext|>\" }", None),
+        (
+            "{ a: ball, b: \"cup<|endoftext|>\", c: \"<|endoftext|>\" }",
+            Some("(and 1 more like it)"),
+        ),
+    ] {
+        let yaml = GOOD.replace(own, &format!("    inputs: {inputs}\n"));
+        folder.write(&yaml);
+        let checked = aqlens(folder.path(), &["check", "pipeline.yml"]);
+        assert_eq!(checked.code, 0, "{}", checked.stderr);
+        let ran = folder.run(&yaml);
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        for (text, start) in [(checked.stdout, "warning   "), (ran.stderr, "warning: ")] {
+            let line = text.lines().find(|line| line.contains(&format!("{start}{said}")));
+            let line = line.unwrap_or_else(|| panic!("{text}"));
+            assert_eq!(line.contains("more like it"), more.is_some(), "{line}");
+            assert!(more.is_none_or(|more| line.ends_with(more)), "{line}");
+        }
+    }
+    // A prompt's own text may have them: it is written for the model.
+    let yaml = GOOD.replace("\"{task}", "\"<|endoftext|>{task}").replace("input}:\"", "input}\"");
+    let pipeline = load(&folder.write(&yaml), &[]).unwrap();
+    let tokenizer = Tokenizer::load(&pipeline.card).unwrap();
+    let warnings = Plan::new(&pipeline, &tokenizer).unwrap().warnings();
+    assert!(warnings.is_empty(), "{warnings:?}");
 }

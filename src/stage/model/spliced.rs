@@ -16,7 +16,7 @@ use crate::model::{Batch, ModelError, Past, Positions, Prefixes, Wanted, plan_ba
 use crate::stage::{Context, StageError};
 
 /// Most bytes of keys and values that one batch is given.
-const PAST_BYTES: usize = 64 << 20;
+pub(crate) const PAST_BYTES: usize = 64 << 20;
 
 /// Keys and values of a prompt's first tokens, as the model made them.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,24 +137,28 @@ pub(crate) fn check_folder(
     })
 }
 
-/// Computes `runs` in batches of their own, which depend on nothing else; gives what came of each, in
-/// their order.
+/// Computes `runs` in batches of their own, which depend on nothing else; gives what `measure` makes of
+/// each, in their order. The scores of one batch are in memory at a time: those of all would be gigabytes
+/// where a vocabulary is large.
 ///
 /// # Errors
 /// When the model fails, takes no past, or cannot place rows that do not follow their past, or the run was
 /// asked to stop.
-pub(crate) fn compute(
+pub(crate) fn compute<T>(
     context: &Context<'_>,
     runs: &[Run<'_>],
-) -> Result<Vec<Computed>, StageError> {
+    measure: impl Fn(usize, Computed) -> T,
+) -> Result<Vec<T>, StageError> {
     let places_rows = context.engine.places_rows()?;
-    let mut computed: Vec<Option<Computed>> = runs.iter().map(|_| None).collect();
+    let mut measured: Vec<Option<T>> = runs.iter().map(|_| None).collect();
     for rows in batches(context, runs)? {
         context.go_on()?;
         let batch = batch(context, runs, &rows, places_rows);
-        run(context, runs, &batch, &mut computed)?;
+        for (row, computed) in run(context, runs, &batch)? {
+            measured[row] = Some(measure(row, computed));
+        }
     }
-    Ok(computed.into_iter().map(|of| of.expect("every run is in a batch")).collect())
+    Ok(measured.into_iter().map(|of| of.expect("every run is in a batch")).collect())
 }
 
 /// Which runs the model computes together: of like length, and within what a batch may hold.
@@ -214,12 +218,13 @@ fn joined<'r>(
     all
 }
 
+/// What comes of a batch, by the places of its runs.
 fn run(
     context: &Context<'_>,
     runs: &[Run<'_>],
     batch: &Batch,
-    computed: &mut [Option<Computed>],
-) -> Result<(), ModelError> {
+) -> Result<Vec<(usize, Computed)>, ModelError> {
+    let mut of_batch = Vec::with_capacity(batch.rows.len());
     let (heads, width) = (context.card.n_kv_head as usize, context.card.d_head);
     let keeps = batch.rows.iter().any(|row| runs[*row].keep > 0);
     let wanted = Wanted { keys_values: keeps, ..Wanted::default() };
@@ -233,10 +238,12 @@ fn run(
                 (0..heads).map(of_head).collect::<Vec<_>>().concat()
             };
             let keys_values = outputs.keys_values.iter().map(kept).collect();
-            computed[row] = Some(Computed {
+            let computed = Computed {
                 logits: outputs.logits[place * vocab_size..(place + 1) * vocab_size].to_vec(),
                 reading: Reading { tokens: runs[row].keep, width, keys_values },
-            });
+            };
+            of_batch.push((row, computed));
         }
-    })
+    })?;
+    Ok(of_batch)
 }

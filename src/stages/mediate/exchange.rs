@@ -1,12 +1,12 @@
 //! The model's part: every prompt once, then its rest over another reading of the input.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use indexmap::IndexSet;
+use indexmap::IndexMap;
 
 use super::cast::{Cast, Member};
-use crate::math::{Distribution, norm, top_k};
-use crate::stage::model::spliced::{Computed, Piece, Run, Where, compute};
+use crate::math::{Distribution, jsd_bits, norm, top_k};
+use crate::stage::model::spliced::{Piece, Reading, Run, Where, compute};
 use crate::stage::{Context, StageError};
 
 /// One exchange: into which prompt, from which, and the first block that reads it.
@@ -16,6 +16,9 @@ pub(super) struct Exchange {
     pub(super) donor: usize,
     pub(super) from: usize,
 }
+
+/// All exchanges, each with the members towards which its change is measured.
+pub(super) type Exchanges = IndexMap<Exchange, BTreeSet<usize>>;
 
 /// What the model says next.
 #[derive(Debug)]
@@ -34,6 +37,25 @@ impl Saying {
         let top = *top_k(&scores, 1).first()?;
         Some(Self { next, scores, top })
     }
+
+    /// How much one token's score exceeds another's.
+    pub(super) fn difference(&self, one: usize, other: usize) -> f64 {
+        f64::from(self.scores[one]) - f64::from(self.scores[other])
+    }
+}
+
+/// What the model says after an exchange, compared with what it says after members' prompts.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// The token with the largest score.
+    pub(super) top: usize,
+    /// By member: how far its prediction is from this one, nats, and how much the score of its top token
+    /// exceeds that of the receiver's.
+    pub(super) from: BTreeMap<usize, (f64, f64)>,
+    /// How far the receiver's prediction is from this one, nats.
+    pub(super) loss: f64,
+    /// Their divergence, bits.
+    pub(super) jsd: f64,
 }
 
 /// What the model says after an input's prompts and exchanges; `None` where that is not finite.
@@ -41,8 +63,31 @@ impl Saying {
 pub(super) struct Said {
     /// After each member; `None` also for those that had no part.
     pub(super) plain: Vec<Option<Saying>>,
-    /// After each exchange, in their order.
-    pub(super) exchanged: Vec<Option<Saying>>,
+    /// After each exchange, in their order; `None` also where the receiver's prediction is not finite.
+    pub(super) exchanged: Vec<Option<Changed>>,
+}
+
+impl Changed {
+    /// What an exchange with these scores changed, towards `axes`.
+    fn of(
+        scores: Vec<f32>,
+        plain: &[Option<Saying>],
+        receiver: usize,
+        axes: &BTreeSet<usize>,
+    ) -> Option<Self> {
+        let (own, after) = (plain[receiver].as_ref()?, Saying::of(scores)?);
+        let from = axes.iter().filter_map(|&axis| {
+            let other = plain[axis].as_ref()?;
+            let difference = after.difference(other.top, own.top);
+            Some((axis, (other.next.kl(&after.next), difference)))
+        });
+        Some(Self {
+            top: after.top,
+            from: from.collect(),
+            loss: own.next.kl(&after.next),
+            jsd: jsd_bits(&own.next, &after.next),
+        })
+    }
 }
 
 /// Runs the prompts of `cast` at the places `part`, which have one, and the exchanges between them.
@@ -54,22 +99,28 @@ pub(super) fn run(
     context: &Context<'_>,
     cast: &Cast<'_>,
     part: &BTreeSet<usize>,
-    exchanges: &IndexSet<Exchange>,
+    exchanges: &Exchanges,
 ) -> Result<Said, StageError> {
     let runs: Vec<Run<'_>> = part.iter().map(|place| whole(&cast.members[*place], true)).collect();
-    let mut plain: Vec<Option<Computed>> = cast.members.iter().map(|_| None).collect();
-    for (place, computed) in part.iter().zip(compute(context, &runs)?) {
-        plain[*place] = Some(computed);
+    let mut plain: Vec<Option<Saying>> = cast.members.iter().map(|_| None).collect();
+    let mut readings: Vec<Option<Reading>> = cast.members.iter().map(|_| None).collect();
+    let said =
+        compute(context, &runs, |_, computed| (Saying::of(computed.logits), computed.reading))?;
+    for (place, (saying, reading)) in part.iter().zip(said) {
+        (plain[*place], readings[*place]) = (saying, Some(reading));
     }
-    prove_moving(context, cast, &plain)?;
+    let allowed = context.engine.tolerance()?.relative;
+    prove_moving(context, cast, allowed, &plain)?;
     let runs: Vec<Run<'_>> =
-        exchanges.iter().map(|exchange| mediated(cast, &plain, *exchange)).collect();
-    let exchanged = compute(context, &runs)?;
-    prove_putting_back(context, cast, exchanges, &plain, &exchanged)?;
-    Ok(Said {
-        plain: plain.into_iter().map(|of| Saying::of(of?.logits)).collect(),
-        exchanged: exchanged.into_iter().map(|of| Saying::of(of.logits)).collect(),
-    })
+        exchanges.keys().map(|exchange| mediated(cast, &readings, *exchange)).collect();
+    let exchanged = compute(context, &runs, |i, computed| {
+        let (exchange, axes) = exchanges.get_index(i).expect("a run for each exchange");
+        if exchange.receiver == exchange.donor {
+            prove_putting_back(cast, allowed, exchange.receiver, &plain, &computed.logits)?;
+        }
+        Ok(Changed::of(computed.logits, &plain, exchange.receiver, axes))
+    })?;
+    Ok(Said { exchanged: exchanged.into_iter().collect::<Result<_, StageError>>()?, plain })
 }
 
 fn whole<'r>(member: &Member<'r>, moved: bool) -> Run<'r> {
@@ -79,10 +130,13 @@ fn whole<'r>(member: &Member<'r>, moved: bool) -> Run<'r> {
 }
 
 /// The receiver's rest over its prefix and the donor's reading.
-fn mediated<'r>(cast: &'r Cast<'_>, plain: &'r [Option<Computed>], exchange: Exchange) -> Run<'r> {
-    let reading = |place: usize| {
-        let computed: &Computed = plain[place].as_ref().expect("only members with a part exchange");
-        &computed.reading
+fn mediated<'r>(
+    cast: &'r Cast<'_>,
+    readings: &'r [Option<Reading>],
+    exchange: Exchange,
+) -> Run<'r> {
+    let reading = |place: usize| -> &'r Reading {
+        readings[place].as_ref().expect("only members with a part exchange")
     };
     let (receiver, donor) = (&cast.members[exchange.receiver], &cast.members[exchange.donor]);
     let own = receiver.span.clone().unwrap_or_default();
@@ -101,7 +155,8 @@ fn mediated<'r>(cast: &'r Cast<'_>, plain: &'r [Option<Computed>], exchange: Exc
 fn prove_moving(
     context: &Context<'_>,
     cast: &Cast<'_>,
-    plain: &[Option<Computed>],
+    allowed: f64,
+    plain: &[Option<Saying>],
 ) -> Result<(), StageError> {
     let places = (0..cast.members.len())
         .filter(|place| plain[*place].is_some() && cast.members[*place].moved > 0);
@@ -109,10 +164,10 @@ fn prove_moving(
         return Ok(());
     };
     let member = &cast.members[furthest];
-    let there = compute(context, &[Run { keep: 0, ..whole(member, false) }])?;
+    let run = [Run { keep: 0, ..whole(member, false) }];
+    let there = compute(context, &run, |_, computed| computed.logits)?;
     let Some(moved) = &plain[furthest] else { return Ok(()) };
-    let allowed = context.engine.tolerance()?.relative;
-    same(allowed, &there[0].logits, &moved.logits).map_err(|off| {
+    same(allowed, &there[0], &moved.scores).map_err(|off| {
         problem(
             member,
             &format!("says something else when it is moved by {} positions, {off}", member.moved),
@@ -120,27 +175,19 @@ fn prove_moving(
     })
 }
 
-/// Compares every prompt whose own reading was put back with itself.
+/// Compares a prompt with itself once its own reading was put back.
 fn prove_putting_back(
-    context: &Context<'_>,
     cast: &Cast<'_>,
-    exchanges: &IndexSet<Exchange>,
-    plain: &[Option<Computed>],
-    exchanged: &[Computed],
+    allowed: f64,
+    place: usize,
+    plain: &[Option<Saying>],
+    scores: &[f32],
 ) -> Result<(), StageError> {
-    let allowed = context.engine.tolerance()?.relative;
-    for (exchange, computed) in exchanges.iter().zip(exchanged) {
-        let Some(own) =
-            plain[exchange.receiver].as_ref().filter(|_| exchange.receiver == exchange.donor)
-        else {
-            continue;
-        };
-        same(allowed, &own.logits, &computed.logits).map_err(|off| {
-            let what = format!("says something else when its own reading is put back, {off}");
-            problem(&cast.members[exchange.receiver], &what)
-        })?;
-    }
-    Ok(())
+    let Some(own) = &plain[place] else { return Ok(()) };
+    same(allowed, &own.scores, scores).map_err(|off| {
+        let what = format!("says something else when its own reading is put back, {off}");
+        problem(&cast.members[place], &what)
+    })
 }
 
 /// Whether two vectors of scores are the same but for what is allowed of their norm; else by how much they differ. Scores that are

@@ -24,7 +24,8 @@
 //! inputs change nothing.
 //!
 //! Reads `prompts`, writes `mediation`; runs the model: each prompt that has a part once more, and a fraction of one
-//! (its rest) for each donor. Memory: keys and values of one input's prompts for each batch that the model runs at once.
+//! (its rest) for each donor. Memory: keys, values and predictions of one input's prompts for each batch that the model
+//! runs at once.
 
 mod cast;
 mod exchange;

@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use indexmap::IndexSet;
-
 use super::cast::{Cast, TaskCast};
-use super::exchange::{self, Exchange};
+use super::exchange::{self, Exchange, Exchanges};
 use super::values::{Measures, Pair, Values};
 use crate::stage::names::{NEUTRAL, PARAPHRASE, SAME_RUN, TASK, THIRD};
 use crate::stage::{Context, StageError};
@@ -62,11 +60,13 @@ pub(super) fn of<'p>(
     turn: Option<u64>,
 ) -> Result<Vec<Row<'p>>, StageError> {
     let abouts = abouts(cast, Plan { later, turn });
-    let (mut part, mut exchanges) = (BTreeSet::new(), IndexSet::new());
+    let (mut part, mut exchanges) = (BTreeSet::new(), Exchanges::new());
     for about in abouts.iter().filter(|about| about.obstacle(cast).is_none()) {
         part.insert(about.of);
         part.extend(about.axes.iter().chain(&about.sources));
-        exchanges.extend(about.sources.iter().map(|donor| about.exchange(*donor)));
+        for (axis, donor) in about.measured() {
+            exchanges.entry(about.exchange(donor)).or_default().insert(axis);
+        }
     }
     let said = exchange::run(context, cast, &part, &exchanges)?;
     let mut measures = Measures::of(&said);
@@ -203,23 +203,26 @@ impl About<'_> {
         Exchange { receiver: self.of, donor, from: self.layer as usize }
     }
 
-    /// Each source with the axis that it is, or with all.
-    fn pairs(&self, exchanges: &IndexSet<Exchange>) -> Vec<Pair> {
+    /// Each source behind the axis that it is, or behind all.
+    fn measured(&self) -> impl Iterator<Item = (usize, usize)> {
+        let own = self.axes.contains(&self.sources[0]);
+        self.axes.iter().flat_map(move |&axis| {
+            let sources = self.sources.iter().filter(move |source| !own || **source == axis);
+            sources.map(move |source| (axis, *source))
+        })
+    }
+
+    /// The same, each source as the place of its exchange.
+    fn pairs(&self, exchanges: &Exchanges) -> Vec<Pair> {
         let place = |donor: usize| exchanges.get_index_of(&self.exchange(donor));
-        let mut pairs = Vec::new();
-        for &axis in &self.axes {
-            let own = self.axes.contains(&self.sources[0]);
-            let sources = self.sources.iter().filter(|source| !own || **source == axis);
-            pairs.extend(sources.filter_map(|source| Some((axis, place(*source)?))));
-        }
-        pairs
+        self.measured().filter_map(|(axis, donor)| Some((axis, place(donor)?))).collect()
     }
 }
 
 impl<'p> Row<'p> {
     fn new(
         cast: &Cast<'p>,
-        exchanges: &IndexSet<Exchange>,
+        exchanges: &Exchanges,
         measures: &mut Measures<'_>,
         about: About<'p>,
     ) -> Self {

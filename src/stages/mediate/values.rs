@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::exchange::{Said, Saying};
+use super::exchange::Said;
 use crate::math::jsd_bits;
 use crate::table::status;
 
@@ -26,18 +26,16 @@ pub(super) struct Values {
 /// What is measured: towards which prompt, and after which exchange.
 pub(super) type Pair = (usize, usize);
 
-/// The numbers of an input's rows. What depends on two prompts alone, or on one exchange, is computed once.
+/// The numbers of an input's rows. What depends on two prompts alone is computed once.
 pub(super) struct Measures<'s> {
     said: &'s Said,
     /// By axis and receiver: what there is to gain, to lose, and their divergence.
     totals: BTreeMap<Pair, [f64; 3]>,
-    /// By exchange: what is lost of its receiver, and the divergence from it.
-    losses: BTreeMap<usize, [f64; 2]>,
 }
 
 impl<'s> Measures<'s> {
     pub(super) fn of(said: &'s Said) -> Self {
-        Self { said, totals: BTreeMap::new(), losses: BTreeMap::new() }
+        Self { said, totals: BTreeMap::new() }
     }
 
     /// The mean over `pairs` of an axis and an exchange into `receiver`; the word for why there is none.
@@ -77,9 +75,10 @@ impl<'s> Measures<'s> {
         axis: usize,
         exchange: usize,
     ) -> Result<Values, &'static str> {
-        let finite = |saying: &'s Option<Saying>| saying.as_ref().ok_or(status::NOT_FINITE);
-        let (a, b) = (finite(&self.said.plain[axis])?, finite(&self.said.plain[receiver])?);
-        let h = finite(&self.said.exchanged[exchange])?;
+        let finite = |place: usize| self.said.plain[place].as_ref().ok_or(status::NOT_FINITE);
+        let (a, b) = (finite(axis)?, finite(receiver)?);
+        let h = self.said.exchanged[exchange].as_ref().ok_or(status::NOT_FINITE)?;
+        let (from_a, difference) = h.from[&axis];
         let place = match (h.top == a.top, h.top == b.top) {
             (true, false) => 0,
             (false, true) => 1,
@@ -88,20 +87,18 @@ impl<'s> Measures<'s> {
         };
         let mut answers = [0.0; 4];
         answers[place] = 1.0;
-        let difference = |own: &Saying| f64::from(own.scores[a.top]) - f64::from(own.scores[b.top]);
         let totals = || [a.next.kl(&b.next), b.next.kl(&a.next), jsd_bits(&a.next, &b.next)];
         let [gain_total, loss_total, jsd_total] =
             *self.totals.entry((axis, receiver)).or_insert_with(totals);
-        let losses = || [b.next.kl(&h.next), jsd_bits(&b.next, &h.next)];
-        let [loss, jsd] = *self.losses.entry(exchange).or_insert_with(losses);
         Ok(Values {
-            gain: gain_total - a.next.kl(&h.next),
+            gain: gain_total - from_a,
             gain_total,
-            loss,
+            loss: h.loss,
             loss_total,
-            jsd,
+            jsd: h.jsd,
             jsd_total,
-            logit_difference: (a.top != b.top).then(|| [h, a, b].map(difference)),
+            logit_difference: (a.top != b.top)
+                .then(|| [difference, a.difference(a.top, b.top), b.difference(a.top, b.top)]),
             answers,
             answer: Some(h.top),
         })

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use crate::math::Distribution;
 use crate::model::{Batch, Streams, Wanted};
 use crate::stage::model::batches::PAD_ID;
@@ -81,16 +83,18 @@ pub(super) fn read(
     Ok(read.into_iter().flatten().collect())
 }
 
-/// What the model says when it goes on from each of these streams.
-pub(super) fn go_on(
+/// What `measure` makes of what the model says when it goes on from each of these streams; `None` where that
+/// is not finite. The scores of one batch are in memory at a time.
+pub(super) fn go_on<T: Send>(
     context: &Context<'_>,
     prompts: &[Prompt],
     mixed: &[Mixed],
-) -> Result<Vec<Option<Distribution>>, StageError> {
+    measure: impl Fn(usize, Option<&Distribution>) -> T + Sync,
+) -> Result<Vec<T>, StageError> {
     let length = |one: &Mixed| one.pieces.iter().map(|piece| piece.tokens.len()).sum::<usize>();
     let longest = mixed.iter().map(length).max().unwrap_or(1);
     let at_once = (context.engine.batch_budget()? / longest.max(1)).max(1);
-    let mut says = Vec::with_capacity(mixed.len());
+    let mut measured = Vec::with_capacity(mixed.len());
     for rows in mixed.chunks(at_once) {
         context.go_on()?;
         let streams: Vec<(i64, Vec<f32>)> = rows
@@ -100,11 +104,12 @@ pub(super) fn go_on(
             })
             .collect();
         let logits = context.engine.run_patch(&Streams::pad(&streams, context.card.d_model))?;
-        says.extend(
-            logits.chunks(context.card.vocab_size).map(|row| Distribution::from_logits(row).ok()),
-        );
+        let first = measured.len();
+        measured.par_extend(logits.par_chunks(context.card.vocab_size).enumerate().map(
+            |(i, scores)| measure(first + i, Distribution::from_logits(scores).ok().as_ref()),
+        ));
     }
-    Ok(says)
+    Ok(measured)
 }
 
 fn stream(prompts: &[Prompt], mixed: &Mixed, width: usize) -> Vec<f32> {

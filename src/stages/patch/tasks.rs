@@ -17,6 +17,9 @@ struct Tasks<'p> {
     /// For each its place among `prompts`; the word for why it has none.
     places: Vec<Result<usize, &'static str>>,
     prompts: Vec<Prompt>,
+    /// How far what the model says after one prompt is from what it says after another, nats: row by row;
+    /// NaN where either is not finite.
+    totals: Vec<f64>,
 }
 
 /// An ordered pair, by places among the rows and among the prompts.
@@ -34,8 +37,8 @@ impl Patch {
         found: &mut Found<'p>,
     ) -> Result<(), StageError> {
         let tasks = Tasks::read(context, input)?;
-        let says = segments(context, &tasks)?;
-        found.segments.extend(tasks.segment_rows(context, &says));
+        let measured = segments(context, &tasks)?;
+        found.segments.extend(tasks.segment_rows(context, &measured));
         let distance = |place: &usize| (context.layers[*place] - self.dose_layer).abs();
         let dose_layer = (0..context.layers.len()).min_by_key(distance);
         if let Some(layer) = dose_layer {
@@ -55,34 +58,39 @@ impl Patch {
         layer: usize,
         found: &mut Found<'p>,
     ) -> Result<(), StageError> {
-        let pairs = tasks.ordered();
-        let mixed: Vec<Mixed> = pairs
-            .iter()
-            .flat_map(|pair| self.doses.iter().map(|dose| tasks.dosed(*pair, layer, *dose)))
+        let about: Vec<(Ordered, f64)> = tasks
+            .ordered()
+            .into_iter()
+            .flat_map(|pair| self.doses.iter().map(move |dose| (pair, *dose)))
             .collect();
-        let says = streams::go_on(context, &tasks.prompts, &mixed)?;
-        let doses = pairs.iter().flat_map(|pair| self.doses.iter().map(move |dose| (pair, dose)));
-        found.doses.extend(doses.zip(&says).map(|((pair, dose), says)| OfDose {
-            names: tasks.names(*pair),
+        let mixed: Vec<Mixed> =
+            about.iter().map(|(pair, dose)| tasks.dosed(*pair, layer, *dose)).collect();
+        let values = streams::go_on(context, &tasks.prompts, &mixed, |i, says| {
+            tasks.values(about[i].0, says)
+        })?;
+        found.doses.extend(about.into_iter().zip(values).map(|((pair, dose), values)| OfDose {
+            names: tasks.names(pair),
             layer: context.layers[layer],
-            dose: *dose,
-            values: tasks.values(*pair, says.as_ref()),
+            dose,
+            values,
         }));
         Ok(())
     }
 }
 
-/// What the model says for every pair of prompts and captured layer: six mixtures of segments by their bits
-/// (from the second), the second's last token in the first, and the first's in the second.
-fn segments(
-    context: &Context<'_>,
-    tasks: &Tasks<'_>,
-) -> Result<Vec<Option<Distribution>>, StageError> {
+/// The values of a mixture of two prompts: with the earlier one as the donor, and with the later one.
+type BothWays = [Result<Values, &'static str>; 2];
+
+/// For every pair of prompts and captured layer: six mixtures of segments by their bits (from the second),
+/// the second's last token in the first, and the first's in the second.
+fn segments(context: &Context<'_>, tasks: &Tasks<'_>) -> Result<Vec<BothWays>, StageError> {
     let n = tasks.prompts.len();
-    let mut mixed = Vec::new();
+    let (mut mixed, mut pairs) = (Vec::new(), Vec::new());
     for a in 0..n {
         for b in a + 1..n {
+            let ways = [(a, b), (b, a)].map(|(donor, receiver)| Ordered { donor, receiver });
             for layer in 0..context.layers.len() {
+                pairs.extend([ways; SETS]);
                 let set = |bits: usize| {
                     let side = |segment: usize| if bits >> segment & 1 == 1 { b } else { a };
                     let pieces = (0..3).map(|segment| {
@@ -104,7 +112,9 @@ fn segments(
             }
         }
     }
-    streams::go_on(context, &tasks.prompts, &mixed)
+    streams::go_on(context, &tasks.prompts, &mixed, |i, says| {
+        pairs[i].map(|pair| tasks.values(pair, says))
+    })
 }
 
 /// The input's tokens one by one, on every captured layer.
@@ -122,8 +132,9 @@ fn tokens<'p>(
     }
     let mixed: Vec<Mixed> =
         about.iter().map(|&(pair, layer, token)| tasks.token(pair, layer, token)).collect();
-    let says = streams::go_on(context, &tasks.prompts, &mixed)?;
-    found.tokens.extend(about.into_iter().zip(&says).map(|((pair, layer, token), says)| {
+    let values =
+        streams::go_on(context, &tasks.prompts, &mixed, |i, says| tasks.values(about[i].0, says))?;
+    found.tokens.extend(about.into_iter().zip(values).map(|((pair, layer, token), values)| {
         let receiver = tasks.row(pair.receiver);
         let place = tasks.prompts[pair.receiver].input.start + token;
         OfToken {
@@ -132,7 +143,7 @@ fn tokens<'p>(
             place: token as i32,
             token_id: receiver.token_ids[place],
             token: context.tokenizer.decode_token(receiver.token_ids[place]),
-            values: tasks.values(pair, says.as_ref()),
+            values,
         }
     }));
     Ok(())
@@ -165,7 +176,15 @@ impl<'p> Tasks<'p> {
             with.clear();
         }
         let prompts = streams::read(context, &with)?;
-        Ok(Self { rows, places, prompts })
+        let between = |(one, other): (&Prompt, &Prompt)| {
+            one.says
+                .as_ref()
+                .zip(other.says.as_ref())
+                .map_or(f64::NAN, |(one, other)| one.kl(other))
+        };
+        let pairs = prompts.iter().flat_map(|one| prompts.iter().map(move |other| (one, other)));
+        let totals = pairs.map(between).collect();
+        Ok(Self { rows, places, prompts, totals })
     }
 
     /// The row of a prompt.
@@ -213,24 +232,22 @@ impl<'p> Tasks<'p> {
     }
 
     fn values(&self, pair: Ordered, says: Option<&Distribution>) -> Result<Values, &'static str> {
-        let [a, b] = [pair.donor, pair.receiver].map(|prompt| self.prompts[prompt].says.as_ref());
+        let Ordered { donor, receiver } = pair;
+        let [a, b] = [donor, receiver].map(|prompt| self.prompts[prompt].says.as_ref());
         let (Some(a), Some(b), Some(h)) = (a, b, says) else { return Err(status::NOT_FINITE) };
-        let gain_total = a.kl(b);
+        let [gain_total, loss_total] = [(donor, receiver), (receiver, donor)]
+            .map(|(one, other)| self.totals[one * self.prompts.len() + other]);
         Ok(Values {
             gain: gain_total - a.kl(h),
             gain_total,
             loss: b.kl(h),
-            loss_total: b.kl(a),
+            loss_total,
             jsd: jsd_bits(b, h),
         })
     }
 
     /// Ordered pairs of rows in the order of the plan, each with its layers and segments.
-    fn segment_rows(
-        &self,
-        context: &Context<'_>,
-        says: &[Option<Distribution>],
-    ) -> Vec<OfSegment<'p>> {
+    fn segment_rows(&self, context: &Context<'_>, measured: &[BothWays]) -> Vec<OfSegment<'p>> {
         let mut rows = Vec::new();
         for (donor, of_donor) in self.rows.iter().zip(&self.places) {
             for (receiver, of_receiver) in self.rows.iter().zip(&self.places) {
@@ -247,7 +264,7 @@ impl<'p> Tasks<'p> {
                     let found = match (of_donor, of_receiver) {
                         (Ok(donor), Ok(receiver)) => {
                             let pair = Ordered { donor: *donor, receiver: *receiver };
-                            self.of_layer(pair, layer, context.layers.len(), says)
+                            self.of_layer(pair, layer, context.layers.len(), measured)
                         }
                         (Err(word), _) | (_, Err(word)) => [(Err(*word), None); 4],
                     };
@@ -272,25 +289,26 @@ impl<'p> Tasks<'p> {
         pair: Ordered,
         layer: usize,
         layers: usize,
-        says: &[Option<Distribution>],
+        measured: &[BothWays],
     ) -> [(Result<Values, &'static str>, Option<f64>); 4] {
         let (a, b) = (pair.donor.min(pair.receiver), pair.donor.max(pair.receiver));
         let n = self.prompts.len();
         let place = (0..a).map(|first| n - 1 - first).sum::<usize>() + b - a - 1;
-        let own = &says[(place * layers + layer) * SETS..][..SETS];
+        let own = &measured[(place * layers + layer) * SETS..][..SETS];
         // Bits count segments from the later prompt: the donor's, or all but those.
         let is_later = pair.donor == b;
         let bits = |set: usize| if is_later { set } else { SETS - 1 - set };
         // By the donor's segments; the empty set and the whole one are the prompts themselves.
+        let way = usize::from(is_later);
         let sets: Vec<Result<Values, &'static str>> =
-            (1..SETS - 1).map(|set| self.values(pair, own[bits(set) - 1].as_ref())).collect();
+            (1..SETS - 1).map(|set| own[bits(set) - 1][way]).collect();
         let of_set = |set: usize| sets[set - 1];
         let worth = |set: usize| match set {
             0 => Ok(0.0),
             7 => of_set(1).map(|values| values.gain_total),
             set => of_set(set).map(|values| values.gain),
         };
-        let last = self.values(pair, own[if is_later { 6 } else { 7 }].as_ref());
+        let last = own[if is_later { 6 } else { 7 }][way];
         let segment = |i: usize| (of_set(1 << i), shapley(&worth, i).ok().flatten());
         [segment(0), segment(1), segment(2), (last, None)]
     }
