@@ -282,10 +282,14 @@ def test_tolerances_are_rounded_up_to_one_digit():
     assert [round_up(x) for x in (1e-5, 1.01e-5, 1.9e-4, 2e-4)] == [1e-5, 2e-5, 2e-4, 2e-4]
 
 
-def test_a_gguf_file_that_is_none_is_refused(tmp_path):
-    (tmp_path / "model.gguf").write_bytes(b"no")
-    with pytest.raises(ExportError, match="not a readable GGUF file"):
+@pytest.mark.parametrize(
+    "content,says", [(b"no", "the letters GGUF"), (b"GGUF" + bytes(8), "ended early, fetch it")]
+)
+def test_a_gguf_file_that_is_none_or_cut_is_refused(content, says, tmp_path):
+    (tmp_path / "model.gguf").write_bytes(content)
+    with pytest.raises(ExportError, match="not a readable GGUF file") as refused:
         from_checkpoint(str(tmp_path / "model.gguf"), None)
+    assert says in str(refused.value)
 
 
 def test_digits_stand_alone_where_a_gguf_file_says_so():

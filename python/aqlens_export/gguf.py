@@ -16,6 +16,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from .errors import ExportError
 
+MAGIC = b"GGUF"
+"""How such a file begins."""
+
 DIGITS = {"type": "Digits", "individual_digits": True}
 """What llama.cpp's pre-tokenizers of EACH_DIGIT do and transformers leaves out."""
 
@@ -45,10 +48,18 @@ def opened(path: Path) -> Iterator[Facts]:
             "`pip install './export[gguf]'`"
         ) from error
     plain = gguf.GGUFReader
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ExportError(
+                f"{path} is not a readable GGUF file: it does not begin with the letters GGUF"
+            )
     try:
         reader = plain(str(path))
     except Exception as error:  # the package raises what it meets
-        raise ExportError(f"{path} is not a readable GGUF file: {error}") from error
+        raise ExportError(
+            f"{path} is not a readable GGUF file; if a copy or a download ended early, fetch it "
+            f"again ({error})"
+        ) from error
 
     def text(key: str) -> str | None:
         entry = reader.get_field(key)
