@@ -1,10 +1,13 @@
 //! The verdict that rests on evidence: tasks compared with wordings, on measures and layers that were
 //! named before anything was seen.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use super::rule::{self, Bound, Row, is_found, is_shown};
 use super::words;
+use crate::prompt::Role;
 use crate::run_dir::summary::{Evidence, EvidenceVerdict, ScenarioSummary};
 use crate::stage::feasible::{Feasible, most_of};
 use crate::stage::judged::Judged;
@@ -156,6 +159,7 @@ fn without_rows(measure: &str, rows: &[Row], reason: String) -> Evidence {
         p_wording: None,
         p_wording_form: None,
         smallest: None,
+        has_other: false,
         n_beyond: None,
         beyond: Vec::new(),
         n_inputs: 0,
@@ -200,7 +204,12 @@ view! {
 }
 
 impl Tested<'_> {
-    fn values(&self) -> Row {
+    /// The scenario, the measure and the layer.
+    fn place(&self) -> (&str, &str, i16) {
+        (self.scenario, self.measure, self.layer)
+    }
+
+    fn values(&self, has_other: bool) -> Row {
         Row {
             layer: self.layer,
             delta: self.delta,
@@ -212,6 +221,7 @@ impl Tested<'_> {
             p_wording: self.p_wording_joint,
             p_wording_form: self.p_wording_form,
             smallest: self.smallest,
+            has_other,
             n_beyond: self.n_beyond,
             beyond: serde_json::from_str(self.beyond).unwrap_or_default(),
             n_inputs: self.n_inputs,
@@ -236,10 +246,14 @@ impl Table {
         let Some(frame) = Tested::frame_if_there(store, &EFFECT, 0)? else {
             return Ok(None);
         };
+        let all = Tested::rows(&frame)?;
+        let is_other =
+            |row: &&Tested<'_>| row.contrast == Role::OtherInput.name() && row.status == status::OK;
+        let others: BTreeSet<_> = all.iter().filter(is_other).map(Tested::place).collect();
         let mut rows: IndexMap<(String, String), Vec<Row>> = IndexMap::new();
-        for row in Tested::rows(&frame)?.iter().filter(|row| row.contrast == PARAPHRASE) {
+        for row in all.iter().filter(|row| row.contrast == PARAPHRASE) {
             let key = (row.scenario.to_owned(), row.measure.to_owned());
-            rows.entry(key).or_default().push(row.values());
+            rows.entry(key).or_default().push(row.values(others.contains(&row.place())));
         }
         Ok(Some(Self { rows }))
     }

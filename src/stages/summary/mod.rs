@@ -52,7 +52,7 @@ use crate::yaml::{Path, Problems};
 /// What this kind of stage is.
 pub(super) const DESCRIPTION: Description = Description {
     kind: "summary",
-    version: 5,
+    version: 6,
     scope: Scope::Run,
     unit: "shards",
     reads: &[&DIVERGENCE],

@@ -21,6 +21,8 @@ pub(super) struct Row {
     pub(super) p_wording_form: Option<f64>,
     /// The smallest difference that matters, in the unit of `delta`.
     pub(super) smallest: Option<f64>,
+    /// Whether the measure was compared with another input too.
+    pub(super) has_other: bool,
     pub(super) n_beyond: Option<i64>,
     /// Ids of the first of these inputs.
     pub(super) beyond: Vec<String>,
@@ -48,6 +50,18 @@ impl Bound {
     pub(super) fn of(judged: &Judged, measure: &str) -> Self {
         let relative = || Self::Relative(judged.smallest.relative());
         judged.smallest.in_own_unit(measure).map_or_else(relative, Self::Own)
+    }
+
+    /// What an undecided verdict lacks where there is no scale; `None` where there is one, or none is needed.
+    pub(super) fn without_scale(self, row: &Row) -> Option<&'static str> {
+        let lacks = matches!(self, Self::Relative(_)) && row.smallest.is_none();
+        lacks.then_some(if row.has_other {
+            "another input is no further away than another wording, and without a `smallest` in the measure's \
+             unit nothing says which difference would be too small to matter"
+        } else {
+            "without the control `other_input` or a `smallest` in the measure's unit nothing says which \
+             difference would be too small to matter"
+        })
     }
 
     /// Whether the estimate is at least this; without a scale nothing is too small.

@@ -312,11 +312,9 @@ fn lacking(rows: &[Row], row: &Row, bound: Bound, judged: &Judged) -> String {
             let has_some = rows.iter().any(|row| rule::has_exceptions(row, judged));
             if has_some { "single inputs differ by more than matters" } else { "" }
         }
-        Bound::Relative(_) if row.smallest.is_none() => {
-            "without the control `other_input` or a `smallest` in the measure's unit nothing says which \
-             difference would be too small to matter"
-        }
-        _ => "the interval is not within what is too small to matter",
+        _ => bound
+            .without_scale(row)
+            .unwrap_or("the interval is not within what is too small to matter"),
     });
     lacking.retain(|text| !text.is_empty());
     lacking.join(", ")

@@ -206,7 +206,7 @@ table! {
         relative: Option<f64> = says(
             "ratio",
             "delta on a scale from 0 (as another wording does) to 1 (as another input does); needs \
-             control other_input; paraphrase only",
+             control other_input, further away than another wording; paraphrase only",
         ),
         relative_low: Option<f64> = says("ratio", "lower end of its 95 % interval, as ci_low"),
         relative_high: Option<f64> = says("ratio", "upper end"),

@@ -1,5 +1,6 @@
 //! The verdict that rests on table `effect`.
 
+mod scale;
 mod unseen;
 
 use std::sync::Arc;
@@ -15,10 +16,11 @@ use crate::support::file;
 
 use super::fixture::{FakeRun, facts, int16s, problems_of, prompt, texts, valid};
 
-/// One row of table `effect`, against wordings; made from inputs and wordings by stage `effect`.
+/// One row of table `effect`; made from inputs and wordings by stage `effect`.
 #[derive(Debug, Clone)]
 struct Effect {
     layer: i16,
+    contrast: &'static str,
     delta: f64,
     interval: Option<(f64, f64)>,
     /// On the scale from another wording to another input.
@@ -36,6 +38,7 @@ struct Effect {
 /// A clear effect of 200 inputs.
 const CLEAR: Effect = Effect {
     layer: 2,
+    contrast: "paraphrase",
     delta: 0.12,
     interval: Some((0.1, 0.14)),
     relative: Some((0.3, 0.25, 0.35)),
@@ -67,7 +70,7 @@ fn write_effect(run: &FakeRun, measure: &str, effects: &[Effect]) {
         "scenario" => same("s"),
         "layer" => int16s(effects.iter().map(|e| e.layer)),
         "measure" => texts(std::iter::repeat_n(measure, n)),
-        "contrast" => same("paraphrase"),
+        "contrast" => texts(effects.iter().map(|e| e.contrast)),
         "n_inputs" => count(&|e| e.n_inputs),
         "n_clusters" => count(&|e| e.n_clusters),
         "n_wordings" => count(&|_| 3),
