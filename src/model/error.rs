@@ -258,6 +258,9 @@ impl ModelError {
             Self::Card { .. } | Self::Changed { .. } | Self::Tokenizer { .. } => {
                 EXPORT_AGAIN.to_owned()
             }
+            Self::ChatTemplate { .. } => {
+                format!("write `prompt:` instead of `chat:`, or {EXPORT_AGAIN}")
+            }
             _ => return None,
         })
     }

@@ -178,7 +178,8 @@ impl fmt::Display for Shown<'_> {
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(visible_lines(&self.problem.help)))
+        let help = &self.problem.help;
+        (!help.is_empty()).then(|| Box::new(visible_lines(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

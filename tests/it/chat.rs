@@ -208,6 +208,7 @@ fn what_cannot_be_a_chat_is_refused_with_what_to_do() {
     let (_folder, path) = pipeline(&plain, CHAT, TASKS);
     let problem = problem(&path);
     assert!(problem.contains("has no chat template"), "{problem}");
+    assert!(problem.contains("help: write `prompt:` instead of `chat:`"), "{problem}");
 }
 
 #[test]
