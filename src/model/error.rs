@@ -11,6 +11,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// What to do about a file of a model folder that is not what was exported.
 const EXPORT_AGAIN: &str = "re-export with `aqlens-export`";
 
+/// What to do about a file in a model folder's place.
+const NAME_FOLDER: &str = "name the folder that `aqlens-export` made";
+
 /// Bytes in words.
 fn gib(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
@@ -28,6 +31,22 @@ pub enum ModelError {
     )]
     NoFolder {
         /// The folder that was asked for.
+        path: PathBuf,
+    },
+    /// There is a file in the folder's place.
+    #[error("{} is a file and not a model folder; {NAME_FOLDER}", path.display())]
+    NotAFolder {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// A checkpoint that was not exported: a folder in Hugging Face layout, or a GGUF file.
+    #[error(
+        "{} is a checkpoint and not a model folder; make one of it with `aqlens-export {} --out DIR` and \
+         name that folder",
+        path.display(), path.display()
+    )]
+    Checkpoint {
+        /// What was asked for.
         path: PathBuf,
     },
     /// The folder is there, but was not made by the exporter.
@@ -253,6 +272,11 @@ impl ModelError {
                  pipeline",
                 path.display()
             ),
+            Self::NotAFolder { .. } => NAME_FOLDER.to_owned(),
+            Self::Checkpoint { path } => format!(
+                "make one of it with `aqlens-export {} --out DIR` and name that folder",
+                path.display()
+            ),
             Self::NoCard { .. } => "make one with `aqlens-export MODEL --out DIR`".to_owned(),
             Self::MissingFile { .. } => format!("copy the whole model folder, or {EXPORT_AGAIN}"),
             Self::Card { .. } | Self::Changed { .. } | Self::Tokenizer { .. } => {
@@ -283,6 +307,8 @@ mod tests {
         let problem = || "says c; d".to_owned();
         let errors = [
             ModelError::NoFolder { path: path() },
+            ModelError::NotAFolder { path: path() },
+            ModelError::Checkpoint { path: path() },
             ModelError::NoCard { path: path() },
             ModelError::Card { path: path(), problem: problem() },
             ModelError::MissingFile { path: path() },

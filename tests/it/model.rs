@@ -30,6 +30,18 @@ fn a_folder_that_is_not_there_is_named() {
     let empty = tempfile::tempdir().unwrap();
     let message = ModelCard::load(empty.path()).unwrap_err().to_string();
     assert_says(&message, &["no model.json", "aqlens-export"]);
+    let checkpoint = tiny::folder().join("checkpoint");
+    let said = format!("make one of it with `aqlens-export {} --out DIR`", checkpoint.display());
+    let message = ModelCard::load(&checkpoint).unwrap_err().to_string();
+    assert_says(&message, &["is a checkpoint and not a model folder", &said]);
+    for (name, words) in [
+        ("m.gguf", "m.gguf is a checkpoint and not a model folder"),
+        ("m.onnx", "m.onnx is a file and not a model folder"),
+    ] {
+        let path = empty.path().join(name);
+        crate::support::put(&path, b"");
+        assert_says(&ModelCard::load(&path).unwrap_err().to_string(), &[words, "aqlens-export"]);
+    }
 }
 
 fn drop_layer(rows: &mut serde_json::Value, layer: i16) {

@@ -86,6 +86,25 @@ pub(super) struct Verified {
     pub(super) stamps: Option<Vec<FileStamp>>,
 }
 
+/// Why no model folder is at a path: a checkpoint is named where a folder that was made of it is wanted.
+fn without_card(path: &Path) -> ModelError {
+    let is_gguf = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gguf"));
+    let path = path.to_owned();
+    if path.is_dir() {
+        let is_checkpoint = path.join("config.json").is_file();
+        return if is_checkpoint {
+            ModelError::Checkpoint { path }
+        } else {
+            ModelError::NoCard { path }
+        };
+    }
+    match path.is_file() {
+        true if is_gguf => ModelError::Checkpoint { path },
+        true => ModelError::NotAFolder { path },
+        false => ModelError::NoFolder { path },
+    }
+}
+
 impl ModelCard {
     /// Reads and validates `folder/model.json`; opens no other file.
     ///
@@ -93,13 +112,13 @@ impl ModelCard {
     /// When the folder or its `model.json` is missing, or says something impossible.
     pub fn load(folder: &Path) -> Result<Self, ModelError> {
         if !folder.is_dir() {
-            return Err(ModelError::NoFolder { path: folder.to_owned() });
+            return Err(without_card(folder));
         }
         let path = folder.join(CARD);
         let read = |source| ModelError::Read { path: path.clone(), source };
         let metadata = match fs::metadata(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(ModelError::NoCard { path: folder.to_owned() });
+                return Err(without_card(folder));
             }
             other => other.map_err(read)?,
         };
