@@ -158,11 +158,16 @@ fn a_file_that_changes_while_it_is_used_stops_the_plan() {
     put(&path, &rows(|i| format!("text {i}")));
     let pipeline = pipeline(folder.path(), "{ file: inputs.jsonl, id: id, text: text }");
     let whole = shards(&pipeline).len();
+    let tokenizer = pipeline.tokenizer().unwrap();
+    let plan = Plan::new(&pipeline, &tokenizer).unwrap();
     put(&path, &rows(|i| format!("text {}", i.min(500))));
-    let cut = shards(&pipeline);
-    let error = cut.last().unwrap().as_ref().unwrap_err().to_string();
+    let cut: Vec<_> = plan.shards().collect();
     assert!(cut.len() < whole, "nothing comes after the error");
-    for word in ["inputs.jsonl changed after it was checked", "number 257 on", "run the same"] {
-        assert!(error.contains(word), "{error}");
+    let while_used = cut.last().unwrap().as_ref().unwrap_err().to_string();
+    let before = Plan::new(&pipeline, &tokenizer).unwrap_err().to_string();
+    for error in [while_used, before] {
+        for word in ["inputs.jsonl changed after it was checked", "number 257 on", "run the same"] {
+            assert!(error.contains(word), "{error}");
+        }
     }
 }
