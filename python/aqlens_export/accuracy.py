@@ -15,6 +15,7 @@ import onnx
 import torch
 from onnxruntime import GraphOptimizationLevel
 
+from .calm import Calm, Moved
 from .check import open_session, pad_batch
 from .dtypes import NAMES, narrowed, widen
 from .eager import EagerRun, run_alone, run_head
@@ -27,8 +28,8 @@ PLAIN = GraphOptimizationLevel.ORT_DISABLE_ALL
 
 MEASURED = ("hidden", "attention", "logits")
 
-LARGEST_TOLERANCE = 0.1
-"""What aqlens takes as a tolerance of a probe, at most."""
+LARGEST_TOLERANCE = 0.09
+"""What a probe's tolerance is at most: aqlens takes less than 0.1."""
 
 HEAD_POSITIONS = 2
 """Last positions of a prompt whose scores are measured, in every block."""
@@ -46,20 +47,22 @@ class Accuracy:
     """The graphs in `dtype`, from the exact numbers."""
     arithmetic: Differences
     """The graphs in `dtype`, from PyTorch in float32 with the same rounded weights: the probe's."""
+    moved: list[Moved]
+    """By prompt of the probe."""
 
-    def tolerances(self) -> tuple[float, float]:
-        """What a reader may allow the probe: relative to the norm, and of attention."""
+    def calm(self) -> Calm:
+        """What a reader may allow the probe, and the places that it has."""
         largest = self.arithmetic.largest
-        vectors = max(largest[kind] for kind in ("hidden", "logits", "head"))
-        relative = round_up(max(RELATIVE_TOLERANCE, TIMES * vectors))
-        attention = round_up(max(ATTENTION_TOLERANCE, TIMES * largest["attention"]))
-        if max(relative, attention) >= LARGEST_TOLERANCE:
-            off = max(vectors, largest["attention"])
+        scores = max(largest[kind] for kind in ("logits", "head"))
+        if TIMES * scores > LARGEST_TOLERANCE:
             raise ExportError(
-                f"in {NAMES[self.dtype]} this model is off by {off:.2g}: a wrong graph could not "
-                "be told from a right one; export it with --dtype f32"
+                f"in {NAMES[self.dtype]} this model's scores are off by {scores:.2g}: a wrong "
+                "graph could not be told from a right one; export it with --dtype f32"
             )
-        return relative, attention
+        relative = max(RELATIVE_TOLERANCE, TIMES * max(scores, largest["hidden"]))
+        attention = max(ATTENTION_TOLERANCE, TIMES * largest["attention"])
+        allowed = [round_up(min(of, LARGEST_TOLERANCE)) for of in (relative, attention)]
+        return Calm(self.moved, *allowed)
 
     def described(self) -> dict:
         """For model.json."""
@@ -90,8 +93,9 @@ def measure(
     model = subject.model
     plain = [run_alone(model, ids).without_keys() for ids in prompts]
     scores = [_heads(model, run) for run in plain]
-    found = Accuracy(dtype, len(prompts), unbounded(), unbounded(), unbounded())
-    for ids, run, true in zip(prompts, _narrow_runs(model, prompts, dtype), exact, strict=True):
+    found = Accuracy(dtype, len(prompts), unbounded(), unbounded(), unbounded(), [])
+    narrow = _narrow_runs(model, prompts, dtype)
+    for ids, run, true in zip(prompts, narrow, exact, strict=True):
         _refuse_overflow(run, dtype)
         compare_runs(found.pytorch, run, true, f"prompt of {len(ids)} tokens")
     for name in GRAPHS:
@@ -102,6 +106,8 @@ def measure(
         for ids, run, own, true in zip(prompts, runs, plain, exact, strict=True):
             compare_runs(found.arithmetic, run, own, f"prompt of {len(ids)} tokens")
             compare_runs(found.graph, run, true, f"prompt of {len(ids)} tokens")
+        pairs = zip(plain, narrow, runs, strict=True)
+        found.moved = [Moved.of(own, [torches, run]) for own, torches, run in pairs]
         for run, own in zip(plain, scores, strict=True):
             compare_heads(found.arithmetic, _graph_heads(Path(wide), run), own)
     _settle(found)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import torch
 
+from .calm import Calm
 from .eager import EagerRun, run_alone, run_head
 from .spec import Shape
 from .subject import ATTENTION_TOLERANCE, RELATIVE_TOLERANCE, Subject
@@ -29,17 +30,22 @@ def make_probe(
     subject: Subject,
     relative: float = RELATIVE_TOLERANCE,
     attention_bound: float = ATTENTION_TOLERANCE,
+    calm: Calm | None = None,
 ) -> dict:
-    """The `probe` of model.json. Deterministic; every number is PyTorch's, in float32."""
+    """The `probe` of model.json. Deterministic; every number is PyTorch's, in float32. `calm` says
+    which places it has, of a model in another type."""
     model, rng = subject.model, random.Random("aqlens probe")
     prompts, beyond = _prompts(subject.shape, rng), _beyond_window(subject.shape)
     hidden, attention, logits, head = [], [], [], []
     with _one_thread():
         for prompt, ids in enumerate(prompts):
             run = run_alone(model, ids)
-            hidden += _hidden(run, prompt, rng)
+            hidden += _hidden(run, prompt, rng, calm)
             long = beyond is not None and prompt == len(prompts) - 1
-            attention += _last_query(run, prompt, subject) if long else _attention(run, prompt)
+            if long:
+                attention += _last_query(run, prompt, subject, calm)
+            else:
+                attention += _attention(run, prompt, calm)
             logits.append({"prompt": prompt, **_some_logits(run.logits)})
             head += _head(model, run, prompt)
     return {
@@ -73,12 +79,14 @@ def _beyond_window(shape) -> int | None:
     return min(max(fitting), shape.n_positions) if fitting else None
 
 
-def _last_query(run: EagerRun, prompt: int, subject: Subject) -> list[dict]:
+def _last_query(run: EagerRun, prompt: int, subject: Subject, calm: Calm | None) -> list[dict]:
     """Of a long prompt: one head's last query in a few layers, one of each type."""
     rows = []
     for layer in subject.some_layers:
         weights = run.attention[layer]
         head, query = layer % weights.shape[0], weights.shape[1] - 1
+        if calm is not None and not calm.has_query(prompt, layer, head, query):
+            continue
         place = {"layer": layer, "prompt": prompt, "head": head, "query": query}
         rows.append({**place, "value": short_floats(weights[head, query])})
     return rows
@@ -100,12 +108,13 @@ def short_floats(values) -> list[float]:
     return [float(f"{value:.9g}") for value in torch.as_tensor(values).flatten().tolist()]
 
 
-def _hidden(run: EagerRun, prompt: int, rng: random.Random) -> list[dict]:
+def _hidden(run: EagerRun, prompt: int, rng: random.Random, calm: Calm | None) -> list[dict]:
     """Per layer: first, middle and last position; the 4 largest dimensions and 4 others."""
     rows = []
     for layer, states in enumerate(run.hidden):
         last = len(states) - 1
-        for position in sorted({0, last // 2, last}):
+        usual = sorted({0, last // 2, last})
+        for position in usual if calm is None else calm.positions(prompt, layer):
             vector = states[position]
             largest = vector.abs().topk(min(4, len(vector))).indices.tolist()
             others = [i for i in range(len(vector)) if i not in largest]
@@ -115,13 +124,14 @@ def _hidden(run: EagerRun, prompt: int, rng: random.Random) -> list[dict]:
     return rows
 
 
-def _attention(run: EagerRun, prompt: int) -> list[dict]:
+def _attention(run: EagerRun, prompt: int, calm: Calm | None) -> list[dict]:
     """Per layer: two heads (others in each layer), a middle and the last query."""
     rows = []
     for layer, weights in run.attention.items():
         heads, last = weights.shape[0], weights.shape[1] - 1
         for head in sorted({layer % heads, (layer + heads // 2) % heads}):
-            for query in sorted({last // 2, last}):
+            usual = sorted({last // 2, last})
+            for query in usual if calm is None else calm.queries(prompt, layer, head):
                 value = short_floats(weights[head, query, : query + 1])
                 place = {"layer": layer, "prompt": prompt, "head": head, "query": query}
                 rows.append({**place, "value": value})

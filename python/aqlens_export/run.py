@@ -110,8 +110,13 @@ def describe_folder(
 ) -> None:
     """Writes model.json; `accuracy` of graphs that are not float32."""
     if isinstance(subject, PreciseSubject):
-        tolerances = (accuracy or subject).tolerances()
-        write_card(folder, source, make_probe(subject, *tolerances), accuracy)
+        if accuracy is None:
+            probe = make_probe(subject, *subject.tolerances())
+        else:
+            calm = accuracy.calm()
+            probe = make_probe(subject, calm.relative, calm.attention, calm)
+            calm.refuse_few(probe, subject.shape.n_layer, NAMES[accuracy.dtype])
+        write_card(folder, source, probe, accuracy)
     else:
         write_model_json(folder, source, make_probe(subject))
 
