@@ -48,7 +48,7 @@ class Accuracy:
     arithmetic: Differences
     """The graphs in `dtype`, from PyTorch in float32 with the same rounded weights: the probe's."""
     moved: list[Moved]
-    """By prompt of the probe."""
+    """By prompt: those of the probe, then the texts."""
 
     def calm(self) -> Calm:
         """What a reader may allow the probe, and the places that it has."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from .check import relative_differences
 from .eager import EagerRun
 from .errors import ExportError
 
@@ -37,7 +38,7 @@ class Moved:
         """Of one prompt: float32's numbers, and those in the type."""
         return cls(
             [
-                _largest([_vectors(run.hidden[i], x) for run in narrow])
+                _largest([_relative(run.hidden[i], x) for run in narrow])
                 for i, x in enumerate(plain.hidden)
             ],
             [
@@ -47,9 +48,8 @@ class Moved:
         )
 
 
-def _vectors(found: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
-    norm = own.double().norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
-    return (found.double() - own.double()).abs().amax(-1) / norm
+def _relative(found: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(relative_differences(found.numpy(), own.numpy()))
 
 
 def _largest(distances: list[torch.Tensor]) -> torch.Tensor:
@@ -61,7 +61,7 @@ class Calm:
     """The places that rounding moves by no more than what a tolerance has room for."""
 
     moved: list[Moved]
-    """By prompt of the probe."""
+    """By prompt: those of the probe, and whatever else was measured."""
     relative: float
     attention: float
     """The tolerances."""

@@ -40,12 +40,8 @@ impl Special {
         if tokens.is_empty() || chat.is_some_and(|chat| chat.allows_special_tokens) {
             return Ok(None);
         }
-        let searched = AhoCorasick::new(&tokens).ok();
-        let token_of = |text: &str| match &searched {
-            Some(searched) => searched.find(text).map(|found| &tokens[found.pattern()]),
-            // Too many tokens for it.
-            None => tokens.iter().find(|token| text.contains(token.as_str())),
-        };
+        let searched = AhoCorasick::new(&tokens).expect("a tokenizer's special tokens are few");
+        let token_of = |text: &str| searched.find(text).map(|found| &tokens[found.pattern()]);
         let mut found: Option<Self> = None;
         let mut look = |text: &str, what: &dyn Fn() -> String| {
             let Some(token) = token_of(text) else { return Ok(()) };
